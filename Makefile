@@ -1,0 +1,65 @@
+# make help says what there is.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN := .venv/bin
+PY := $(BIN)/python
+TESTS ?= tests
+
+define say
+	@printf '\033[1m%s\033[0m\n' $(1)
+endef
+
+help: ## What can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: .venv/run protos ## Start everything on this machine (ARGS="..." is passed on)
+	@$(BIN)/motcua up --demo $(ARGS)
+
+test: .venv/dev protos ## Run the tests (TESTS=tests/edge for some of them)
+	@$(PY) -m pytest $(TESTS) $(ARGS)
+
+check: .venv/dev protos ## Lint, types, layers, protos: what CI checks before the tests
+	$(call say,"ruff")
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	$(call say,"mypy")
+	@$(BIN)/mypy
+	$(call say,"import-linter")
+	@$(BIN)/lint-imports
+	$(call say,"buf")
+	@$(PY) scripts/check_protos.py
+
+bench: .venv/dev protos ## Measure (ARGS="..." is passed on)
+	@$(PY) -m loadtests $(ARGS)
+
+protos: .venv/run ## Build the protos: Python beside them, descriptors into build/
+	@$(PY) scripts/build_protos.py
+
+wheels: .venv/dev protos ## Build both wheels into build/dist: motcua, and motcua-api for other systems
+	$(call say,"Building wheels")
+	@$(PY) -m pip wheel -q --no-deps --no-build-isolation -w build/dist . ./protos && ls -1 build/dist
+
+lock: ## Pin every dependency, with hashes, for every platform
+	@command -v uv >/dev/null || test -x $(BIN)/uv || $(PY) -m pip install -q uv
+	@PATH="$(BIN):$$PATH"; lock="uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command 'make lock'"; \
+	eval "$$lock -o requirements.lock pyproject.toml" && \
+	eval "$$lock -o requirements-dev.lock --extra dev -c requirements.lock pyproject.toml"
+
+clean: ## Remove what was built; data and .venv stay
+	@rm -rf build *.egg-info protos/*.egg-info protos/build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@find protos/motcua -name '*_pb2*.py*' -delete; find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
+
+# Stamps: the environment is set up again when a lock changes.
+.venv/run: requirements.lock
+	$(call say,"Setting up .venv (the first time takes a minute)")
+	@test -x $(PY) || $(PYTHON) -m venv .venv
+	@$(PY) -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(PY) -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e . -e protos
+	@touch $@
+
+.venv/dev: requirements-dev.lock .venv/run
+	$(call say,"Adding the development tools")
+	@$(PY) -m pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@
+
+.PHONY: help run test check bench protos wheels lock clean

@@ -1,0 +1,120 @@
+"""Builds every .proto under protos/: Python modules beside them, and build/descriptors.binpb for the edge
+and the API document.
+
+Does nothing when nothing changed. Type stubs are built where mypy-protobuf is installed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+TOOLS = ("grpcio-tools", "googleapis-common-protos", "mypy-protobuf")
+PLUGINS = ("mypy", "mypy_grpc")
+GENERATED = ("*_pb2.py", "*_pb2.pyi", "*_pb2_grpc.py", "*_pb2_grpc.pyi")
+
+
+def build(protos: Path = ROOT / "protos", target: Path = ROOT / "build") -> int:
+    """Returns the number of files that changed. Processes that build at the same time wait for one another."""
+    target.mkdir(parents=True, exist_ok=True)
+    stamp = target / "protos.json"
+    with locked(target / "protos.lock"):
+        package = protos / "motcua"  # beside it lie copies that packaging makes
+        sources = sorted(package.rglob("*.proto"))
+        digest = digest_of(protos, sources)
+        if current(stamp, digest, protos):
+            return 0
+        import tempfile
+
+        with tempfile.TemporaryDirectory(prefix=".protos-", dir=target) as temporary:
+            out = Path(temporary)
+            descriptors = out / "descriptors.binpb"
+            compile_all(protos, sources, out / "code", descriptors)
+            built = sorted(p.relative_to(out / "code") for p in (out / "code").rglob("*") if p.is_file())
+            changed = sum(place(out / "code" / path, protos / path) for path in built)
+            changed += place(descriptors, target / descriptors.name)
+        keep = {protos / path for path in built}
+        for stale in {p for pattern in GENERATED for p in package.rglob(pattern)} - keep:
+            stale.unlink()
+            changed += 1
+        written = target / ".protos.json"
+        written.write_text(json.dumps({"digest": digest, "built": [str(path) for path in built]}, indent=1))
+        written.replace(stamp)
+        return changed
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def digest_of(protos: Path, sources: list[Path]) -> str:
+    digest = hashlib.sha256(Path(__file__).read_bytes())
+    for tool in TOOLS:
+        digest.update(f"{found.name if (found := installed(tool)) else tool}\n".encode())
+    for source in sources:
+        content = source.read_bytes()
+        digest.update(f"{source.relative_to(protos)} {len(content)}\n".encode() + content)
+    return digest.hexdigest()
+
+
+def installed(tool: str) -> Path | None:
+    """The distribution's metadata folder. importlib.metadata would take longer than everything else here."""
+    pattern = f"{tool.replace('-', '_')}-*.dist-info"
+    return next((found for entry in sys.path for found in Path(entry or ".").glob(pattern)), None)
+
+
+def current(stamp: Path, digest: str, protos: Path) -> bool:
+    try:
+        last = json.loads(stamp.read_text())
+    except (FileNotFoundError, ValueError):
+        return False
+    complete = stamp.with_name("descriptors.binpb").exists() and all((protos / path).exists() for path in last["built"])
+    return bool(last["digest"] == digest and complete)
+
+
+def compile_all(protos: Path, sources: list[Path], out: Path, descriptors: Path) -> None:
+    import grpc_tools
+    from grpc_tools import protoc
+
+    out.mkdir()
+    includes = (protos, Path(grpc_tools.__file__).parent / "_proto", googleapis())
+    arguments = ["protoc", *(f"-I{path}" for path in includes)]
+    arguments += [f"--python_out={out}", f"--grpc_python_out={out}"]
+    if installed("mypy-protobuf"):
+        for name in PLUGINS:
+            program = Path(sys.executable).parent / f"protoc-gen-{name}"
+            arguments += [f"--plugin=protoc-gen-{name}={program}", f"--{name}_out=quiet:{out}"]
+    arguments += [f"--descriptor_set_out={descriptors}", "--include_imports", "--include_source_info"]
+    if protoc.main(arguments + [str(source) for source in sources]) != 0:
+        raise SystemExit("protoc found faults in the protos (above)")
+
+
+def googleapis() -> Path:
+    """Where the googleapis-common-protos wheel keeps google/api and google/rpc."""
+    if found := installed("googleapis-common-protos"):
+        return found.parent
+    raise SystemExit("googleapis-common-protos is not installed here: run make .venv")
+
+
+def place(new: Path, path: Path) -> bool:
+    """Moves a file into place at once, so that no reader sees half of it; an equal one keeps its time."""
+    if path.exists() and path.read_bytes() == new.read_bytes():
+        return False
+    path.parent.mkdir(parents=True, exist_ok=True)
+    os.replace(new, path)
+    return True
+
+
+if __name__ == "__main__":
+    if changed := build():
+        print(f"protos: {changed} files built")
