@@ -27,7 +27,7 @@ check: .venv/dev protos ## Lint, types, layers, protos: what CI checks before th
 	$(call say,"import-linter")
 	@$(BIN)/lint-imports
 	$(call say,"buf")
-	@$(PY) scripts/check_protos.py
+	@$(PY) -m scripts.check_protos
 
 bench: .venv/dev protos ## Measure (ARGS="..." is passed on)
 	@$(PY) -m loadtests $(ARGS)
