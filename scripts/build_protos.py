@@ -18,6 +18,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 TOOLS = ("grpcio-tools", "googleapis-common-protos", "mypy-protobuf")
 PLUGINS = ("mypy", "mypy_grpc")
+# What errors carry: the edge needs their descriptors to write them as JSON.
+DETAILS = ("google/rpc/status.proto", "google/rpc/error_details.proto")
 GENERATED = ("*_pb2.py", "*_pb2.pyi", "*_pb2_grpc.py", "*_pb2_grpc.pyi")
 
 
@@ -84,18 +86,24 @@ def current(stamp: Path, digest: str, protos: Path) -> bool:
 
 def compile_all(protos: Path, sources: list[Path], out: Path, descriptors: Path) -> None:
     import grpc_tools
-    from grpc_tools import protoc
 
     out.mkdir()
-    includes = (protos, Path(grpc_tools.__file__).parent / "_proto", googleapis())
-    arguments = ["protoc", *(f"-I{path}" for path in includes)]
-    arguments += [f"--python_out={out}", f"--grpc_python_out={out}"]
+    includes = [f"-I{path}" for path in (protos, Path(grpc_tools.__file__).parent / "_proto", googleapis())]
+    outputs = [f"--python_out={out}", f"--grpc_python_out={out}"]
     if installed("mypy-protobuf"):
         for name in PLUGINS:
             program = Path(sys.executable).parent / f"protoc-gen-{name}"
-            arguments += [f"--plugin=protoc-gen-{name}={program}", f"--{name}_out=quiet:{out}"]
-    arguments += [f"--descriptor_set_out={descriptors}", "--include_imports", "--include_source_info"]
-    if protoc.main(arguments + [str(source) for source in sources]) != 0:
+            outputs += [f"--plugin=protoc-gen-{name}={program}", f"--{name}_out=quiet:{out}"]
+    files = [str(source) for source in sources]
+    protoc([*includes, *outputs, *files])
+    described = [f"--descriptor_set_out={descriptors}", "--include_imports", "--include_source_info"]
+    protoc([*includes, *described, *files, *DETAILS])
+
+
+def protoc(arguments: list[str]) -> None:
+    from grpc_tools import protoc
+
+    if protoc.main(["protoc", *arguments]) != 0:
         raise SystemExit("protoc found faults in the protos (above)")
 
 
