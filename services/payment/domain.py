@@ -1,0 +1,716 @@
+"""The rules of a fee's payment: one fee is paid once, and whatever else comes goes back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
+from enum import Enum, IntEnum
+from typing import assert_never
+
+from services.chassis.decider import Decider, Rejected, Sealed
+
+
+class PaymentMethod(IntEnum):
+    ONLINE = 1
+    CASH = 2
+
+
+class CancelCause(IntEnum):
+    REFUSED = 1
+    WITHDRAWN = 2
+    STOPPED = 3
+
+
+class RefundCause(IntEnum):
+    SURPLUS = 1
+    DOSSIER_REFUSED = 2
+    DECIDED = 3
+
+
+class CallbackFault(IntEnum):
+    SIGNATURE = 1
+    AMOUNT = 2
+
+
+@dataclass(frozen=True, slots=True)
+class FeeItem:
+    name: str
+    amount: int
+
+
+# Events
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentRequested:
+    code: str
+    payer_id: str
+    at: datetime
+    by: str
+    fee_id: str
+    amount: int
+    items: tuple[FeeItem, ...]
+    agency: str
+
+
+@dataclass(frozen=True, slots=True)
+class CheckoutStarted:
+    code: str
+    payer_id: str
+    at: datetime
+    by: str
+    fee_id: str
+    checkout_id: str
+    provider: str
+    amount: int
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CheckoutExpired:
+    code: str
+    payer_id: str
+    at: datetime
+    by: str
+    fee_id: str
+    checkout_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentConfirmed:
+    code: str
+    payer_id: str
+    at: datetime
+    by: str
+    fee_id: str
+    payment_id: str
+    method: PaymentMethod
+    amount: int
+    agency: str
+    provider: str
+    checkout_id: str
+    transaction: str
+    bank: str
+    paid_at: datetime
+    receipt_number: str
+    counter: str
+
+
+@dataclass(frozen=True, slots=True)
+class SurplusReceived:
+    code: str
+    payer_id: str
+    at: datetime
+    by: str
+    fee_id: str
+    payment_id: str
+    method: PaymentMethod
+    amount: int
+    agency: str
+    provider: str
+    checkout_id: str
+    transaction: str
+    bank: str
+    paid_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentFailed:
+    code: str
+    payer_id: str
+    at: datetime
+    by: str
+    fee_id: str
+    checkout_id: str
+    provider: str
+    provider_code: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackRefused:
+    code: str
+    payer_id: str
+    at: datetime
+    by: str
+    fee_id: str
+    checkout_id: str
+    provider: str
+    fault: CallbackFault
+    stated_amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class RefundRequested:
+    code: str
+    payer_id: str
+    at: datetime
+    by: str
+    fee_id: str
+    payment_id: str
+    attempt: int
+    method: PaymentMethod
+    amount: int
+    cause: RefundCause
+    reason: Sealed
+    provider: str
+    checkout_id: str
+    transaction: str
+    paid_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RefundConfirmed:
+    code: str
+    payer_id: str
+    at: datetime
+    by: str
+    fee_id: str
+    payment_id: str
+    method: PaymentMethod
+    amount: int
+    cause: RefundCause
+    reference: str
+
+
+@dataclass(frozen=True, slots=True)
+class RefundFailed:
+    code: str
+    payer_id: str
+    at: datetime
+    by: str
+    fee_id: str
+    payment_id: str
+    attempt: int
+    amount: int
+    provider_code: str
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentCancelled:
+    code: str
+    payer_id: str
+    at: datetime
+    by: str
+    fee_id: str
+    cause: CancelCause
+
+
+Event = (
+    PaymentRequested
+    | CheckoutStarted
+    | CheckoutExpired
+    | PaymentConfirmed
+    | SurplusReceived
+    | PaymentFailed
+    | CallbackRefused
+    | RefundRequested
+    | RefundConfirmed
+    | RefundFailed
+    | PaymentCancelled
+)
+
+# Commands
+
+
+class Outcome(Enum):
+    """What a provider says of a transaction."""
+
+    PAID = "paid"
+    FAILED = "failed"
+    UNSETTLED = "unsettled"
+
+
+@dataclass(frozen=True, slots=True)
+class RequestPayment:
+    code: str
+    fee_id: str
+    payer_id: str
+    amount: int
+    items: tuple[FeeItem, ...]
+    agency: str
+    at: datetime
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class StartCheckout:
+    checkout_id: str
+    provider: str
+    expires_at: datetime
+    at: datetime
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExpireCheckout:
+    checkout_id: str
+    at: datetime
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordCallback:
+    """A provider's word on a checkout, its signature verified."""
+
+    payment_id: str
+    checkout_id: str
+    outcome: Outcome
+    provider_code: str
+    amount: int
+    transaction: str
+    bank: str
+    paid_at: datetime
+    receipt_number: str
+    at: datetime
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class RefuseCallback:
+    """A callback for a known checkout whose signature is wrong."""
+
+    checkout_id: str
+    stated_amount: int
+    at: datetime
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiveCash:
+    payment_id: str
+    amount: int
+    receipt_number: str
+    counter: str
+    at: datetime
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class CancelPayment:
+    cause: CancelCause
+    at: datetime
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class RequestRefund:
+    payment_id: str
+    reason: Sealed
+    agency: str
+    at: datetime
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmRefund:
+    payment_id: str
+    reference: str
+    at: datetime
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class FailRefund:
+    payment_id: str
+    attempt: int
+    provider_code: str
+    at: datetime
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReturnCash:
+    payment_id: str
+    voucher_number: str
+    counter: str
+    at: datetime
+    by: str
+
+
+Command = (
+    RequestPayment
+    | StartCheckout
+    | ExpireCheckout
+    | RecordCallback
+    | RefuseCallback
+    | ReceiveCash
+    | CancelPayment
+    | RequestRefund
+    | ConfirmRefund
+    | FailRefund
+    | ReturnCash
+)
+
+# State
+
+
+class RefundStatus(Enum):
+    NONE = "none"
+    REQUESTED = "requested"
+    FAILED = "failed"
+    CONFIRMED = "confirmed"
+
+
+@dataclass(frozen=True, slots=True)
+class Checkout:
+    provider: str
+    expires_at: datetime
+    open: bool = True
+    failed: bool = False
+    faults: frozenset[CallbackFault] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Taking:
+    """Money that came, and how far it is on its way back."""
+
+    method: PaymentMethod
+    amount: int
+    paid_at: datetime
+    receipt_number: str = ""
+    counter: str = ""
+    provider: str = ""
+    checkout_id: str = ""
+    transaction: str = ""
+    refund: RefundStatus = RefundStatus.NONE
+    cause: RefundCause | None = None
+    attempt: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    request: PaymentRequested | None = None
+    cancelled: bool = False
+    receipt_number: str = ""
+    checkouts: Mapping[str, Checkout] = field(default_factory=dict)
+    takings: Mapping[str, Taking] = field(default_factory=dict)
+
+    @property
+    def paid(self) -> bool:
+        """The fee was paid once; a refund of it does not make it owed again."""
+        return self.receipt_number != ""
+
+
+def decide(command: Command, state: State) -> Sequence[Event]:
+    match command:
+        case RequestPayment():
+            return _request_payment(command, state)
+        case StartCheckout():
+            return _start_checkout(command, state)
+        case ExpireCheckout():
+            return _expire_checkout(command, state)
+        case RecordCallback():
+            return _record_callback(command, state)
+        case RefuseCallback():
+            return _refuse_callback(command, state, CallbackFault.SIGNATURE, command.stated_amount)
+        case ReceiveCash():
+            return _receive_cash(command, state)
+        case CancelPayment():
+            return _cancel(command, state)
+        case RequestRefund():
+            return _request_refund(command, state)
+        case ConfirmRefund():
+            return _confirm_refund(command, state, PaymentMethod.ONLINE, command.reference)
+        case FailRefund():
+            return _fail_refund(command, state)
+        case ReturnCash():
+            return _return_cash(command, state)
+    assert_never(command)
+
+
+def _request_payment(c: RequestPayment, state: State) -> Sequence[Event]:
+    if c.amount <= 0 or any(i.amount < 0 for i in c.items) or c.amount != sum(i.amount for i in c.items):
+        raise Rejected("AMOUNT_INVALID", amount=str(c.amount))
+    if (r := state.request) is not None:
+        if (r.code, r.fee_id, r.payer_id, r.items, r.agency) == (c.code, c.fee_id, c.payer_id, c.items, c.agency):
+            return ()
+        raise Rejected("ALREADY_REQUESTED")
+    return (PaymentRequested(c.code, c.payer_id, c.at, c.by, c.fee_id, c.amount, c.items, c.agency),)
+
+
+def _start_checkout(c: StartCheckout, state: State) -> Sequence[Event]:
+    request = _requested(state)
+    if c.by != request.payer_id:
+        raise Rejected("NOT_THE_PAYER")
+    _still_owed(state)
+    if c.checkout_id in state.checkouts:
+        raise Rejected("CHECKOUT_EXISTS", checkout_id=c.checkout_id)
+    if c.expires_at <= c.at:
+        raise Rejected("EXPIRY_INVALID")
+    head = _head(request, c)
+    return (
+        *(CheckoutExpired(*head, checkout_id) for checkout_id in _open(state)),
+        CheckoutStarted(*head, c.checkout_id, c.provider, request.amount, c.expires_at),
+    )
+
+
+def _expire_checkout(c: ExpireCheckout, state: State) -> Sequence[Event]:
+    request, checkout = _requested(state), _checkout(c.checkout_id, state)
+    if not checkout.open:
+        return ()
+    if c.at < checkout.expires_at:
+        raise Rejected("CHECKOUT_NOT_EXPIRED", expires_at=checkout.expires_at.isoformat())
+    return (CheckoutExpired(*_head(request, c), c.checkout_id),)
+
+
+def _record_callback(c: RecordCallback, state: State) -> Sequence[Event]:
+    request, checkout = _requested(state), _checkout(c.checkout_id, state)
+    known = any((t.provider, t.transaction) == (checkout.provider, c.transaction) for t in state.takings.values())
+    match c.outcome:
+        case _ if c.amount != request.amount:
+            return _refuse_callback(c, state, CallbackFault.AMOUNT, c.amount) or _wrong_amount(request, c.amount)
+        case Outcome.UNSETTLED:
+            raise Rejected("OUTCOME_UNSETTLED", checkout_id=c.checkout_id)
+        case Outcome.FAILED:
+            if checkout.failed or any(t.checkout_id == c.checkout_id for t in state.takings.values()):
+                return ()
+            return (PaymentFailed(*_head(request, c), c.checkout_id, checkout.provider, c.provider_code),)
+        case Outcome.PAID:
+            return () if known else _take_online(c, checkout, request, state)
+    assert_never(c.outcome)
+
+
+def _take_online(c: RecordCallback, checkout: Checkout, request: PaymentRequested, state: State) -> Sequence[Event]:
+    surplus = SurplusReceived(
+        *_head(request, c),
+        payment_id=c.payment_id,
+        method=PaymentMethod.ONLINE,
+        amount=c.amount,
+        agency=request.agency,
+        provider=checkout.provider,
+        checkout_id=c.checkout_id,
+        transaction=c.transaction,
+        bank=c.bank,
+        paid_at=c.paid_at,
+    )
+    if state.paid or state.cancelled:
+        return (surplus, _refund(c, request, c.payment_id, _taken(surplus), RefundCause.SURPLUS))
+    if not c.receipt_number:
+        raise Rejected("RECEIPT_NUMBER_MISSING")
+    return (PaymentConfirmed(**asdict(surplus), receipt_number=c.receipt_number, counter=""),)
+
+
+def _refuse_callback(
+    c: RecordCallback | RefuseCallback, state: State, fault: CallbackFault, stated_amount: int
+) -> Sequence[Event]:
+    """Once per checkout and fault: a stranger must not be able to fill the log."""
+    request, checkout = _requested(state), _checkout(c.checkout_id, state)
+    if fault in checkout.faults:
+        return ()
+    return (CallbackRefused(*_head(request, c), c.checkout_id, checkout.provider, fault, stated_amount),)
+
+
+def _receive_cash(c: ReceiveCash, state: State) -> Sequence[Event]:
+    request = _requested(state)
+    _still_owed(state)
+    if c.amount != request.amount:
+        _wrong_amount(request, c.amount)
+    if not c.receipt_number:
+        raise Rejected("RECEIPT_NUMBER_MISSING")
+    return (
+        PaymentConfirmed(
+            *_head(request, c),
+            payment_id=c.payment_id,
+            method=PaymentMethod.CASH,
+            amount=c.amount,
+            agency=request.agency,
+            provider="",
+            checkout_id="",
+            transaction="",
+            bank="",
+            paid_at=c.at,
+            receipt_number=c.receipt_number,
+            counter=c.counter,
+        ),
+    )
+
+
+def _cancel(c: CancelPayment, state: State) -> Sequence[Event]:
+    request = _requested(state)
+    if state.cancelled:
+        return ()
+    cancelled = PaymentCancelled(*_head(request, c), c.cause)
+    if c.cause is not CancelCause.REFUSED:
+        return (cancelled,)  # what was paid for work begun goes back only if an official decides so
+    return (
+        cancelled,
+        *(
+            _refund(c, request, payment_id, taking, RefundCause.DOSSIER_REFUSED)
+            for payment_id, taking in state.takings.items()
+            if taking.refund is RefundStatus.NONE
+        ),
+    )
+
+
+def _request_refund(c: RequestRefund, state: State) -> Sequence[Event]:
+    request, taking = _requested(state), _taking(c.payment_id, state)
+    if c.agency not in (request.agency, taking.counter):
+        raise Rejected("OTHER_AGENCY", agency=request.agency)
+    if not c.reason.strip():
+        raise Rejected("REASON_MISSING")
+    match taking.refund:
+        case RefundStatus.REQUESTED:
+            raise Rejected("REFUND_ALREADY_REQUESTED")
+        case RefundStatus.CONFIRMED:
+            raise Rejected("ALREADY_REFUNDED")
+        case RefundStatus.NONE | RefundStatus.FAILED:
+            return (_refund(c, request, c.payment_id, taking, taking.cause or RefundCause.DECIDED, c.reason),)
+    assert_never(taking.refund)
+
+
+def _confirm_refund(
+    c: ConfirmRefund | ReturnCash, state: State, method: PaymentMethod, reference: str
+) -> Sequence[Event]:
+    request, taking = _requested(state), _taking(c.payment_id, state)
+    if taking.method is not method:
+        raise Rejected("OTHER_METHOD")
+    if taking.cause is None:
+        raise Rejected("REFUND_NOT_REQUESTED")
+    if taking.refund is RefundStatus.CONFIRMED:
+        return ()
+    # Money that left counts, even where the provider first reported a failure.
+    return (RefundConfirmed(*_head(request, c), c.payment_id, method, taking.amount, taking.cause, reference),)
+
+
+def _return_cash(c: ReturnCash, state: State) -> Sequence[Event]:
+    request, taking = _requested(state), _taking(c.payment_id, state)
+    if c.counter not in (request.agency, taking.counter):
+        raise Rejected("OTHER_AGENCY", agency=taking.counter or request.agency)
+    if not c.voucher_number:
+        raise Rejected("VOUCHER_NUMBER_MISSING")
+    if taking.refund is RefundStatus.CONFIRMED:
+        raise Rejected("ALREADY_REFUNDED")
+    return _confirm_refund(c, state, PaymentMethod.CASH, c.voucher_number)
+
+
+def _fail_refund(c: FailRefund, state: State) -> Sequence[Event]:
+    request, taking = _requested(state), _taking(c.payment_id, state)
+    if taking.method is not PaymentMethod.ONLINE:
+        raise Rejected("OTHER_METHOD")
+    if taking.cause is None:
+        raise Rejected("REFUND_NOT_REQUESTED")
+    if taking.refund is not RefundStatus.REQUESTED or taking.attempt != c.attempt:
+        return ()
+    return (RefundFailed(*_head(request, c), c.payment_id, c.attempt, taking.amount, c.provider_code),)
+
+
+def _refund(
+    c: Command, request: PaymentRequested, payment_id: str, t: Taking, cause: RefundCause, reason: Sealed | None = None
+) -> RefundRequested:
+    return RefundRequested(
+        *_head(request, c),
+        payment_id=payment_id,
+        attempt=t.attempt + 1,
+        method=t.method,
+        amount=t.amount,
+        cause=cause,
+        reason=reason or Sealed(),
+        provider=t.provider,
+        checkout_id=t.checkout_id,
+        transaction=t.transaction,
+        paid_at=t.paid_at,
+    )
+
+
+def _head(request: PaymentRequested, c: Command) -> tuple[str, str, datetime, str, str]:
+    return request.code, request.payer_id, c.at, c.by, request.fee_id
+
+
+def _requested(state: State) -> PaymentRequested:
+    if state.request is None:
+        raise Rejected("PAYMENT_NOT_FOUND")
+    return state.request
+
+
+def _checkout(checkout_id: str, state: State) -> Checkout:
+    if (checkout := state.checkouts.get(checkout_id)) is None:
+        raise Rejected("CHECKOUT_NOT_FOUND", checkout_id=checkout_id)
+    return checkout
+
+
+def _taking(payment_id: str, state: State) -> Taking:
+    if (taking := state.takings.get(payment_id)) is None:
+        raise Rejected("NOT_TAKEN", payment_id=payment_id)
+    return taking
+
+
+def _open(state: State) -> list[str]:
+    return [checkout_id for checkout_id, checkout in state.checkouts.items() if checkout.open]
+
+
+def _still_owed(state: State) -> None:
+    if state.paid:
+        raise Rejected("ALREADY_PAID", receipt_number=state.receipt_number)
+    if state.cancelled:
+        raise Rejected("CANCELLED")
+
+
+def _wrong_amount(request: PaymentRequested, amount: int) -> Sequence[Event]:
+    raise Rejected("WRONG_AMOUNT", owed=str(request.amount), amount=str(amount))
+
+
+def evolve(state: State, event: Event) -> State:
+    match event:
+        case PaymentRequested():
+            return replace(state, request=event)
+        case CheckoutStarted():
+            return _with_checkout(state, event.checkout_id, Checkout(event.provider, event.expires_at))
+        case CheckoutExpired():
+            return _with_checkout(state, event.checkout_id, replace(state.checkouts[event.checkout_id], open=False))
+        case PaymentFailed():
+            checkout = replace(state.checkouts[event.checkout_id], open=False, failed=True)
+            return _with_checkout(state, event.checkout_id, checkout)
+        case CallbackRefused():
+            checkout = state.checkouts[event.checkout_id]
+            checkout = replace(checkout, faults=checkout.faults | {event.fault})
+            return _with_checkout(state, event.checkout_id, checkout)
+        case PaymentConfirmed():
+            taking = replace(_taken(event), receipt_number=event.receipt_number, counter=event.counter)
+            return replace(_with_taking(_closed(state), event.payment_id, taking), receipt_number=event.receipt_number)
+        case SurplusReceived():
+            return _with_taking(state, event.payment_id, _taken(event))
+        case RefundRequested():
+            refund = (RefundStatus.REQUESTED, event.cause, event.attempt)
+            return _with_refund(state, event.payment_id, *refund)
+        case RefundConfirmed():
+            return _with_refund(state, event.payment_id, RefundStatus.CONFIRMED)
+        case RefundFailed():
+            return _with_refund(state, event.payment_id, RefundStatus.FAILED)
+        case PaymentCancelled():
+            return replace(_closed(state), cancelled=True)
+    assert_never(event)
+
+
+def _taken(event: PaymentConfirmed | SurplusReceived) -> Taking:
+    return Taking(
+        event.method,
+        event.amount,
+        event.paid_at,
+        provider=event.provider,
+        checkout_id=event.checkout_id,
+        transaction=event.transaction,
+    )
+
+
+def _closed(state: State) -> State:
+    return replace(state, checkouts={i: replace(checkout, open=False) for i, checkout in state.checkouts.items()})
+
+
+def _with_checkout(state: State, checkout_id: str, checkout: Checkout) -> State:
+    return replace(state, checkouts={**state.checkouts, checkout_id: checkout})
+
+
+def _with_taking(state: State, payment_id: str, taking: Taking) -> State:
+    return replace(state, takings={**state.takings, payment_id: taking})
+
+
+def _with_refund(
+    state: State, payment_id: str, status: RefundStatus, cause: RefundCause | None = None, attempt: int = 0
+) -> State:
+    taking = state.takings[payment_id]
+    taking = replace(taking, refund=status, cause=cause or taking.cause, attempt=attempt or taking.attempt)
+    return _with_taking(state, payment_id, taking)
+
+
+payment: Decider[Command, State, Event] = Decider(State(), decide, evolve)
