@@ -1,0 +1,238 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from services.chassis.decider import Sealed
+from services.payment.domain import (
+    CallbackFault,
+    CallbackRefused,
+    CancelCause,
+    CancelPayment,
+    ConfirmRefund,
+    ExpireCheckout,
+    FailRefund,
+    FeeItem,
+    Outcome,
+    PaymentFailed,
+    PaymentMethod,
+    ReceiveCash,
+    RefundCause,
+    RefundConfirmed,
+    RefuseCallback,
+    RequestPayment,
+    RequestRefund,
+    ReturnCash,
+    StartCheckout,
+    payment,
+)
+from tests.payment.facts import (
+    CASHIER,
+    HEAD,
+    ITEMS,
+    LATER,
+    NOW,
+    PAYER,
+    VNPAY,
+    cancelled,
+    cash,
+    confirmed,
+    expired,
+    head,
+    refund,
+    refund_failed,
+    refunded,
+    requested,
+    started,
+    surplus,
+    word,
+)
+from tests.support.given import given
+
+SERVICE = "service:payment"
+ask = RequestPayment(HEAD[0], "fee-1", PAYER, 20_000, ITEMS, "P56.1", NOW, SERVICE)
+start = StartCheckout("c1", "vnpay", LATER, NOW, PAYER)
+count_cash = ReceiveCash("p1", 20_000, "R1", "P56.22.336", NOW, CASHIER)
+decide_refund = RequestRefund("p1", Sealed("thu nhầm"), "P56.1", NOW, "approver-1")
+give_back = ReturnCash("p1", "V1", "P56.22.336", NOW, CASHIER)
+SURPLUS, DECIDED, REFUSED = RefundCause.SURPLUS, RefundCause.DECIDED, RefundCause.DOSSIER_REFUSED
+paid = (requested, started(), confirmed())
+faulty = CallbackRefused(*head(VNPAY), "c1", "vnpay", CallbackFault.AMOUNT, 1)
+failed = PaymentFailed(*head(VNPAY), "c1", "vnpay", "24")
+
+
+def cancel(cause: CancelCause) -> CancelPayment:
+    return CancelPayment(cause, NOW, SERVICE)
+
+
+def test_a_fee_is_requested_once() -> None:
+    given(payment).when(ask).then(requested)
+    given(payment, requested).when(replace(ask, at=LATER)).then()
+    given(payment, requested).when(replace(ask, payer_id="other")).then_rejected("ALREADY_REQUESTED")
+
+
+@pytest.mark.parametrize(
+    ("amount", "items"), [(0, ()), (1, ITEMS), (20_000, ()), (5, (FeeItem("a", 10), FeeItem("b", -5)))]
+)
+def test_the_amount_is_positive_and_the_sum_of_its_items(amount: int, items: tuple[FeeItem, ...]) -> None:
+    given(payment).when(replace(ask, amount=amount, items=items)).then_rejected("AMOUNT_INVALID", amount=str(amount))
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        start,
+        ExpireCheckout("c1", NOW, SERVICE),
+        word(),
+        RefuseCallback("c1", 1, NOW, VNPAY),
+        count_cash,
+        cancel(CancelCause.REFUSED),
+        decide_refund,
+        ConfirmRefund("p1", "rf1", NOW, VNPAY),
+        FailRefund("p1", 1, "99", NOW, VNPAY),
+        give_back,
+    ],
+)
+def test_nothing_happens_to_a_fee_that_nobody_asked_for(command: object) -> None:
+    given(payment).when(command).then_rejected("PAYMENT_NOT_FOUND")
+
+
+def test_the_payer_starts_a_checkout_and_a_second_one_ends_the_first() -> None:
+    given(payment, requested).when(start).then(started())
+    given(payment, requested, started()).when(replace(start, checkout_id="c2")).then(expired(by=PAYER), started("c2"))
+
+
+def test_checkouts_that_cannot_start() -> None:
+    given(payment, requested).when(replace(start, by="other")).then_rejected("NOT_THE_PAYER")
+    given(payment, *paid).when(replace(start, checkout_id="c2")).then_rejected("ALREADY_PAID", receipt_number="R1")
+    given(payment, requested, cancelled(CancelCause.STOPPED)).when(start).then_rejected("CANCELLED")
+    given(payment, requested, started()).when(start).then_rejected("CHECKOUT_EXISTS", checkout_id="c1")
+    given(payment, requested).when(replace(start, expires_at=NOW)).then_rejected("EXPIRY_INVALID")
+
+
+def test_a_checkout_expires_when_its_time_has_come() -> None:
+    expire = ExpireCheckout("c1", LATER, SERVICE)
+    given(payment, requested, started()).when(expire).then(replace(expired(), at=LATER))
+    given(payment, requested, started(), expired()).when(expire).then()
+    given(payment, *paid).when(expire).then()
+    too_early = replace(expire, at=NOW)
+    given(payment, requested, started()).when(too_early).then_rejected(
+        "CHECKOUT_NOT_EXPIRED", expires_at=LATER.isoformat()
+    )
+    given(payment, requested).when(expire).then_rejected("CHECKOUT_NOT_FOUND", checkout_id="c1")
+
+
+def test_a_callback_confirms_once_however_often_it_comes() -> None:
+    given(payment, requested, started()).when(word()).then(confirmed())
+    given(payment, *paid).when(word(payment_id="p9", transaction="t-p1")).then()
+    given(payment, *paid).when(word(outcome=Outcome.FAILED)).then()
+
+
+def test_money_that_comes_after_expiry_or_after_a_failure_still_pays() -> None:
+    given(payment, requested, started(), expired()).when(word()).then(confirmed())
+    given(payment, requested, started(), failed).when(word()).then(confirmed())
+
+
+def test_money_that_is_not_owed_goes_back() -> None:
+    returned = (surplus(), refund(SURPLUS))
+    given(payment, requested, started(), cash("p0")).when(word()).then(*returned)
+    for cause in CancelCause:
+        given(payment, requested, started(), cancelled(cause)).when(word()).then(*returned)
+    given(payment, *paid, refund(DECIDED), refunded(DECIDED)).when(word(payment_id="p2")).then(
+        surplus(payment_id="p2"), refund(SURPLUS, "p2")
+    )
+    given(payment, requested, started(), started("c2"), confirmed("c2", "p2")).when(word()).then(*returned)
+    given(payment, requested, started(), cash("p0"), *returned).when(word()).then()
+
+
+def test_a_callback_with_a_wrong_amount_is_noted_once_and_never_accepted() -> None:
+    given(payment, requested, started()).when(word(amount=1)).then(faulty)
+    given(payment, requested, started(), faulty).when(word(amount=1)).then_rejected(
+        "WRONG_AMOUNT", owed="20000", amount="1"
+    )
+    given(payment, requested, started(), faulty).when(word()).then(confirmed())
+
+
+def test_a_forged_callback_is_noted_once_per_checkout() -> None:
+    forged = replace(faulty, fault=CallbackFault.SIGNATURE, stated_amount=7)
+    refuse = RefuseCallback("c1", 7, NOW, VNPAY)
+    given(payment, requested, started()).when(refuse).then(forged)
+    given(payment, requested, started(), forged).when(refuse).then()
+    given(payment, requested).when(refuse).then_rejected("CHECKOUT_NOT_FOUND", checkout_id="c1")
+
+
+def test_other_callbacks() -> None:
+    given(payment, requested, started()).when(word(outcome=Outcome.FAILED, provider_code="24")).then(failed)
+    given(payment, requested, started(), failed).when(word(outcome=Outcome.FAILED)).then()
+    given(payment, requested, started()).when(word(outcome=Outcome.UNSETTLED)).then_rejected(
+        "OUTCOME_UNSETTLED", checkout_id="c1"
+    )
+    given(payment, requested, started()).when(word("c9")).then_rejected("CHECKOUT_NOT_FOUND", checkout_id="c9")
+    given(payment, requested, started()).when(word(receipt_number="")).then_rejected("RECEIPT_NUMBER_MISSING")
+
+
+def test_cash_pays_once_and_exactly() -> None:
+    given(payment, requested, started()).when(count_cash).then(cash())
+    given(payment, requested, cash()).when(replace(count_cash, payment_id="p2")).then_rejected(
+        "ALREADY_PAID", receipt_number="R1"
+    )
+    given(payment, requested).when(replace(count_cash, amount=19_000)).then_rejected(
+        "WRONG_AMOUNT", owed="20000", amount="19000"
+    )
+    given(payment, requested).when(replace(count_cash, receipt_number="")).then_rejected("RECEIPT_NUMBER_MISSING")
+    given(payment, requested, cancelled(CancelCause.WITHDRAWN)).when(count_cash).then_rejected("CANCELLED")
+
+
+def test_an_ended_dossier_owes_nothing_and_a_refused_one_gets_its_money_back() -> None:
+    for cause in CancelCause:
+        given(payment, requested, started()).when(cancel(cause)).then(cancelled(cause))
+    given(payment, *paid).when(cancel(CancelCause.STOPPED)).then(cancelled(CancelCause.STOPPED))
+    given(payment, *paid).when(cancel(CancelCause.REFUSED)).then(
+        cancelled(CancelCause.REFUSED), refund(REFUSED, by=SERVICE)
+    )
+    given(payment, *paid, refund(DECIDED)).when(cancel(CancelCause.REFUSED)).then(cancelled(CancelCause.REFUSED))
+    given(payment, requested, cancelled(CancelCause.STOPPED)).when(cancel(CancelCause.REFUSED)).then()
+
+
+def test_an_official_of_the_agency_decides_a_refund_once() -> None:
+    decided = refund(DECIDED, by="approver-1", reason="thu nhầm")
+    given(payment, *paid).when(decide_refund).then(decided)
+    given(payment, *paid, decided).when(decide_refund).then_rejected("REFUND_ALREADY_REQUESTED")
+    given(payment, *paid, decided, refunded(DECIDED)).when(decide_refund).then_rejected("ALREADY_REFUNDED")
+    given(payment, *paid).when(replace(decide_refund, reason=Sealed(" "))).then_rejected("REASON_MISSING")
+    given(payment, *paid).when(replace(decide_refund, agency="P56.9")).then_rejected("OTHER_AGENCY", agency="P56.1")
+    given(payment, requested).when(decide_refund).then_rejected("NOT_TAKEN", payment_id="p1")
+
+
+def test_a_refund_that_failed_may_be_tried_again_and_keeps_its_cause() -> None:
+    tried = (*paid, cancelled(CancelCause.REFUSED), refund(REFUSED), refund_failed())
+    given(payment, *tried).when(decide_refund).then(refund(REFUSED, attempt=2, by="approver-1", reason="thu nhầm"))
+
+
+def test_the_provider_settles_a_refund_once() -> None:
+    confirm, fail = ConfirmRefund("p1", "rf1", NOW, VNPAY), FailRefund("p1", 1, "99", NOW, VNPAY)
+    asked = (*paid, refund(DECIDED))
+    given(payment, *asked).when(confirm).then(refunded(DECIDED))
+    given(payment, *asked, refunded(DECIDED)).when(confirm).then()
+    given(payment, *asked).when(fail).then(refund_failed())
+    given(payment, *asked, refund_failed()).when(fail).then()
+    given(payment, *asked, refunded(DECIDED)).when(fail).then()
+    given(payment, *asked, refund_failed(), refund(DECIDED, attempt=2)).when(fail).then()  # late word on the first
+    given(payment, *asked, refund_failed()).when(confirm).then(refunded(DECIDED))  # it went through all the same
+    given(payment, *paid).when(confirm).then_rejected("REFUND_NOT_REQUESTED")
+    given(payment, *paid).when(fail).then_rejected("REFUND_NOT_REQUESTED")
+    given(payment, requested, cash()).when(confirm).then_rejected("OTHER_METHOD")
+    given(payment, requested, cash()).when(fail).then_rejected("OTHER_METHOD")
+    given(payment, requested).when(fail).then_rejected("NOT_TAKEN", payment_id="p1")
+
+
+def test_cash_goes_back_over_the_counter_against_a_voucher() -> None:
+    asked = (requested, cash(), refund(DECIDED, by="approver-1", method=PaymentMethod.CASH))
+    returned = RefundConfirmed(*head(CASHIER), "p1", PaymentMethod.CASH, 20_000, DECIDED, "V1")
+    given(payment, *asked).when(give_back).then(returned)
+    given(payment, *asked, returned).when(give_back).then_rejected("ALREADY_REFUNDED")
+    given(payment, requested, cash()).when(give_back).then_rejected("REFUND_NOT_REQUESTED")
+    given(payment, *paid, refund(DECIDED)).when(replace(give_back, counter="P56.1")).then_rejected("OTHER_METHOD")
+    given(payment, *asked).when(replace(give_back, voucher_number="")).then_rejected("VOUCHER_NUMBER_MISSING")
+    given(payment, *asked).when(replace(give_back, counter="P56.9")).then_rejected("OTHER_AGENCY", agency="P56.22.336")

@@ -1,0 +1,136 @@
+"""Whatever the payer, the provider, the counter and the officials do: the fee is paid once or not at all."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from services.chassis.decider import Rejected, Sealed
+from services.payment.domain import (
+    CallbackRefused,
+    CancelCause,
+    CancelPayment,
+    Command,
+    ConfirmRefund,
+    Event,
+    ExpireCheckout,
+    FailRefund,
+    Outcome,
+    PaymentConfirmed,
+    PaymentMethod,
+    ReceiveCash,
+    RefundConfirmed,
+    RefundStatus,
+    RefuseCallback,
+    RequestPayment,
+    RequestRefund,
+    ReturnCash,
+    StartCheckout,
+    SurplusReceived,
+    payment,
+)
+from tests.payment.facts import CASHIER, HEAD, ITEMS, NOW, PAYER, VNPAY, word
+
+AMOUNT = 20_000
+checkouts = st.sampled_from(["c1", "c2", "c3"])
+payments = st.sampled_from(["c1-1", "c1-2", "c2-1", "c3-1", "cash-1", "cash-2"])
+
+
+class Fee(RuleBasedStateMachine):
+    def __init__(self) -> None:
+        super().__init__()
+        self.history: list[Event] = []
+        self.now = NOW
+        self.send(RequestPayment(HEAD[0], "fee-1", PAYER, AMOUNT, ITEMS, "P56.1", NOW, "service:payment"))
+
+    def send(self, command: Command) -> None:
+        self.now += timedelta(minutes=1)
+        try:
+            self.history += payment.decide(command, payment.fold(self.history))
+        except Rejected:
+            return
+
+    @rule(checkout=checkouts)
+    def start(self, checkout: str) -> None:
+        self.send(StartCheckout(checkout, "vnpay", self.now + timedelta(minutes=5), self.now, PAYER))
+
+    @rule(checkout=checkouts)
+    def expire(self, checkout: str) -> None:
+        self.send(ExpireCheckout(checkout, self.now, "service:payment"))
+
+    @rule(
+        checkout=checkouts,
+        transaction=st.sampled_from("12"),
+        outcome=st.sampled_from(Outcome),
+        amount=st.sampled_from([AMOUNT, AMOUNT, AMOUNT + 1]),
+    )
+    def hear(self, checkout: str, transaction: str, outcome: Outcome, amount: int) -> None:
+        number = f"{checkout}-{transaction}"
+        self.send(word(checkout, number, transaction=number, outcome=outcome, amount=amount, at=self.now))
+
+    @rule(checkout=checkouts)
+    def forge(self, checkout: str) -> None:
+        self.send(RefuseCallback(checkout, AMOUNT, self.now, VNPAY))
+
+    @rule(number=st.sampled_from("12"), amount=st.sampled_from([AMOUNT, AMOUNT - 1]))
+    def count_cash(self, number: str, amount: int) -> None:
+        self.send(ReceiveCash(f"cash-{number}", amount, f"R{number}", "P56.1", self.now, CASHIER))
+
+    @rule(cause=st.sampled_from(CancelCause))
+    def end(self, cause: CancelCause) -> None:
+        self.send(CancelPayment(cause, self.now, "service:payment"))
+
+    @rule(paid=payments)
+    def decide_refund(self, paid: str) -> None:
+        self.send(RequestRefund(paid, Sealed("lý do"), "P56.1", self.now, CASHIER))
+
+    @rule(paid=payments)
+    def refund_settles(self, paid: str) -> None:
+        self.send(ConfirmRefund(paid, "rf", self.now, VNPAY))
+
+    @rule(paid=payments, attempt=st.integers(1, 3))
+    def refund_fails(self, paid: str, attempt: int) -> None:
+        self.send(FailRefund(paid, attempt, "99", self.now, VNPAY))
+
+    @rule(paid=payments)
+    def give_back(self, paid: str) -> None:
+        self.send(ReturnCash(paid, "V1", "P56.1", self.now, CASHIER))
+
+    @invariant()
+    def never_two_kept(self) -> None:
+        kept = [t for t in payment.fold(self.history).takings.values() if t.refund is RefundStatus.NONE]
+        assert len(kept) <= 1
+        assert sum(isinstance(event, PaymentConfirmed) for event in self.history) <= 1
+
+    @invariant()
+    def each_refunded_at_most_once_and_only_what_was_taken(self) -> None:
+        taken = [e.payment_id for e in self.history if isinstance(e, PaymentConfirmed | SurplusReceived)]
+        back = [e.payment_id for e in self.history if isinstance(e, RefundConfirmed)]
+        assert len(taken) == len(set(taken))
+        assert len(back) == len(set(back))
+        assert set(back) <= set(taken)
+
+    @invariant()
+    def the_history_is_bounded_under_forgery(self) -> None:
+        faults = [(e.checkout_id, e.fault) for e in self.history if isinstance(e, CallbackRefused)]
+        assert len(faults) == len(set(faults))
+
+    def teardown(self) -> None:
+        """Once everything has settled, the state keeps nothing or exactly what was owed."""
+        for paid, taking in payment.fold(self.history).takings.items():
+            if taking.refund is RefundStatus.FAILED:
+                self.send(RequestRefund(paid, Sealed("lý do"), "P56.1", self.now, CASHIER))
+            if taking.method is PaymentMethod.CASH:
+                self.give_back(paid)
+            else:
+                self.refund_settles(paid)
+        taken = sum(e.amount for e in self.history if isinstance(e, PaymentConfirmed | SurplusReceived))
+        back = sum(e.amount for e in self.history if isinstance(e, RefundConfirmed))
+        assert taken - back in (0, AMOUNT)
+
+
+TestFee = Fee.TestCase
+TestFee.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
