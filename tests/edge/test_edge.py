@@ -1,0 +1,222 @@
+"""A real Envoy before a real service."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import ssl
+import struct
+from typing import Any
+
+import grpc
+import httpx
+import pytest
+from google.protobuf.json_format import ParseDict
+from google.rpc import error_details_pb2, status_pb2
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_status import rpc_status
+
+from tests.edge.conftest import Running
+
+pytestmark = pytest.mark.asyncio(loop_scope="package")
+
+
+async def test_grpc_is_routed_by_service(edge: Running) -> None:
+    reply = await edge.stub.GetTrial(edge.trial.pb.GetTrialRequest(trial_code="A-1"))
+    assert reply.trial_code == "A-1"
+
+
+async def test_grpc_streams(edge: Running) -> None:
+    replies = edge.stub.WatchTrial(edge.trial.pb.WatchTrialRequest(trial_code="A-1"))
+    assert [reply.number async for reply in replies] == [0, 1, 2]
+
+
+async def test_health_is_that_of_the_platform(edge: Running) -> None:
+    stub: Any = health_pb2_grpc.HealthStub(edge.channel)
+    reply = await stub.Check(health_pb2.HealthCheckRequest())
+    assert reply.status == health_pb2.HealthCheckResponse.SERVING
+
+
+async def test_an_unknown_method_is_unimplemented(edge: Running) -> None:
+    call: Any = edge.channel.unary_unary("/motcua.trial.v1.TrialService/Nothing", None, None)
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await call(b"")
+    assert refused.value.code() == grpc.StatusCode.UNIMPLEMENTED
+
+
+async def test_json_is_lower_camel_case_with_enums_by_name_and_zeros_said(edge: Running) -> None:
+    reply = await edge.http.get("/v1/trials/A.1-2", params={"colour": "COLOUR_RED", "amount": "9007199254740993"})
+    body = reply.json()
+    assert body.pop("headers")
+    assert body == {"trialCode": "A.1-2", "colour": "COLOUR_RED", "amount": "9007199254740993", "flag": False}
+
+
+async def test_json_query_takes_both_spellings_of_a_name(edge: Running) -> None:
+    for name in ("requestId", "request_id"):
+        reply = await edge.http.post("/v1/flaky", json={name: "x", "failures": 0})
+        assert reply.status_code == 200, reply.text
+
+
+async def test_json_streams_line_by_line(edge: Running) -> None:
+    reply = await edge.http.get("/v1/trials/A-1:watch")
+    assert [json.loads(line) for line in reply.text.splitlines()] == [{"number": n} for n in range(3)]
+
+
+async def test_an_error_of_the_service_is_a_status_in_json(edge: Running) -> None:
+    reply = await edge.http.get("/v1/trials/missing")
+    assert (reply.status_code, reply.json()) == (404, {"code": 5, "message": "no such trial", "details": []})
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "content", "status", "code"),
+    [
+        ("GET", "/v1/nothing", None, 404, 5),
+        ("GET", "/v1/trials/A-1?nothing=1", None, 400, 3),
+        ("GET", "/v1/trials/A-1?amount=much", None, 400, 3),
+        ("GET", "/v1/trials/A%2F1", None, 400, 3),
+        ("POST", "/v1/flaky", "{", 400, 3),
+        ("POST", "/v1/flaky", json.dumps({"request_id": "x" * 200_000}), 413, 3),
+        ("DELETE", "/v1/flaky", None, 404, 5),
+    ],
+)
+async def test_what_the_edge_refuses(
+    edge: Running, method: str, path: str, content: str | None, status: int, code: int
+) -> None:
+    reply = await edge.http.request(method, path, content=content, headers={"content-type": "application/json"})
+    assert (reply.status_code, reply.headers["content-type"]) == (status, "application/json"), reply.text
+    parsed = ParseDict(reply.json(), status_pb2.Status())
+    assert parsed.code == code
+    info = error_details_pb2.ErrorInfo()
+    assert parsed.details[0].Unpack(info)
+    assert info.reason == "INVALID_REQUEST"
+
+
+async def test_grpc_web(edge: Running) -> None:
+    message = edge.trial.pb.GetTrialRequest(trial_code="A-1").SerializeToString()
+    headers = {"content-type": "application/grpc-web+proto", "x-grpc-web": "1", "origin": "https://example.gov.vn"}
+    reply = await edge.http.post(
+        "/motcua.trial.v1.TrialService/GetTrial", content=struct.pack(">BI", 0, len(message)) + message, headers=headers
+    )
+    flag, length = struct.unpack(">BI", reply.content[:5])
+    assert flag == 0
+    assert edge.trial.pb.GetTrialResponse.FromString(reply.content[5 : 5 + length]).trial_code == "A-1"
+    assert b"grpc-status:0" in reply.content[5 + length :]
+    assert reply.headers["access-control-allow-origin"] == "https://example.gov.vn"
+
+
+@pytest.mark.parametrize("path", ["/v1/trials/A-1", "/motcua.trial.v1.TrialService/GetTrial"])
+async def test_preflight(edge: Running, path: str) -> None:
+    headers = {"origin": "https://example.gov.vn", "access-control-request-method": "POST"}
+    reply = await edge.http.options(path, headers=headers)
+    assert (reply.status_code, reply.headers["access-control-allow-methods"]) == (200, "GET, POST, OPTIONS")
+
+
+async def test_a_good_token_passes_and_reaches_the_service(edge: Running) -> None:
+    headers = edge.bearer(sub="good")
+    reply = await edge.http.get("/v1/trials/A-1", headers=headers)
+    assert reply.json()["headers"]["authorization"] == headers["authorization"]
+
+
+async def test_a_bad_token_is_refused_in_json(edge: Running) -> None:
+    for headers in (edge.bearer(seconds=-3600), edge.bearer(iss="other"), {"authorization": "Bearer nonsense"}):
+        reply = await edge.http.get("/v1/trials/A-1", headers=headers)
+        assert reply.status_code == 401
+        assert reply.json()["details"][0]["reason"] == "TOKEN_INVALID"
+        assert reply.json()["message"].startswith("Jwt")
+
+
+async def test_a_bad_token_is_refused_in_grpc(edge: Running) -> None:
+    metadata = [("authorization", "Bearer nonsense")]
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await edge.stub.GetTrial(edge.trial.pb.GetTrialRequest(trial_code="A-1"), metadata=metadata)
+    assert refused.value.code() == grpc.StatusCode.UNAUTHENTICATED
+    status = rpc_status.from_call(refused.value)  # type: ignore[arg-type]
+    info = error_details_pb2.ErrorInfo()
+    assert status is not None
+    assert status.details[0].Unpack(info)
+    assert info.reason == "TOKEN_INVALID"
+
+
+async def test_reads_are_retried_and_mutations_are_not(edge: Running) -> None:
+    edge.trial.calls = 0
+    assert (await edge.http.get("/v1/flaky?failures=2")).json() == {"calls": 3}
+    edge.trial.calls = 0
+    reply = await edge.http.post("/v1/flaky", json={"requestId": "x", "failures": 1})
+    assert (reply.status_code, edge.trial.calls) == (503, 1)
+
+
+async def test_too_many_calls_in_json(edge: Running) -> None:
+    headers = edge.bearer(sub="busy")
+    replies = [await edge.http.get("/v1/trials/A-1", headers=headers) for _ in range(70)]
+    refused = [reply for reply in replies if reply.status_code != 200]
+    assert len(refused) >= 5
+    assert (refused[0].status_code, refused[0].headers["retry-after"]) == (429, "1")
+    body = refused[0].json()
+    assert body["code"] == 8
+    assert [d.get("reason") or d.get("retryDelay") for d in body["details"]] == ["OVERLOADED", "1s"]
+    assert (await edge.http.get("/v1/trials/A-1", headers=edge.bearer(sub="calm"))).status_code == 200
+
+
+async def test_too_many_calls_in_grpc(edge: Running) -> None:
+    metadata = [("authorization", edge.bearer(sub="busy-2")["authorization"])]
+    request = edge.trial.pb.GetTrialRequest(trial_code="A-1")
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await asyncio.gather(*(edge.stub.GetTrial(request, metadata=metadata) for _ in range(70)))
+    status = rpc_status.from_call(refused.value)  # type: ignore[arg-type]
+    assert status is not None
+    assert status.code == 8
+    retry = error_details_pb2.RetryInfo()
+    assert status.details[1].Unpack(retry)
+    assert retry.retry_delay.seconds == 1
+
+
+async def test_pages_go_to_their_clusters_and_are_not_transcoded(edge: Running) -> None:
+    for path in ("/", "/ho-so/A-1", "/login", "/oauth2/token", "/payment/return", "/.well-known/jwks.json"):
+        reply = await edge.http.post(path, content="x=1", headers={"content-type": "application/x-www-form-urlencoded"})
+        assert reply.text == f"{path} 3"
+    assert (await edge.http.post("/login", content=b"x" * 200_000)).status_code == 413
+
+
+async def test_healthz_follows_the_platform(edge: Running) -> None:
+    assert (await edge.http.get("/healthz")).status_code == 200
+    edge.trial.ready = False
+    assert (await edge.http.get("/healthz")).status_code == 503
+    edge.trial.ready = True
+
+
+async def test_the_trace_is_passed_on_and_logged(edge: Running) -> None:
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+    headers = {"traceparent": f"00-{trace}-00f067aa0ba902b7-01"}
+    reply = await edge.http.get("/v1/trials/traced?colour=COLOUR_RED", headers=headers)
+    assert reply.json()["headers"]["traceparent"].split("-")[1] == trace
+    lines: list[str] = []
+    async with asyncio.timeout(15):
+        while not any(trace in line for line in lines):
+            lines = edge.process.edge.access_log.read_text().splitlines()
+            await asyncio.sleep(0.1)
+    entry = json.loads(next(line for line in lines if trace in line))
+    assert (entry["trace_id"], entry["path"], entry["status"]) == (trace, "/v1/trials/traced", 200)
+
+
+async def test_tls(edge: Running) -> None:
+    reply = await asyncio.to_thread(_get_by_tls, edge)
+    assert reply.status_code == 200
+    assert "strict-transport-security" in reply.headers
+
+
+def _get_by_tls(edge: Running) -> httpx.Response:
+    context = ssl.create_default_context(cafile=str(edge.authority))
+    return httpx.get(f"https://localhost:{edge.process.tls_port}/v1/trials/A-1", verify=context, trust_env=False)
+
+
+async def test_grpc_over_tls(edge: Running) -> None:
+    credentials = grpc.ssl_channel_credentials(edge.authority.read_bytes())
+    async with grpc.aio.secure_channel(f"localhost:{edge.process.tls_port}", credentials) as channel:
+        reply = await edge.trial.rpc.TrialServiceStub(channel).GetTrial(edge.trial.pb.GetTrialRequest(trial_code="A-1"))
+    assert reply.trial_code == "A-1"
+
+
+async def test_statistics_for_prometheus(edge: Running) -> None:
+    async with httpx.AsyncClient(trust_env=False) as client:
+        reply = await client.get(f"http://127.0.0.1:{edge.process.admin_port}/stats/prometheus")
+    assert "envoy_http_downstream_rq_total" in reply.text
