@@ -1,0 +1,474 @@
+"""Every command of identity, accepted and refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from services.chassis.decider import Sealed
+from services.identity.domain import (
+    AccountKind,
+    AccountRead,
+    AccountRegistered,
+    AppointmentEnded,
+    AppointOfficial,
+    ChangeProfile,
+    DecideErasure,
+    EndAppointment,
+    ErasureDecided,
+    ErasureOutcome,
+    ErasureRequested,
+    IdentityVerified,
+    Language,
+    LoginSucceeded,
+    LookupOutcome,
+    OfficialAppointed,
+    PopulationLookedUp,
+    ProfileChanged,
+    RecordLogin,
+    RecordLookup,
+    RecordRead,
+    RegisterSystem,
+    ReinstateSystem,
+    RequestErasure,
+    Role,
+    RotateSigningKey,
+    RotateSystemKey,
+    SigningKeyIntroduced,
+    SigningKeyRetired,
+    SuspendSystem,
+    SystemKeyRotated,
+    SystemRegistered,
+    SystemReinstated,
+    SystemSuspended,
+    VerifiedData,
+    account,
+    signing_keys,
+    system,
+)
+from tests.support.given import given
+
+AT = datetime(2026, 3, 2, 8, tzinfo=UTC)
+DAY = timedelta(days=1)
+AN, BINH = "0b1f8a4e-0000-4000-8000-000000000001", "0b1f8a4e-0000-4000-8000-000000000002"
+
+log_in = RecordLogin(
+    AN, AT, AccountKind.CITIZEN, "Nguyễn Văn An", "056090123456", "", "an@example.com", "0901234567", 2
+)
+registered = AccountRegistered(
+    AN,
+    AT,
+    AN,
+    AccountKind.CITIZEN,
+    Sealed("Nguyễn Văn An"),
+    Sealed("056090123456"),
+    Sealed(""),
+    Sealed("an@example.com"),
+    Sealed("0901234567"),
+    2,
+)
+logged_in = LoginSucceeded(AN, AT, AN, 2, "")
+organisation = replace(registered, kind=AccountKind.ORGANISATION, tax_code=Sealed("0100233488"))
+appoint = AppointOfficial(
+    AN, AT, BINH, "ap-1", (Role.RECEPTIONIST,), "P56.22.336", "56", AT, AT + 365 * DAY, "Công chức một cửa", "12/QĐ"
+)
+appointed = OfficialAppointed(
+    AN, AT, BINH, "ap-1", (Role.RECEPTIONIST,), "P56.22.336", "56", AT, AT + 365 * DAY, "Công chức một cửa", "12/QĐ"
+)
+end = EndAppointment(AN, AT + DAY, BINH, "ap-1", "Chuyển công tác")
+ended = AppointmentEnded(AN, AT + DAY, BINH, "ap-1", Sealed("Chuyển công tác"))
+look_up = RecordLookup(
+    AN,
+    AT,
+    BINH,
+    "P56.22.336",
+    "Tiếp nhận hồ sơ",
+    "Điều 10 Luật Căn cước 2023",
+    LookupOutcome.FOUND,
+    "056090123456",
+    "G09.20-20260302-0000001",
+    (VerifiedData("residence", "{}", AT + DAY),),
+)
+looked_up = PopulationLookedUp(
+    AN,
+    AT,
+    BINH,
+    "P56.22.336",
+    "Tiếp nhận hồ sơ",
+    "Điều 10 Luật Căn cước 2023",
+    LookupOutcome.FOUND,
+    Sealed("056090123456"),
+    "G09.20-20260302-0000001",
+)
+asked_erasure = ErasureRequested(AN, AT, AN)
+erased = ErasureDecided(AN, AT, BINH, ErasureOutcome.SHREDDED, "")
+
+
+def test_the_first_login_registers() -> None:
+    given(account).when(log_in).then(registered, logged_in)
+
+
+def test_a_later_login_is_only_a_login() -> None:
+    given(account, registered).when(log_in).then(logged_in)
+
+
+def test_an_organisation_registers_with_its_tax_code() -> None:
+    command = replace(log_in, kind=AccountKind.ORGANISATION, tax_code="0100233488")
+    given(account).when(command).then(organisation, logged_in)
+
+
+def test_an_official_logs_in_for_an_appointment() -> None:
+    command = replace(log_in, appointment_id="ap-1")
+    given(account, registered, appointed).when(command).then(replace(logged_in, appointment_id="ap-1"))
+
+
+@pytest.mark.parametrize(
+    ("change", "reason", "facts"),
+    [
+        ({"personal_number": "05609012345"}, "IDENTIFIER_MALFORMED", {"field": "personal_number"}),
+        ({"personal_number": "05609012345٣"}, "IDENTIFIER_MALFORMED", {"field": "personal_number"}),
+        ({"kind": AccountKind.ORGANISATION}, "IDENTIFIER_MALFORMED", {"field": "tax_code"}),
+        ({"kind": AccountKind.ORGANISATION, "tax_code": "0100233480"}, "IDENTIFIER_MALFORMED", {"field": "tax_code"}),
+        (
+            {"kind": AccountKind.ORGANISATION, "tax_code": "0100233488000"},
+            "IDENTIFIER_MALFORMED",
+            {"field": "tax_code"},
+        ),
+        ({"full_name": " "}, "FIELD_MISSING", {"field": "full_name"}),
+        ({"level_of_assurance": 3}, "LEVEL_OF_ASSURANCE_UNKNOWN", {"level": "3"}),
+        ({"appointment_id": "ap-9"}, "APPOINTMENT_UNKNOWN", {"appointment_id": "ap-9"}),
+    ],
+)
+def test_a_first_login_is_refused(change: dict[str, Any], reason: str, facts: dict[str, str]) -> None:
+    given(account).when(replace(log_in, **change)).then_rejected(reason, **facts)
+
+
+def test_nobody_acts_before_the_term_or_after_it() -> None:
+    early, late = AT - DAY, AT + 365 * DAY
+    history = given(account, registered, appointed)
+    history.when(replace(log_in, appointment_id="ap-1", at=early)).then_rejected(
+        "APPOINTMENT_NOT_STARTED", appointment_id="ap-1", starts_at=AT.isoformat()
+    )
+    history.when(replace(log_in, appointment_id="ap-1", at=late)).then_rejected(
+        "APPOINTMENT_OVER", appointment_id="ap-1", since=late.isoformat()
+    )
+
+
+def test_nobody_acts_for_an_ended_appointment() -> None:
+    given(account, registered, appointed, ended).when(
+        replace(log_in, appointment_id="ap-1", at=AT + 2 * DAY)
+    ).then_rejected("APPOINTMENT_OVER", appointment_id="ap-1", since=(AT + DAY).isoformat())
+
+
+change_profile = ChangeProfile(AN, AT, AN, "an@example.vn", "+84901234567", Language.ENGLISH)
+
+
+def test_a_profile_changes() -> None:
+    given(account, registered).when(change_profile).then(
+        ProfileChanged(AN, AT, AN, Sealed("an@example.vn"), Sealed("+84901234567"), Language.ENGLISH)
+    )
+
+
+def test_contact_data_can_be_withdrawn() -> None:
+    given(account, registered).when(replace(change_profile, email="", phone="")).then(
+        ProfileChanged(AN, AT, AN, Sealed(""), Sealed(""), Language.ENGLISH)
+    )
+
+
+def test_a_profile_change_is_refused() -> None:
+    history = given(account, registered)
+    history.when(replace(change_profile, email="an@")).then_rejected("CONTACT_MALFORMED", field="email")
+    history.when(replace(change_profile, phone="12")).then_rejected("CONTACT_MALFORMED", field="phone")
+    history.when(replace(change_profile, language=Language.UNSPECIFIED)).then_rejected("LANGUAGE_MISSING")
+    given(account).when(change_profile).then_rejected("ACCOUNT_UNKNOWN", account_id=AN)
+
+
+def test_an_official_is_appointed() -> None:
+    given(account, registered).when(appoint).then(appointed)
+
+
+def test_an_appointment_may_be_open_ended_and_of_a_ministry() -> None:
+    given(account, registered).when(replace(appoint, ends_at=None, province="")).then(
+        replace(appointed, ends_at=None, province="")
+    )
+
+
+def test_a_role_named_twice_is_given_once() -> None:
+    given(account, registered).when(replace(appoint, roles=(Role.CASHIER, Role.CASHIER))).then(
+        replace(appointed, roles=(Role.CASHIER,))
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "reason", "facts"),
+    [
+        ({"by": AN}, "SELF_APPOINTMENT", {}),
+        ({"roles": ()}, "ROLES_MISSING", {}),
+        ({"roles": (Role.RECEPTIONIST, Role.SERVICE)}, "ROLE_NOT_APPOINTABLE", {"role": "service"}),
+        ({"agency": ""}, "FIELD_MISSING", {"field": "agency"}),
+        ({"title": ""}, "FIELD_MISSING", {"field": "title"}),
+        ({"decision_number": ""}, "FIELD_MISSING", {"field": "decision_number"}),
+        ({"province": "056"}, "PROVINCE_MALFORMED", {"province": "056"}),
+        ({"ends_at": AT}, "TERM_INVERTED", {"starts_at": AT.isoformat(), "ends_at": AT.isoformat()}),
+        ({"starts_at": AT - 2 * DAY, "ends_at": AT - DAY}, "TERM_OVER", {"ends_at": (AT - DAY).isoformat()}),
+    ],
+)
+def test_an_appointment_is_refused(change: dict[str, Any], reason: str, facts: dict[str, str]) -> None:
+    given(account, registered).when(replace(appoint, **change)).then_rejected(reason, **facts)
+
+
+def test_an_organisation_or_a_stranger_is_not_appointed() -> None:
+    given(account, organisation).when(appoint).then_rejected("CITIZEN_REQUIRED")
+    given(account).when(appoint).then_rejected("ACCOUNT_UNKNOWN", account_id=AN)
+
+
+def test_the_same_role_at_the_same_agency_and_time_is_refused() -> None:
+    again = replace(appoint, appointment_id="ap-2", starts_at=AT + 364 * DAY, ends_at=None)
+    given(account, registered, appointed).when(again).then_rejected(
+        "APPOINTMENT_EXISTS", appointment_id="ap-1", role="receptionist"
+    )
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"starts_at": AT + 365 * DAY, "ends_at": None},
+        {"agency": "P56.1"},
+        {"roles": (Role.CASHIER,)},
+    ],
+)
+def test_another_term_agency_or_role_is_accepted(change: dict[str, Any]) -> None:
+    given(account, registered, appointed).when(replace(appoint, appointment_id="ap-2", **change)).then(
+        replace(appointed, appointment_id="ap-2", **change)
+    )
+
+
+def test_an_ended_appointment_frees_its_role() -> None:
+    again: dict[str, Any] = {"appointment_id": "ap-2", "at": AT + 2 * DAY, "starts_at": AT + 2 * DAY}
+    given(account, registered, appointed, ended).when(replace(appoint, **again)).then(replace(appointed, **again))
+
+
+def test_an_appointment_ends() -> None:
+    given(account, registered, appointed).when(end).then(ended)
+
+
+def test_an_end_is_refused() -> None:
+    history = given(account, registered, appointed)
+    history.when(replace(end, by=AN)).then_rejected("SELF_APPOINTMENT")
+    history.when(replace(end, reason="")).then_rejected("FIELD_MISSING", field="reason")
+    history.when(replace(end, appointment_id="ap-9")).then_rejected("APPOINTMENT_UNKNOWN", appointment_id="ap-9")
+    over = AT + 365 * DAY
+    history.when(replace(end, at=over)).then_rejected("APPOINTMENT_OVER", appointment_id="ap-1", since=over.isoformat())
+    given(account, registered, appointed, ended).when(end).then_rejected(
+        "APPOINTMENT_OVER", appointment_id="ap-1", since=(AT + DAY).isoformat()
+    )
+
+
+def test_a_lookup_leaves_a_fact_and_what_it_confirmed() -> None:
+    given(account, registered).when(look_up).then(
+        looked_up, IdentityVerified(AN, AT, BINH, "residence", Sealed("{}"), AT + DAY)
+    )
+
+
+def test_a_person_without_an_account_can_be_looked_up_and_log_in_later() -> None:
+    given(account).when(replace(look_up, verified=())).then(looked_up)
+    given(account, looked_up).when(log_in).then(registered, logged_in)
+
+
+@pytest.mark.parametrize("outcome", [LookupOutcome.NOT_FOUND, LookupOutcome.NAME_MISMATCH])
+def test_a_lookup_without_an_answer_confirms_nothing(outcome: LookupOutcome) -> None:
+    given(account).when(replace(look_up, outcome=outcome)).then(replace(looked_up, outcome=outcome))
+
+
+@pytest.mark.parametrize(
+    ("change", "reason", "facts"),
+    [
+        ({"purpose": " "}, "FIELD_MISSING", {"field": "purpose"}),
+        ({"legal_basis": ""}, "FIELD_MISSING", {"field": "legal_basis"}),
+        ({"personal_number": "x"}, "IDENTIFIER_MALFORMED", {"field": "personal_number"}),
+        (
+            {"verified": (VerifiedData("residence", "{}", AT),)},
+            "VERIFICATION_EXPIRED",
+            {"component_kind": "residence"},
+        ),
+    ],
+)
+def test_a_lookup_is_refused(change: dict[str, Any], reason: str, facts: dict[str, str]) -> None:
+    given(account, registered).when(replace(look_up, **change)).then_rejected(reason, **facts)
+
+
+def test_a_read_leaves_a_fact_and_needs_a_purpose() -> None:
+    read = RecordRead(AN, AT, BINH, "P56.22.336", "Giải quyết hồ sơ")
+    given(account, registered).when(read).then(AccountRead(AN, AT, BINH, "P56.22.336", "Giải quyết hồ sơ"))
+    given(account, registered).when(replace(read, purpose="")).then_rejected("FIELD_MISSING", field="purpose")
+    given(account).when(read).then_rejected("ACCOUNT_UNKNOWN", account_id=AN)
+
+
+ask_erasure = RequestErasure(AN, AT, AN)
+decide_erasure = DecideErasure(AN, AT, BINH, ErasureOutcome.SHREDDED, "")
+
+
+def test_erasure_is_asked_once_at_a_time() -> None:
+    given(account, registered).when(ask_erasure).then(asked_erasure)
+    given(account, registered, asked_erasure).when(ask_erasure).then_rejected("ERASURE_PENDING")
+    refused = ErasureDecided(AN, AT, BINH, ErasureOutcome.REFUSED, "Luật Lưu trữ")
+    given(account, registered, asked_erasure, refused).when(ask_erasure).then(asked_erasure)
+
+
+@pytest.mark.parametrize("outcome", [ErasureOutcome.REFUSED, ErasureOutcome.RESTRICTED])
+def test_keeping_the_data_needs_a_legal_basis(outcome: ErasureOutcome) -> None:
+    history = given(account, registered, asked_erasure)
+    keep = replace(decide_erasure, outcome=outcome)
+    history.when(keep).then_rejected("FIELD_MISSING", field="legal_basis")
+    history.when(replace(keep, legal_basis="Luật Lưu trữ")).then(ErasureDecided(AN, AT, BINH, outcome, "Luật Lưu trữ"))
+
+
+def test_data_is_shredded_on_request_only_and_not_of_an_official_in_office() -> None:
+    given(account, registered, asked_erasure).when(decide_erasure).then(erased)
+    given(account, registered).when(decide_erasure).then_rejected("ERASURE_NOT_REQUESTED")
+    given(account, registered, appointed, asked_erasure).when(decide_erasure).then_rejected(
+        "OFFICIAL_IN_OFFICE", appointment_id="ap-1"
+    )
+
+
+@pytest.mark.parametrize("command", [log_in, change_profile, appoint, end, look_up, ask_erasure, decide_erasure])
+def test_an_erased_account_accepts_nothing(command: Any) -> None:
+    given(account, registered, asked_erasure, erased).when(command).then_rejected("ACCOUNT_ERASED")
+
+
+register = RegisterSystem("tax.g12", AT, BINH, "Hệ thống thuế", "G12.18", ("settle", "look-up"), "k1", "{}")
+system_registered = SystemRegistered("tax.g12", AT, BINH, "Hệ thống thuế", "G12.18", ("settle", "look-up"), "k1", "{}")
+rotate = RotateSystemKey("tax.g12", AT, BINH, "k2", "{}", AT + DAY)
+rotated = SystemKeyRotated("tax.g12", AT, BINH, "k2", "{}", AT + DAY)
+suspend = SuspendSystem("tax.g12", AT, BINH, "Lộ khóa")
+suspended = SystemSuspended("tax.g12", AT, BINH, "Lộ khóa")
+reinstate = ReinstateSystem("tax.g12", AT, BINH, "Đã thay khóa")
+reinstated = SystemReinstated("tax.g12", AT, BINH, "Đã thay khóa")
+
+
+def test_a_system_registers() -> None:
+    given(system).when(register).then(system_registered)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason", "facts"),
+    [
+        ({"client_id": "Tax"}, "CLIENT_ID_MALFORMED", {"client_id": "Tax"}),
+        ({"client_id": "a\n"}, "CLIENT_ID_MALFORMED", {"client_id": "a\n"}),
+        ({"name": ""}, "FIELD_MISSING", {"field": "name"}),
+        ({"operator_agency": ""}, "FIELD_MISSING", {"field": "operator_agency"}),
+        ({"purposes": ()}, "PURPOSES_MISSING", {}),
+        ({"purposes": ("settle", "Anything")}, "PURPOSE_MALFORMED", {"purpose": "Anything"}),
+        ({"purposes": ("settle", "settle")}, "PURPOSE_MALFORMED", {"purpose": "settle"}),
+    ],
+)
+def test_a_registration_is_refused(change: dict[str, Any], reason: str, facts: dict[str, str]) -> None:
+    given(system).when(replace(register, **change)).then_rejected(reason, **facts)
+
+
+def test_a_system_registers_once() -> None:
+    given(system, system_registered).when(register).then_rejected("SYSTEM_EXISTS", client_id="tax.g12")
+
+
+def test_a_key_rotates_with_an_overlap() -> None:
+    given(system, system_registered).when(rotate).then(rotated)
+    state = system.fold((system_registered, rotated))
+    assert [key.kid for key in state.accepted_keys(AT)] == ["k1", "k2"]
+    assert [key.kid for key in state.accepted_keys(AT + DAY)] == ["k2"]
+
+
+def test_a_key_rotates_at_once() -> None:
+    at_once = replace(rotated, previous_until=None)
+    given(system, system_registered).when(replace(rotate, previous_until=None)).then(at_once)
+    assert [key.kid for key in system.fold((system_registered, at_once)).accepted_keys(AT)] == ["k2"]
+
+
+def test_a_later_rotation_never_lengthens_an_older_keys_life() -> None:
+    third = SystemKeyRotated("tax.g12", AT, BINH, "k3", "{}", AT + 20 * DAY)
+    state = system.fold((system_registered, rotated, third))
+    assert [key.kid for key in state.accepted_keys(AT + 2 * DAY)] == ["k2", "k3"]
+
+
+def test_a_rotation_is_refused() -> None:
+    history = given(system, system_registered, rotated)
+    history.when(replace(rotate, kid="k1")).then_rejected("KEY_REUSED", kid="k1")
+    history.when(replace(rotate, kid="k3", previous_until=AT)).then_rejected("TERM_OVER", ends_at=AT.isoformat())
+    history.when(replace(rotate, kid="k3", previous_until=AT + 31 * DAY)).then_rejected("OVERLAP_TOO_LONG", days="30")
+    given(system, system_registered, suspended).when(rotate).then_rejected("SYSTEM_IS_SUSPENDED", client_id="tax.g12")
+
+
+def test_a_suspended_system_changes_its_key_and_returns() -> None:
+    given(system, system_registered).when(suspend).then(suspended)
+    at_once = replace(rotated, previous_until=None)
+    given(system, system_registered, suspended).when(replace(rotate, previous_until=None)).then(at_once)
+    given(system, system_registered, suspended, at_once).when(reinstate).then(reinstated)
+    assert system.fold((system_registered, suspended)).accepted_keys(AT) == ()
+
+
+def test_a_suspension_and_a_reinstatement_are_refused() -> None:
+    given(system, system_registered, suspended).when(suspend).then_rejected("SYSTEM_IS_SUSPENDED", client_id="tax.g12")
+    given(system, system_registered).when(reinstate).then_rejected("SYSTEM_NOT_SUSPENDED", client_id="tax.g12")
+    given(system, system_registered).when(replace(suspend, reason="")).then_rejected("FIELD_MISSING", field="reason")
+    given(system, system_registered, suspended).when(replace(reinstate, reason="")).then_rejected(
+        "FIELD_MISSING", field="reason"
+    )
+
+
+@pytest.mark.parametrize("command", [rotate, suspend, reinstate])
+def test_an_unknown_system_is_refused(command: Any) -> None:
+    given(system).when(command).then_rejected("SYSTEM_UNKNOWN", client_id="tax.g12")
+
+
+LEAD, LIFE, SKEW = timedelta(hours=1), timedelta(minutes=15), timedelta(minutes=1)
+first_key = RotateSigningKey(AT, BINH, "s1", "{}", LEAD, LIFE)
+first_introduced = SigningKeyIntroduced("s1", AT, BINH, "{}", AT)
+second_key = replace(first_key, at=AT + DAY, kid="s2")
+second_introduced = SigningKeyIntroduced("s2", AT + DAY, BINH, "{}", AT + DAY + LEAD)
+first_retired = SigningKeyRetired("s1", AT + DAY, BINH, AT + DAY + LEAD, AT + DAY + LEAD + LIFE + SKEW)
+
+
+def test_the_first_key_signs_at_once() -> None:
+    given(signing_keys).when(first_key).then(first_introduced)
+
+
+def test_the_next_key_is_published_before_it_signs() -> None:
+    given(signing_keys, first_introduced).when(second_key).then(second_introduced, first_retired)
+
+
+def test_at_every_moment_one_key_signs_and_every_live_token_verifies() -> None:
+    keys = signing_keys.fold((first_introduced, second_introduced, first_retired))
+    moment = AT
+    while moment < AT + 2 * DAY:
+        signing = keys.signing(moment)
+        assert signing is not None
+        assert signing.kid == ("s1" if moment < AT + DAY + LEAD else "s2")
+        assert signing in keys.published(moment + LIFE)
+        moment += timedelta(minutes=1)
+    assert [key.kid for key in keys.published(AT + 2 * DAY)] == ["s2"]
+
+
+def test_a_compromised_key_stops_at_once() -> None:
+    now = AT + DAY
+    given(signing_keys, first_introduced).when(replace(second_key, compromised=True)).then(
+        SigningKeyIntroduced("s2", now, BINH, "{}", now), SigningKeyRetired("s1", now, BINH, now, now)
+    )
+
+
+def test_a_compromise_in_the_middle_of_a_rotation_stops_both_keys() -> None:
+    now = AT + DAY + timedelta(minutes=5)
+    third = replace(first_key, at=now, kid="s3", compromised=True)
+    given(signing_keys, first_introduced, second_introduced, first_retired).when(third).then(
+        SigningKeyIntroduced("s3", now, BINH, "{}", now),
+        SigningKeyRetired("s1", now, BINH, now, now),
+        SigningKeyRetired("s2", now, BINH, now, now),
+    )
+
+
+def test_a_signing_key_rotation_is_refused() -> None:
+    given(signing_keys, first_introduced).when(replace(first_key, at=AT + DAY)).then_rejected("KEY_REUSED", kid="s1")
+    given(signing_keys, first_introduced, second_introduced, first_retired).when(
+        replace(second_key, kid="s3")
+    ).then_rejected("ROTATION_PENDING", kid="s2", signs_from=(AT + DAY + LEAD).isoformat())

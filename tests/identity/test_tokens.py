@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+from joserfc.jwk import ECKey, OKPKey, RSAKey
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from services.chassis.decider import Rejected
+from services.identity import identifiers
+from services.identity.domain import AccountKind
+from services.identity.identifiers import Identifiers
+from services.identity.tokens import parse_public_key
+
+
+@pytest.mark.parametrize("key", [OKPKey.generate_key("Ed25519"), ECKey.generate_key("P-256")])
+def test_a_public_key_is_kept_as_its_numbers_alone(key: OKPKey | ECKey) -> None:
+    kid, public = parse_public_key(json.dumps({**key.as_dict(private=False), "kid": "mine", "alg": "?", "x5u": "http"}))
+    assert kid == key.thumbprint()
+    assert set(json.loads(public)) == set(key.as_dict(private=False)) & {"kty", "crv", "x", "y"}
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("{", "not JSON"),
+        ("[]", "not an Ed25519 or P-256 key"),
+        (json.dumps(RSAKey.generate_key(2048).as_dict(private=False)), "not an Ed25519 or P-256 key"),
+        (json.dumps(OKPKey.generate_key("X25519").as_dict(private=False)), "not an Ed25519 or P-256 key"),
+        (
+            json.dumps(OKPKey.generate_key("Ed25519").as_dict(private=True)),
+            "it contains the private key, which is now known to others",
+        ),
+        ('{"kty":"OKP","crv":"Ed25519","x":"AA"}', "its numbers are not a key"),
+        ('{"kty":"OKP","crv":"Ed25519"}', "its numbers are not a key"),
+        ('{"kty":"EC","crv":"P-256","x":"AA","y":"AA"}', "its numbers are not a key"),
+    ],
+)
+def test_another_key_is_refused(text: str, why: str) -> None:
+    with pytest.raises(Rejected) as caught:
+        parse_public_key(text)
+    assert (caught.value.reason, caught.value.facts) == ("KEY_NOT_ACCEPTED", {"why": why})
+
+
+async def test_a_number_is_claimed_once_by_many_found_and_forgotten(tmp_path: Path) -> None:
+    engine = create_async_engine(f"sqlite+aiosqlite:///{tmp_path}/identity.db")
+    async with engine.begin() as connection:
+        await connection.run_sync(identifiers.metadata.create_all)
+    table = Identifiers(engine, bytes(32))
+    claims = [table.claim(AccountKind.CITIZEN, "056303271828", f"account-{n}") for n in range(8)]
+    [winner] = set(await asyncio.gather(*claims))
+    assert await table.find(AccountKind.CITIZEN, "056303271828") == winner
+    assert await table.find(AccountKind.ORGANISATION, "056303271828") is None
+    assert await Identifiers(engine, bytes(31) + b"1").find(AccountKind.CITIZEN, "056303271828") is None
+    async with engine.connect() as connection:
+        rows = (await connection.execute(select(identifiers.identifiers))).all()
+    assert "056303271828" not in repr(rows)
+    await table.forget(winner)
+    assert await table.find(AccountKind.CITIZEN, "056303271828") is None
+    await engine.dispose()
