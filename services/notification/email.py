@@ -1,0 +1,167 @@
+"""Sends e-mails by SMTP, and tells a failure that may pass from one that will not."""
+
+from __future__ import annotations
+
+import re
+import ssl
+from dataclasses import dataclass
+from datetime import datetime
+from email.header import Header
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.policy import SMTP, EmailPolicy
+from enum import Enum
+from typing import Any, Protocol
+
+import aiosmtplib
+
+_ENHANCED = re.compile(r"\s*([245]\.\d{1,3}\.\d{1,3})\b")
+
+
+class Tls(Enum):
+    NONE = "none"
+    STARTTLS = "starttls"
+    IMPLICIT = "implicit"
+
+
+@dataclass(frozen=True, slots=True)
+class SmtpSettings:
+    host: str
+    port: int
+    sender: str
+    sender_name: str
+    tls: Tls = Tls.STARTTLS
+    username: str = ""
+    password: str = ""
+    # A file of certificate authorities; empty: the system's.
+    ca_file: str = ""
+    # For connecting, and for each answer; seconds.
+    timeout: float = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Email:
+    message_id: str
+    at: datetime
+    recipient: str
+    # BCP 47
+    language: str
+    subject: str
+    text: str
+    html: str
+
+
+class SendError(Exception):
+    """`why` holds codes only: what a server says in words may hold the address."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
+
+
+class TransientError(SendError):
+    """The same e-mail may be accepted later."""
+
+
+class PermanentError(SendError):
+    """This e-mail will not be accepted, however often it is tried."""
+
+
+class Mailer(Protocol):
+    async def send(self, email: Email) -> None:
+        """Returns once the e-mail was accepted; raises SendError otherwise."""
+
+
+class SmtpMailer:
+    def __init__(self, settings: SmtpSettings) -> None:
+        self._settings = settings
+        self._context = ssl.create_default_context(cafile=settings.ca_file or None)
+
+    async def send(self, email: Email) -> None:
+        s = self._settings
+        try:
+            await aiosmtplib.send(
+                bytes(build(email, s)),  # aiosmtplib would fold the message anew
+                sender=s.sender,
+                recipients=[email.recipient],
+                hostname=s.host,
+                port=s.port,
+                username=s.username or None,
+                password=s.password or None,
+                timeout=s.timeout,
+                use_tls=s.tls is Tls.IMPLICIT,
+                start_tls=s.tls is Tls.STARTTLS,
+                tls_context=None if s.tls is Tls.NONE else self._context,
+            )
+        except (aiosmtplib.SMTPException, OSError, ValueError) as error:
+            raise classified(error) from None  # the cause holds the address
+
+
+class _Policy(EmailPolicy):
+    """Python 3.11 moves spaces where it folds long text that is not ASCII (github.com/python/cpython/issues/92081)."""
+
+    def fold(self, name: str, value: Any) -> str:
+        match name:
+            case "Subject":
+                folded = self._encoded(name, str(value))
+            case "From":
+                [sender] = value.addresses
+                folded = f"{self._encoded(name, sender.display_name)}{self.linesep} <{sender.addr_spec}>"
+            case _:
+                return str(super().fold(name, value))
+        return f"{name}: {folded}{self.linesep}"
+
+    def fold_binary(self, name: str, value: Any) -> bytes:
+        return self.fold(name, value).encode()
+
+    def _encoded(self, name: str, text: str) -> str:
+        return str(Header(text, "utf-8", maxlinelen=74, header_name=name).encode(linesep=self.linesep))
+
+
+_POLICY = _Policy(linesep=SMTP.linesep, cte_type="7bit")
+
+
+def build(email: Email, settings: SmtpSettings) -> EmailMessage:
+    """Its Message-ID follows from the message, so that a mail system can drop a copy sent again after a crash."""
+    domain = settings.sender.rpartition("@")[2]
+    message = EmailMessage(policy=_POLICY)
+    message["Message-ID"] = f"<{email.message_id}@{domain}>"
+    message["Date"] = email.at
+    message["From"] = Address(settings.sender_name, addr_spec=settings.sender)
+    message["To"] = email.recipient
+    message["Subject"] = email.subject
+    message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office replies
+    message.set_content(email.text)
+    message.add_alternative(email.html, subtype="html")
+    message["Content-Language"] = email.language
+    return message
+
+
+def classified(error: Exception) -> SendError:
+    """Only what the server says of this recipient or this content is final; the rest is the operators' to mend."""
+    match error:
+        case aiosmtplib.SMTPRecipientsRefused(recipients=[refused, *_]):
+            return classified(refused)
+        case aiosmtplib.SMTPRecipientRefused() | aiosmtplib.SMTPDataError() if 500 <= error.code < 600:
+            return PermanentError(_codes(error))
+        case aiosmtplib.SMTPResponseException():
+            return TransientError(_codes(error))
+        case aiosmtplib.SMTPNotSupported():
+            return PermanentError("SMTP extension missing")
+        case TimeoutError():
+            return TransientError("timeout")
+        case aiosmtplib.SMTPServerDisconnected():
+            return TransientError("disconnected")
+        case ssl.SSLError():
+            return TransientError("TLS failed")
+        case OSError():
+            return TransientError("no connection")
+        case ValueError():
+            return PermanentError("address or content not sendable")
+        case _:
+            return TransientError(type(error).__name__)
+
+
+def _codes(error: aiosmtplib.SMTPResponseException) -> str:
+    enhanced = _ENHANCED.match(error.message)
+    return f"SMTP {error.code} {enhanced[1]}" if enhanced else f"SMTP {error.code}"

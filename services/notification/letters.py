@@ -1,0 +1,66 @@
+"""Which facts of dossiers are told to the applicant, and what the templates learn from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC
+from typing import Any
+
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+from motcua.dossier.events.v1 import events_pb2 as dossier
+from motcua.options.v1 import options_pb2
+
+from services.notification.domain import MessageKind
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    template: str
+    kind: MessageKind
+    # The fact's own fields.
+    fields: Mapping[str, Any]
+
+
+_LETTERS: dict[type[Message], tuple[str, MessageKind]] = {
+    dossier.DossierSubmitted: ("submitted", MessageKind.PROGRESS),
+    dossier.DossierReceived: ("received", MessageKind.PROGRESS),
+    dossier.DossierRefused: ("refused", MessageKind.OUTCOME),
+    dossier.SupplementRequested: ("supplement_requested", MessageKind.ACTION),
+    dossier.SupplementSupplied: ("supplement_supplied", MessageKind.PROGRESS),
+    dossier.FeeAssessed: ("fee_assessed", MessageKind.FEE),
+    dossier.FeePaid: ("fee_paid", MessageKind.FEE),
+    dossier.FeeRefunded: ("fee_refunded", MessageKind.FEE),
+    dossier.WithdrawalDeclined: ("withdrawal_declined", MessageKind.OUTCOME),
+    dossier.ProcessingStopped: ("stopped", MessageKind.OUTCOME),
+    dossier.DeadlinePassed: ("overdue", MessageKind.DELAY),
+    dossier.DeadlineExtended: ("deadline_extended", MessageKind.DELAY),
+    dossier.ResultIssued: ("result_issued", MessageKind.OUTCOME),
+    dossier.ResultReturned: ("result_returned", MessageKind.OUTCOME),
+}
+
+# The facts to react to.
+TOLD = tuple(_LETTERS)
+
+
+def letter(fact: Message, opened: Mapping[str, str]) -> Letter:
+    """`opened` holds the clear text of the fact's sealed fields; one that was erased is missing."""
+    template, kind = _LETTERS[type(fact)]
+    if isinstance(fact, dossier.ProcessingStopped) and fact.cause == dossier.STOP_CAUSE_WITHDRAWN:
+        template = "withdrawn"
+    return Letter(template, kind, {name: _value(fact, name, opened) for name in fact.DESCRIPTOR.fields_by_name})
+
+
+def _value(fact: Message, name: str, opened: Mapping[str, str]) -> Any:
+    field = fact.DESCRIPTOR.fields_by_name[name]
+    if field.GetOptions().HasExtension(options_pb2.sealed):
+        return opened.get(name, "")
+    value = getattr(fact, name)
+    if field.is_repeated:
+        return tuple(value)
+    if isinstance(value, Timestamp):
+        return value.ToDatetime(tzinfo=UTC) if fact.HasField(name) else None
+    if field.enum_type is not None:
+        return field.enum_type.values_by_number[value].name
+    return value

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from services.chassis.decider import Sealed
+from services.notification.domain import (
+    CHANNELS,
+    Channel,
+    ChannelChoice,
+    Language,
+    MessageKind,
+    PreferencesChanged,
+    UpdatePreferences,
+    channels,
+    preferences,
+)
+from tests.support.given import given
+
+AT = datetime(2026, 3, 2, 2, tzinfo=UTC)
+ME = "7d0f4a5e-0000-4000-8000-000000000001"
+QUIET = (ChannelChoice(MessageKind.PROGRESS, (Channel.INBOX,)), ChannelChoice(MessageKind.ACTION, CHANNELS))
+
+UPDATE = UpdatePreferences(ME, AT, ME, Language.ENGLISH, QUIET, "binh@example.vn")
+CHANGED = PreferencesChanged(ME, AT, ME, Language.ENGLISH, QUIET, Sealed("binh@example.vn"))
+
+
+def test_preferences_are_chosen() -> None:
+    given(preferences).when(UPDATE).then(CHANGED)
+
+
+def test_preferences_are_replaced_as_a_whole() -> None:
+    empty = replace(UPDATE, language=Language.VIETNAMESE, choices=(), email="")
+    changed = PreferencesChanged(ME, AT, ME, Language.VIETNAMESE, (), Sealed(""))
+    given(preferences, CHANGED).when(empty).then(changed)
+
+
+def test_nobody_chooses_for_another() -> None:
+    given(preferences).when(replace(UPDATE, by="somebody-else")).then_rejected("NOT_OWN_PREFERENCES")
+
+
+def test_a_language_is_chosen() -> None:
+    given(preferences).when(replace(UPDATE, language=Language.UNSPECIFIED)).then_rejected("LANGUAGE_MISSING")
+
+
+def test_a_choice_names_its_kind() -> None:
+    choice = ChannelChoice(MessageKind.UNSPECIFIED, CHANNELS)
+    given(preferences).when(replace(UPDATE, choices=(choice,))).then_rejected("KIND_MISSING")
+
+
+def test_a_kind_is_chosen_once() -> None:
+    given(preferences).when(replace(UPDATE, choices=QUIET + QUIET[:1])).then_rejected("KIND_REPEATED", kind="PROGRESS")
+
+
+@pytest.mark.parametrize("chosen", [(), (Channel.EMAIL,)])
+def test_the_inbox_cannot_be_left_out(chosen: tuple[Channel, ...]) -> None:
+    choice = ChannelChoice(MessageKind.ACTION, chosen)
+    given(preferences).when(replace(UPDATE, choices=(choice,))).then_rejected("INBOX_REQUIRED", kind="ACTION")
+
+
+def test_a_channel_is_named_once() -> None:
+    choice = ChannelChoice(MessageKind.FEE, (Channel.INBOX, Channel.INBOX))
+    rejected = given(preferences).when(replace(UPDATE, choices=(choice,)))
+    rejected.then_rejected("CHANNEL_REPEATED", kind="FEE", channel="INBOX")
+
+
+def test_a_channel_is_named() -> None:
+    choice = ChannelChoice(MessageKind.FEE, (Channel.INBOX, Channel.UNSPECIFIED))
+    given(preferences).when(replace(UPDATE, choices=(choice,))).then_rejected("CHANNEL_MISSING", kind="FEE")
+
+
+@pytest.mark.parametrize("email", ["a@b.vn", "a.b+c@example.gov.vn", "x_y@xn--v-d-1ja.vn"])
+def test_an_email_address_is_accepted(email: str) -> None:
+    given(preferences).when(replace(UPDATE, email=email)).then(replace(CHANGED, email=Sealed(email)))
+
+
+@pytest.mark.parametrize(
+    "email",
+    [
+        "binh",
+        "binh@",
+        "@b.vn",
+        "a@b",
+        "a b@c.vn",
+        "a@b.vn\nBcc: c@d.vn",
+        "a@b@c.vn",
+        "a@b..vn",
+        "a@.vn",
+        "<a@b.vn>",
+        "bình@b.vn",
+    ],
+)
+def test_another_text_is_not_an_email_address(email: str) -> None:
+    given(preferences).when(replace(UPDATE, email=email)).then_rejected("EMAIL_INVALID")
+
+
+def test_a_person_is_told_as_chosen() -> None:
+    assert channels(MessageKind.PROGRESS, QUIET, "a@b.vn") == (Channel.INBOX,)
+    assert channels(MessageKind.ACTION, QUIET, "a@b.vn") == (Channel.INBOX, Channel.EMAIL)
+
+
+def test_without_a_choice_a_person_is_told_by_every_channel() -> None:
+    assert channels(MessageKind.DELAY, QUIET, "a@b.vn") == (Channel.INBOX, Channel.EMAIL)
+
+
+def test_without_an_address_there_is_no_email() -> None:
+    assert channels(MessageKind.ACTION, QUIET, "") == (Channel.INBOX,)
