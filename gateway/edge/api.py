@@ -11,6 +11,7 @@ from google.api import annotations_pb2, http_pb2
 from google.protobuf.descriptor import FileDescriptor, MethodDescriptor
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from google.protobuf.descriptor_pool import DescriptorPool
+
 from motcua.options.v1 import options_pb2
 
 API = re.compile(r"motcua\.(\w+)\.v\d+")

@@ -108,7 +108,10 @@ async def test_grpc_web(edge: Running) -> None:
 async def test_preflight(edge: Running, path: str) -> None:
     headers = {"origin": "https://example.gov.vn", "access-control-request-method": "POST"}
     reply = await edge.http.options(path, headers=headers)
-    assert (reply.status_code, reply.headers["access-control-allow-methods"]) == (200, "GET, POST, OPTIONS")
+    assert (reply.status_code, reply.headers["access-control-allow-methods"]) == (
+        200,
+        "GET, POST, PUT, PATCH, DELETE, OPTIONS",
+    )
 
 
 async def test_a_good_token_passes_and_reaches_the_service(edge: Running) -> None:

@@ -74,6 +74,9 @@ async def grpc_server(trial: Trial) -> AsyncIterator[int]:
                 await context.abort(grpc.StatusCode.UNAVAILABLE, "not now")
             return trial.calls
 
+        async def CountAmount(self, request: Any, context: Any) -> Any:  # noqa: N802
+            return pb.CountAmountResponse(amount=request.amount)
+
         async def WatchTrial(self, request: Any, context: Any) -> AsyncIterator[Any]:  # noqa: N802
             for number in range(3):
                 yield pb.WatchTrialResponse(number=number)
