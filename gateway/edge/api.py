@@ -67,6 +67,14 @@ def read(path: Path) -> FileDescriptorSet:
     return FileDescriptorSet.FromString(path.read_bytes())
 
 
+def without_comments(descriptors: FileDescriptorSet) -> bytes:
+    bare = FileDescriptorSet()
+    bare.CopyFrom(descriptors)
+    for file in bare.file:
+        file.ClearField("source_code_info")
+    return bare.SerializeToString()
+
+
 def files(descriptors: FileDescriptorSet) -> Iterator[FileDescriptor]:
     pool = DescriptorPool()
     for file in descriptors.file:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -11,7 +12,7 @@ from typing import Any, NamedTuple
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
-from gateway.edge.api import Api, Method, read
+from gateway.edge.api import Api, Method, read, without_comments
 from gateway.edge.replies import REPLIES, RETRY_SECONDS
 
 UNAVAILABLE_PAGE = """<!doctype html><html lang="vi"><meta charset="utf-8">
@@ -111,10 +112,13 @@ class Edge:
     otlp: Address | None = None
 
     def config(self) -> str:
-        api = Api.read(read(self.descriptors))
+        descriptors = read(self.descriptors)
+        api = Api.read(descriptors)
         served = {service: methods for service, methods in api.methods.items() if Api.name(service) in self.services}
         return _template().render(
             edge=self,
+            # Inside the configuration, so that it is one file to take elsewhere.
+            descriptors=b64encode(without_comments(descriptors)).decode(),
             grpc_services=list(served),
             rpcs=[*(self._rpc(method) for methods in served.values() for method in methods), *self._prefixes(served)],
             pages=[route for route in PAGES if route.cluster in self.pages],
