@@ -12,7 +12,8 @@ from datetime import date, datetime, timedelta
 from typing import assert_never
 from zoneinfo import ZoneInfo
 
-from services.catalogue.definitions import (
+from services.chassis.decider import Decider, Rejected
+from services.chassis.law.definitions import (
     Agency,
     CalendarVersion,
     Channel,
@@ -22,30 +23,13 @@ from services.catalogue.definitions import (
     UnitKind,
     calendar_of,
 )
-from services.chassis.decider import Decider, Rejected
+from services.chassis.law.validity import Validity
 
 _ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
 _ORGANISATION = re.compile(r"\d{3}(\.\d{2}){2}\.[A-Z]\d{2}|[A-Z]\d{2}(\.\d{1,3}){0,4}", re.ASCII)
 _PROVINCE = re.compile(r"\d{2}", re.ASCII)
 _COMMUNE = re.compile(r"\d{5}", re.ASCII)
 LEAST_AMOUNT = 1_000
-
-
-@dataclass(frozen=True, slots=True)
-class Validity:
-    """From the first to the last day; without a last day while `until` is empty."""
-
-    since: str
-    until: str = ""
-
-    def __contains__(self, day: str) -> bool:
-        return self.since <= day and (not self.until or day <= self.until)
-
-    def meets(self, other: Validity) -> bool:
-        return other.since in self or self.since in other
-
-    def ended(self, until: str) -> Validity:
-        return replace(self, until=min(self.until or until, until))
 
 
 def today(at: datetime) -> str:

@@ -11,7 +11,9 @@ from typing import Any
 
 import jsonschema_rs
 
-from services.catalogue.definitions import (
+from services.catalogue.domain import LEAST_AMOUNT, is_date
+from services.chassis.deadlines import Term, Unit
+from services.chassis.law.definitions import (
     AgencyKind,
     Authority,
     Channel,
@@ -29,8 +31,6 @@ from services.catalogue.definitions import (
     Step,
     Text,
 )
-from services.catalogue.domain import LEAST_AMOUNT, is_date
-from services.chassis.deadlines import Term, Unit
 
 ROLES = ("receptionist", "processor", "approver", "cashier")
 # What a database of the state or the warehouse holds, so that nobody may be made to bring it on paper.

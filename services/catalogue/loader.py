@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from services.catalogue.definitions import (
+from services.catalogue.linter import lint
+from services.catalogue.reader import Reader
+from services.chassis.law.definitions import (
     Agency,
     AgencyKind,
     CalendarVersion,
@@ -22,8 +24,6 @@ from services.catalogue.definitions import (
     UnitKind,
     calendar_of,
 )
-from services.catalogue.linter import lint
-from services.catalogue.reader import Reader
 
 T = TypeVar("T")
 

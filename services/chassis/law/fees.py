@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from services.catalogue.definitions import Channel, Charge, ChargeBasis, FeeOverlay, Procedure, Text
-from services.catalogue.domain import Validity
 from services.chassis.decider import Rejected
+from services.chassis.law.definitions import Channel, Charge, ChargeBasis, FeeOverlay, Procedure, Text
+from services.chassis.law.validity import Validity
 
 
 @dataclass(frozen=True, slots=True)

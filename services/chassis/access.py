@@ -1,0 +1,180 @@
+"""Who may call what: the (access) option of each method, obeyed. Nothing is allowed by default."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import time
+from contextlib import aclosing
+from datetime import UTC
+from math import inf
+
+from google.protobuf.descriptor import MethodDescriptor
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import OctKey, OKPKey
+
+from motcua.identity.events.v1 import events_pb2 as identity
+from motcua.options.v1 import options_pb2
+from services.chassis.caller import ANYBODY, Caller
+from services.chassis.decider import Rejected
+from services.chassis.facts import fact_of
+from services.chassis.store.port import START, EventStore
+
+ISSUER = "motcua"
+AUDIENCE = "motcua"
+INTERNAL_AUDIENCE = "motcua-internal"
+INTERNAL_SECONDS = 300
+CACHED_TOKENS = 20_000
+KEY_WAIT_SECONDS = 2.0
+
+_SIGNING = (identity.SigningKeyIntroduced.DESCRIPTOR.full_name, identity.SigningKeyRetired.DESCRIPTOR.full_name)
+
+
+class Verifier:
+    """Verifies tokens with the platform's signing keys, learnt from identity's events, or with the site's service secret."""
+
+    def __init__(self, store: EventStore, service_secret: str) -> None:
+        self.caught_up = asyncio.Event()
+        self._store = store
+        self._service_key = OctKey.import_key(service_secret)
+        # With the moment until which each verifies.
+        self._keys: dict[str, tuple[OKPKey, float]] = {}
+        self._known: dict[str, Caller] = {}
+        self._learnt = asyncio.Condition()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._learn(), name="signing keys")
+
+    async def stop(self) -> None:
+        if self._task:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _learn(self) -> None:
+        async with aclosing(self._store.subscribe(START, _SIGNING)) as batches:  # type: ignore[type-var]
+            async for batch in batches:
+                for recorded in batch.events:
+                    event = fact_of(recorded).event
+                    if isinstance(event, identity.SigningKeyIntroduced):
+                        self._keys[event.kid] = (OKPKey.import_key(json.loads(event.public_jwk)), inf)
+                    elif event.kid in self._keys:
+                        # Retirement is announced ahead: live tokens stay good until the key's last one expires.
+                        key, _ = self._keys[event.kid]
+                        self._keys[event.kid] = (key, event.verifies_until.ToDatetime(UTC).timestamp())
+                        self._known.clear()
+                async with self._learnt:
+                    self._learnt.notify_all()
+                if batch.caught_up:
+                    self.caught_up.set()
+
+    def service_token(self, service: str) -> str:
+        """A token with which one of the platform's services calls another."""
+        now = int(time.time())
+        claims = {"iss": ISSUER, "aud": INTERNAL_AUDIENCE, "sub": service, "iat": now, "exp": now + INTERNAL_SECONDS}
+        return jwt.encode({"alg": "HS256"}, claims, self._service_key)
+
+    async def caller(self, authorization: str | None) -> Caller:
+        """Who bears the token of an authorization header. Raises Rejected TOKEN_INVALID."""
+        if not authorization:
+            return ANYBODY
+        scheme, _, token = authorization.partition(" ")
+        if scheme.lower() != "bearer" or not token:
+            raise Rejected("TOKEN_INVALID", why="not a bearer token")
+        known = self._known.get(token)
+        if known is None:
+            known = await self._verify(token)
+            if len(self._known) >= CACHED_TOKENS:
+                self._known.clear()
+            self._known[token] = known
+        if known.expires_at <= time.time():
+            self._known.pop(token, None)
+            raise Rejected("TOKEN_INVALID", why="expired")
+        return known
+
+    async def _verify(self, token: str) -> Caller:
+        try:
+            header = json.loads(_segment(token, 0))
+            algorithm, kid = header.get("alg"), header.get("kid", "")
+        except (ValueError, AttributeError):
+            raise Rejected("TOKEN_INVALID", why="malformed") from None
+        try:
+            if algorithm == "HS256":
+                claims = jwt.decode(token, self._service_key, algorithms=["HS256"]).claims
+                _require(claims, INTERNAL_AUDIENCE)
+                return Caller(str(claims["sub"]), "service", frozenset({"service"}), expires_at=float(claims["exp"]))
+            if kid not in self._keys:
+                await self._await_key(kid)
+            key, until = self._keys[kid]
+            claims = jwt.decode(token, key, algorithms=["EdDSA", "Ed25519"]).claims
+            _require(claims, AUDIENCE)
+        except KeyError:
+            raise Rejected("TOKEN_INVALID", why="signed with an unknown key") from None
+        except JoseError as error:
+            raise Rejected("TOKEN_INVALID", why=error.error.replace("_", " ")) from None
+        except (ValueError, TypeError):
+            raise Rejected("TOKEN_INVALID", why="malformed") from None
+        return Caller(
+            account_id=str(claims["sub"]),
+            kind=str(claims.get("kind", "")),
+            roles=frozenset({"public", *claims.get("roles", ())} - {"service"}),
+            agency=str(claims.get("agency", "")),
+            province=str(claims.get("province", "")),
+            purposes=frozenset(claims.get("purposes", ())),
+            loa=int(claims.get("loa", 0)),
+            expires_at=min(float(claims["exp"]), until),
+        )
+
+    async def _await_key(self, kid: str) -> None:
+        """A token may arrive a moment before its key's event does. Raises KeyError."""
+        try:
+            async with asyncio.timeout(KEY_WAIT_SECONDS), self._learnt:
+                await self._learnt.wait_for(lambda: kid in self._keys)
+        except TimeoutError:
+            raise KeyError(kid) from None
+
+
+def _segment(token: str, index: int) -> bytes:
+    part = token.split(".")[index]
+    return base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
+
+
+def _require(claims: dict[str, object], audience: str) -> None:
+    if claims.get("iss") != ISSUER:
+        raise Rejected("TOKEN_INVALID", why="of another issuer")
+    if claims.get("aud") != audience:
+        raise Rejected("TOKEN_INVALID", why="for another audience")
+    if not isinstance(claims.get("exp"), int | float) or not claims.get("sub"):
+        raise Rejected("TOKEN_INVALID", why="without subject or expiry")
+
+
+class Policy:
+    """One method's declared access."""
+
+    def __init__(self, method: MethodDescriptor) -> None:
+        options = method.GetOptions()
+        if not options.HasExtension(options_pb2.access):
+            raise TypeError(f"{method.full_name} declares no (access)")
+        access = options.Extensions[options_pb2.access]
+        self.roles = frozenset(role_name(role) for role in access.roles)
+        self.purpose = access.purpose
+        self.mutation = access.mutation
+        if not self.roles:
+            raise TypeError(f"{method.full_name} lets nobody call it")
+
+    def check(self, caller: Caller) -> None:
+        """Raises Rejected TOKEN_MISSING, ROLE_MISSING, PURPOSE_MISSING."""
+        held = self.roles & caller.roles
+        if not held:
+            if caller is ANYBODY:
+                raise Rejected("TOKEN_MISSING")
+            raise Rejected("ROLE_MISSING", roles=", ".join(sorted(self.roles)))
+        if held == {"system"} and self.purpose and self.purpose not in caller.purposes:
+            raise Rejected("PURPOSE_MISSING", purpose=self.purpose)
+
+
+def role_name(role: int) -> str:
+    """`receptionist` for ROLE_RECEPTIONIST: as tokens and events name it."""
+    return options_pb2.Role.Name(options_pb2.Role.ValueType(role)).removeprefix("ROLE_").lower()

@@ -1,0 +1,79 @@
+"""Who acts, and on whose request."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from uuid import NAMESPACE_OID, UUID, uuid4, uuid5
+
+if TYPE_CHECKING:
+    from services.chassis.facts import Fact
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """The bearer of a verified token; `ANYBODY` without one."""
+
+    account_id: str = ""
+    kind: str = "public"  # citizen, organisation, official, system, service
+    roles: frozenset[str] = frozenset({"public"})
+    agency: str = ""
+    province: str = ""
+    purposes: frozenset[str] = frozenset()
+    loa: int = 0
+    expires_at: float = 0.0
+
+    @property
+    def actor(self) -> str:
+        """As events name the actor: an account id, `system:<client id>` or `service:<name>`."""
+        return f"{self.kind}:{self.account_id}" if self.kind in ("system", "service") else self.account_id
+
+
+ANYBODY = Caller()
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What a change was asked by: the request that must have one effect, however often it is sent."""
+
+    request_id: str
+    digest: str
+    actor: str
+    correlation_id: str
+    causation_id: str
+    expected_revision: int | None = None
+    traceparent: str = ""
+
+    @classmethod
+    def of_request(cls, request: Any, caller: Caller, traceparent: str = "") -> Origin:
+        """From a mutation's request message. The digest covers all of it and who sent it."""
+        expected = None
+        if "expected_revision" in request.DESCRIPTOR.fields_by_name and request.HasField("expected_revision"):
+            expected = int(request.expected_revision)
+        body: bytes = request.SerializeToString(deterministic=True)
+        digest = hashlib.sha256(caller.actor.encode() + b"\0" + body).hexdigest()
+        request_id = str(UUID(request.request_id))
+        return cls(request_id, digest, caller.actor, request_id, request_id, expected, traceparent)
+
+    @classmethod
+    def of_fact(cls, fact: Fact[Any], reaction: str, service: str) -> Origin:
+        """From a fact that a service reacts to: the request id follows from the fact and the reaction's name."""
+        request_id = str(uuid5(fact.event_id, reaction))
+        actor = f"service:{service}"
+        return cls(
+            request_id, str(fact.event_id), actor, fact.correlation_id, str(fact.event_id), None, fact.traceparent
+        )
+
+    @classmethod
+    def of_clock(cls, key: str, service: str) -> Origin:
+        """From the passing of time: `key` names the moment, for example a dossier with its due date."""
+        request_id = str(uuid5(NAMESPACE_OID, f"{service}:{key}"))
+        return cls(request_id, key, f"service:{service}", str(uuid4()), request_id)
+
+    def named(self, part: str) -> Origin:
+        """The same origin for a second stream that the request changes as well."""
+        request_id = str(uuid5(UUID(self.request_id), part))
+        return Origin(
+            request_id, self.digest, self.actor, self.correlation_id, self.causation_id, None, self.traceparent
+        )

@@ -1,0 +1,144 @@
+"""What a service class is given, as class attributes: `decisions`, `view`, `snapshot`, `clock`, `keys`, `platform`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from nameko.extensions import DependencyProvider
+from sqlalchemy import Connection
+
+from services.chassis.clock import Clock
+from services.chassis.codec import Codec
+from services.chassis.container import platform_of, wait_for
+from services.chassis.decider import Decider
+from services.chassis.grpc_server import GrpcServer
+from services.chassis.handler import Handler
+from services.chassis.keyring import RemoteKeys
+from services.chassis.platform import Platform
+from services.chassis.privacy import KeyRing
+from services.chassis.views import Projection, RunningView, Snapshot
+
+C = TypeVar("C")
+S = TypeVar("S")
+E = TypeVar("E")
+T = TypeVar("T")
+
+
+def key_ring(container: Any) -> KeyRing:
+    """The service's own key ring, or the one that asks identity; one per service."""
+    rings: dict[str, KeyRing] = container.config.setdefault("key_rings", {})
+    name = container.service_name
+    if name not in rings:
+        make = getattr(container.service_cls, "key_ring", RemoteKeys)
+        rings[name] = make(platform_of(container), name)
+    return rings[name]
+
+
+class _Decisions(DependencyProvider):  # type: ignore[misc]
+    def __init__(self, category: str, decider: Decider[Any, Any, Any], codec: Codec[Any]) -> None:
+        self._category = category
+        self._decider = decider
+        self._codec = codec
+
+    def setup(self) -> None:
+        platform = platform_of(self.container)
+        keys = key_ring(self.container)
+        name = self.container.service_name
+        site = platform.settings.site
+        self._handler: Handler[Any, Any, Any] = Handler(
+            self._category, self._decider, self._codec, platform.store, keys, site, name, platform.clock.now
+        )
+
+    def get_dependency(self, worker_ctx: Any) -> Handler[Any, Any, Any]:
+        return self._handler
+
+
+class _View(DependencyProvider):  # type: ignore[misc]
+    server = GrpcServer()
+
+    def __init__(self, projection: Projection) -> None:
+        self._projection = projection
+
+    def setup(self) -> None:
+        platform = platform_of(self.container)
+        database = platform.database(self.container.service_name)
+        self._view = RunningView(self._projection, database, platform.store)
+        self.server.await_follower(self._view.caught_up)
+        self._provided: Any = self._view
+
+    def start(self) -> None:
+        wait_for(self._view.start())
+
+    def stop(self) -> None:
+        wait_for(self._view.stop())
+
+    def get_dependency(self, worker_ctx: Any) -> Any:
+        return self._provided
+
+
+class _Snapshot(_View):
+    def __init__(self, projection: Projection, build: Callable[[Connection], Any]) -> None:
+        super().__init__(projection)
+        self._build = build
+
+    def setup(self) -> None:
+        super().setup()
+        self._provided = Snapshot(self._view, self._build)
+
+
+class _Made(DependencyProvider):  # type: ignore[misc]
+    def __init__(self, make: Callable[[Any], Any]) -> None:
+        self._make = make
+
+    def setup(self) -> None:
+        self._made = self._make(self.container)
+
+    def get_dependency(self, worker_ctx: Any) -> Any:
+        return self._made
+
+
+def _provided(provider: DependencyProvider) -> Any:
+    """nameko replaces the provider by what it provides; the functions below tell the type checker so."""
+    return provider
+
+
+def decisions(category: str, decider: Decider[C, S, E], codec: Codec[E]) -> Handler[C, S, E]:
+    """Load, decide, append on the streams `<category>-<id>`."""
+    handler: Handler[C, S, E] = _provided(_Decisions(category, decider, codec))
+    return handler
+
+
+def view(projection: Projection) -> RunningView:
+    """A projection that this service keeps and reads. It does not serve before its views have caught up once."""
+    running: RunningView = _provided(_View(projection))
+    return running
+
+
+def snapshot(projection: Projection, build: Callable[[Connection], T]) -> Snapshot[T]:
+    """A small projection held in memory as `build` reads it; built again when its rows change."""
+    held: Snapshot[T] = _provided(_Snapshot(projection, build))
+    return held
+
+
+def clock() -> Clock:
+    made: Clock = _provided(_Made(lambda container: platform_of(container).clock))
+    return made
+
+
+def keys() -> KeyRing:
+    """To open sealed fields with."""
+    made: KeyRing = _provided(_Made(key_ring))
+    return made
+
+
+def platform() -> Platform:
+    """For what is neither a decision nor a view."""
+    made: Platform = _provided(_Made(platform_of))
+    return made
+
+
+def made(make: Callable[[Any], T]) -> T:
+    """Anything else, made once per service from its container."""
+    thing: T = _provided(_Made(make))
+    return thing

@@ -1,0 +1,87 @@
+"""Refusals as google.rpc.Status: what is wrong, with which field, what to do next, in Vietnamese and English."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.descriptor import EnumDescriptor
+from google.protobuf.duration_pb2 import Duration
+from google.rpc import error_details_pb2
+from google.rpc.status_pb2 import Status
+
+from motcua.options.v1 import errors_pb2, options_pb2
+from services.chassis.decider import Rejected
+
+RETRY_SECONDS = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    field: str
+    vi: str
+    en: str
+
+
+class Invalid(Rejected):
+    """A request with faults, all of them at once."""
+
+    def __init__(self, violations: list[Violation], reason: str = "INVALID_REQUEST") -> None:
+        super().__init__(reason, count=str(len(violations)))
+        self.violations = violations
+
+
+class Errors:
+    """The reasons of one service and the common ones."""
+
+    def __init__(self, service: str, enum: EnumDescriptor | None) -> None:
+        self._domain = f"{service}.motcua"
+        self._errors: dict[str, options_pb2.Error] = {}
+        for values in (errors_pb2.CommonError.DESCRIPTOR, enum):
+            self._errors |= _declared(values) if values else {}
+
+    def status(self, rejected: Rejected) -> Status:
+        """Raises KeyError for a reason that no proto lists."""
+        error = self._errors[rejected.reason]
+        facts = {name: str(value) for name, value in rejected.facts.items()}
+        details: list[AnyMessage] = []
+
+        def add(detail: error_details_pb2.ErrorInfo | object) -> None:
+            packed = AnyMessage()
+            packed.Pack(detail)  # type: ignore[arg-type]
+            details.append(packed)
+
+        add(error_details_pb2.ErrorInfo(reason=rejected.reason, domain=self._domain, metadata=facts))
+        if isinstance(rejected, Invalid):
+            add(
+                error_details_pb2.BadRequest(
+                    field_violations=[
+                        error_details_pb2.BadRequest.FieldViolation(field=v.field, description=f"{v.vi} / {v.en}")
+                        for v in rejected.violations
+                    ]
+                )
+            )
+        if error.retryable:
+            add(error_details_pb2.RetryInfo(retry_delay=Duration(seconds=RETRY_SECONDS)))
+        texts = {"vi": (error.vi, error.action_vi), "en": (error.en, error.action_en)}
+        for locale, (what, action) in texts.items():
+            message = f"{_filled(what, facts)} {action}".strip()
+            add(error_details_pb2.LocalizedMessage(locale=locale, message=message))
+        return Status(code=error.code, message=f"{_filled(error.en, facts)} {error.action_en}".strip(), details=details)
+
+
+def _declared(enum: EnumDescriptor) -> dict[str, options_pb2.Error]:
+    prefix = enum.values_by_number[0].name.removesuffix("UNSPECIFIED")
+    found = {}
+    for value in enum.values:
+        options = value.GetOptions()
+        if options.HasExtension(options_pb2.error):
+            found[value.name.removeprefix(prefix)] = options.Extensions[options_pb2.error]
+    return found
+
+
+def _filled(text: str, facts: Mapping[str, str]) -> str:
+    for name, value in facts.items():
+        text = text.replace("{" + name + "}", value)
+    return text

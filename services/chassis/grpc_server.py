@@ -1,0 +1,73 @@
+"""One grpc.aio server per service: its API, health, reflection and operations."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+from nameko.extensions import SharedExtension
+
+from services.chassis.container import platform_of, wait_for
+
+DRAIN_SECONDS = 10
+OPTIONS = (
+    ("grpc.so_reuseport", 0),
+    ("grpc.max_receive_message_length", 4 * 1024 * 1024),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
+)
+
+
+class GrpcServer(SharedExtension):  # type: ignore[misc]
+    def __init__(self) -> None:
+        self._handlers: dict[str, dict[str, grpc.RpcMethodHandler[Any, Any]]] = {}
+        self._followers: list[asyncio.Event] = []
+        self._watch: asyncio.Task[None] | None = None
+        self._health = health.aio.HealthServicer()
+
+    def register(self, service: str, rpc: str, handler: grpc.RpcMethodHandler[Any, Any]) -> None:
+        self._handlers.setdefault(service, {})[rpc] = handler
+
+    def await_follower(self, caught_up: asyncio.Event) -> None:
+        """The service does not serve before this view or reaction has caught up once."""
+        self._followers.append(caught_up)
+
+    def start(self) -> None:
+        wait_for(self._start())
+
+    def stop(self) -> None:
+        wait_for(self._stop())
+
+    async def _start(self) -> None:
+        platform = platform_of(self.container)
+        name = self.container.service_name
+        self._server = grpc.aio.server(options=OPTIONS)
+        for service, methods in self._handlers.items():
+            self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, methods),))
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        names = (*self._handlers, health.SERVICE_NAME, reflection.SERVICE_NAME)
+        reflection.enable_server_reflection(names, self._server)
+        settings = platform.settings
+        port = self._server.add_insecure_port(f"{settings.host}:{settings.grpc_port}")
+        platform.addresses[name] = f"{'127.0.0.1' if settings.host == '0.0.0.0' else settings.host}:{port}"
+        await self._report(health_pb2.HealthCheckResponse.NOT_SERVING)
+        await self._server.start()
+        self._watch = asyncio.create_task(self._serve_when_ready([*self._followers, platform.verifier.caught_up]))
+
+    async def _serve_when_ready(self, followers: Iterable[asyncio.Event]) -> None:
+        await asyncio.gather(*(follower.wait() for follower in followers))
+        await self._report(health_pb2.HealthCheckResponse.SERVING)
+
+    async def _report(self, status: health_pb2.HealthCheckResponse.ServingStatus.ValueType) -> None:
+        for service in ("", *self._handlers):
+            await self._health.set(service, status)
+
+    async def _stop(self) -> None:
+        if self._watch:
+            self._watch.cancel()
+        await self._health.enter_graceful_shutdown()
+        await self._server.stop(DRAIN_SECONDS)

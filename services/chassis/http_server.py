@@ -1,0 +1,116 @@
+"""One HTTP server per service: metrics, liveness, and the pages that are entry points."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import prometheus_client
+import uvicorn
+from nameko.extensions import Entrypoint, SharedExtension
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from services.chassis.container import platform_of, wait_for
+
+Answer = Callable[[Request], Awaitable[Response]]
+F = TypeVar("F", bound=Callable[..., Any])
+DRAIN_SECONDS = 5
+
+
+async def _metrics(_request: Request) -> Response:
+    return Response(prometheus_client.generate_latest(), media_type=prometheus_client.CONTENT_TYPE_LATEST)
+
+
+async def _alive(_request: Request) -> Response:
+    return PlainTextResponse("ok")
+
+
+class HostedServer(uvicorn.Server):
+    """uvicorn on a loop that somebody else runs and stops."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class HostedApp:
+    """A Starlette application served on a port of its own until `stop`."""
+
+    def __init__(self, app: Starlette, host: str, port: int) -> None:
+        config = uvicorn.Config(
+            app,
+            host=host,
+            port=port,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            timeout_graceful_shutdown=DRAIN_SECONDS,
+            server_header=False,
+        )
+        self._server = HostedServer(config)
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> str:
+        """Serve; returns host:port. Raises OSError if the port is taken."""
+        self._task = asyncio.create_task(self._server.serve(), name="http")
+        while not self._server.started:
+            if self._task.done():
+                self._task.result()
+                raise OSError("the HTTP server did not start")
+            await asyncio.sleep(0.005)
+        host, port = self._server.servers[0].sockets[0].getsockname()[:2]
+        return f"{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"
+
+    async def stop(self) -> None:
+        self._server.should_exit = True
+        if self._task:
+            await asyncio.gather(self._task, return_exceptions=True)
+
+
+class HttpServer(SharedExtension):  # type: ignore[misc]
+    def __init__(self) -> None:
+        self._routes: list[BaseRoute] = []
+
+    def register(self, path: str, methods: list[str], answer: Answer) -> None:
+        self._routes.append(Route(path, answer, methods=methods))
+
+    def start(self) -> None:
+        wait_for(self._start())
+
+    def stop(self) -> None:
+        wait_for(self._app.stop())
+
+    async def _start(self) -> None:
+        platform = platform_of(self.container)
+        routes = [Route("/metrics", _metrics), Route("/livez", _alive), *self._routes]
+        self._app = HostedApp(Starlette(routes=routes), platform.settings.host, platform.settings.http_port)
+        platform.http_addresses[self.container.service_name] = await self._app.start()
+
+
+class Http(Entrypoint):  # type: ignore[misc]
+    """`@http("GET", "/path")`: the method gets a starlette Request and returns a Response."""
+
+    server = HttpServer()
+
+    def __init__(self, method: str, path: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._methods = method.split(",")
+        self._path = path
+
+    def setup(self) -> None:
+        self.server.register(self._path, self._methods, self._answer)
+
+    async def _answer(self, request: Request) -> Response:
+        response: Response = await self.container.run_worker(self, request)
+        return response
+
+
+def http(method: str, path: str) -> Callable[[F], F]:
+    """Answer HTTP requests of these methods ("GET,POST") at a path."""
+    decorator: Callable[[F], F] = Http.decorator(method, path)
+    return decorator

@@ -1,0 +1,63 @@
+"""Subjects' keys as every service but identity has them: asked from identity, kept for a bounded time."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Collection
+
+import grpc
+
+from motcua.identity.v1 import identity_service_pb2, identity_service_pb2_grpc
+from services.chassis.decider import Rejected
+from services.chassis.platform import Platform
+from services.chassis.privacy import Keys
+
+CACHED_SUBJECTS = 100_000
+TIMEOUT_SECONDS = 5.0
+
+
+class RemoteKeys:
+    def __init__(self, platform: Platform, service: str) -> None:
+        self._platform = platform
+        self._service = service
+        self._seconds = platform.settings.key_cache_seconds
+        # None stands for a subject without a key: erased, or never known.
+        self._held: OrderedDict[str, tuple[float, bytes | None]] = OrderedDict()
+        self._stub: identity_service_pb2_grpc.IdentityServiceStub | None = None
+
+    async def keys(self, subjects: Collection[str], *, create: bool) -> Keys:
+        now = time.monotonic()
+        found: dict[str, bytes] = {}
+        missing = []
+        for subject in subjects:
+            until, key = self._held.get(subject, (0.0, None))
+            if until <= now or (key is None and create):
+                missing.append(subject)
+            elif key is not None:
+                found[subject] = key
+        if missing:
+            fetched = await self._fetch(missing, create)
+            for subject in missing:
+                self._held[subject] = (now + self._seconds, fetched.get(subject))
+                self._held.move_to_end(subject)
+            while len(self._held) > CACHED_SUBJECTS:
+                self._held.popitem(last=False)
+            found |= fetched
+        return found
+
+    async def _fetch(self, subjects: list[str], create: bool) -> dict[str, bytes]:
+        if self._stub is None:
+            channel = grpc.aio.insecure_channel(self._platform.addresses["identity"])
+            self._stub = identity_service_pb2_grpc.IdentityServiceStub(channel)
+        token = self._platform.verifier.service_token(self._service)
+        try:
+            reply = await self._stub.GetSubjectKeys(
+                identity_service_pb2.GetSubjectKeysRequest(subject_ids=subjects, create=create),
+                metadata=(("authorization", f"Bearer {token}"),),
+                timeout=TIMEOUT_SECONDS,
+                wait_for_ready=True,
+            )
+        except grpc.aio.AioRpcError:
+            raise Rejected("UNAVAILABLE", system="identity") from None
+        return {key.subject_id: key.key for key in reply.keys if key.key}

@@ -1,0 +1,82 @@
+"""Personal data in events: encrypted under its subject's key, so that destroying the key forgets the person.
+
+A sealed value is version (1 byte) + nonce (12 bytes) + AES-256-GCM ciphertext, bound to its event's id and its field's name.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Mapping
+from functools import cache
+from typing import Protocol
+from uuid import UUID
+
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from google.protobuf.descriptor import Descriptor
+from google.protobuf.message import Message
+
+from motcua.options.v1 import options_pb2
+
+ERASED = "erased"
+VERSION = b"\x01"
+KEY_BYTES = 32
+NONCE_BYTES = 12
+
+Keys = Mapping[str, bytes]
+"""Data keys by subject. A subject that was erased has none."""
+
+
+class KeyRing(Protocol):
+    async def keys(self, subjects: Collection[str], *, create: bool) -> Keys:
+        """The subjects' data keys. `create` makes those that never existed; an erased one stays away."""
+        ...
+
+
+class SubjectErased(Exception):
+    """New personal data cannot be stored for a person who was erased."""
+
+    def __init__(self, subject: str) -> None:
+        super().__init__(f"the subject {subject} was erased")
+        self.subject = subject
+
+
+@cache
+def sealed_fields(descriptor: Descriptor) -> Mapping[str, str]:
+    """The message's sealed fields, each with the field that names its subject."""
+    extension = options_pb2.sealed
+    found = {}
+    for field in descriptor.fields:
+        options = field.GetOptions()
+        if options.HasExtension(extension):
+            found[field.name] = options.Extensions[extension].subject
+    return found
+
+
+def _bound_to(event_id: UUID, field: str) -> bytes:
+    return event_id.bytes + field.encode()
+
+
+def seal(text: bytes, key: bytes, event_id: UUID, field: str) -> bytes:
+    nonce = os.urandom(NONCE_BYTES)
+    return VERSION + nonce + AESGCM(key).encrypt(nonce, text, _bound_to(event_id, field))
+
+
+def unseal(value: bytes, key: bytes, event_id: UUID, field: str) -> bytes:
+    """Raises cryptography.exceptions.InvalidTag if the value belongs to another event or field, or was changed."""
+    if value[:1] != VERSION:
+        raise ValueError(f"sealed value of unknown version {value[:1]!r}")
+    nonce, ciphertext = value[1 : 1 + NONCE_BYTES], value[1 + NONCE_BYTES :]
+    return AESGCM(key).decrypt(nonce, ciphertext, _bound_to(event_id, field))
+
+
+async def open_message(message: Message, event_id: UUID, keys: KeyRing) -> dict[str, str]:
+    """The clear text of each of an event's sealed fields that is not empty; ERASED for an erased person."""
+    fields = {name: subject for name, subject in sealed_fields(message.DESCRIPTOR).items() if getattr(message, name)}
+    if not fields:
+        return {}
+    held = await keys.keys({getattr(message, subject) for subject in fields.values()}, create=False)
+    opened = {}
+    for name, subject in fields.items():
+        key = held.get(getattr(message, subject))
+        opened[name] = unseal(getattr(message, name), key, event_id, name).decode() if key else ERASED
+    return opened

@@ -1,0 +1,166 @@
+"""Facts in, commands out.
+
+Each reaction follows the log by itself, so that one that fails delays no other. Facts of one stream are taken in order, those of
+different streams side by side; the position moves when all of a batch are done. A repeat after a crash changes nothing, because
+a command's request id follows from its fact. A fact that cannot succeed is parked, where an operator sees and retries it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import aclosing
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+from sqlalchemy import BigInteger, Column, Connection, Integer, MetaData, String, Table, delete, select
+
+from services.chassis import positions, telemetry
+from services.chassis.database import Database
+from services.chassis.decider import Rejected
+from services.chassis.facts import Fact, fact_of
+from services.chassis.positions import PositionLost
+from services.chassis.privacy import SubjectErased
+from services.chassis.store.port import EventStore, RecordedEvent
+
+log = structlog.get_logger()
+
+metadata = MetaData()
+parked = Table(
+    "parked",
+    metadata,
+    Column("reaction", String, primary_key=True),
+    Column("event_id", String, primary_key=True),
+    Column("event_type", String, nullable=False),
+    Column("stream", String, nullable=False),
+    Column("position", BigInteger, nullable=False),
+    Column("error", String, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("parked_at", String, nullable=False),
+)
+
+SIDE_BY_SIDE = 32
+ATTEMPTS = 8
+FIRST_DELAY_SECONDS = 0.2
+LONGEST_DELAY_SECONDS = 30.0
+BACK_OFF_SECONDS = 2.0
+# Refusals by a rule: trying the same again leads nowhere.
+FINAL = (Rejected, SubjectErased)
+
+React = Callable[[Fact[Any]], Awaitable[None]]
+
+
+class Reaction:
+    """Runs `react` for every fact of some types, as the follower `name`."""
+
+    def __init__(self, name: str, types: Sequence[str], react: React, database: Database, store: EventStore) -> None:
+        self.name = name
+        self.caught_up = asyncio.Event()
+        self._types = tuple(types)
+        self._react = react
+        self._database = database
+        self._store = store
+        self._places = asyncio.Semaphore(SIDE_BY_SIDE)
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        await self._database.create(positions.metadata)
+        await self._database.create(metadata)
+        count = await self._database.read(lambda db: len(db.execute(self._parked()).all()))
+        telemetry.PARKED.labels(self.name).set(count)
+        self._task = asyncio.create_task(self._run(), name=f"reaction {self.name}")
+
+    async def stop(self) -> None:
+        if self._task:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def list_parked(self) -> list[dict[str, Any]]:
+        return await self._database.read(lambda db: [dict(row) for row in db.execute(self._parked()).mappings()])
+
+    async def retry(self, event_id: str) -> bool:
+        """Try a parked fact again; it leaves the list when it succeeds. Raises what the reaction raises."""
+        rows = [row for row in await self.list_parked() if row["event_id"] == event_id]
+        if not rows:
+            return False
+        found = await self._store.read_all(rows[0]["position"] - 1, (rows[0]["event_type"],), 1)
+        await self._react(fact_of(found[0]))
+        await self._database.write(
+            lambda db: db.execute(delete(parked).where(parked.c.reaction == self.name, parked.c.event_id == event_id))
+        )
+        telemetry.PARKED.labels(self.name).dec()
+        return True
+
+    def _parked(self) -> Any:
+        return select(parked).where(parked.c.reaction == self.name).order_by(parked.c.position)
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                await self._follow()
+            except PositionLost:
+                log.info("reaction runs elsewhere", reaction=self.name)
+                self.caught_up.set()
+            except Exception:
+                log.exception("reaction stopped, trying again", reaction=self.name)
+            await asyncio.sleep(BACK_OFF_SECONDS)
+
+    async def _follow(self) -> None:
+        position = await self._database.write(lambda db: positions.load(db, self.name))
+        async with aclosing(self._store.subscribe(position, self._types)) as batches:  # type: ignore[type-var]
+            async for batch in batches:
+                if batch.events:
+                    by_stream = itertools.groupby(
+                        sorted(batch.events, key=lambda e: (e.stream, e.revision)), key=lambda e: e.stream
+                    )
+                    async with asyncio.TaskGroup() as group:
+                        for _, events in by_stream:
+                            group.create_task(self._in_order(list(events)))
+                    old, position = position, batch.position
+                    await self._database.write(lambda db, o=old, n=position: positions.move(db, self.name, o, n))
+                    telemetry.REACTION_LAG.labels(self.name).set(telemetry.age(batch.events[-1].recorded_at))
+                if batch.caught_up:
+                    telemetry.REACTION_LAG.labels(self.name).set(0)
+                    self.caught_up.set()
+
+    async def _in_order(self, events: Sequence[RecordedEvent]) -> None:
+        async with self._places:
+            for event in events:
+                await self._settle(event)
+
+    async def _settle(self, event: RecordedEvent) -> None:
+        fact = fact_of(event)
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                await self._react(fact)
+                return
+            except Exception as error:
+                if isinstance(error, FINAL) or attempt == ATTEMPTS:
+                    await self._park(event, error, attempt)
+                    return
+                log.warning("reaction failed, trying again", reaction=self.name, event=event.type, error=repr(error))
+                longest = min(FIRST_DELAY_SECONDS * 2**attempt, LONGEST_DELAY_SECONDS)
+                await asyncio.sleep(random.uniform(longest / 2, longest))
+
+    async def _park(self, event: RecordedEvent, error: Exception, attempts: int) -> None:
+        log.error("fact parked", reaction=self.name, event=event.type, stream=event.stream, error=repr(error))
+        row = {
+            "reaction": self.name,
+            "event_id": str(event.id),
+            "event_type": event.type,
+            "stream": event.stream,
+            "position": event.position,
+            "error": f"{error!r} {getattr(error, 'facts', '')}".strip()[:2000],
+            "attempts": attempts,
+            "parked_at": datetime.now(UTC).isoformat(),
+        }
+
+        def write(db: Connection) -> None:
+            db.execute(delete(parked).where(parked.c.reaction == self.name, parked.c.event_id == row["event_id"]))
+            db.execute(parked.insert().values(**row))
+
+        await self._database.write(write)
+        telemetry.PARKED.labels(self.name).inc()

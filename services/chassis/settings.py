@@ -1,0 +1,95 @@
+"""Settings from the environment, prefix MOTCUA_, checked before anything starts."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+SERVICES = ("identity", "catalogue", "dossier", "payment", "notification", "warehouse", "status")
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix="MOTCUA_", extra="forbid")
+
+    data: Path = Path("data")
+    """Everything that must survive: events, views, blobs, keys."""
+    port: Annotated[int, Field(ge=1024, le=65000)] = 8080
+    """The edge; TLS listens on the port 363 above it."""
+    site: Annotated[str, Field(pattern=r"^vn(-\d{2})?$")] = "vn-56"
+    event_store: Annotated[str, Field(pattern=r"^(memory:|sqlite:)$")] = "sqlite:"
+    """`sqlite:` keeps events in the data folder; `memory:` forgets them."""
+    database: str = ""
+    """SQLAlchemy URL of the views; SQLite in the data folder if empty."""
+    grpc_port: Port = 0
+    """Of a service that runs alone; 0 takes any free one."""
+    http_port: Port = 0
+    host: str = "127.0.0.1"
+    public_url: str = ""
+    """As citizens reach the edge; http://localhost:<port> if empty."""
+    service_secret: str = ""
+    """Shared by this site's services; made and kept in the data folder if empty."""
+    master_key: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""
+    """32 bytes in hexadecimal that wrap subjects' keys; made and kept in the data folder if empty."""
+    key_cache_seconds: Annotated[float, Field(ge=0, le=3600)] = 300
+    """How long a subject's key may be used after it was last asked for: an erasure takes effect within this time."""
+    in_flight: Annotated[int, Field(ge=1)] = 512
+    """Calls a service answers at a time; more are told to come back."""
+    streams: Annotated[int, Field(ge=1)] = 2000
+    """Watchers a service serves at a time."""
+    identity_address: str = ""
+    """host:port of the identity service, for a service that runs alone."""
+    smtp_url: str = ""
+    """smtp://user:password@host:port of the mail server; e-mail stays off if empty."""
+    mail_from: str = "motcua@localhost"
+    vneid_url: str = ""
+    """The OIDC provider's issuer; the sandbox if empty."""
+    vneid_client_id: str = "motcua"
+    vneid_client_secret: str = ""
+    population_url: str = ""
+    population_secret: str = ""
+    vnpay_url: str = ""
+    vnpay_terminal: str = "MOTCUA01"
+    vnpay_secret: str = ""
+    sandbox: bool = True
+    """Serve the sandboxes of the national systems under /sandbox."""
+    sandbox_until: date | None = None
+    """The last day of a controlled trial: from the next day on, nothing is submitted."""
+    submission_cutover: date | None = None
+    """From this day on, online dossiers are submitted at the national portal only."""
+    submission_address: str = ""
+    """The national portal's address."""
+    clock_shift_file: Path | None = None
+    """A file with seconds to add to the time that decisions see; only beside a sandbox."""
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_json: bool = True
+    trace_sampled: Annotated[float, Field(ge=0, le=1)] = 1.0
+
+    @field_validator("clock_shift_file")
+    @classmethod
+    def _only_in_a_sandbox(cls, value: Path | None, info: object) -> Path | None:
+        if value is not None and not getattr(info, "data", {}).get("sandbox", True):
+            raise ValueError("MOTCUA_CLOCK_SHIFT_FILE needs MOTCUA_SANDBOX=true")
+        return value
+
+    @property
+    def url(self) -> str:
+        return (self.public_url or f"http://localhost:{self.port}").rstrip("/")
+
+    def secret(self, name: str, given: str) -> str:
+        """A configured secret, or one made once and kept in the data folder, readable by its owner only."""
+        if given:
+            return given
+        path = self.data / "secrets" / name
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            fresh = path.with_suffix(".new")
+            fresh.touch(mode=0o600)
+            fresh.write_text(secrets.token_hex(32))
+            fresh.rename(path)
+        return path.read_text().strip()

@@ -1,0 +1,64 @@
+"""The newest events, fanned out to every subscription of this process."""
+
+from __future__ import annotations
+
+import asyncio
+from bisect import bisect_right
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from itertools import islice
+
+from services.chassis.store.port import Batch, RecordedEvent
+
+PAGE = 500
+# A subscription that matched nothing reports how far it looked at most this often.
+QUIET_SECONDS = 0.02
+
+ReadAll = Callable[[int, Sequence[str], int], Awaitable[list[RecordedEvent]]]
+
+
+class Feed:
+    """Events after `start` up to `last`, complete and in order. Older ones are in the store alone."""
+
+    def __init__(self, start: int, capacity: int = 10_000) -> None:
+        self.start = start
+        self.last = start
+        self._capacity = capacity
+        self._events: deque[RecordedEvent] = deque()
+        self._changed = asyncio.Event()
+
+    def push(self, events: Sequence[RecordedEvent]) -> None:
+        if not events:
+            return
+        self._events.extend(events)
+        self.last = events[-1].position
+        while len(self._events) > self._capacity:
+            self.start = self._events.popleft().position
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
+
+    def after(self, position: int, limit: int) -> list[RecordedEvent]:
+        first = bisect_right(self._events, position, key=lambda event: event.position)
+        return list(islice(self._events, first, first + limit))
+
+    async def follow(self, read_all: ReadAll, after: int, types: Sequence[str]) -> AsyncIterator[Batch]:
+        prefixes = tuple(types)
+        cursor = after
+        while True:
+            changed = self._changed
+            if cursor < self.start:
+                known = self.last
+                events = await read_all(cursor, prefixes, PAGE)
+                cursor = (
+                    events[-1].position if len(events) == PAGE else max(known, *(e.position for e in events[-1:]), 0)
+                )
+            else:
+                seen = self.after(cursor, PAGE)
+                events = [event for event in seen if not prefixes or event.type.startswith(prefixes)]
+                cursor = seen[-1].position if seen else cursor
+            caught_up = cursor >= self.last
+            yield Batch(events, cursor, caught_up)
+            if caught_up:
+                await changed.wait()
+                if not events:
+                    await asyncio.sleep(QUIET_SECONDS)

@@ -1,0 +1,96 @@
+"""Metrics (Prometheus), traces (OpenTelemetry, over OTLP when an endpoint is configured), logs (JSON with trace ids)."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+from opentelemetry import trace
+from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased, TraceIdRatioBased
+from opentelemetry.trace import Span, SpanKind
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from prometheus_client import Counter, Gauge, Histogram
+
+RPC_SECONDS = Histogram(
+    "motcua_rpc_seconds",
+    "Time to answer a call",
+    ["service", "rpc", "code"],
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+)
+RPC_IN_FLIGHT = Gauge("motcua_rpc_in_flight", "Calls being answered", ["service"])
+REFUSED = Counter("motcua_refused_total", "Calls refused, by reason", ["service", "rpc", "reason"])
+APPEND_SECONDS = Histogram("motcua_append_seconds", "Time until an append is durable", ["service"])
+VIEW_LAG = Gauge("motcua_view_lag_seconds", "Age of the newest event folded, 0 when caught up", ["view"])
+VIEW_FAILURES = Counter("motcua_view_failures_total", "Folds that failed", ["view"])
+REACTION_LAG = Gauge("motcua_reaction_lag_seconds", "Age of the newest fact settled, 0 when caught up", ["reaction"])
+PARKED = Gauge("motcua_parked_facts", "Facts that wait for an operator", ["reaction"])
+
+_propagator = TraceContextTextMapPropagator()
+tracer = trace.get_tracer("motcua")
+
+
+def age(at: datetime) -> float:
+    return max(0.0, (datetime.now(UTC) - at).total_seconds())
+
+
+def configure(site: str, *, json_logs: bool, level: str, sampled: float) -> None:
+    """Call once per process, before the first service starts."""
+    exporting = bool(
+        os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or os.environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+    )
+    sampler = ParentBased(TraceIdRatioBased(sampled)) if exporting else ALWAYS_OFF
+    resource = Resource.create({"service.name": "motcua", "motcua.site": site})
+    provider = TracerProvider(resource=resource, sampler=sampler)
+    if exporting:
+        provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    trace.set_tracer_provider(provider)
+    renderer = structlog.processors.JSONRenderer(ensure_ascii=False) if json_logs else structlog.dev.ConsoleRenderer()
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso"),
+            _add_trace,
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level)),
+        logger_factory=structlog.WriteLoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+
+
+def _add_trace(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    context = trace.get_current_span().get_span_context()
+    if context.is_valid:
+        event["trace_id"] = f"{context.trace_id:032x}"
+        event["span_id"] = f"{context.span_id:016x}"
+    return event
+
+
+def trace_id() -> str:
+    return f"{trace.get_current_span().get_span_context().trace_id:032x}"
+
+
+def traceparent() -> str:
+    """The present span as a W3C traceparent, to be stored with what it causes."""
+    carrier: dict[str, str] = {}
+    _propagator.inject(carrier)
+    return carrier.get("traceparent", "")
+
+
+@contextmanager
+def span(name: str, kind: SpanKind, parent: str = "", **attributes: str) -> Iterator[Span]:
+    """A span that goes on from a traceparent, if there is one."""
+    context = _propagator.extract({"traceparent": parent}) if parent else None
+    with tracer.start_as_current_span(name, context=context, kind=kind, attributes=attributes) as current:
+        yield current

@@ -1,0 +1,254 @@
+"""What can be asked of a dossier. A command carries all that its decision needs: who, when, and the law."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from services.chassis.decider import Sealed
+from services.dossier.values import (
+    Actor,
+    ApplicantKind,
+    Channel,
+    Component,
+    DeliveryMethod,
+    FeeCondition,
+    FeeItem,
+    StopCause,
+    Terms,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SubmitDossier:
+    """`uploaded`: hashes of files that the submitter uploaded. `documents`: reusable document ids by kind."""
+
+    by: Actor
+    at: datetime
+    code: str
+    applicant_id: str
+    applicant_kind: ApplicantKind
+    applicant_name: Sealed
+    email: Sealed
+    phone: Sealed
+    form: Sealed
+    channel: Channel
+    components: tuple[Component, ...]
+    uploaded: frozenset[str]
+    documents: Mapping[str, str]
+    reuse_consent: bool
+    place_of_submission: str
+    reception_agency: str
+    competent_agency: str
+    province: str
+    delivery_method: DeliveryMethod
+    draft_id: str
+    fee_id: str
+    terms: Terms
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiveDossier:
+    by: Actor
+    at: datetime
+    receipt_number: str
+    terms: Terms
+
+
+@dataclass(frozen=True, slots=True)
+class RefuseDossier:
+    by: Actor
+    at: datetime
+    reason: Sealed
+
+
+@dataclass(frozen=True, slots=True)
+class RequestSupplement:
+    by: Actor
+    at: datetime
+    component_codes: tuple[str, ...]
+    explanation: Sealed
+    terms: Terms
+
+
+@dataclass(frozen=True, slots=True)
+class SupplySupplement:
+    """`receipt_number` is used where the dossier was not received before: the supplement makes it complete."""
+
+    by: Actor
+    at: datetime
+    components: tuple[Component, ...]
+    uploaded: frozenset[str]
+    documents: Mapping[str, str]
+    receipt_number: str
+    terms: Terms
+
+
+@dataclass(frozen=True, slots=True)
+class AssignStep:
+    by: Actor
+    at: datetime
+    step_code: str
+    assignee_id: str
+    terms: Terms
+
+
+@dataclass(frozen=True, slots=True)
+class CompleteStep:
+    by: Actor
+    at: datetime
+    step_code: str
+    note: Sealed
+    terms: Terms
+
+
+@dataclass(frozen=True, slots=True)
+class TransferDossier:
+    by: Actor
+    at: datetime
+    to_agency: str
+    reason: Sealed
+
+
+@dataclass(frozen=True, slots=True)
+class AssessFee:
+    by: Actor
+    at: datetime
+    fee_id: str
+    items: tuple[FeeItem, ...]
+    condition: FeeCondition
+
+
+@dataclass(frozen=True, slots=True)
+class PayFee:
+    """The payment service confirmed it."""
+
+    by: Actor
+    at: datetime
+    fee_id: str
+    amount: int
+    payment_id: str
+    terms: Terms
+
+
+@dataclass(frozen=True, slots=True)
+class RefundFee:
+    by: Actor
+    at: datetime
+    fee_id: str
+    amount: int
+    payment_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class RequestWithdrawal:
+    by: Actor
+    at: datetime
+    reason: Sealed
+
+
+@dataclass(frozen=True, slots=True)
+class GrantWithdrawal:
+    by: Actor
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class DeclineWithdrawal:
+    by: Actor
+    at: datetime
+    explanation: Sealed
+
+
+@dataclass(frozen=True, slots=True)
+class StopProcessing:
+    by: Actor
+    at: datetime
+    cause: StopCause
+    explanation: Sealed
+
+
+@dataclass(frozen=True, slots=True)
+class ApproveDossier:
+    by: Actor
+    at: datetime
+    terms: Terms
+
+
+@dataclass(frozen=True, slots=True)
+class IssueResult:
+    by: Actor
+    at: datetime
+    result_number: str
+    sha256: str
+    media_type: str
+    size: int
+    uploaded: frozenset[str]
+    terms: Terms
+
+
+@dataclass(frozen=True, slots=True)
+class ReturnResult:
+    by: Actor
+    at: datetime
+    delivery_method: DeliveryMethod
+
+
+@dataclass(frozen=True, slots=True)
+class NoteDeadline:
+    """The clock found the due date in the past."""
+
+    by: Actor
+    at: datetime
+    due_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ExtendDeadline:
+    by: Actor
+    at: datetime
+    due_at: datetime
+    reason: Sealed
+    signer: str
+
+
+@dataclass(frozen=True, slots=True)
+class RateDossier:
+    by: Actor
+    at: datetime
+    score: int
+    comment: Sealed
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmSynchronisation:
+    by: Actor
+    at: datetime
+    peer_revision: int
+
+
+Command = (
+    SubmitDossier
+    | ReceiveDossier
+    | RefuseDossier
+    | RequestSupplement
+    | SupplySupplement
+    | AssignStep
+    | CompleteStep
+    | TransferDossier
+    | AssessFee
+    | PayFee
+    | RefundFee
+    | RequestWithdrawal
+    | GrantWithdrawal
+    | DeclineWithdrawal
+    | StopProcessing
+    | ApproveDossier
+    | IssueResult
+    | ReturnResult
+    | NoteDeadline
+    | ExtendDeadline
+    | RateDossier
+    | ConfirmSynchronisation
+)

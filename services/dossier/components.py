@@ -1,0 +1,69 @@
+"""Which components a dossier holds, and which it still needs. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from services.chassis.decider import Rejected
+from services.dossier.values import Channel, Component, ComponentSource, Requirement
+
+_BY_HAND = frozenset({ComponentSource.PAPER, ComponentSource.ATTACHMENT})
+
+
+def supplied(
+    given: Sequence[Component],
+    requirements: Sequence[Requirement],
+    channel: Channel,
+    uploaded: frozenset[str],
+    documents: Mapping[str, str],
+    reuse_consent: bool,
+) -> tuple[Component, ...]:
+    """What was given, checked, and what the form and the warehouse (`documents`: id by kind) add.
+
+    Raises Rejected COMPONENT_UNKNOWN, COMPONENT_SOURCE_REFUSED, ATTACHMENT_UNKNOWN, DOCUMENT_NOT_REUSABLE.
+    """
+    rules = {rule.component_code: rule for rule in requirements}
+    _refuse("COMPONENT_UNKNOWN", [c.component_code for c in given if c.component_code not in rules])
+    _refuse(
+        "COMPONENT_SOURCE_REFUSED",
+        [c.component_code for c in given if not _accepted(c.source, rules[c.component_code], channel)],
+    )
+    for component in given:
+        if component.source is ComponentSource.ATTACHMENT and component.sha256 not in uploaded:
+            raise Rejected("ATTACHMENT_UNKNOWN", sha256=component.sha256)
+        reusable = documents.get(rules[component.component_code].document_kind)
+        if component.source is ComponentSource.WAREHOUSE and component.document_id != reusable:
+            raise Rejected("DOCUMENT_NOT_REUSABLE", document_id=component.document_id)
+    found = {component.component_code: component for component in given}
+    for rule in requirements:
+        if rule.component_code in found:
+            continue
+        if ComponentSource.FORM in rule.sources:
+            found[rule.component_code] = Component(rule.component_code, ComponentSource.FORM)
+        elif rule.document_kind in documents and _reusable(rule, reuse_consent):
+            found[rule.component_code] = Component(
+                rule.component_code, ComponentSource.WAREHOUSE, document_id=documents[rule.document_kind]
+            )
+    return tuple(found[rule.component_code] for rule in requirements if rule.component_code in found)
+
+
+def missing(held: Sequence[Component], requirements: Sequence[Requirement]) -> list[str]:
+    codes = {component.component_code for component in held}
+    return [rule.component_code for rule in requirements if rule.required and rule.component_code not in codes]
+
+
+def _accepted(source: ComponentSource, rule: Requirement, channel: Channel) -> bool:
+    """A paper may be shown, or its scan uploaded; nobody shows paper online."""
+    if source in _BY_HAND and rule.sources & _BY_HAND:
+        return source is ComponentSource.ATTACHMENT or channel is not Channel.ONLINE
+    return source in rule.sources
+
+
+def _reusable(rule: Requirement, reuse_consent: bool) -> bool:
+    """The procedure says "data", or it accepts data and the applicant consents."""
+    return ComponentSource.WAREHOUSE in rule.sources and (reuse_consent or not rule.sources & _BY_HAND)
+
+
+def _refuse(reason: str, codes: Sequence[str]) -> None:
+    if codes:
+        raise Rejected(reason, components=", ".join(codes))

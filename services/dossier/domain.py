@@ -1,0 +1,669 @@
+"""A dossier: one application, from submission to returned result.
+
+Settlement moves only as the national portal's states allow (docs/architecture.md has the table). The clock starts at valid
+reception, stands still in the two paused states, and never depends on a transfer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import assert_never
+
+from services.chassis.deadlines import Term, due_at, resumed_due_at
+from services.chassis.decider import Decider, Rejected, Sealed
+from services.dossier.commands import (
+    ApproveDossier,
+    AssessFee,
+    AssignStep,
+    Command,
+    CompleteStep,
+    ConfirmSynchronisation,
+    DeclineWithdrawal,
+    ExtendDeadline,
+    GrantWithdrawal,
+    IssueResult,
+    NoteDeadline,
+    PayFee,
+    RateDossier,
+    ReceiveDossier,
+    RefundFee,
+    RefuseDossier,
+    RequestSupplement,
+    RequestWithdrawal,
+    ReturnResult,
+    StopProcessing,
+    SubmitDossier,
+    SupplySupplement,
+    TransferDossier,
+)
+from services.dossier.components import missing, supplied
+from services.dossier.events import (
+    DeadlineExtended,
+    DeadlinePassed,
+    DossierApproved,
+    DossierRated,
+    DossierReceived,
+    DossierRefused,
+    DossierSubmitted,
+    DossierSynchronised,
+    DossierTransferred,
+    Event,
+    FeeAssessed,
+    FeePaid,
+    FeeRefunded,
+    ProcessingStarted,
+    ProcessingStopped,
+    ResultIssued,
+    ResultReturned,
+    StepAssigned,
+    StepCompleted,
+    SupplementRequested,
+    SupplementSupplied,
+    WithdrawalDeclined,
+    WithdrawalRequested,
+)
+from services.dossier.values import (
+    Actor,
+    Channel,
+    Component,
+    Delivery,
+    FeeCondition,
+    FeeItem,
+    Finance,
+    Settlement,
+    StepRule,
+    StopCause,
+    Synchronisation,
+    Terms,
+    require_reason,
+)
+
+Events = tuple[Event, ...]
+
+OPEN = frozenset(Settlement) - {
+    Settlement.ABSENT,
+    Settlement.NOT_RECEIVED,
+    Settlement.PROCESSING_STOPPED,
+    Settlement.PROCESSED,
+    Settlement.RESULT_RETURNED,
+}
+PAUSED = frozenset({Settlement.SUPPLEMENT_REQUESTED, Settlement.FINANCIAL_OBLIGATION_REQUESTED})
+
+
+@dataclass(frozen=True, slots=True)
+class Fee:
+    fee_id: str
+    amount: int
+    condition: FeeCondition
+    finance: Finance = Finance.DUE
+
+
+@dataclass(frozen=True, slots=True)
+class Dossier:
+    """Only what `decide` reads, and the dimensions that every reader asks for."""
+
+    settlement: Settlement = Settlement.ABSENT
+    code: str = ""
+    applicant_id: str = ""
+    procedure_code: str = ""
+    procedure_version: int = 0
+    channel: Channel = Channel.COUNTER
+    reuse_consent: bool = False
+    reception_agency: str = ""
+    competent_agency: str = ""
+    holder: str = ""
+    """The agency whose officials may act now."""
+    components: tuple[Component, ...] = ()
+    asked: tuple[str, ...] = ()
+    received_at: datetime | None = None
+    term: Term | None = None
+    due_at: datetime | None = None
+    paused_at: datetime | None = None
+    passed: datetime | None = None
+    """The due date that was noted as passed."""
+    back_to: Settlement = Settlement.ABSENT
+    """Where a declined withdrawal leads."""
+    done: tuple[str, ...] = ()
+    step_code: str = ""
+    assignee_id: str = ""
+    approved: bool = False
+    fees: tuple[Fee, ...] = ()
+    rated: bool = False
+    revision: int = -1
+    synchronised: int = -1
+
+    @property
+    def finance(self) -> Finance:
+        held = {fee.finance for fee in self.fees}
+        order = (Finance.DUE, Finance.PAID, Finance.REFUNDED)
+        return next((finance for finance in order if finance in held), Finance.NOTHING_DUE)
+
+    @property
+    def delivery(self) -> Delivery:
+        match self.settlement:
+            case Settlement.PROCESSED:
+                return Delivery.READY
+            case Settlement.RESULT_RETURNED:
+                return Delivery.DELIVERED
+            case _:
+                return Delivery.NOT_READY
+
+    @property
+    def synchronisation(self) -> Synchronisation:
+        """The confirmation itself is one event that the peer need not hold."""
+        return Synchronisation.DONE if self.synchronised >= self.revision - 1 else Synchronisation.PENDING
+
+    @property
+    def paused(self) -> bool:
+        return self.settlement in PAUSED
+
+    def overdue(self, at: datetime) -> bool:
+        return self.settlement in OPEN and not self.paused and self.due_at is not None and at > self.due_at
+
+
+def decide(command: Command, dossier: Dossier) -> Sequence[Event]:
+    match command:
+        case SubmitDossier():
+            return _submit(command, dossier)
+        case ReceiveDossier():
+            return _receive(command, dossier)
+        case RefuseDossier():
+            return _refuse(command, dossier)
+        case RequestSupplement():
+            return _request_supplement(command, dossier)
+        case SupplySupplement():
+            return _supply(command, dossier)
+        case AssignStep():
+            return _assign(command, dossier)
+        case CompleteStep():
+            return _complete(command, dossier)
+        case TransferDossier():
+            return _transfer(command, dossier)
+        case AssessFee():
+            return _assess(command, dossier)
+        case PayFee():
+            return _pay(command, dossier)
+        case RefundFee():
+            return _refund(command, dossier)
+        case RequestWithdrawal():
+            return _request_withdrawal(command, dossier)
+        case GrantWithdrawal():
+            _require_state(dossier, Settlement.WITHDRAWAL_REQUESTED)
+            _require_holder(command.by, dossier)
+            return (ProcessingStopped(*_head(command, dossier), StopCause.WITHDRAWN, Sealed()),)
+        case DeclineWithdrawal():
+            _require_state(dossier, Settlement.WITHDRAWAL_REQUESTED)
+            _require_holder(command.by, dossier)
+            require_reason(command.explanation)
+            return (WithdrawalDeclined(*_head(command, dossier), command.explanation),)
+        case StopProcessing():
+            return _stop(command, dossier)
+        case ApproveDossier():
+            return _approve(command, dossier)
+        case IssueResult():
+            return _issue(command, dossier)
+        case ReturnResult():
+            return _return(command, dossier)
+        case NoteDeadline():
+            return _note_deadline(command, dossier)
+        case ExtendDeadline():
+            return _extend(command, dossier)
+        case RateDossier():
+            return _rate(command, dossier)
+        case ConfirmSynchronisation():
+            _require_exists(dossier)
+            return (DossierSynchronised(*_head(command, dossier), command.by.actor_id, command.peer_revision),)
+        case _:
+            assert_never(command)
+
+
+def _head(command: Command, dossier: Dossier) -> tuple[str, str, datetime, str]:
+    """The first four fields of every event: code, applicant, when, who."""
+    return dossier.code, dossier.applicant_id, command.at, command.by.actor_id
+
+
+def _require_exists(dossier: Dossier) -> None:
+    if dossier.settlement is Settlement.ABSENT:
+        raise Rejected("WRONG_STATE", state=Settlement.ABSENT.name)
+
+
+def _require_state(dossier: Dossier, *allowed: Settlement) -> None:
+    if dossier.settlement not in allowed:
+        raise Rejected("WRONG_STATE", state=dossier.settlement.name)
+
+
+def _require_holder(by: Actor, dossier: Dossier) -> None:
+    if by.agency != dossier.holder:
+        raise Rejected("WRONG_AGENCY", agency=dossier.holder)
+
+
+def _require_applicant(by: Actor, dossier: Dossier) -> None:
+    if by.actor_id != dossier.applicant_id:
+        raise Rejected("NOT_APPLICANT")
+
+
+def _require_paid(dossier: Dossier, *conditions: FeeCondition) -> None:
+    owed = sum(fee.amount for fee in dossier.fees if fee.finance is Finance.DUE and fee.condition in conditions)
+    if owed:
+        raise Rejected("FEE_UNPAID", amount=str(owed))
+
+
+def _submit(command: SubmitDossier, dossier: Dossier) -> Events:
+    if dossier.settlement is not Settlement.ABSENT:
+        raise Rejected("ALREADY_SUBMITTED", code=dossier.code)
+    if not command.applicant_id or not command.applicant_name:
+        raise Rejected("APPLICANT_REQUIRED")
+    terms = command.terms
+    components = supplied(
+        command.components,
+        terms.requirements,
+        command.channel,
+        command.uploaded,
+        command.documents,
+        command.reuse_consent,
+    )
+    if lacking := missing(components, terms.requirements):
+        raise Rejected("COMPONENT_MISSING", components=", ".join(lacking))
+    submitted = DossierSubmitted(
+        command.code,
+        command.applicant_id,
+        command.at,
+        command.by.actor_id,
+        terms.procedure_code,
+        terms.procedure_version,
+        command.channel,
+        command.applicant_kind,
+        command.applicant_name,
+        command.email,
+        command.phone,
+        command.form,
+        components,
+        command.place_of_submission,
+        command.reception_agency,
+        command.competent_agency,
+        command.province,
+        command.delivery_method,
+        command.draft_id,
+        command.reuse_consent,
+    )
+    # What is owed for processing is assessed by an official while processing.
+    if not terms.fee_items or terms.fee_condition is FeeCondition.PROCESSING:
+        return (submitted,)
+    head = (command.code, command.applicant_id, command.at, command.by.actor_id)
+    return submitted, _fee(head, command.fee_id, terms.fee_items, terms.fee_condition, command.competent_agency)
+
+
+def _fee(
+    head: tuple[str, str, datetime, str], fee_id: str, items: tuple[FeeItem, ...], condition: FeeCondition, agency: str
+) -> FeeAssessed:
+    if not items or any(item.amount <= 0 for item in items):
+        raise Rejected("FEE_INVALID")
+    return FeeAssessed(*head, fee_id, sum(item.amount for item in items), items, condition, agency)
+
+
+def _receive(command: ReceiveDossier, dossier: Dossier) -> Events:
+    _require_state(dossier, Settlement.NEWLY_REGISTERED)
+    _require_holder(command.by, dossier)
+    _require_paid(dossier, FeeCondition.RECEPTION)
+    return (_received(_head(command, dossier), command.receipt_number, command.by.agency, command.terms),)
+
+
+def _received(head: tuple[str, str, datetime, str], receipt: str, agency: str, terms: Terms) -> DossierReceived:
+    due = due_at(terms.calendar, terms.term, head[2]) if terms.term else None
+    calendar = f"{terms.calendar.calendar_id}@{terms.calendar.version}"
+    step = _step_after(0, terms)
+    return DossierReceived(*head, receipt, due, terms.term, calendar, agency, terms.procedure_version, *step)
+
+
+def _refuse(command: RefuseDossier, dossier: Dossier) -> Events:
+    _require_state(dossier, Settlement.NEWLY_REGISTERED)
+    _require_holder(command.by, dossier)
+    require_reason(command.reason)
+    return (DossierRefused(*_head(command, dossier), command.reason),)
+
+
+def _request_supplement(command: RequestSupplement, dossier: Dossier) -> Events:
+    _require_state(dossier, Settlement.NEWLY_REGISTERED, Settlement.BEING_PROCESSED)
+    _require_holder(command.by, dossier)
+    require_reason(command.explanation)
+    if not command.component_codes:
+        raise Rejected("NO_COMPONENTS")
+    known = {rule.component_code for rule in command.terms.requirements}
+    if unknown := [code for code in command.component_codes if code not in known]:
+        raise Rejected("COMPONENT_UNKNOWN", components=", ".join(unknown))
+    codes = tuple(dict.fromkeys(command.component_codes))
+    return (SupplementRequested(*_head(command, dossier), codes, command.explanation),)
+
+
+def _supply(command: SupplySupplement, dossier: Dossier) -> Events:
+    _require_state(dossier, Settlement.SUPPLEMENT_REQUESTED)
+    if "receptionist" in command.by.roles:
+        _require_holder(command.by, dossier)
+    else:
+        _require_applicant(command.by, dossier)
+    asked = [rule for rule in command.terms.requirements if rule.component_code in dossier.asked]
+    # Asked for again means that what is there, a reused document too, does not do: nothing is filled in by itself.
+    components = supplied(command.components, asked, dossier.channel, command.uploaded, command.documents, False)
+    given = {component.component_code for component in command.components}
+    if lacking := [code for code in dossier.asked if code not in given]:
+        raise Rejected("COMPONENT_MISSING", components=", ".join(lacking))
+    head = _head(command, dossier)
+    due = _resumed(dossier, command.at, command.terms)
+    supply = SupplementSupplied(*head, tuple(c for c in components if c.component_code in given), due)
+    if dossier.received_at is not None:
+        return (supply,)
+    # The portal leads from "supplement requested" to "being processed" only: the supplement makes the reception valid.
+    received = _received(head, command.receipt_number, dossier.reception_agency, command.terms)
+    return supply, received
+
+
+def _resumed(dossier: Dossier, at: datetime, terms: Terms) -> datetime | None:
+    if dossier.due_at is None or dossier.term is None or dossier.paused_at is None:
+        return None
+    return resumed_due_at(terms.calendar, dossier.term, dossier.due_at, dossier.paused_at, at)
+
+
+def _step_after(done: int, terms: Terms) -> tuple[str, str]:
+    """Code and role of the step that follows; empty after the last."""
+    if done == len(terms.steps):
+        return "", ""
+    return terms.steps[done].step_code, terms.steps[done].role
+
+
+def _next_step(dossier: Dossier, terms: Terms) -> StepRule | None:
+    return terms.steps[len(dossier.done)] if len(dossier.done) < len(terms.steps) else None
+
+
+def _require_step(step_code: str, dossier: Dossier, terms: Terms) -> StepRule:
+    following = _next_step(dossier, terms)
+    if following is None or following.step_code != step_code:
+        raise Rejected("STEP_UNKNOWN", step=step_code, next=following.step_code if following else "-")
+    return following
+
+
+def _assign(command: AssignStep, dossier: Dossier) -> Events:
+    _require_state(dossier, Settlement.RECEIVED, Settlement.BEING_PROCESSED)
+    _require_holder(command.by, dossier)
+    step = _require_step(command.step_code, dossier, command.terms)
+    assignee = command.assignee_id or command.by.actor_id
+    if assignee == command.by.actor_id and step.role not in command.by.roles:
+        raise Rejected("STEP_ROLE_MISSING", step=step.step_code, role=step.role)
+    head = _head(command, dossier)
+    assigned = StepAssigned(*head, step.step_code, step.role, assignee, command.by.agency)
+    if dossier.settlement is Settlement.RECEIVED:
+        return ProcessingStarted(*head, command.by.agency), assigned
+    return (assigned,)
+
+
+def _complete(command: CompleteStep, dossier: Dossier) -> Events:
+    _require_state(dossier, Settlement.BEING_PROCESSED)
+    _require_holder(command.by, dossier)
+    step = _require_step(command.step_code, dossier, command.terms)
+    if step.role not in command.by.roles:
+        raise Rejected("STEP_ROLE_MISSING", step=step.step_code, role=step.role)
+    if dossier.step_code != step.step_code or dossier.assignee_id != command.by.actor_id:
+        raise Rejected("STEP_NOT_YOURS", step=step.step_code)
+    following = _step_after(len(dossier.done) + 1, command.terms)
+    head = _head(command, dossier)
+    return (StepCompleted(*head, step.step_code, command.note, command.by.agency, *following),)
+
+
+def _transfer(command: TransferDossier, dossier: Dossier) -> Events:
+    _require_state(dossier, Settlement.RECEIVED, Settlement.BEING_PROCESSED)
+    _require_holder(command.by, dossier)
+    require_reason(command.reason)
+    if command.to_agency == dossier.holder:
+        raise Rejected("SAME_AGENCY", agency=dossier.holder)
+    return (DossierTransferred(*_head(command, dossier), dossier.holder, command.to_agency, command.reason),)
+
+
+def _assess(command: AssessFee, dossier: Dossier) -> Events:
+    if command.condition is FeeCondition.RECEPTION:
+        _require_state(dossier, Settlement.NEWLY_REGISTERED)
+    else:
+        _require_state(dossier, Settlement.BEING_PROCESSED)
+    _require_holder(command.by, dossier)
+    agency = dossier.competent_agency
+    return (_fee(_head(command, dossier), command.fee_id, command.items, command.condition, agency),)
+
+
+def _known_fee(fee_id: str, dossier: Dossier) -> Fee:
+    for fee in dossier.fees:
+        if fee.fee_id == fee_id:
+            return fee
+    raise Rejected("FEE_UNKNOWN", fee_id=fee_id)
+
+
+def _pay(command: PayFee, dossier: Dossier) -> Events:
+    fee = _known_fee(command.fee_id, dossier)
+    if fee.finance is not Finance.DUE:
+        raise Rejected("FEE_SETTLED", fee_id=fee.fee_id)
+    resumes = dossier.settlement is Settlement.FINANCIAL_OBLIGATION_REQUESTED and not _others_due(fee, dossier)
+    due = _resumed(dossier, command.at, command.terms) if resumes else None
+    return (FeePaid(*_head(command, dossier), fee.fee_id, command.amount, command.payment_id, due),)
+
+
+def _others_due(fee: Fee, dossier: Dossier) -> bool:
+    return any(
+        other.finance is Finance.DUE and other.condition is FeeCondition.PROCESSING and other.fee_id != fee.fee_id
+        for other in dossier.fees
+    )
+
+
+def _refund(command: RefundFee, dossier: Dossier) -> Events:
+    fee = _known_fee(command.fee_id, dossier)
+    if fee.finance is Finance.REFUNDED:
+        raise Rejected("FEE_SETTLED", fee_id=fee.fee_id)
+    return (FeeRefunded(*_head(command, dossier), fee.fee_id, command.amount, command.payment_id),)
+
+
+def _request_withdrawal(command: RequestWithdrawal, dossier: Dossier) -> Events:
+    _require_exists(dossier)
+    _require_applicant(command.by, dossier)
+    _require_state(dossier, Settlement.NEWLY_REGISTERED, Settlement.BEING_PROCESSED)
+    return (WithdrawalRequested(*_head(command, dossier), command.reason),)
+
+
+def _stop(command: StopProcessing, dossier: Dossier) -> Events:
+    _require_state(dossier, Settlement.NEWLY_REGISTERED, Settlement.BEING_PROCESSED, Settlement.SUPPLEMENT_REQUESTED)
+    _require_holder(command.by, dossier)
+    require_reason(command.explanation)
+    if command.cause is StopCause.WITHDRAWN:
+        raise Rejected("WRONG_STATE", state=dossier.settlement.name)
+    return (ProcessingStopped(*_head(command, dossier), command.cause, command.explanation),)
+
+
+def _approve(command: ApproveDossier, dossier: Dossier) -> Events:
+    _require_state(dossier, Settlement.BEING_PROCESSED)
+    if command.by.agency != dossier.competent_agency or dossier.holder != dossier.competent_agency:
+        raise Rejected("WRONG_AGENCY", agency=dossier.competent_agency)
+    if step := _next_step(dossier, command.terms):
+        raise Rejected("STEPS_INCOMPLETE", step=step.step_code)
+    if dossier.approved:
+        raise Rejected("WRONG_STATE", state=dossier.settlement.name)
+    return (DossierApproved(*_head(command, dossier), command.by.agency),)
+
+
+def _issue(command: IssueResult, dossier: Dossier) -> Events:
+    _require_state(dossier, Settlement.BEING_PROCESSED)
+    _require_holder(command.by, dossier)
+    if not dossier.approved:
+        raise Rejected("NOT_APPROVED")
+    if command.sha256 not in command.uploaded:
+        raise Rejected("ATTACHMENT_UNKNOWN", sha256=command.sha256)
+    return (
+        ResultIssued(
+            *_head(command, dossier),
+            command.result_number,
+            command.terms.document_kind,
+            command.sha256,
+            command.media_type,
+            command.size,
+            dossier.due_at is None or command.at <= dossier.due_at,
+            command.by.agency,
+            dossier.procedure_code,
+        ),
+    )
+
+
+def _return(command: ReturnResult, dossier: Dossier) -> Events:
+    if dossier.settlement in OPEN:
+        raise Rejected("NO_RESULT")
+    _require_state(dossier, Settlement.PROCESSED)
+    # Handed over where it was handed in, or where it was settled.
+    if command.by.agency not in (dossier.reception_agency, dossier.holder):
+        raise Rejected("WRONG_AGENCY", agency=dossier.reception_agency)
+    _require_paid(dossier, *FeeCondition)
+    return (ResultReturned(*_head(command, dossier), command.delivery_method),)
+
+
+def _note_deadline(command: NoteDeadline, dossier: Dossier) -> Events:
+    """Nothing to say if the due date moved, was noted before or does not count any more."""
+    if command.due_at != dossier.due_at or dossier.passed == dossier.due_at or not dossier.overdue(command.at):
+        return ()
+    return (DeadlinePassed(*_head(command, dossier), command.due_at, dossier.holder),)
+
+
+def _extend(command: ExtendDeadline, dossier: Dossier) -> Events:
+    _require_state(dossier, *OPEN)
+    _require_holder(command.by, dossier)
+    require_reason(command.reason)
+    if dossier.due_at is None or not dossier.overdue(command.at):
+        raise Rejected("NOT_OVERDUE", due_at=dossier.due_at.isoformat() if dossier.due_at else "-")
+    if command.due_at <= command.at:
+        raise Rejected("DUE_DATE_PAST")
+    head = _head(command, dossier)
+    # The lateness is a fact of its own, whether or not the clock came by before the apology.
+    passed = () if dossier.passed == dossier.due_at else (DeadlinePassed(*head, dossier.due_at, dossier.holder),)
+    return (*passed, DeadlineExtended(*head, dossier.due_at, command.due_at, command.reason, command.signer))
+
+
+def _rate(command: RateDossier, dossier: Dossier) -> Events:
+    _require_exists(dossier)
+    _require_applicant(command.by, dossier)
+    if dossier.settlement in OPEN:
+        raise Rejected("WRONG_STATE", state=dossier.settlement.name)
+    if dossier.rated:
+        raise Rejected("ALREADY_RATED")
+    if not 1 <= command.score <= 5:
+        raise Rejected("SCORE_INVALID")
+    return (DossierRated(*_head(command, dossier), command.score, command.comment),)
+
+
+def evolve(dossier: Dossier, event: Event) -> Dossier:
+    after = _evolve(dossier, event)
+    return replace(after, revision=dossier.revision + 1)
+
+
+def _evolve(dossier: Dossier, event: Event) -> Dossier:
+    match event:
+        case DossierSubmitted():
+            return replace(
+                dossier,
+                settlement=Settlement.NEWLY_REGISTERED,
+                code=event.code,
+                applicant_id=event.applicant_id,
+                procedure_code=event.procedure_code,
+                procedure_version=event.procedure_version,
+                channel=event.channel,
+                reuse_consent=event.reuse_consent,
+                reception_agency=event.reception_agency,
+                competent_agency=event.competent_agency,
+                holder=event.reception_agency,
+                components=event.components,
+            )
+        case FeeAssessed():
+            fees = (*dossier.fees, Fee(event.fee_id, event.amount, event.condition))
+            if event.condition is not FeeCondition.PROCESSING:
+                return replace(dossier, fees=fees)
+            return replace(dossier, fees=fees, settlement=Settlement.FINANCIAL_OBLIGATION_REQUESTED, paused_at=event.at)
+        case FeePaid():
+            return _paid(dossier, event)
+        case FeeRefunded():
+            return _with_finance(dossier, event.fee_id, Finance.REFUNDED)
+        case DossierReceived():
+            # After a supplement that made the reception valid the dossier is being processed already.
+            before = dossier.settlement is Settlement.NEWLY_REGISTERED
+            return replace(
+                dossier,
+                settlement=Settlement.RECEIVED if before else dossier.settlement,
+                received_at=event.at,
+                term=event.term,
+                due_at=event.due_at,
+                procedure_version=event.procedure_version,
+            )
+        case DossierRefused():
+            return replace(dossier, settlement=Settlement.NOT_RECEIVED)
+        case SupplementRequested():
+            return replace(
+                dossier,
+                settlement=Settlement.SUPPLEMENT_REQUESTED,
+                asked=event.component_codes,
+                paused_at=event.at,
+            )
+        case SupplementSupplied():
+            new = {component.component_code: component for component in event.components}
+            kept = tuple(c for c in dossier.components if c.component_code not in new)
+            return replace(
+                dossier,
+                settlement=Settlement.BEING_PROCESSED,
+                components=(*kept, *event.components),
+                asked=(),
+                paused_at=None,
+                due_at=event.due_at,
+            )
+        case ProcessingStarted():
+            return replace(dossier, settlement=Settlement.BEING_PROCESSED)
+        case StepAssigned():
+            return replace(dossier, step_code=event.step_code, assignee_id=event.assignee_id)
+        case StepCompleted():
+            return replace(dossier, done=(*dossier.done, event.step_code), step_code="", assignee_id="")
+        case DossierTransferred():
+            return replace(
+                dossier,
+                holder=event.to_agency,
+                competent_agency=event.to_agency,
+                step_code="",
+                assignee_id="",
+            )
+        case WithdrawalRequested():
+            return replace(dossier, settlement=Settlement.WITHDRAWAL_REQUESTED, back_to=dossier.settlement)
+        case WithdrawalDeclined():
+            return replace(dossier, settlement=dossier.back_to)
+        case ProcessingStopped():
+            return replace(dossier, settlement=Settlement.PROCESSING_STOPPED)
+        case DossierApproved():
+            return replace(dossier, approved=True)
+        case ResultIssued():
+            return replace(dossier, settlement=Settlement.PROCESSED)
+        case ResultReturned():
+            return replace(dossier, settlement=Settlement.RESULT_RETURNED)
+        case DeadlinePassed():
+            return replace(dossier, passed=event.due_at)
+        case DeadlineExtended():
+            return replace(dossier, due_at=event.due_at)
+        case DossierRated():
+            return replace(dossier, rated=True)
+        case DossierSynchronised():
+            return replace(dossier, synchronised=event.peer_revision)
+        case _:
+            assert_never(event)
+
+
+def _with_finance(dossier: Dossier, fee_id: str, finance: Finance) -> Dossier:
+    fees = tuple(replace(fee, finance=finance) if fee.fee_id == fee_id else fee for fee in dossier.fees)
+    return replace(dossier, fees=fees)
+
+
+def _paid(dossier: Dossier, event: FeePaid) -> Dossier:
+    after = _with_finance(dossier, event.fee_id, Finance.PAID)
+    owed = any(fee.finance is Finance.DUE and fee.condition is FeeCondition.PROCESSING for fee in after.fees)
+    if after.settlement is not Settlement.FINANCIAL_OBLIGATION_REQUESTED or owed:
+        return after
+    due = event.due_at or after.due_at
+    return replace(after, settlement=Settlement.BEING_PROCESSED, paused_at=None, due_at=due)
+
+
+dossier = Decider(Dossier(), decide, evolve)

@@ -1,0 +1,136 @@
+"""A draft: what an applicant has filled in so far. It becomes a dossier once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import Enum, auto
+from typing import assert_never
+
+from services.chassis.decider import Decider, Rejected, Sealed
+from services.dossier.values import Component
+
+
+@dataclass(frozen=True, slots=True)
+class DraftSaved:
+    draft_id: str
+    applicant_id: str
+    at: datetime
+    by: str
+    procedure_code: str
+    form: Sealed
+    components: tuple[Component, ...]
+    reception_agency: str
+
+
+@dataclass(frozen=True, slots=True)
+class DraftDiscarded:
+    draft_id: str
+    applicant_id: str
+    at: datetime
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class DraftSubmitted:
+    draft_id: str
+    applicant_id: str
+    at: datetime
+    by: str
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class SaveDraft:
+    draft_id: str
+    by: str
+    at: datetime
+    procedure_code: str
+    form: Sealed
+    components: tuple[Component, ...]
+    reception_agency: str
+    new: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DiscardDraft:
+    by: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CloseDraft:
+    """The dossier `code` was submitted from it."""
+
+    by: str
+    at: datetime
+    code: str
+
+
+Event = DraftSaved | DraftDiscarded | DraftSubmitted
+Command = SaveDraft | DiscardDraft | CloseDraft
+
+
+class Stage(Enum):
+    ABSENT = auto()
+    OPEN = auto()
+    CLOSED = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    stage: Stage = Stage.ABSENT
+    draft_id: str = ""
+    applicant_id: str = ""
+
+
+def decide(command: Command, draft: Draft) -> Sequence[Event]:
+    match command:
+        case SaveDraft():
+            if draft.stage is Stage.ABSENT and not command.new:
+                raise Rejected("DRAFT_NOT_FOUND", draft_id=command.draft_id)
+            if draft.stage is not Stage.ABSENT:
+                _require_open(draft, command.by)
+            return (
+                DraftSaved(
+                    command.draft_id,
+                    command.by,
+                    command.at,
+                    command.by,
+                    command.procedure_code,
+                    command.form,
+                    command.components,
+                    command.reception_agency,
+                ),
+            )
+        case DiscardDraft():
+            _require_open(draft, command.by)
+            return (DraftDiscarded(draft.draft_id, draft.applicant_id, command.at, command.by),)
+        case CloseDraft():
+            if draft.stage is not Stage.OPEN:
+                return ()
+            return (DraftSubmitted(draft.draft_id, draft.applicant_id, command.at, command.by, command.code),)
+        case _:
+            assert_never(command)
+
+
+def _require_open(draft: Draft, by: str) -> None:
+    # Another person's draft looks like none.
+    if draft.stage is Stage.ABSENT or draft.applicant_id != by:
+        raise Rejected("DRAFT_NOT_FOUND", draft_id=draft.draft_id)
+    if draft.stage is Stage.CLOSED:
+        raise Rejected("DRAFT_CLOSED")
+
+
+def evolve(draft: Draft, event: Event) -> Draft:
+    match event:
+        case DraftSaved():
+            return Draft(Stage.OPEN, event.draft_id, event.applicant_id)
+        case DraftDiscarded() | DraftSubmitted():
+            return replace(draft, stage=Stage.CLOSED)
+        case _:
+            assert_never(event)
+
+
+draft = Decider(Draft(), decide, evolve)

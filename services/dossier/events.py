@@ -1,0 +1,298 @@
+"""The facts of dossiers, as domain.py decides them. Each has its protobuf twin in motcua.dossier.events.v1."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from services.chassis.deadlines import Term
+from services.chassis.decider import Sealed
+from services.dossier.values import (
+    ApplicantKind,
+    Channel,
+    Component,
+    DeliveryMethod,
+    FeeCondition,
+    FeeItem,
+    StopCause,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class DossierSubmitted:
+    code: str
+    applicant_id: str
+    at: datetime
+    by: str
+    procedure_code: str
+    procedure_version: int
+    channel: Channel
+    applicant_kind: ApplicantKind
+    applicant_name: Sealed
+    email: Sealed
+    phone: Sealed
+    form: Sealed
+    components: tuple[Component, ...]
+    place_of_submission: str
+    reception_agency: str
+    competent_agency: str
+    province: str
+    delivery_method: DeliveryMethod
+    draft_id: str
+    reuse_consent: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FeeAssessed:
+    code: str
+    applicant_id: str
+    at: datetime
+    by: str
+    fee_id: str
+    amount: int
+    items: tuple[FeeItem, ...]
+    condition: FeeCondition
+    agency: str
+
+
+@dataclass(frozen=True, slots=True)
+class FeePaid:
+    code: str
+    applicant_id: str
+    at: datetime
+    by: str
+    fee_id: str
+    amount: int
+    payment_id: str
+    due_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class FeeRefunded:
+    code: str
+    applicant_id: str
+    at: datetime
+    by: str
+    fee_id: str
+    amount: int
+    payment_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class DossierReceived:
+    code: str
+    applicant_id: str
+    at: datetime
+    by: str
+    receipt_number: str
+    due_at: datetime | None
+    term: Term | None
+    calendar: str
+    agency: str
+    procedure_version: int
+    next_step_code: str
+    next_role: str
+
+
+@dataclass(frozen=True, slots=True)
+class DossierRefused:
+    code: str
+    applicant_id: str
+    at: datetime
+    by: str
+    reason: Sealed
+
+
+@dataclass(frozen=True, slots=True)
+class SupplementRequested:
+    code: str
+    applicant_id: str
+    at: datetime
+    by: str
+    component_codes: tuple[str, ...]
+    explanation: Sealed
+
+
+@dataclass(frozen=True, slots=True)
+class SupplementSupplied:
+    code: str
+    applicant_id: str
+    at: datetime
+    by: str
+    components: tuple[Component, ...]
+    due_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessingStarted:
+    code: str
+    applicant_id: str
+    at: datetime
+    by: str
+    agency: str
+
+
+@dataclass(frozen=True, slots=True)
+class StepAssigned:
+    code: str
+    applicant_id: str
+    at: datetime
+    by: str
+    step_code: str
+    role: str
+    assignee_id: str
+    agency: str
+
+
+@dataclass(frozen=True, slots=True)
+class StepCompleted:
+    code: str
+    applicant_id: str
+    at: datetime
+    by: str
+    step_code: str
+    note: Sealed
+    agency: str
+    next_step_code: str
+    next_role: str
+
+
+@dataclass(frozen=True, slots=True)
+class DossierTransferred:
+    code: str
+    applicant_id: str
+    at: datetime
+    by: str
+    from_agency: str
+    to_agency: str
+    reason: Sealed
+
+
+@dataclass(frozen=True, slots=True)
+class WithdrawalRequested:
+    code: str
+    applicant_id: str
+    at: datetime
+    by: str
+    reason: Sealed
+
+
+@dataclass(frozen=True, slots=True)
+class WithdrawalDeclined:
+    code: str
+    applicant_id: str
+    at: datetime
+    by: str
+    explanation: Sealed
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessingStopped:
+    code: str
+    applicant_id: str
+    at: datetime
+    by: str
+    cause: StopCause
+    explanation: Sealed
+
+
+@dataclass(frozen=True, slots=True)
+class DossierApproved:
+    code: str
+    applicant_id: str
+    at: datetime
+    by: str
+    agency: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResultIssued:
+    code: str
+    applicant_id: str
+    at: datetime
+    by: str
+    result_number: str
+    document_kind: str
+    sha256: str
+    media_type: str
+    size: int
+    on_time: bool
+    agency: str
+    procedure_code: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResultReturned:
+    code: str
+    applicant_id: str
+    at: datetime
+    by: str
+    delivery_method: DeliveryMethod
+
+
+@dataclass(frozen=True, slots=True)
+class DeadlinePassed:
+    code: str
+    applicant_id: str
+    at: datetime
+    by: str
+    due_at: datetime
+    agency: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeadlineExtended:
+    code: str
+    applicant_id: str
+    at: datetime
+    by: str
+    original_due_at: datetime
+    due_at: datetime
+    reason: Sealed
+    signer: str
+
+
+@dataclass(frozen=True, slots=True)
+class DossierRated:
+    code: str
+    applicant_id: str
+    at: datetime
+    by: str
+    score: int
+    comment: Sealed
+
+
+@dataclass(frozen=True, slots=True)
+class DossierSynchronised:
+    code: str
+    applicant_id: str
+    at: datetime
+    by: str
+    peer: str
+    peer_revision: int
+
+
+Event = (
+    DossierSubmitted
+    | FeeAssessed
+    | FeePaid
+    | FeeRefunded
+    | DossierReceived
+    | DossierRefused
+    | SupplementRequested
+    | SupplementSupplied
+    | ProcessingStarted
+    | StepAssigned
+    | StepCompleted
+    | DossierTransferred
+    | WithdrawalRequested
+    | WithdrawalDeclined
+    | ProcessingStopped
+    | DossierApproved
+    | ResultIssued
+    | ResultReturned
+    | DeadlinePassed
+    | DeadlineExtended
+    | DossierRated
+    | DossierSynchronised
+)

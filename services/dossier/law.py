@@ -1,0 +1,285 @@
+"""The catalogue as this service needs it: what the law says for a dossier on a day, learnt from the catalogue's facts."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import jsonschema_rs
+from sqlalchemy import Column, Connection, Integer, LargeBinary, MetaData, String, Table, delete, insert, select, update
+
+from motcua.catalogue.events.v1 import definitions_pb2, events_pb2
+from services.chassis.codec import Shape
+from services.chassis.deadlines import Calendar
+from services.chassis.decider import Rejected
+from services.chassis.errors import Invalid, Violation
+from services.chassis.facts import Fact
+from services.chassis.law import definitions
+from services.chassis.law.definitions import Agency, Authority, FeeOverlay, Level, Procedure, calendar_of
+from services.chassis.law.fees import Case, quote
+from services.chassis.views import Projection
+from services.dossier.values import (
+    Channel,
+    ComponentSource,
+    FeeCondition,
+    FeeItem,
+    Requirement,
+    StepRule,
+    Terms,
+)
+
+ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
+
+metadata = MetaData()
+definitions_table = Table(
+    "law_definitions",
+    metadata,
+    Column("kind", String, primary_key=True),
+    Column("key", String, primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("valid_until", String, nullable=False),
+    Column("definition", LargeBinary, nullable=False),
+)
+
+law = Projection("law_v1", metadata)
+
+_PROCEDURE = Shape(definitions.Procedure, definitions_pb2.Procedure)
+_OVERLAY = Shape(definitions.FeeOverlay, definitions_pb2.FeeOverlay)
+_AGENCY = Shape(definitions.Agency, definitions_pb2.Agency)
+_CALENDAR = Shape(definitions.CalendarVersion, definitions_pb2.CalendarVersion)
+
+
+def _put(db: Connection, kind: str, key: str, version: int, until: str, definition: Any) -> None:
+    t = definitions_table
+    db.execute(delete(t).where(t.c.kind == kind, t.c.key == key, t.c.version == version))
+    db.execute(
+        insert(t).values(
+            kind=kind, key=key, version=version, valid_until=until, definition=definition.SerializeToString()
+        )
+    )
+
+
+def _end(db: Connection, kind: str, key: str, until: str) -> None:
+    t = definitions_table
+    open_ended = (t.c.kind == kind) & (t.c.key == key) & ((t.c.valid_until == "") | (t.c.valid_until > until))
+    db.execute(update(t).where(open_ended).values(valid_until=until))
+
+
+@law.on(events_pb2.ProcedurePublished)
+def procedure_published(db: Connection, fact: Fact[events_pb2.ProcedurePublished]) -> None:
+    procedure = fact.event.procedure
+    _put(db, "procedure", procedure.code, procedure.version, procedure.valid_until, procedure)
+
+
+@law.on(events_pb2.ProcedureWithdrawn)
+def procedure_withdrawn(db: Connection, fact: Fact[events_pb2.ProcedureWithdrawn]) -> None:
+    _end(db, "procedure", fact.event.code, fact.event.valid_until)
+
+
+@law.on(events_pb2.FeeOverlayAdopted)
+def overlay_adopted(db: Connection, fact: Fact[events_pb2.FeeOverlayAdopted]) -> None:
+    _put(db, "overlay", str(fact.event_id), 1, fact.event.overlay.valid_until, fact.event.overlay)
+
+
+@law.on(events_pb2.AgencyOpened)
+def agency_opened(db: Connection, fact: Fact[events_pb2.AgencyOpened]) -> None:
+    _put(db, "agency", fact.event.agency.code, 1, "", fact.event.agency)
+
+
+@law.on(events_pb2.AgencyClosed)
+def agency_closed(db: Connection, fact: Fact[events_pb2.AgencyClosed]) -> None:
+    _end(db, "agency", fact.event.code, fact.event.valid_until)
+
+
+@law.on(events_pb2.CalendarPublished)
+def calendar_published(db: Connection, fact: Fact[events_pb2.CalendarPublished]) -> None:
+    calendar = fact.event.calendar
+    _put(db, "calendar", calendar.calendar_id, calendar.version, "", calendar)
+
+
+def local_day(at: datetime) -> str:
+    return at.astimezone(ZONE).date().isoformat()
+
+
+class Law:
+    """All of it, in memory."""
+
+    def __init__(self, db: Connection) -> None:
+        self._procedures: defaultdict[str, dict[int, tuple[str, Procedure]]] = defaultdict(dict)
+        self._overlays: list[FeeOverlay] = []
+        self._agencies: dict[str, tuple[str, Agency]] = {}
+        self._calendars: dict[str, Calendar] = {}
+        for row in db.execute(select(definitions_table).order_by(definitions_table.c.version)):
+            match row.kind:
+                case "procedure":
+                    procedure = _read(_PROCEDURE, row.definition)
+                    self._procedures[row.key][row.version] = (row.valid_until, procedure)
+                case "overlay":
+                    self._overlays.append(_read(_OVERLAY, row.definition))
+                case "agency":
+                    self._agencies[row.key] = (row.valid_until, _read(_AGENCY, row.definition))
+                case "calendar":
+                    self._calendars[row.key] = calendar_of(_read(_CALENDAR, row.definition))
+
+    def in_force(self, procedure_code: str, at: datetime) -> Procedure:
+        """The newest version in force on that day. Raises Rejected PROCEDURE_UNKNOWN."""
+        day = local_day(at)
+        for until, procedure in reversed(self._procedures.get(procedure_code, {}).values()):
+            if procedure.valid_from <= day and (not until or day <= until):
+                return procedure
+        raise Rejected("PROCEDURE_UNKNOWN", procedure_code=procedure_code)
+
+    def version(self, procedure_code: str, version: int) -> Procedure:
+        return self._procedures[procedure_code][version][1]
+
+    def agency(self, code: str, at: datetime) -> Agency:
+        """Raises Rejected AGENCY_UNKNOWN."""
+        until, agency = self._agencies.get(code, ("", None))
+        day = local_day(at)
+        if agency is None or day < agency.valid_from or (until and day > until):
+            raise Rejected("AGENCY_UNKNOWN", agency=code)
+        return agency
+
+    def known_agency(self, code: str) -> Agency:
+        """In force or not."""
+        return self._agencies[code][1]
+
+    def require_competent(self, procedure: Procedure, code: str, at: datetime) -> None:
+        """Raises Rejected AGENCY_UNKNOWN, AGENCY_NOT_COMPETENT."""
+        agency = self.agency(code, at)
+        if not any(_matches(agency, authority) for authority in procedure.authorities):
+            raise Rejected("AGENCY_NOT_COMPETENT", agency=code, procedure_code=procedure.code)
+
+    def competent(self, procedure: Procedure, reception: Agency, at: datetime) -> Agency:
+        """The reception agency itself where it is competent, else the nearest that is. Raises AGENCY_NOT_COMPETENT."""
+        near = [reception, *(agency for until, agency in self._agencies.values() if not until)]
+        for authority in procedure.authorities:
+            for agency in near:
+                if _matches(agency, authority) and _serves(agency, reception):
+                    return agency
+        raise Rejected("AGENCY_NOT_COMPETENT", agency=reception.code, procedure_code=procedure.code)
+
+    def terms(
+        self, procedure: Procedure, channel: Channel, agency: Agency, form: Mapping[str, Any], at: datetime
+    ) -> Terms:
+        """The procedure resolved for one dossier. Raises Rejected CHANNEL_NOT_OFFERED."""
+        rule = next((rule for rule in procedure.channels if rule.channel.value == channel.value), None)
+        if rule is None:
+            raise Rejected("CHANNEL_NOT_OFFERED", procedure_code=procedure.code, channel=channel.name)
+        so = {c.code for c in procedure.circumstances if c.form_field and _is_so(form, c.form_field, c.form_value)}
+        requirements = tuple(
+            Requirement(
+                component.code,
+                component.required and (not component.only_if or component.only_if in so),
+                frozenset(ComponentSource(source.value) for source in component.sources),
+                component.document_kind,
+            )
+            for component in procedure.components
+        )
+        return Terms(
+            procedure_code=procedure.code,
+            procedure_version=procedure.version,
+            term=rule.term,
+            calendar=self._calendars[agency.calendar_id],
+            requirements=requirements,
+            steps=tuple(StepRule(step.code, step.role) for step in procedure.steps),
+            fee_items=self._fee_items(procedure, channel, agency, form, so, at),
+            fee_condition=FeeCondition(procedure.fee.condition.value or 1) if procedure.fee else FeeCondition.RECEPTION,
+            document_kind=procedure.results[0].document_kind if procedure.results else "",
+        )
+
+    def _fee_items(
+        self,
+        procedure: Procedure,
+        channel: Channel,
+        agency: Agency,
+        form: Mapping[str, Any],
+        so: set[str],
+        at: datetime,
+    ) -> tuple[FeeItem, ...]:
+        """Empty where nothing is owed, and where the Council set nothing: then an official assesses the fee."""
+        units = {charge.unit for charge in procedure.fee.charges} if procedure.fee else set()
+        units |= {charge.per for charge in procedure.fee.charges} if procedure.fee else set()
+        counts = {unit: _count(form, unit) for unit in units if unit}
+        case = Case(agency.province, definitions.Channel(channel.value), local_day(at), counts, so)
+        try:
+            items = quote(procedure, self._overlays, case)
+        except Rejected as rejected:
+            if rejected.reason == "FEE_NOT_SET":
+                return ()
+            raise
+        return tuple(FeeItem(item.name.vi, item.amount) for item in items if item.amount)
+
+
+def _read(shape: Shape, definition: bytes) -> Any:
+    message = shape.message()
+    message.ParseFromString(definition)
+    return shape.read(message)
+
+
+def _matches(agency: Agency, authority: Authority) -> bool:
+    same = (agency.level, agency.kind) == (authority.level, authority.kind)
+    return same and authority.field in ("", agency.field)
+
+
+def _serves(agency: Agency, reception: Agency) -> bool:
+    match agency.level:
+        case Level.COMMUNE:
+            return agency.province == reception.province and agency.commune == reception.commune
+        case Level.PROVINCE:
+            return agency.province == reception.province
+        case _:
+            return True
+
+
+def _is_so(form: Mapping[str, Any], field: str, value: str) -> bool:
+    return field in form and bool(form[field] == json.loads(value))
+
+
+def _count(form: Mapping[str, Any], unit: str) -> int:
+    """How many of a unit the form asks for: its answer `copies` or `copy` for the unit "copy"; one if it does not say."""
+    plural = f"{unit[:-1]}ies" if unit.endswith("y") else f"{unit}s"
+    value = form.get(plural, form.get(unit, 1))
+    return int(value) if isinstance(value, int | float) and value >= 1 else 1
+
+
+@lru_cache(maxsize=512)
+def _validator(schema: str) -> jsonschema_rs.Validator:
+    return jsonschema_rs.validator_for(json.loads(schema), validate_formats=True)
+
+
+def check_form(procedure: Procedure, form: Mapping[str, Any], *, required: bool) -> None:
+    """Raises Invalid FORM_INVALID with every fault."""
+    if procedure.form is None or (not form and not required):
+        return
+    violations = [
+        Violation(".".join(["form", *map(str, error.instance_path)]), _in_vietnamese(error), error.message)
+        for error in _validator(str(procedure.form.schema)).iter_errors(form)
+    ]
+    if violations:
+        raise Invalid(violations, "FORM_INVALID")
+
+
+_FAULTS = {
+    "required": "Thiếu mục bắt buộc.",
+    "pattern": "Không đúng định dạng.",
+    "format": "Không đúng định dạng.",
+    "enum": "Không nằm trong các lựa chọn.",
+    "const": "Không đúng giá trị yêu cầu.",
+    "type": "Không đúng kiểu dữ liệu.",
+    "minLength": "Quá ngắn.",
+    "maxLength": "Quá dài.",
+    "minimum": "Quá nhỏ.",
+    "maximum": "Quá lớn.",
+    "additionalProperties": "Có mục không thuộc biểu mẫu.",
+}
+
+
+def _in_vietnamese(error: jsonschema_rs.ValidationError) -> str:
+    path = [str(part) for part in error.schema_path]
+    return next((_FAULTS[part] for part in reversed(path) if part in _FAULTS), "Không hợp lệ.")

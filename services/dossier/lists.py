@@ -1,0 +1,89 @@
+"""Queries over the list tables, and their rows as messages."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Select, nulls_last, select
+
+from motcua.dossier.events.v1 import events_pb2 as facts
+from motcua.dossier.v1 import dossier_pb2
+from motcua.dossier.v1 import dossier_service_pb2 as pb
+from services.chassis.codec import to_timestamp
+from services.chassis.privacy import KeyRing, open_message
+from services.dossier.domain import OPEN, PAUSED
+from services.dossier.reading import form_of
+from services.dossier.views import dossiers
+
+CLOCK_PAGE = 500
+_OPEN = [state.value for state in OPEN]
+_PAUSED = [state.value for state in PAUSED]
+_RUNNING = [state.value for state in OPEN - PAUSED]
+
+
+def mine_query(applicant_id: str, settlement: int) -> Select[Any]:
+    query = select(dossiers).where(dossiers.c.applicant_id == applicant_id)
+    if settlement:
+        query = query.where(dossiers.c.settlement == settlement)
+    return query.order_by(dossiers.c.submitted_at.desc(), dossiers.c.code)
+
+
+def work_query(agency: str, account_id: str, request: pb.ListWorkRequest, now: datetime) -> Select[Any]:
+    states = [request.settlement] if request.settlement else _OPEN
+    query = select(dossiers).where(dossiers.c.holder == agency, dossiers.c.settlement.in_(states))
+    if request.step_role:
+        query = query.where(dossiers.c.step_role == request.step_role)
+    if request.assigned_to_me:
+        query = query.where(dossiers.c.assignee_id == account_id)
+    if request.overdue:
+        query = query.where(dossiers.c.due_at < now, dossiers.c.settlement.in_(_RUNNING))
+    return query.order_by(nulls_last(dossiers.c.due_at), dossiers.c.submitted_at, dossiers.c.code)
+
+
+def due_query(now: datetime) -> Select[Any]:
+    """Dossiers whose due date passed and is not noted yet."""
+    late = (dossiers.c.due_at < now) & dossiers.c.settlement.in_(_RUNNING) & ~dossiers.c.passed
+    return select(dossiers.c.code, dossiers.c.due_at).where(late).order_by(dossiers.c.due_at).limit(CLOCK_PAGE)
+
+
+def summary_of(row: Any, now: datetime) -> dossier_pb2.DossierSummary:
+    due = _aware(row.due_at)
+    return dossier_pb2.DossierSummary(
+        code=row.code,
+        procedure_code=row.procedure_code,
+        applicant_id=row.applicant_id,
+        settlement=row.settlement,
+        finance=row.finance,
+        province=row.province,
+        reception_agency=row.reception_agency,
+        competent_agency=row.competent_agency,
+        submitted_at=to_timestamp(_aware(row.submitted_at) or now),
+        due_at=to_timestamp(due) if due else None,
+        paused=row.settlement in _PAUSED,
+        overdue=due is not None and due < now and row.settlement in _RUNNING,
+        step_code=row.step_code,
+        step_role=row.step_role,
+        assignee_id=row.assignee_id,
+        revision=row.revision,
+    )
+
+
+def _aware(moment: datetime | None) -> datetime | None:
+    """SQLite gives back moments without their zone; all are UTC."""
+    return moment.replace(tzinfo=UTC) if moment and moment.tzinfo is None else moment
+
+
+async def draft_of(draft_id: str, event_id: str, revision: int, saved: bytes, keys: KeyRing) -> dossier_pb2.Draft:
+    event = facts.DraftSaved.FromString(saved)
+    opened = await open_message(event, UUID(event_id), keys)
+    return dossier_pb2.Draft(
+        draft_id=draft_id,
+        procedure_code=event.procedure_code,
+        form=form_of(opened.get("form", "")),
+        components=event.components,
+        reception_agency=event.reception_agency,
+        saved_at=event.at,
+        revision=revision,
+    )

@@ -1,0 +1,150 @@
+"""A dossier as its parties read it, folded from its stream; always fresh."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from google.protobuf.json_format import MessageToDict, ParseDict
+from google.protobuf.struct_pb2 import Struct
+
+from motcua.dossier.events.v1 import events_pb2 as e
+from motcua.dossier.v1 import dossier_pb2
+from services.chassis.codec import to_timestamp
+from services.chassis.facts import Fact, fact_of
+from services.chassis.privacy import ERASED, KeyRing, open_message, sealed_fields
+from services.chassis.store.port import RecordedEvent
+from services.dossier.codec import dossier_codec
+from services.dossier.domain import Dossier, dossier
+
+
+def state_of(history: Sequence[RecordedEvent]) -> Dossier:
+    return dossier.fold(dossier_codec.decode(event.type, event.data) for event in history)
+
+
+async def shown(history: Sequence[RecordedEvent], keys: KeyRing, now: datetime) -> dossier_pb2.Dossier:
+    state = state_of(history)
+    reply = dossier_pb2.Dossier(
+        code=state.code,
+        missing_component_codes=state.asked,
+        reception_agency=state.reception_agency,
+        competent_agency=state.competent_agency,
+        settlement=dossier_pb2.Settlement.ValueType(state.settlement.value),
+        finance=dossier_pb2.Finance.ValueType(state.finance.value),
+        delivery=dossier_pb2.Delivery.ValueType(state.delivery.value),
+        synchronisation=dossier_pb2.Synchronisation.ValueType(state.synchronisation.value),
+        procedure_version=state.procedure_version,
+        received_at=to_timestamp(state.received_at) if state.received_at else None,
+        due_at=to_timestamp(state.due_at) if state.due_at else None,
+        paused=state.paused,
+        overdue=state.overdue(now),
+        revision=state.revision,
+    )
+    for recorded in history:
+        fact = fact_of(recorded)
+        _add(reply, fact.event, await open_message(fact.event, fact.event_id, keys) if _told(fact.event) else {})
+    held = {component.component_code for component in state.components}
+    kept = {c.component_code: c for c in reply.components if c.component_code in held}
+    del reply.components[:]
+    reply.components.extend(kept.values())
+    for fee in reply.fees:
+        finance = next(known.finance for known in state.fees if known.fee_id == fee.fee_id)
+        fee.finance = dossier_pb2.Finance.ValueType(finance.value)
+    return reply
+
+
+def _told(event: Any) -> bool:
+    return isinstance(event, e.DossierSubmitted)
+
+
+def _add(reply: dossier_pb2.Dossier, event: Any, opened: dict[str, str]) -> None:
+    """What the state does not hold because no decision reads it."""
+    match event:
+        case e.DossierSubmitted():
+            reply.procedure_code = event.procedure_code
+            reply.channel = event.channel
+            reply.applicant.applicant_id = event.applicant_id
+            reply.applicant.kind = event.applicant_kind
+            reply.applicant.name = opened.get("applicant_name", "")
+            reply.applicant.email = opened.get("email", "")
+            reply.applicant.phone = opened.get("phone", "")
+            reply.form.CopyFrom(form_of(opened.get("form", "")))
+            reply.components.extend(event.components)
+            reply.place_of_submission = event.place_of_submission
+            reply.province = event.province
+            reply.delivery_method = event.delivery_method
+            reply.submitted_at.CopyFrom(event.at)
+        case e.SupplementSupplied():
+            reply.components.extend(event.components)
+        case e.FeeAssessed():
+            fee = reply.fees.add(fee_id=event.fee_id, amount=event.amount, condition=event.condition)
+            fee.items.extend(event.items)
+        case e.DossierReceived():
+            reply.receipt_number = event.receipt_number
+        case e.StepAssigned():
+            reply.steps.add(
+                step_code=event.step_code, role=event.role, assignee_id=event.assignee_id, assigned_at=event.at
+            )
+        case e.StepCompleted():
+            step = next(s for s in reversed(reply.steps) if s.step_code == event.step_code)
+            step.completed_at.CopyFrom(event.at)
+        case e.ResultIssued():
+            reply.result.result_number = event.result_number
+            reply.result.document_kind = event.document_kind
+            reply.result.sha256 = event.sha256
+            reply.result.media_type = event.media_type
+            reply.result.size = event.size
+            reply.result.issued_at.CopyFrom(event.at)
+            reply.result.on_time = event.on_time
+        case e.ResultReturned():
+            reply.delivery_method = event.delivery_method
+        case e.DossierRated():
+            reply.score = event.score
+
+
+def form_of(text: str) -> Struct:
+    if not text or text == ERASED:
+        return Struct()
+    return ParseDict(json.loads(text), Struct())
+
+
+def form_text(form: Struct) -> str:
+    """The answers as JSON; whole numbers without a fraction, as they were typed."""
+    return json.dumps(form_answers(form), ensure_ascii=False, sort_keys=True) if form.fields else ""
+
+
+def form_answers(form: Struct) -> dict[str, Any]:
+    answers: dict[str, Any] = _whole(MessageToDict(form))
+    return answers
+
+
+def _whole(value: Any) -> Any:
+    match value:
+        case float():
+            return int(value) if value.is_integer() else value
+        case dict():
+            return {name: _whole(item) for name, item in value.items()}
+        case list():
+            return [_whole(item) for item in value]
+        case _:
+            return value
+
+
+async def entry_of(fact: Fact[Any], keys: KeyRing) -> dossier_pb2.HistoryEntry:
+    opened = await open_message(fact.event, fact.event_id, keys)
+    fields = MessageToDict(fact.event, preserving_proto_field_name=True)
+    for name in sealed_fields(fact.event.DESCRIPTOR):
+        fields.pop(name, None)
+    fields |= opened
+    if "form" in fields:
+        fields["form"] = MessageToDict(form_of(fields["form"]))
+    return dossier_pb2.HistoryEntry(
+        event_id=str(fact.event_id),
+        event_type=fact.event_type,
+        revision=fact.revision,
+        at=fact.event.at,
+        by=fact.event.by,
+        fields=ParseDict(fields, Struct()),
+    )

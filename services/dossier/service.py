@@ -1,0 +1,497 @@
+"""The dossier service's entry points."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID, uuid5
+
+from sqlalchemy import Select, select
+
+from motcua.dossier.events.v1 import events_pb2 as facts
+from motcua.dossier.v1 import dossier_service_pb2 as pb
+from motcua.dossier.v1 import errors_pb2
+from motcua.payment.events.v1 import events_pb2 as payment
+from services.chassis import dependencies, telemetry
+from services.chassis.caller import Caller, Origin
+from services.chassis.codec import from_timestamp, to_timestamp
+from services.chassis.decider import Rejected, Sealed
+from services.chassis.entrypoints import api, every, on
+from services.chassis.facts import Fact, fact_of
+from services.chassis.handler import Outcome
+from services.chassis.replies import replied
+from services.chassis.requests import page_offset, page_size
+from services.chassis.store.port import RecordedEvent
+from services.chassis.watching import resume_token_of, watching
+from services.dossier import commands as c
+from services.dossier import draft as d
+from services.dossier.codec import dossier_codec, draft_codec
+from services.dossier.codes import allocate, codes, forget
+from services.dossier.domain import Dossier, dossier
+from services.dossier.draft import draft
+from services.dossier.events import (
+    DeadlineExtended,
+    DossierReceived,
+    DossierSubmitted,
+    Event,
+    FeeAssessed,
+    ResultIssued,
+    StepCompleted,
+    SupplementSupplied,
+)
+from services.dossier.law import ZONE, Law, law
+from services.dossier.lists import draft_of, due_query, mine_query, summary_of, work_query
+from services.dossier.reading import entry_of, form_text, shown, state_of
+from services.dossier.reception import (
+    actor_of,
+    attached,
+    components_of,
+    require_open_window,
+    reusable,
+    submission,
+)
+from services.dossier.uploads import Uploads
+from services.dossier.values import (
+    Actor,
+    Channel,
+    ComponentSource,
+    DeliveryMethod,
+    FeeCondition,
+    FeeItem,
+    Settlement,
+    StopCause,
+    Terms,
+)
+from services.dossier.views import drafts, lists
+
+CLOCK = Actor("service:dossier")
+CODE_ATTEMPTS = 5
+
+Make = Callable[[Dossier, Actor, datetime, Law], c.Command]
+
+
+class DossierService:
+    """Takes applications from draft to returned result."""
+
+    name = "dossier"
+    rpcs = pb.DESCRIPTOR.services_by_name["DossierService"]
+    errors = errors_pb2.DossierError.DESCRIPTOR
+
+    dossiers = dependencies.decisions("dossier", dossier, dossier_codec)
+    drafts = dependencies.decisions("draft", draft, draft_codec)
+    lists = dependencies.view(lists)
+    codes = dependencies.view(codes)
+    law = dependencies.snapshot(law, Law)
+    uploads = dependencies.made(Uploads.of)
+    watchers = watching("motcua.dossier.events.v1.")
+    keys = dependencies.keys()
+    clock = dependencies.clock()
+    platform = dependencies.platform()
+
+    async def _change(self, request: Any, caller: Caller, make: Make) -> Outcome[Event]:
+        """Execute the command that `make` builds for the dossier's state."""
+        now, known, actor = self.clock.now(), await self.law.get(), actor_of(caller)
+
+        def command(state: Dossier) -> c.Command:
+            if state.settlement is Settlement.ABSENT:
+                raise Rejected("NOT_FOUND", code=request.code)
+            return make(state, actor, now, known)
+
+        return await self.dossiers.execute(request.code, command, _origin(request, caller))
+
+    # Drafts and uploads
+
+    @api
+    async def save_draft(self, request: pb.SaveDraftRequest, caller: Caller) -> pb.SaveDraftResponse:
+        new = not request.draft_id
+        draft_id = request.draft_id or str(uuid5(UUID(request.request_id), "draft"))
+        command = d.SaveDraft(
+            draft_id,
+            caller.actor,
+            self.clock.now(),
+            request.procedure_code,
+            Sealed(form_text(request.form)),
+            components_of(request.components),
+            request.reception_agency,
+            new,
+        )
+        outcome = await self.drafts.execute(draft_id, command, _origin(request, caller), creates=new)
+        return replied(pb.SaveDraftResponse, outcome, draft_id=draft_id)
+
+    @api
+    async def get_draft(self, request: pb.GetDraftRequest, caller: Caller) -> pb.GetDraftResponse:
+        for recorded in reversed(await self.drafts.read(request.draft_id)):
+            event = fact_of(recorded).event
+            if isinstance(event, facts.DraftSaved) and event.applicant_id == caller.actor:
+                found = await draft_of(event.draft_id, str(recorded.id), recorded.revision, recorded.data, self.keys)
+                return pb.GetDraftResponse(draft=found)
+            break
+        raise Rejected("DRAFT_NOT_FOUND", draft_id=request.draft_id)
+
+    @api
+    async def list_drafts(self, request: pb.ListDraftsRequest, caller: Caller) -> pb.ListDraftsResponse:
+        query = select(drafts).where(drafts.c.applicant_id == caller.actor).order_by(drafts.c.saved_at.desc())
+        rows, token = await self._page(request, query)
+        found = [await draft_of(row.draft_id, row.event_id, row.revision, row.saved, self.keys) for row in rows]
+        return pb.ListDraftsResponse(drafts=found, next_page_token=token)
+
+    @api
+    async def discard_draft(self, request: pb.DiscardDraftRequest, caller: Caller) -> pb.DiscardDraftResponse:
+        command = d.DiscardDraft(caller.actor, self.clock.now())
+        return replied(
+            pb.DiscardDraftResponse, await self.drafts.execute(request.draft_id, command, _origin(request, caller))
+        )
+
+    @api
+    async def create_upload(self, request: pb.CreateUploadRequest, caller: Caller) -> pb.CreateUploadResponse:
+        upload = await self.uploads.create(caller.actor, request.media_type, request.size, request.sha256)
+        return pb.CreateUploadResponse(upload=upload)
+
+    @api
+    async def upload_chunk(self, request: pb.UploadChunkRequest, caller: Caller) -> pb.UploadChunkResponse:
+        upload = await self.uploads.add(caller.actor, request.upload_id, request.offset, request.data)
+        return pb.UploadChunkResponse(upload=upload)
+
+    @api
+    async def get_upload(self, request: pb.GetUploadRequest, caller: Caller) -> pb.GetUploadResponse:
+        return pb.GetUploadResponse(upload=await self.uploads.get(caller.actor, request.upload_id))
+
+    # Submission and reading
+
+    @api
+    async def submit_dossier(self, request: pb.SubmitDossierRequest, caller: Caller) -> pb.SubmitDossierResponse:
+        now, known, origin = self.clock.now(), await self.law.get(), _origin(request, caller)
+        require_open_window(self.platform.settings, Channel(request.channel or 1), now)
+        command = await submission(request, caller, now, known, self.lists, self.uploads, self.keys)
+        day, organisation = now.astimezone(ZONE).date(), command.reception_agency
+        for _ in range(CODE_ATTEMPTS):
+            code = await self.codes.write(lambda db: allocate(db, organisation, day, origin.request_id))
+            try:
+                outcome = await self.dossiers.execute(code, replace(command, code=code), origin, creates=True)
+                break
+            except Rejected as rejected:
+                if rejected.reason != "ALREADY_SUBMITTED":
+                    raise
+                await self.codes.write(lambda db: forget(db, origin.request_id))
+        else:
+            raise Rejected("OVERLOADED")
+        submitted = next(event for event in outcome.events if isinstance(event, DossierSubmitted))
+        reused = [x.component_code for x in submitted.components if x.source is ComponentSource.WAREHOUSE]
+        return replied(pb.SubmitDossierResponse, outcome, code=submitted.code, reused_component_codes=reused)
+
+    @api
+    async def get_dossier(self, request: pb.GetDossierRequest, caller: Caller) -> pb.GetDossierResponse:
+        history = await self._history(request.code, caller)
+        return pb.GetDossierResponse(dossier=await shown(history, self.keys, self.clock.now()))
+
+    @api
+    async def list_my_dossiers(self, request: pb.ListMyDossiersRequest, caller: Caller) -> pb.ListMyDossiersResponse:
+        rows, token = await self._page(request, mine_query(caller.account_id, request.settlement))
+        now = self.clock.now()
+        return pb.ListMyDossiersResponse(dossiers=[summary_of(row, now) for row in rows], next_page_token=token)
+
+    @api
+    async def list_work(self, request: pb.ListWorkRequest, caller: Caller) -> pb.ListWorkResponse:
+        now = self.clock.now()
+        rows, token = await self._page(request, work_query(caller.agency, caller.account_id, request, now))
+        return pb.ListWorkResponse(dossiers=[summary_of(row, now) for row in rows], next_page_token=token)
+
+    @api
+    async def list_history(self, request: pb.ListHistoryRequest, caller: Caller) -> pb.ListHistoryResponse:
+        history = await self._history(request.code, caller)
+        start, size = page_offset(request), page_size(request)
+        entries = [await entry_of(fact_of(event), self.keys) for event in history[start : start + size]]
+        more = start + size < len(history)
+        return pb.ListHistoryResponse(entries=entries, next_page_token=str(start + size) if more else "")
+
+    @api
+    async def watch_dossier(
+        self, request: pb.WatchDossierRequest, caller: Caller
+    ) -> AsyncIterator[pb.WatchDossierResponse]:
+        await self._history(request.code, caller)
+        token = request.resume_token
+        async for news in self.watchers.watch(f"dossier-{request.code}", request.resume_token):
+            if isinstance(news, RecordedEvent):
+                token = resume_token_of(news.revision)
+                entry = await entry_of(fact_of(news), self.keys)
+                yield pb.WatchDossierResponse(entry=entry, resume_token=token)
+            elif news:
+                yield pb.WatchDossierResponse(caught_up=True, resume_token=token)
+            else:
+                yield pb.WatchDossierResponse(heartbeat=True, resume_token=token)
+
+    @api
+    async def get_attachment(
+        self, request: pb.GetAttachmentRequest, caller: Caller
+    ) -> AsyncIterator[pb.GetAttachmentResponse]:
+        found = await shown(await self._history(request.code, caller), self.keys, self.clock.now())
+        files = {component.sha256: component.media_type for component in found.components if component.sha256}
+        files |= {found.result.sha256: found.result.media_type} if found.result.sha256 else {}
+        if request.sha256 not in files:
+            raise Rejected("ATTACHMENT_UNKNOWN", sha256=request.sha256)
+        async for data in self.platform.blobs.read(request.sha256):
+            yield pb.GetAttachmentResponse(media_type=files[request.sha256], data=data)
+
+    # Settlement
+
+    @api
+    async def receive_dossier(self, request: pb.ReceiveDossierRequest, caller: Caller) -> pb.ReceiveDossierResponse:
+        def make(state: Dossier, by: Actor, at: datetime, law: Law) -> c.Command:
+            # The law of the day of reception, which the dossier keeps.
+            terms = _terms(state, law, at, law.in_force(state.procedure_code, at).version)
+            return c.ReceiveDossier(by, at, _receipt(state), terms)
+
+        outcome = await self._change(request, caller, make)
+        received = _one(outcome, DossierReceived)
+        due = to_timestamp(received.due_at) if received.due_at else None
+        return replied(pb.ReceiveDossierResponse, outcome, receipt_number=received.receipt_number, due_at=due)
+
+    @api
+    async def refuse_dossier(self, request: pb.RefuseDossierRequest, caller: Caller) -> pb.RefuseDossierResponse:
+        outcome = await self._change(
+            request, caller, lambda _, by, at, __: c.RefuseDossier(by, at, Sealed(request.reason))
+        )
+        return replied(pb.RefuseDossierResponse, outcome)
+
+    @api
+    async def request_supplement(
+        self, request: pb.RequestSupplementRequest, caller: Caller
+    ) -> pb.RequestSupplementResponse:
+        wanted, explanation = tuple(request.component_codes), Sealed(request.explanation)
+        outcome = await self._change(
+            request,
+            caller,
+            lambda state, by, at, law: c.RequestSupplement(by, at, wanted, explanation, _terms(state, law, at)),
+        )
+        return replied(pb.RequestSupplementResponse, outcome)
+
+    @api
+    async def supply_supplement(
+        self, request: pb.SupplySupplementRequest, caller: Caller
+    ) -> pb.SupplySupplementResponse:
+        components = components_of(request.components)
+        uploaded = frozenset(await self.uploads.owned(caller.actor, attached(components)))
+        state, _ = await self.dossiers.load(request.code)
+        held = await reusable(self.lists, state.applicant_id, self.clock.now())
+        outcome = await self._change(
+            request,
+            caller,
+            lambda state, by, at, law: c.SupplySupplement(
+                by, at, components, uploaded, held, _receipt(state), _terms(state, law, at)
+            ),
+        )
+        due = _one(outcome, SupplementSupplied).due_at
+        for event in outcome.events:
+            due = event.due_at if isinstance(event, DossierReceived) else due
+        return replied(pb.SupplySupplementResponse, outcome, due_at=to_timestamp(due) if due else None)
+
+    @api
+    async def assign_step(self, request: pb.AssignStepRequest, caller: Caller) -> pb.AssignStepResponse:
+        outcome = await self._change(
+            request,
+            caller,
+            lambda state, by, at, law: c.AssignStep(
+                by, at, request.step_code, request.assignee_id, _terms(state, law, at)
+            ),
+        )
+        return replied(pb.AssignStepResponse, outcome)
+
+    @api
+    async def complete_step(self, request: pb.CompleteStepRequest, caller: Caller) -> pb.CompleteStepResponse:
+        outcome = await self._change(
+            request,
+            caller,
+            lambda state, by, at, law: c.CompleteStep(
+                by, at, request.step_code, Sealed(request.note), _terms(state, law, at)
+            ),
+        )
+        following = _one(outcome, StepCompleted).next_step_code
+        return replied(pb.CompleteStepResponse, outcome, next_step_code=following)
+
+    @api
+    async def transfer_dossier(self, request: pb.TransferDossierRequest, caller: Caller) -> pb.TransferDossierResponse:
+        def make(state: Dossier, by: Actor, at: datetime, law: Law) -> c.Command:
+            law.require_competent(law.version(state.procedure_code, state.procedure_version), request.to_agency, at)
+            return c.TransferDossier(by, at, request.to_agency, Sealed(request.reason))
+
+        return replied(pb.TransferDossierResponse, await self._change(request, caller, make))
+
+    @api
+    async def assess_fee(self, request: pb.AssessFeeRequest, caller: Caller) -> pb.AssessFeeResponse:
+        items = tuple(FeeItem(item.name, item.amount) for item in request.items)
+        fee_id, condition = str(uuid5(UUID(request.request_id), "fee")), FeeCondition(request.condition)
+        outcome = await self._change(
+            request, caller, lambda _, by, at, __: c.AssessFee(by, at, fee_id, items, condition)
+        )
+        assessed = _one(outcome, FeeAssessed)
+        return replied(pb.AssessFeeResponse, outcome, fee_id=assessed.fee_id, amount=assessed.amount)
+
+    @api
+    async def request_withdrawal(
+        self, request: pb.RequestWithdrawalRequest, caller: Caller
+    ) -> pb.RequestWithdrawalResponse:
+        outcome = await self._change(
+            request, caller, lambda _, by, at, __: c.RequestWithdrawal(by, at, Sealed(request.reason))
+        )
+        return replied(pb.RequestWithdrawalResponse, outcome)
+
+    @api
+    async def grant_withdrawal(self, request: pb.GrantWithdrawalRequest, caller: Caller) -> pb.GrantWithdrawalResponse:
+        outcome = await self._change(request, caller, lambda _, by, at, __: c.GrantWithdrawal(by, at))
+        return replied(pb.GrantWithdrawalResponse, outcome)
+
+    @api
+    async def decline_withdrawal(
+        self, request: pb.DeclineWithdrawalRequest, caller: Caller
+    ) -> pb.DeclineWithdrawalResponse:
+        outcome = await self._change(
+            request, caller, lambda _, by, at, __: c.DeclineWithdrawal(by, at, Sealed(request.explanation))
+        )
+        return replied(pb.DeclineWithdrawalResponse, outcome)
+
+    @api
+    async def stop_processing(self, request: pb.StopProcessingRequest, caller: Caller) -> pb.StopProcessingResponse:
+        cause, explanation = StopCause(request.cause), Sealed(request.explanation)
+        outcome = await self._change(
+            request, caller, lambda _, by, at, __: c.StopProcessing(by, at, cause, explanation)
+        )
+        return replied(pb.StopProcessingResponse, outcome)
+
+    @api
+    async def approve_dossier(self, request: pb.ApproveDossierRequest, caller: Caller) -> pb.ApproveDossierResponse:
+        outcome = await self._change(
+            request, caller, lambda state, by, at, law: c.ApproveDossier(by, at, _terms(state, law, at))
+        )
+        return replied(pb.ApproveDossierResponse, outcome)
+
+    @api
+    async def issue_result(self, request: pb.IssueResultRequest, caller: Caller) -> pb.IssueResultResponse:
+        files = await self.uploads.owned(caller.actor, [request.sha256])
+        media_type, size = files.get(request.sha256, ("", 0))
+        outcome = await self._change(
+            request,
+            caller,
+            lambda state, by, at, law: c.IssueResult(
+                by,
+                at,
+                request.result_number,
+                request.sha256,
+                media_type,
+                size,
+                frozenset(files),
+                _terms(state, law, at),
+            ),
+        )
+        return replied(pb.IssueResultResponse, outcome, on_time=_one(outcome, ResultIssued).on_time)
+
+    @api
+    async def return_result(self, request: pb.ReturnResultRequest, caller: Caller) -> pb.ReturnResultResponse:
+        method = DeliveryMethod(request.delivery_method)
+        outcome = await self._change(request, caller, lambda _, by, at, __: c.ReturnResult(by, at, method))
+        return replied(pb.ReturnResultResponse, outcome)
+
+    @api
+    async def extend_deadline(self, request: pb.ExtendDeadlineRequest, caller: Caller) -> pb.ExtendDeadlineResponse:
+        due, reason = from_timestamp(request.due_at), Sealed(request.reason)
+        outcome = await self._change(
+            request, caller, lambda _, by, at, __: c.ExtendDeadline(by, at, due, reason, request.signer)
+        )
+        original = to_timestamp(_one(outcome, DeadlineExtended).original_due_at)
+        return replied(pb.ExtendDeadlineResponse, outcome, original_due_at=original)
+
+    @api
+    async def rate_dossier(self, request: pb.RateDossierRequest, caller: Caller) -> pb.RateDossierResponse:
+        outcome = await self._change(
+            request, caller, lambda _, by, at, __: c.RateDossier(by, at, request.score, Sealed(request.comment))
+        )
+        return replied(pb.RateDossierResponse, outcome)
+
+    @api
+    async def confirm_synchronisation(
+        self, request: pb.ConfirmSynchronisationRequest, caller: Caller
+    ) -> pb.ConfirmSynchronisationResponse:
+        outcome = await self._change(
+            request, caller, lambda _, by, at, __: c.ConfirmSynchronisation(by, at, request.peer_revision)
+        )
+        return replied(pb.ConfirmSynchronisationResponse, outcome)
+
+    # Facts of other services, and time
+
+    @on(payment.PaymentConfirmed)
+    async def note_payment(self, fact: Fact[payment.PaymentConfirmed]) -> None:
+        paid, by, now, law = fact.event, Actor("service:payment"), self.clock.now(), await self.law.get()
+        await self.dossiers.execute(
+            paid.code,
+            lambda state: c.PayFee(by, now, paid.fee_id, paid.amount, paid.payment_id, _terms(state, law, now)),
+            Origin.of_fact(fact, "note_payment", self.name),
+        )
+
+    @on(payment.RefundConfirmed)
+    async def note_refund(self, fact: Fact[payment.RefundConfirmed]) -> None:
+        refunded = fact.event
+        if refunded.cause == payment.RefundCause.REFUND_CAUSE_SURPLUS:
+            return  # the fee itself stays paid
+        command = c.RefundFee(
+            Actor("service:payment"), self.clock.now(), refunded.fee_id, refunded.amount, refunded.payment_id
+        )
+        await self.dossiers.execute(refunded.code, command, Origin.of_fact(fact, "note_refund", self.name))
+
+    @on(facts.DossierSubmitted)
+    async def close_draft(self, fact: Fact[facts.DossierSubmitted]) -> None:
+        if fact.event.draft_id:
+            command = d.CloseDraft(fact.actor, self.clock.now(), fact.event.code)
+            await self.drafts.execute(fact.event.draft_id, command, Origin.of_fact(fact, "close_draft", self.name))
+
+    @every(seconds=15)
+    async def note_deadlines(self) -> None:
+        now = self.clock.now()
+        for row in await self.lists.read(lambda db: db.execute(due_query(now)).all()):
+            due = row.due_at.replace(tzinfo=UTC) if row.due_at.tzinfo is None else row.due_at
+            origin = Origin.of_clock(f"{row.code} due {due.isoformat()}", self.name)
+            await self.dossiers.execute(row.code, c.NoteDeadline(CLOCK, now, due), origin)
+
+    async def _history(self, code: str, caller: Caller) -> list[RecordedEvent]:
+        """The dossier's events, for its parties. For others there is no such dossier. Raises Rejected NOT_FOUND."""
+        history = await self.dossiers.read(code)
+        if not history or not _party(caller, state_of(history), history):
+            raise Rejected("NOT_FOUND", code=code)
+        return history
+
+    async def _page(self, request: Any, query: Select[Any]) -> tuple[list[Any], str]:
+        start, size = page_offset(request), page_size(request)
+        limited = query.offset(start).limit(size + 1)
+        rows = await self.lists.read(lambda db: list(db.execute(limited)), request.min_position)
+        return rows[:size], str(start + size) if len(rows) > size else ""
+
+
+def _origin(request: Any, caller: Caller) -> Origin:
+    return Origin.of_request(request, caller, telemetry.traceparent())
+
+
+def _terms(state: Dossier, law: Law, at: datetime, version: int = 0) -> Terms:
+    """The law that the dossier keeps."""
+    procedure = law.version(state.procedure_code, version or state.procedure_version)
+    return law.terms(procedure, state.channel, law.known_agency(state.competent_agency), {}, at)
+
+
+def _receipt(state: Dossier) -> str:
+    """Of the receipt and appointment, form 01: one per dossier."""
+    return f"TN-{state.code}"
+
+
+def _one(outcome: Outcome[Event], kind: type[Any]) -> Any:
+    return next(event for event in outcome.events if isinstance(event, kind))
+
+
+def _party(caller: Caller, state: Dossier, history: list[RecordedEvent]) -> bool:
+    if caller.account_id == state.applicant_id or caller.kind == "system":
+        return True
+    first = fact_of(history[0]).event
+    return caller.kind == "official" and caller.agency in (
+        first.place_of_submission,
+        state.reception_agency,
+        state.competent_agency,
+        state.holder,
+    )

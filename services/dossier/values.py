@@ -1,0 +1,148 @@
+"""The values that dossiers are made of. Enums have the numbers of the protos."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from services.chassis.deadlines import Calendar, Term
+from services.chassis.decider import Rejected
+
+SHORTEST_REASON = 10
+
+
+class Settlement(Enum):
+    """The national portal's states; ABSENT before submission."""
+
+    ABSENT = 0
+    NEWLY_REGISTERED = 1
+    RECEIVED = 2
+    NOT_RECEIVED = 3
+    BEING_PROCESSED = 4
+    SUPPLEMENT_REQUESTED = 5
+    FINANCIAL_OBLIGATION_REQUESTED = 6
+    WITHDRAWAL_REQUESTED = 7
+    PROCESSING_STOPPED = 8
+    PROCESSED = 9
+    RESULT_RETURNED = 10
+
+
+class Finance(Enum):
+    NOTHING_DUE = 1
+    DUE = 2
+    PAID = 3
+    REFUNDED = 4
+
+
+class Delivery(Enum):
+    NOT_READY = 1
+    READY = 2
+    DELIVERED = 3
+
+
+class Synchronisation(Enum):
+    PENDING = 1
+    DONE = 2
+
+
+class Channel(Enum):
+    COUNTER = 1
+    ONLINE = 2
+    POST = 3
+
+
+class ApplicantKind(Enum):
+    CITIZEN = 1
+    ORGANISATION = 2
+
+
+class ComponentSource(Enum):
+    PAPER = 1
+    ATTACHMENT = 2
+    WAREHOUSE = 3
+    FORM = 4
+
+
+class FeeCondition(Enum):
+    RECEPTION = 1
+    PROCESSING = 2
+    RESULT = 3
+
+
+class StopCause(Enum):
+    WITHDRAWN = 1
+    NOT_SUPPLIED = 2
+    CONDITIONS_NOT_MET = 3
+
+
+class DeliveryMethod(Enum):
+    COUNTER = 1
+    POST = 2
+    ELECTRONIC = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    component_code: str
+    source: ComponentSource
+    sha256: str = ""
+    media_type: str = ""
+    size: int = 0
+    document_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FeeItem:
+    """`amount` in đồng."""
+
+    name: str
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """A component as the procedure asks for it in this dossier's circumstances."""
+
+    component_code: str
+    required: bool
+    sources: frozenset[ComponentSource]
+    document_kind: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StepRule:
+    step_code: str
+    role: str
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What the law of one day says for one dossier: a procedure's version, resolved for channel, agency and form.
+
+    `term` is None where the law lists no time.
+    """
+
+    procedure_code: str
+    procedure_version: int
+    term: Term | None
+    calendar: Calendar
+    requirements: tuple[Requirement, ...]
+    steps: tuple[StepRule, ...]
+    fee_items: tuple[FeeItem, ...]
+    fee_condition: FeeCondition
+    document_kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who commands. Officials act for an agency."""
+
+    actor_id: str
+    roles: frozenset[str] = frozenset()
+    agency: str = ""
+
+
+def require_reason(text: str) -> None:
+    """A reason is words for a person to read, never a code. Raises Rejected REASON_REQUIRED."""
+    if len(text.strip()) < SHORTEST_REASON or len(text.split()) < 2:
+        raise Rejected("REASON_REQUIRED", length=str(SHORTEST_REASON))

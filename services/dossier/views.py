@@ -1,0 +1,267 @@
+"""What lists are read from. A single dossier is read from its stream."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Connection,
+    DateTime,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    delete,
+    insert,
+    update,
+)
+
+from motcua.dossier.events.v1 import events_pb2 as e
+from motcua.dossier.v1.dossier_pb2 import Finance, Settlement
+from motcua.identity.events.v1 import events_pb2 as i
+from motcua.warehouse.events.v1 import events_pb2 as w
+from services.chassis.codec import from_timestamp
+from services.chassis.facts import Fact
+from services.chassis.views import Projection
+
+metadata = MetaData()
+dossiers = Table(
+    "dossiers",
+    metadata,
+    Column("code", String, primary_key=True),
+    Column("applicant_id", String, nullable=False),
+    Column("procedure_code", String, nullable=False),
+    Column("settlement", Integer, nullable=False),
+    Column("back_to", Integer, nullable=False, default=0),
+    Column("finance", Integer, nullable=False),
+    Column("province", String, nullable=False),
+    Column("reception_agency", String, nullable=False),
+    Column("competent_agency", String, nullable=False),
+    Column("holder", String, nullable=False),
+    Column("submitted_at", DateTime(timezone=True), nullable=False),
+    Column("due_at", DateTime(timezone=True)),
+    Column("passed", Boolean, nullable=False, default=False),
+    Column("step_code", String, nullable=False, default=""),
+    Column("step_role", String, nullable=False, default=""),
+    Column("assignee_id", String, nullable=False, default=""),
+    Column("revision", BigInteger, nullable=False),
+    Index("dossiers_by_applicant", "applicant_id", "submitted_at"),
+    Index("dossiers_by_holder", "holder", "settlement", "due_at"),
+    Index("dossiers_by_due", "due_at"),
+)
+drafts = Table(
+    "drafts",
+    metadata,
+    Column("draft_id", String, primary_key=True),
+    Column("applicant_id", String, nullable=False, index=True),
+    Column("event_id", String, nullable=False),
+    Column("saved_at", DateTime(timezone=True), nullable=False),
+    Column("revision", BigInteger, nullable=False),
+    # The last DraftSaved as it was stored: its form stays sealed.
+    Column("saved", LargeBinary, nullable=False),
+)
+documents = Table(
+    "documents",
+    metadata,
+    Column("document_id", String, primary_key=True),
+    Column("account_id", String, nullable=False, index=True),
+    Column("document_kind", String, nullable=False),
+    Column("valid_until", DateTime(timezone=True)),
+)
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("account_id", String, primary_key=True),
+    Column("event_id", String, nullable=False),
+    # The registration as it was stored: names stay sealed.
+    Column("registered", LargeBinary, nullable=False),
+)
+
+lists = Projection("dossiers_v1", metadata)
+
+BEING_PROCESSED = Settlement.SETTLEMENT_BEING_PROCESSED
+
+
+def _set(db: Connection, fact: Fact[Any], **values: Any) -> None:
+    db.execute(update(dossiers).where(dossiers.c.code == fact.event.code).values(revision=fact.revision, **values))
+
+
+@lists.on(e.DossierSubmitted)
+def submitted(db: Connection, fact: Fact[e.DossierSubmitted]) -> None:
+    event = fact.event
+    db.execute(
+        insert(dossiers).values(
+            code=event.code,
+            applicant_id=event.applicant_id,
+            procedure_code=event.procedure_code,
+            settlement=Settlement.SETTLEMENT_NEWLY_REGISTERED,
+            finance=Finance.FINANCE_NOTHING_DUE,
+            province=event.province,
+            reception_agency=event.reception_agency,
+            competent_agency=event.competent_agency,
+            holder=event.reception_agency,
+            submitted_at=from_timestamp(event.at),
+            revision=fact.revision,
+        )
+    )
+
+
+@lists.on(e.FeeAssessed)
+def fee_assessed(db: Connection, fact: Fact[e.FeeAssessed]) -> None:
+    values: dict[str, Any] = {"finance": Finance.FINANCE_DUE}
+    if fact.event.condition == e.FeeCondition.FEE_CONDITION_PROCESSING:
+        values["settlement"] = Settlement.SETTLEMENT_FINANCIAL_OBLIGATION_REQUESTED
+    _set(db, fact, **values)
+
+
+@lists.on(e.FeePaid)
+def fee_paid(db: Connection, fact: Fact[e.FeePaid]) -> None:
+    _set(db, fact, finance=Finance.FINANCE_PAID)
+    if fact.event.HasField("due_at"):
+        _set(db, fact, settlement=BEING_PROCESSED, due_at=from_timestamp(fact.event.due_at))
+
+
+@lists.on(e.FeeRefunded)
+def fee_refunded(db: Connection, fact: Fact[e.FeeRefunded]) -> None:
+    _set(db, fact, finance=Finance.FINANCE_REFUNDED)
+
+
+@lists.on(e.DossierReceived)
+def received(db: Connection, fact: Fact[e.DossierReceived]) -> None:
+    event = fact.event
+    due = from_timestamp(event.due_at) if event.HasField("due_at") else None
+    _set(db, fact, due_at=due, step_code=event.next_step_code, step_role=event.next_role)
+    newly = dossiers.c.settlement == Settlement.SETTLEMENT_NEWLY_REGISTERED
+    db.execute(
+        update(dossiers).where(dossiers.c.code == event.code, newly).values(settlement=Settlement.SETTLEMENT_RECEIVED)
+    )
+
+
+@lists.on(e.DossierRefused)
+def refused(db: Connection, fact: Fact[e.DossierRefused]) -> None:
+    _set(db, fact, settlement=Settlement.SETTLEMENT_NOT_RECEIVED)
+
+
+@lists.on(e.SupplementRequested)
+def supplement_requested(db: Connection, fact: Fact[e.SupplementRequested]) -> None:
+    _set(db, fact, settlement=Settlement.SETTLEMENT_SUPPLEMENT_REQUESTED)
+
+
+@lists.on(e.SupplementSupplied)
+def supplement_supplied(db: Connection, fact: Fact[e.SupplementSupplied]) -> None:
+    due = from_timestamp(fact.event.due_at) if fact.event.HasField("due_at") else None
+    _set(db, fact, settlement=BEING_PROCESSED, due_at=due)
+
+
+@lists.on(e.ProcessingStarted)
+def processing_started(db: Connection, fact: Fact[e.ProcessingStarted]) -> None:
+    _set(db, fact, settlement=BEING_PROCESSED)
+
+
+@lists.on(e.StepAssigned)
+def step_assigned(db: Connection, fact: Fact[e.StepAssigned]) -> None:
+    event = fact.event
+    _set(db, fact, step_code=event.step_code, step_role=event.role, assignee_id=event.assignee_id)
+
+
+@lists.on(e.StepCompleted)
+def step_completed(db: Connection, fact: Fact[e.StepCompleted]) -> None:
+    _set(db, fact, step_code=fact.event.next_step_code, step_role=fact.event.next_role, assignee_id="")
+
+
+@lists.on(e.DossierTransferred)
+def transferred(db: Connection, fact: Fact[e.DossierTransferred]) -> None:
+    to = fact.event.to_agency
+    _set(db, fact, holder=to, competent_agency=to, assignee_id="")
+
+
+@lists.on(e.WithdrawalRequested)
+def withdrawal_requested(db: Connection, fact: Fact[e.WithdrawalRequested]) -> None:
+    _set(db, fact, back_to=dossiers.c.settlement, settlement=Settlement.SETTLEMENT_WITHDRAWAL_REQUESTED)
+
+
+@lists.on(e.WithdrawalDeclined)
+def withdrawal_declined(db: Connection, fact: Fact[e.WithdrawalDeclined]) -> None:
+    _set(db, fact, settlement=dossiers.c.back_to)
+
+
+@lists.on(e.ProcessingStopped)
+def processing_stopped(db: Connection, fact: Fact[e.ProcessingStopped]) -> None:
+    _set(db, fact, settlement=Settlement.SETTLEMENT_PROCESSING_STOPPED)
+
+
+@lists.on(e.ResultIssued)
+def result_issued(db: Connection, fact: Fact[e.ResultIssued]) -> None:
+    _set(db, fact, settlement=Settlement.SETTLEMENT_PROCESSED, step_code="", step_role="", assignee_id="")
+
+
+@lists.on(e.ResultReturned)
+def result_returned(db: Connection, fact: Fact[e.ResultReturned]) -> None:
+    _set(db, fact, settlement=Settlement.SETTLEMENT_RESULT_RETURNED)
+
+
+@lists.on(e.DeadlinePassed)
+def deadline_passed(db: Connection, fact: Fact[e.DeadlinePassed]) -> None:
+    _set(db, fact, passed=True)
+
+
+@lists.on(e.DeadlineExtended)
+def deadline_extended(db: Connection, fact: Fact[e.DeadlineExtended]) -> None:
+    _set(db, fact, passed=False, due_at=from_timestamp(fact.event.due_at))
+
+
+@lists.on(e.DossierApproved, e.DossierRated, e.DossierSynchronised)
+def moved_on(db: Connection, fact: Fact[Any]) -> None:
+    _set(db, fact)
+
+
+@lists.on(e.DraftSaved)
+def draft_saved(db: Connection, fact: Fact[e.DraftSaved]) -> None:
+    event = fact.event
+    db.execute(delete(drafts).where(drafts.c.draft_id == event.draft_id))
+    db.execute(
+        insert(drafts).values(
+            draft_id=event.draft_id,
+            applicant_id=event.applicant_id,
+            event_id=str(fact.event_id),
+            saved_at=from_timestamp(event.at),
+            revision=fact.revision,
+            saved=event.SerializeToString(),
+        )
+    )
+
+
+@lists.on(e.DraftDiscarded, e.DraftSubmitted)
+def draft_closed(db: Connection, fact: Fact[Any]) -> None:
+    db.execute(delete(drafts).where(drafts.c.draft_id == fact.event.draft_id))
+
+
+@lists.on(i.AccountRegistered)
+def account_registered(db: Connection, fact: Fact[i.AccountRegistered]) -> None:
+    registered = fact.event.SerializeToString()
+    db.execute(
+        insert(accounts).values(account_id=fact.event.account_id, event_id=str(fact.event_id), registered=registered)
+    )
+
+
+@lists.on(w.DocumentKept)
+def document_kept(db: Connection, fact: Fact[w.DocumentKept]) -> None:
+    event = fact.event
+    db.execute(
+        insert(documents).values(
+            document_id=event.document_id,
+            account_id=event.account_id,
+            document_kind=event.document_kind,
+            valid_until=from_timestamp(event.valid_until) if event.HasField("valid_until") else None,
+        )
+    )
+
+
+@lists.on(w.DocumentRevoked, w.DocumentErased)
+def document_gone(db: Connection, fact: Fact[Any]) -> None:
+    db.execute(delete(documents).where(documents.c.document_id == fact.event.document_id))

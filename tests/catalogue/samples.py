@@ -1,0 +1,77 @@
+"""A procedure without a fault, for tests to bend."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+
+from services.catalogue.loader import Catalogue, load
+from services.chassis.deadlines import Term, Unit
+from services.chassis.law.definitions import (
+    AgencyKind,
+    Authority,
+    Channel,
+    ChannelRule,
+    Charge,
+    ChargeBasis,
+    Circumstance,
+    Component,
+    ComponentSource,
+    Exemption,
+    Fee,
+    FeeCondition,
+    Form,
+    Level,
+    OnlineLevel,
+    Procedure,
+    Result,
+    Sector,
+    Step,
+    Text,
+)
+
+SCHEMA = {
+    "type": "object",
+    "required": ["name"],
+    "properties": {"name": {"type": "string", "title": "Họ tên"}, "late": {"type": "boolean", "title": "Quá hạn"}},
+}
+UI = {"fields": {"name": {"en": "Name"}, "late": {"en": "Late"}}}
+
+
+def form(schema: object = SCHEMA, ui: object = UI) -> Form:
+    return Form(json.dumps(schema), json.dumps(ui))
+
+
+def text(vi: str = "Tên", en: str = "Name") -> Text:
+    return Text(vi, en)
+
+
+COMMUNE = Authority(Level.COMMUNE, AgencyKind.PEOPLES_COMMITTEE)
+CHARGE = Charge("copy", text("Bản sao", "Copy"), ChargeBasis.FIXED, 8_000, per="copy")
+COMPONENT = Component("notice", text("Giấy báo", "Notice"), True, (ComponentSource.PAPER, ComponentSource.ATTACHMENT))
+PROCEDURE = Procedure(
+    code="1.000656",
+    version=1,
+    name=text("Đăng ký khai tử", "Death registration"),
+    sector=Sector("civil-status", text("Hộ tịch", "Civil status")),
+    authorities=(COMMUNE,),
+    valid_from="2025-07-01",
+    channels=(
+        ChannelRule(Channel.COUNTER, Term(3, Unit.WORKING_DAYS)),
+        ChannelRule(Channel.ONLINE, Term(0, Unit.SAME_DAY)),
+    ),
+    fee=Fee(FeeCondition.RECEPTION, (CHARGE,), (Exemption("poor", text("Hộ nghèo", "Poor"), 50, "Luật"),)),
+    circumstances=(Circumstance("late", text("Quá hạn", "Late"), "late", "true"),),
+    components=(COMPONENT,),
+    form=form(),
+    steps=(Step("receive", text("Tiếp nhận", "Receive"), "receptionist", Term(1, Unit.HOURS)),),
+    results=(Result("death-certificate", text("Trích lục khai tử", "Extract")),),
+    online_level=OnlineLevel.FULL,
+    loa=1,
+    legal_basis=("60/2014/QH13",),
+)
+
+
+@cache
+def catalogue() -> Catalogue:
+    return load()

@@ -1,0 +1,418 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from services.catalogue.domain import (
+    AdoptFeeOverlay,
+    AgencyClosed,
+    AgencyOpened,
+    CalendarPublished,
+    CloseAgency,
+    FeeOverlayAdopted,
+    MergeProvince,
+    OpenAgency,
+    ProcedurePublished,
+    ProcedureWithdrawn,
+    ProvinceMerged,
+    PublishCalendar,
+    PublishProcedure,
+    PublishTerritory,
+    TerritoryPublished,
+    WithdrawProcedure,
+    agencies,
+    calendars,
+    overlays,
+    procedures,
+    territories,
+)
+from services.chassis.law.definitions import (
+    Agency,
+    AgencyKind,
+    CalendarVersion,
+    Channel,
+    FeeOverlay,
+    Interval,
+    Level,
+    TerritorialUnit,
+    Territory,
+    UnitKind,
+    Weekday,
+)
+from tests.catalogue.samples import PROCEDURE, text
+from tests.support.given import given
+
+# 10 August in Vietnam.
+AT, BY = datetime(2026, 8, 9, 18, tzinfo=UTC), "editor-1"
+EARLIER = datetime(2026, 1, 5, tzinfo=UTC)
+CODE = PROCEDURE.code
+
+
+# Procedures
+
+
+def published(**changes: Any) -> ProcedurePublished:
+    return ProcedurePublished(replace(PROCEDURE, **changes), EARLIER, BY)
+
+
+def publish(*faults: str, **changes: Any) -> PublishProcedure:
+    return PublishProcedure(replace(PROCEDURE, **changes), faults, AT, BY)
+
+
+def withdrawn(valid_until: str) -> ProcedureWithdrawn:
+    return ProcedureWithdrawn(CODE, valid_until, "QĐ 1", EARLIER, BY)
+
+
+def withdraw(valid_until: str = "2026-12-31", legal_basis: str = "QĐ 1") -> WithdrawProcedure:
+    return WithdrawProcedure(CODE, valid_until, legal_basis, AT, BY)
+
+
+def test_the_first_version_may_be_law_already() -> None:
+    given(procedures).when(publish()).then(ProcedurePublished(PROCEDURE, AT, BY))
+
+
+@pytest.mark.parametrize("since", ["2026-08-11", "2027-01-01"])
+def test_a_new_version_follows_an_open_ended_one_from_tomorrow(since: str) -> None:
+    version = replace(PROCEDURE, version=2, valid_from=since)
+    given(procedures, published()).when(publish(version=2, valid_from=since)).then(ProcedurePublished(version, AT, BY))
+
+
+def test_a_new_version_after_the_end_of_the_last() -> None:
+    history = published(valid_until="2026-09-30")
+    version = replace(PROCEDURE, version=2, valid_from="2026-10-01")
+    given(procedures, history).when(publish(version=2, valid_from="2026-10-01")).then(
+        ProcedurePublished(version, AT, BY)
+    )
+
+
+def test_a_withdrawn_procedure_may_come_back() -> None:
+    version = replace(PROCEDURE, version=2, valid_from="2026-08-01")
+    given(procedures, published(), withdrawn("2026-03-31")).when(publish(version=2, valid_from="2026-08-01")).then(
+        ProcedurePublished(version, AT, BY)
+    )
+
+
+def test_a_faulty_definition_is_refused_with_every_fault() -> None:
+    given(procedures).when(publish("FORM_MISSING", "LOA_MISSING")).then_rejected(
+        "PROCEDURE_FAULTY", code=CODE, count="2", faults="FORM_MISSING, LOA_MISSING"
+    )
+
+
+@pytest.mark.parametrize("version", [1, 3])
+def test_versions_rise_by_one(version: int) -> None:
+    given(procedures, published()).when(publish(version=version, valid_from="2026-09-01")).then_rejected(
+        "VERSION_NOT_NEXT", version=str(version), expected="2"
+    )
+
+
+def test_dates_are_iso() -> None:
+    given(procedures).when(publish(valid_from="1/7/2025")).then_rejected("DATE_INVALID", value="1/7/2025")
+    given(procedures).when(publish(valid_until="20261231")).then_rejected("DATE_INVALID", value="20261231")
+
+
+def test_validity_runs_forward() -> None:
+    given(procedures).when(publish(valid_until="2025-06-30")).then_rejected(
+        "VALIDITY_BACKWARDS", valid_from="2025-07-01", valid_until="2025-06-30"
+    )
+
+
+@pytest.mark.parametrize("since", ["2026-08-10", "2025-07-02"])
+def test_what_is_in_force_is_not_changed(since: str) -> None:
+    eve = {"2026-08-10": "2026-08-09", "2025-07-02": "2025-07-01"}[since]
+    given(procedures, published()).when(publish(version=2, valid_from=since)).then_rejected(
+        "CHANGES_THE_PAST", day=eve, today="2026-08-10"
+    )
+
+
+@pytest.mark.parametrize(
+    ("until", "since"), [("2026-09-30", "2026-09-30"), ("2026-09-30", "2025-01-01"), ("", "2025-07-01")]
+)
+def test_validities_do_not_overlap(until: str, since: str) -> None:
+    given(procedures, published(valid_until=until)).when(publish(version=2, valid_from=since)).then_rejected(
+        "VALIDITY_OVERLAPS", valid_from="2025-07-01", valid_until=until
+    )
+
+
+def test_a_version_to_come_is_not_overlapped_either() -> None:
+    history = (published(), published(version=2, valid_from="2026-10-01"))
+    given(procedures, *history).when(publish(version=3, valid_from="2026-09-01")).then_rejected(
+        "VALIDITY_OVERLAPS", valid_from="2025-07-01", valid_until="2026-09-30"
+    )
+
+
+@pytest.mark.parametrize("until", ["2026-08-10", "2026-12-31"])
+def test_a_procedure_is_withdrawn(until: str) -> None:
+    given(procedures, published()).when(withdraw(until)).then(ProcedureWithdrawn(CODE, until, "QĐ 1", AT, BY))
+
+
+def test_withdrawal_drops_what_was_to_come() -> None:
+    history = (published(), published(version=2, valid_from="2026-10-01"), withdrawn("2026-08-31"))
+    version = replace(PROCEDURE, version=3, valid_from="2026-09-01")
+    given(procedures, *history).when(publish(version=3, valid_from="2026-09-01")).then(
+        ProcedurePublished(version, AT, BY)
+    )
+
+
+def test_withdrawal_is_refused() -> None:
+    given(procedures).when(withdraw()).then_rejected("PROCEDURE_UNKNOWN", code=CODE)
+    given(procedures, published()).when(withdraw("soon")).then_rejected("DATE_INVALID", value="soon")
+    given(procedures, published()).when(withdraw(legal_basis="")).then_rejected("LEGAL_BASIS_MISSING")
+    given(procedures, published()).when(withdraw("2026-08-09")).then_rejected(
+        "CHANGES_THE_PAST", day="2026-08-09", today="2026-08-10"
+    )
+    given(procedures, published(), withdrawn("2026-09-30")).when(withdraw()).then_rejected(
+        "PROCEDURE_WITHDRAWN", code=CODE, valid_until="2026-09-30"
+    )
+
+
+# Fee overlays
+
+ONLINE_FREE = FeeOverlay("31", "", "", (Channel.ONLINE,), 0, "2026-08-08", "", "23/2026/NQ-HĐND")
+
+
+def adopted(**changes: Any) -> FeeOverlayAdopted:
+    return FeeOverlayAdopted(replace(ONLINE_FREE, **changes), EARLIER, BY)
+
+
+def adopt(province_known: bool = True, procedure_known: bool = True, **changes: Any) -> AdoptFeeOverlay:
+    return AdoptFeeOverlay(replace(ONLINE_FREE, **changes), province_known, procedure_known, AT, BY)
+
+
+def test_an_overlay_is_adopted() -> None:
+    given(overlays).when(adopt()).then(FeeOverlayAdopted(ONLINE_FREE, AT, BY))
+
+
+def test_a_later_overlay_ends_an_open_ended_one() -> None:
+    later = replace(ONLINE_FREE, valid_from="2027-01-01", amount=5_000)
+    given(overlays, adopted()).when(adopt(valid_from="2027-01-01", amount=5_000)).then(FeeOverlayAdopted(later, AT, BY))
+
+
+def test_overlays_of_other_charges_and_channels_stand_beside_it() -> None:
+    for changes in ({"charge_code": "copy"}, {"channels": ()}, {"channels": (Channel.POST,)}):
+        given(overlays, adopted()).when(adopt(**changes)).then(
+            FeeOverlayAdopted(replace(ONLINE_FREE, **changes), AT, BY)  # type: ignore[arg-type]
+        )
+
+
+def test_an_overlay_is_refused() -> None:
+    given(overlays).when(adopt(province_known=False)).then_rejected("PROVINCE_UNKNOWN", province="31")
+    given(overlays).when(adopt(procedure_known=False)).then_rejected("PROCEDURE_UNKNOWN", code="")
+    for amount in (135, -1):
+        given(overlays).when(adopt(amount=amount)).then_rejected("AMOUNT_INVALID", amount=str(amount))
+    given(overlays).when(adopt(resolution="")).then_rejected("LEGAL_BASIS_MISSING")
+    given(overlays).when(adopt(valid_from="")).then_rejected("DATE_INVALID", value="")
+    given(overlays).when(adopt(valid_until="2026-08-07")).then_rejected(
+        "VALIDITY_BACKWARDS", valid_from="2026-08-08", valid_until="2026-08-07"
+    )
+    given(overlays, adopted()).when(adopt(valid_from="2026-08-10")).then_rejected(
+        "CHANGES_THE_PAST", day="2026-08-09", today="2026-08-10"
+    )
+    given(overlays, adopted(valid_until="2026-12-31")).when(adopt(valid_from="2026-12-31")).then_rejected(
+        "VALIDITY_OVERLAPS", valid_from="2026-08-08", valid_until="2026-12-31"
+    )
+    given(overlays, adopted()).when(
+        adopt(channels=(Channel.ONLINE, Channel.POST), valid_from="2027-01-01")
+    ).then_rejected("VALIDITY_OVERLAPS", valid_from="2026-08-08", valid_until="")
+
+
+# Agencies
+
+AGENCY = Agency(
+    "P56.22.366", text(), Level.COMMUNE, AgencyKind.PEOPLES_COMMITTEE, "56", "general", "2025-07-01", parent="P56"
+)
+OPENED = AgencyOpened(AGENCY, EARLIER, BY)
+
+
+def opening(calendar_known: bool = True, parent_known: bool = True, **changes: Any) -> OpenAgency:
+    return OpenAgency(replace(AGENCY, **changes), calendar_known, parent_known, AT, BY)
+
+
+def closing(**changes: Any) -> CloseAgency:
+    return replace(CloseAgency(AGENCY.code, "P56.22.333", True, "2026-12-31", "NQ 1", AT, BY), **changes)
+
+
+def test_an_agency_opens_and_closes() -> None:
+    given(agencies).when(opening()).then(AgencyOpened(AGENCY, AT, BY))
+    given(agencies, OPENED).when(closing()).then(AgencyClosed(AGENCY.code, "P56.22.333", "2026-12-31", "NQ 1", AT, BY))
+
+
+def test_an_agency_without_parent() -> None:
+    given(agencies).when(opening(parent="", parent_known=False)).then(AgencyOpened(replace(AGENCY, parent=""), AT, BY))
+
+
+def test_opening_is_refused() -> None:
+    given(agencies, OPENED).when(opening()).then_rejected("AGENCY_EXISTS", code=AGENCY.code)
+    for code in ("P56.22366", "p56", "000.00.01", "P56.1.1.1.1.1", "P५6"):
+        given(agencies).when(opening(code=code)).then_rejected("AGENCY_CODE_INVALID", code=code)
+    given(agencies).when(opening(valid_from="today")).then_rejected("DATE_INVALID", value="today")
+    given(agencies).when(opening(calendar_known=False)).then_rejected("CALENDAR_UNKNOWN", calendar_id="general")
+    given(agencies).when(opening(parent_known=False)).then_rejected("AGENCY_UNKNOWN", code="P56")
+
+
+def test_a_code_is_never_used_again() -> None:
+    closed = AgencyClosed(AGENCY.code, "P56.22.333", "2026-03-31", "NQ 1", EARLIER, BY)
+    given(agencies, OPENED, closed).when(opening()).then_rejected("AGENCY_EXISTS", code=AGENCY.code)
+
+
+def test_closing_is_refused() -> None:
+    code = AGENCY.code
+    given(agencies).when(closing()).then_rejected("AGENCY_UNKNOWN", code=code)
+    given(agencies, OPENED, AgencyClosed(code, "P56.22.333", "2026-12-31", "NQ 1", EARLIER, BY)).when(
+        closing()
+    ).then_rejected("AGENCY_CLOSED", code=code, valid_until="2026-12-31")
+    given(agencies, OPENED).when(closing(successor=code)).then_rejected("SUCCESSOR_IS_ITSELF", code=code)
+    given(agencies, OPENED).when(closing(successor_open=False)).then_rejected(
+        "SUCCESSOR_UNKNOWN", successor="P56.22.333"
+    )
+    given(agencies, OPENED).when(closing(valid_until="")).then_rejected("DATE_INVALID", value="")
+    given(agencies, OPENED).when(closing(legal_basis="")).then_rejected("LEGAL_BASIS_MISSING")
+    given(agencies, OPENED).when(closing(valid_until="2026-08-09")).then_rejected(
+        "CHANGES_THE_PAST", day="2026-08-09", today="2026-08-10"
+    )
+    given(agencies, AgencyOpened(replace(AGENCY, valid_from="2027-01-01"), EARLIER, BY)).when(closing()).then_rejected(
+        "VALIDITY_BACKWARDS", valid_from="2027-01-01", valid_until="2026-12-31"
+    )
+
+
+# Calendars
+
+FULL = Weekday((Interval("07:30", "11:30"), Interval("13:00", "17:00")))
+CALENDAR = CalendarVersion(
+    calendar_id="general",
+    version=1,
+    name=text(),
+    zone="Asia/Ho_Chi_Minh",
+    known_until="2026-12-31",
+    week=(FULL,) * 5 + (Weekday(),) * 2,
+    closed=("2026-01-01", "2026-11-24"),
+    worked=("2026-01-10", "2026-08-22"),
+    legal_basis=("45/2019/QH14",),
+)
+
+
+def calendar(**changes: Any) -> PublishCalendar:
+    return PublishCalendar(replace(CALENDAR, **changes), AT, BY)
+
+
+def test_a_calendar_is_published_and_its_future_amended() -> None:
+    given(calendars).when(calendar()).then(CalendarPublished(CALENDAR, AT, BY))
+    amended = replace(CALENDAR, version=2, closed=("2026-01-01", "2026-11-24", "2026-12-24"))
+    given(calendars, CalendarPublished(CALENDAR, EARLIER, BY)).when(calendar(version=2, closed=amended.closed)).then(
+        CalendarPublished(amended, AT, BY)
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"week": (FULL,)}, "1 weekdays"),
+        ({"week": (Weekday(),) * 7}, "office hours: seven weekdays, at least one of them worked"),
+        ({"worked": ("2026-01-01",)}, "closed and worked at once: 2026-01-01"),
+        ({"closed": ("Tết",)}, "Invalid isoformat string: 'Tết'"),
+    ],
+)
+def test_a_faulty_calendar_is_refused(changes: dict[str, Any], why: str) -> None:
+    given(calendars).when(calendar(**changes)).then_rejected("CALENDAR_FAULTY", why=why)
+
+
+def test_an_unknown_zone_is_refused() -> None:
+    rejected = given(calendars).when(calendar(zone="Asia/Atlantis")).rejected
+    assert rejected is not None
+    assert rejected.reason == "CALENDAR_FAULTY"
+
+
+def test_a_calendar_is_refused() -> None:
+    given(calendars).when(calendar(version=2)).then_rejected("VERSION_NOT_NEXT", version="2", expected="1")
+    given(calendars).when(calendar(known_until="")).then_rejected("DATE_INVALID", value="")
+    given(calendars).when(calendar(closed=("20261124",))).then_rejected("DATE_INVALID", value="20261124")
+    history = CalendarPublished(CALENDAR, EARLIER, BY)
+    for changes in ({"closed": ("2026-11-24",)}, {"closed": ("2026-01-01", "2026-01-02", "2026-11-24")}):
+        day = {1: "2026-01-01", 3: "2026-01-02"}[len(changes["closed"])]
+        given(calendars, history).when(calendar(version=2, **changes)).then_rejected(
+            "CHANGES_THE_PAST", day=day, today="2026-08-10"
+        )
+
+
+# Territory
+
+TERRITORY = Territory(
+    TerritorialUnit("56", UnitKind.PROVINCE, text("Tỉnh Khánh Hòa", "Khánh Hòa Province"), ("58 Ninh Thuận",)),
+    (TerritorialUnit("22366", UnitKind.WARD, text("Phường Nha Trang", "Nha Trang Ward")),),
+    1,
+    "2025-07-01",
+    "202/2025/QH15",
+)
+PUBLISHED = TerritoryPublished(TERRITORY, EARLIER, BY)
+MERGED = ProvinceMerged("56", "66", "2026-12-31", "NQ 2", EARLIER, BY)
+
+
+def territory(**changes: Any) -> PublishTerritory:
+    return PublishTerritory(replace(TERRITORY, **changes), AT, BY)
+
+
+def merging(**changes: Any) -> MergeProvince:
+    return replace(MergeProvince("56", "66", True, "2026-12-31", "NQ 2", AT, BY), **changes)
+
+
+def test_territory_is_published_and_changed_from_a_day_on() -> None:
+    given(territories).when(territory()).then(TerritoryPublished(TERRITORY, AT, BY))
+    later = replace(TERRITORY, version=2, valid_from="2027-01-01")
+    given(territories, PUBLISHED).when(territory(version=2, valid_from="2027-01-01")).then(
+        TerritoryPublished(later, AT, BY)
+    )
+
+
+def test_a_province_is_merged() -> None:
+    given(territories, PUBLISHED).when(merging()).then(ProvinceMerged("56", "66", "2026-12-31", "NQ 2", AT, BY))
+
+
+WARD = TERRITORY.communes[0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"province": replace(TERRITORY.province, code="5")}, "5 PROVINCE"),
+        ({"province": replace(TERRITORY.province, kind=UnitKind.WARD)}, "56 WARD"),
+        ({"communes": (WARD, WARD)}, "twice: 22366"),
+        ({"communes": (replace(WARD, code="223"),)}, "223 WARD"),
+        ({"communes": (replace(WARD, kind=UnitKind.CITY),)}, "22366 CITY"),
+        ({"communes": ()}, "0 communes"),
+    ],
+)
+def test_a_faulty_territory_is_refused(changes: dict[str, Any], why: str) -> None:
+    given(territories).when(territory(**changes)).then_rejected("TERRITORY_FAULTY", why=why)
+
+
+def test_territory_is_refused() -> None:
+    given(territories, PUBLISHED).when(territory()).then_rejected("VERSION_NOT_NEXT", version="1", expected="2")
+    given(territories).when(territory(legal_basis="")).then_rejected("LEGAL_BASIS_MISSING")
+    given(territories).when(territory(valid_from="")).then_rejected("DATE_INVALID", value="")
+    given(territories, PUBLISHED).when(territory(version=2, valid_from="2026-01-01")).then_rejected(
+        "CHANGES_THE_PAST", day="2025-12-31", today="2026-08-10"
+    )
+    given(territories, PUBLISHED).when(territory(version=2, valid_from="2025-07-01")).then_rejected(
+        "VALIDITY_OVERLAPS", valid_from="2025-07-01", valid_until=""
+    )
+    given(territories, PUBLISHED, MERGED).when(territory(version=2, valid_from="2027-01-01")).then_rejected(
+        "PROVINCE_MERGED", province="56", valid_until="2026-12-31"
+    )
+
+
+def test_a_merger_is_refused() -> None:
+    given(territories).when(merging()).then_rejected("PROVINCE_UNKNOWN", province="56")
+    given(territories, PUBLISHED, MERGED).when(merging()).then_rejected(
+        "PROVINCE_MERGED", province="56", valid_until="2026-12-31"
+    )
+    given(territories, PUBLISHED).when(merging(successor="56")).then_rejected("SUCCESSOR_IS_ITSELF", code="56")
+    given(territories, PUBLISHED).when(merging(successor_known=False)).then_rejected(
+        "SUCCESSOR_UNKNOWN", successor="66"
+    )
+    given(territories, PUBLISHED).when(merging(valid_until="2026")).then_rejected("DATE_INVALID", value="2026")
+    given(territories, PUBLISHED).when(merging(legal_basis="")).then_rejected("LEGAL_BASIS_MISSING")
+    given(territories, PUBLISHED).when(merging(valid_until="2026-08-09")).then_rejected(
+        "CHANGES_THE_PAST", day="2026-08-09", today="2026-08-10"
+    )
