@@ -1,0 +1,252 @@
+"""Public events into a page. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from gateway.status.model import (
+    DossierPage,
+    DueMove,
+    Fee,
+    Pause,
+    PauseKind,
+    Settlement,
+    Step,
+    StepKind,
+    Term,
+)
+from motcua.dossier.events.v1 import events_pb2 as facts
+
+
+def fold(page: DossierPage | None, event: Message) -> DossierPage:
+    """The page after one more public event of its dossier, in the order of the stream."""
+    if isinstance(event, facts.DossierSubmitted):
+        assert page is None, f"{event.code} was submitted before"
+        return _submitted(event)
+    assert page is not None, f"{event.DESCRIPTOR.full_name} before DossierSubmitted"
+    page = replace(page, revision=page.revision + 1)
+    if isinstance(event, facts.DossierSynchronised):
+        peers = {**dict(page.peers), event.peer: event.peer_revision}
+        return replace(page, peers=tuple(sorted(peers.items())))
+    page = replace(page, content_revision=page.revision, changed_at=_time(event.at))  # type: ignore[attr-defined]
+    return _next(page, event)
+
+
+def folded(events: Iterable[Message]) -> DossierPage | None:
+    page: DossierPage | None = None
+    for event in events:
+        page = fold(page, event)
+    return page
+
+
+def _submitted(event: facts.DossierSubmitted) -> DossierPage:
+    at = _time(event.at)
+    step = Step(
+        revision=0,
+        kind=StepKind.SUBMITTED,
+        at=at,
+        agency=event.reception_agency,
+        component_codes=tuple(component.component_code for component in event.components),
+    )
+    return DossierPage(
+        code=event.code,
+        procedure_code=event.procedure_code,
+        procedure_version=event.procedure_version,
+        channel=event.channel,
+        place_of_submission=event.place_of_submission,
+        reception_agency=event.reception_agency,
+        competent_agency=event.competent_agency,
+        province=event.province,
+        delivery_method=event.delivery_method,
+        submitted_at=at,
+        changed_at=at,
+        steps=(step,),
+    )
+
+
+def _next(page: DossierPage, event: Message) -> DossierPage:
+    match event:
+        case facts.FeeAssessed():
+            return _fee_assessed(page, event)
+        case facts.FeePaid():
+            return _fee_paid(page, event)
+        case facts.FeeRefunded():
+            return _fee_refunded(page, event)
+        case facts.DossierReceived():
+            return _received(page, event)
+        case facts.DossierRefused():
+            return _add(_close(page, Settlement.NOT_RECEIVED, event.at), StepKind.REFUSED, event.at)
+        case facts.SupplementRequested():
+            return _supplement_requested(page, event)
+        case facts.SupplementSupplied():
+            return _supplement_supplied(page, event)
+        case facts.ProcessingStarted():
+            page = replace(page, settlement=Settlement.BEING_PROCESSED, competent_agency=event.agency)
+            return _add(page, StepKind.PROCESSING_STARTED, event.at, agency=event.agency)
+        case facts.StepAssigned():
+            return _add(
+                page, StepKind.ASSIGNED, event.at, agency=event.agency, step_code=event.step_code, role=event.role
+            )
+        case facts.StepCompleted():
+            return _add(page, StepKind.COMPLETED, event.at, agency=event.agency, step_code=event.step_code)
+        case facts.DossierTransferred():
+            page = replace(page, competent_agency=event.to_agency)
+            return _add(page, StepKind.TRANSFERRED, event.at, agency=event.from_agency, to_agency=event.to_agency)
+        case facts.WithdrawalRequested():
+            page = replace(page, resumes_as=page.settlement, settlement=Settlement.WITHDRAWAL_REQUESTED)
+            return _add(page, StepKind.WITHDRAWAL_REQUESTED, event.at)
+        case facts.WithdrawalDeclined():
+            return _add(replace(page, settlement=page.resumes_as), StepKind.WITHDRAWAL_DECLINED, event.at)
+        case facts.ProcessingStopped():
+            page = replace(_close(page, Settlement.PROCESSING_STOPPED, event.at), stop_cause=event.cause)
+            return _add(page, StepKind.STOPPED, event.at, cause=event.cause)
+        case facts.DossierApproved():
+            return _add(page, StepKind.APPROVED, event.at, agency=event.agency)
+        case facts.ResultIssued():
+            return _result_issued(page, event)
+        case facts.ResultReturned():
+            page = _close(page, Settlement.RESULT_RETURNED, event.at)
+            return _add(page, StepKind.RESULT_RETURNED, event.at, delivery_method=event.delivery_method)
+        case facts.DeadlinePassed():
+            page = replace(page, passed_at=_time(event.due_at))
+            due = DueMove(None, _time(event.due_at))
+            return _add(page, StepKind.DEADLINE_PASSED, event.at, agency=event.agency, due=due)
+        case facts.DeadlineExtended():
+            return _deadline_extended(page, event)
+        case facts.DossierRated():
+            return _add(replace(page, score=event.score), StepKind.RATED, event.at, score=event.score)
+        case _:
+            raise TypeError(f"the page cannot show {event.DESCRIPTOR.full_name}")
+
+
+def _fee_assessed(page: DossierPage, event: facts.FeeAssessed) -> DossierPage:
+    at = _time(event.at)
+    items = tuple((item.name, item.amount) for item in event.items)
+    page = replace(page, fees=(*page.fees, Fee(event.amount, items, event.condition, at)))
+    if event.condition == facts.FEE_CONDITION_PROCESSING and page.settlement is Settlement.BEING_PROCESSED:
+        page = _pause(replace(page, settlement=Settlement.FINANCIAL_OBLIGATION_REQUESTED), PauseKind.FEE, at)
+    return _add(page, StepKind.FEE_ASSESSED, event.at, amount=event.amount, condition=event.condition)
+
+
+def _fee_paid(page: DossierPage, event: facts.FeePaid) -> DossierPage:
+    """Which fee is not public: the amount and the order say enough."""
+    at = _time(event.at)
+    index = _index(page.fees, lambda fee: fee.amount == event.amount and fee.paid_at is None)
+    page = replace(page, fees=_with(page.fees, index, paid_at=at))
+    due = _moved(page, event.due_at) if event.HasField("due_at") else None
+    if due and page.settlement is Settlement.FINANCIAL_OBLIGATION_REQUESTED:
+        page = replace(_resume(page, at), settlement=Settlement.BEING_PROCESSED, due_at=due.after)
+    return _add(page, StepKind.FEE_PAID, event.at, amount=event.amount, due=due)
+
+
+def _fee_refunded(page: DossierPage, event: facts.FeeRefunded) -> DossierPage:
+    index = _index(
+        page.fees, lambda fee: fee.amount == event.amount and not fee.refunded_at and fee.paid_at is not None
+    )
+    page = replace(page, fees=_with(page.fees, index, refunded_at=_time(event.at)))
+    return _add(page, StepKind.FEE_REFUNDED, event.at, amount=event.amount)
+
+
+def _received(page: DossierPage, event: facts.DossierReceived) -> DossierPage:
+    term = Term(event.term.amount, event.term.unit)
+    due = DueMove(None, _time(event.due_at))
+    page = replace(
+        page,
+        settlement=Settlement.RECEIVED,
+        received_at=_time(event.at),
+        receipt_number=event.receipt_number,
+        term=term,
+        calendar=event.calendar,
+        due_at=due.after,
+    )
+    return _add(
+        page,
+        StepKind.RECEIVED,
+        event.at,
+        agency=event.agency,
+        receipt_number=event.receipt_number,
+        term=term,
+        due=due,
+    )
+
+
+def _supplement_requested(page: DossierPage, event: facts.SupplementRequested) -> DossierPage:
+    missing = tuple(event.component_codes)
+    page = replace(page, settlement=Settlement.SUPPLEMENT_REQUESTED, missing=missing)
+    page = _pause(page, PauseKind.SUPPLEMENT, _time(event.at))
+    return _add(page, StepKind.SUPPLEMENT_REQUESTED, event.at, component_codes=missing)
+
+
+def _supplement_supplied(page: DossierPage, event: facts.SupplementSupplied) -> DossierPage:
+    supplied = tuple(component.component_code for component in event.components)
+    due = _moved(page, event.due_at) if event.HasField("due_at") else None
+    page = replace(
+        _resume(page, _time(event.at)),
+        settlement=Settlement.BEING_PROCESSED if page.received_at else Settlement.NEWLY_REGISTERED,
+        missing=(),
+        due_at=due.after if due else page.due_at,
+    )
+    return _add(page, StepKind.SUPPLEMENT_SUPPLIED, event.at, component_codes=supplied, due=due)
+
+
+def _result_issued(page: DossierPage, event: facts.ResultIssued) -> DossierPage:
+    at = _time(event.at)
+    page = replace(_resume(page, at), settlement=Settlement.PROCESSED, settled_at=at, on_time=event.on_time)
+    return _add(
+        page,
+        StepKind.RESULT_ISSUED,
+        event.at,
+        agency=event.agency,
+        document_kind=event.document_kind,
+        on_time=event.on_time,
+    )
+
+
+def _deadline_extended(page: DossierPage, event: facts.DeadlineExtended) -> DossierPage:
+    due = DueMove(_time(event.original_due_at), _time(event.due_at))
+    page = replace(
+        page,
+        due_at=due.after,
+        promised_at=page.promised_at or due.before,
+        apology_signer=event.signer,
+    )
+    return _add(page, StepKind.DEADLINE_EXTENDED, event.at, signer=event.signer, due=due)
+
+
+def _moved(page: DossierPage, due_at: Timestamp) -> DueMove:
+    return DueMove(page.due_at, _time(due_at))
+
+
+def _pause(page: DossierPage, kind: PauseKind, at: datetime) -> DossierPage:
+    return replace(page, pauses=(*page.pauses, Pause(kind, at)))
+
+
+def _resume(page: DossierPage, at: datetime) -> DossierPage:
+    return replace(page, pauses=(*page.pauses[:-1], replace(page.pause, until=at))) if page.pause else page
+
+
+def _close(page: DossierPage, settlement: Settlement, at: Timestamp) -> DossierPage:
+    closed_at = _time(at)
+    return replace(_resume(page, closed_at), settlement=settlement, closed_at=closed_at)
+
+
+def _index(fees: tuple[Fee, ...], wanted: Callable[[Fee], bool]) -> int:
+    return next(index for index, fee in enumerate(fees) if wanted(fee))
+
+
+def _with(fees: tuple[Fee, ...], index: int, **changes: Any) -> tuple[Fee, ...]:
+    return (*fees[:index], replace(fees[index], **changes), *fees[index + 1 :])
+
+
+def _add(page: DossierPage, kind: StepKind, at: Timestamp, **said: Any) -> DossierPage:
+    return replace(page, steps=(*page.steps, Step(page.revision, kind, _time(at), **said)))
+
+
+def _time(stamp: Timestamp) -> datetime:
+    return stamp.ToDatetime(UTC)
