@@ -6,6 +6,7 @@ import csv
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 
@@ -117,6 +118,11 @@ def load(folder: Path = DATA) -> Catalogue:
         {province.code: province.organisation for province in provinces},
         tuple(templates),
     )
+
+
+def enacted(valid_from: str, now: datetime) -> datetime:
+    """When to say that what the files hold was decided: what is law already, on the eve of its first day."""
+    return min(now, datetime.fromisoformat(valid_from).replace(tzinfo=now.tzinfo) - timedelta(days=1))
 
 
 def _plain(path: Path, key: str, kind: type[T], faults: list[str]) -> list[T]:

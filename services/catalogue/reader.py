@@ -73,7 +73,7 @@ class Reader:
         if isinstance(kind, UnionType):
             (kind,) = (option for option in get_args(kind) if option is not NoneType)
             return None if node.tag == "tag:yaml.org,2002:null" else self._read(node, kind)
-        if kind == Json:
+        if kind is Json:
             return self._json(node)
         if kind is Term:
             return self._term(node)
@@ -110,10 +110,10 @@ class Reader:
             raise self._refuse(node, f"{text!r} is no time such as '3 working-days' or 'same-day'")
         return Term(int(match["amount"]), units[unit])
 
-    def _json(self, node: yaml.Node) -> str:
+    def _json(self, node: yaml.Node) -> Json:
         try:
             value = yaml.SafeLoader("").construct_document(node)
-            return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+            return Json(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
         except (yaml.YAMLError, TypeError, ValueError) as error:
             raise self._refuse(node, f"not expressible as JSON: {error}") from error
 
@@ -133,7 +133,7 @@ class Reader:
     def _dataclass(self, node: yaml.Node, kind: type) -> Any:
         if not isinstance(node, yaml.MappingNode):
             raise self._refuse(node, f"expected a {kind.__name__}")
-        kinds = get_type_hints(kind, include_extras=True)
+        kinds = get_type_hints(kind)
         fields = {field.name: field for field in dataclasses.fields(kind)}
         values: dict[str, Any] = {}
         faulty = False

@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import Any, Generic, TypeVar, Union, get_args, get_origin, get_type_hints
 from uuid import UUID, uuid5
 
-from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -85,7 +85,7 @@ class Shape:
     def __init__(self, dataclass: type[Any], message: type[Message]) -> None:
         self.dataclass = dataclass
         self.message = message
-        descriptor: Descriptor = message.DESCRIPTOR
+        descriptor: Any = message.DESCRIPTOR
         hints = get_type_hints(dataclass)
         names = [field.name for field in fields(dataclass)]
         if set(names) != set(descriptor.fields_by_name):

@@ -44,7 +44,7 @@ class Api(Entrypoint):  # type: ignore[misc]
         self._settings = platform_of(self.container).settings
         self._verifier = platform_of(self.container).verifier
         self._policy = Policy(method)
-        self._errors = Errors(self.container.service_name, self.container.service_cls.errors)
+        self._errors = Errors(self.container.service_cls.errors)
         self._span = f"{service.full_name}/{method.name}"
         self._labels = (self.container.service_name, method.name)
         self._in_flight = telemetry.RPC_IN_FLIGHT.labels(self.container.service_name)

@@ -14,6 +14,7 @@ from google.rpc.status_pb2 import Status
 from motcua.options.v1 import errors_pb2, options_pb2
 from services.chassis.decider import Rejected
 
+DOMAIN = "motcua"
 RETRY_SECONDS = 1
 
 
@@ -35,8 +36,7 @@ class Invalid(Rejected):
 class Errors:
     """The reasons of one service and the common ones."""
 
-    def __init__(self, service: str, enum: EnumDescriptor | None) -> None:
-        self._domain = f"{service}.motcua"
+    def __init__(self, enum: EnumDescriptor | None) -> None:
         self._errors: dict[str, options_pb2.Error] = {}
         for values in (errors_pb2.CommonError.DESCRIPTOR, enum):
             self._errors |= _declared(values) if values else {}
@@ -52,7 +52,7 @@ class Errors:
             packed.Pack(detail)  # type: ignore[arg-type]
             details.append(packed)
 
-        add(error_details_pb2.ErrorInfo(reason=rejected.reason, domain=self._domain, metadata=facts))
+        add(error_details_pb2.ErrorInfo(reason=rejected.reason, domain=DOMAIN, metadata=facts))
         if isinstance(rejected, Invalid):
             add(
                 error_details_pb2.BadRequest(

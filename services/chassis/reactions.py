@@ -13,6 +13,7 @@ import random
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import structlog
@@ -120,7 +121,7 @@ class Reaction:
                         for _, events in by_stream:
                             group.create_task(self._in_order(list(events)))
                     old, position = position, batch.position
-                    await self._database.write(lambda db, o=old, n=position: positions.move(db, self.name, o, n))
+                    await self._database.write(partial(positions.move, follower=self.name, old=old, new=position))
                     telemetry.REACTION_LAG.labels(self.name).set(telemetry.age(batch.events[-1].recorded_at))
                 if batch.caught_up:
                     telemetry.REACTION_LAG.labels(self.name).set(0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 import structlog
@@ -116,7 +117,7 @@ class RunningView:
             async for batch in batches:
                 if batch.events:
                     events, old = batch.events, stored
-                    await self._database.write(lambda db, e=events, o=old, n=batch.position: self._apply(db, e, o, n))
+                    await self._database.write(partial(self._apply, events=events, old=old, new=batch.position))
                     stored = batch.position
                     self.generation += 1
                     newest = batch.events[-1].recorded_at
