@@ -21,6 +21,7 @@ from services.chassis.law.definitions import (
     Fee,
     FeeCondition,
     Form,
+    Json,
     Level,
     OnlineLevel,
     Procedure,
@@ -39,7 +40,7 @@ UI = {"fields": {"name": {"en": "Name"}, "late": {"en": "Late"}}}
 
 
 def form(schema: object = SCHEMA, ui: object = UI) -> Form:
-    return Form(json.dumps(schema), json.dumps(ui))
+    return Form(Json(json.dumps(schema)), Json(json.dumps(ui)))
 
 
 def text(vi: str = "Tên", en: str = "Name") -> Text:
@@ -61,7 +62,7 @@ PROCEDURE = Procedure(
         ChannelRule(Channel.ONLINE, Term(0, Unit.SAME_DAY)),
     ),
     fee=Fee(FeeCondition.RECEPTION, (CHARGE,), (Exemption("poor", text("Hộ nghèo", "Poor"), 50, "Luật"),)),
-    circumstances=(Circumstance("late", text("Quá hạn", "Late"), "late", "true"),),
+    circumstances=(Circumstance("late", text("Quá hạn", "Late"), "late", Json("true")),),
     components=(COMPONENT,),
     form=form(),
     steps=(Step("receive", text("Tiếp nhận", "Receive"), "receptionist", Term(1, Unit.HOURS)),),

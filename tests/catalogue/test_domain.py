@@ -193,7 +193,7 @@ def test_a_later_overlay_ends_an_open_ended_one() -> None:
 def test_overlays_of_other_charges_and_channels_stand_beside_it() -> None:
     for changes in ({"charge_code": "copy"}, {"channels": ()}, {"channels": (Channel.POST,)}):
         given(overlays, adopted()).when(adopt(**changes)).then(
-            FeeOverlayAdopted(replace(ONLINE_FREE, **changes), AT, BY)  # type: ignore[arg-type]
+            FeeOverlayAdopted(replace(ONLINE_FREE, **changes), AT, BY)
         )
 
 

@@ -25,6 +25,7 @@ from services.chassis.law.definitions import (
     Fee,
     FeeCondition,
     Form,
+    Json,
     Level,
     OnlineLevel,
     Procedure,
@@ -143,7 +144,7 @@ CASES: list[tuple[Procedure, list[tuple[str, str]]]] = [
         [("SOURCE_FORM", "components[0].sources")],
     ),
     (asking(sources=(PAPER,)), [("PAPER_ONLINE", "components[0].sources")]),
-    (replace(PROCEDURE, form=Form("{", "{}")), [("FORM_NOT_JSON", "form")]),
+    (replace(PROCEDURE, form=Form(Json("{"), Json("{}"))), [("FORM_NOT_JSON", "form")]),
     (replace(PROCEDURE, form=form({"type": "wrong"})), [("SCHEMA_INVALID", "form.schema")]),
     (replace(PROCEDURE, form=form({"$ref": "#/$defs/none"})), [("SCHEMA_INVALID", "form.schema")]),
     (replace(PROCEDURE, form=form({"type": "object"})), [("SCHEMA_EMPTY", "form.schema")]),
@@ -153,7 +154,7 @@ CASES: list[tuple[Procedure, list[tuple[str, str]]]] = [
     ),
     (replace(PROCEDURE, form=form({**SCHEMA, "required": ["age"]})), [("FIELD_UNKNOWN", "form")]),
     (
-        replace(PROCEDURE, circumstances=(Circumstance("lost", text(), "lost", "true"),)),
+        replace(PROCEDURE, circumstances=(Circumstance("lost", text(), "lost", Json("true")),)),
         [("FIELD_UNKNOWN", "form")],
     ),
     (
