@@ -1,0 +1,89 @@
+"""Services running for real in a thread of their own: eventlet's hub, and so their loop, is one per thread."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from services.chassis.platform import Platform
+from services.chassis.settings import Settings
+
+START_SECONDS = 30
+
+
+class Host:
+    """What a test knows of running services: where they listen."""
+
+    def __init__(self, platform: Platform) -> None:
+        self.platform = platform
+
+    def address(self, service: str) -> str:
+        return self.platform.addresses[service]
+
+    def service_token(self, service: str = "test") -> str:
+        return self.platform.verifier.service_token(service)
+
+
+@contextmanager
+def hosted(folder: Path, classes: Sequence[type], **settings: Any) -> Iterator[Host]:
+    """Start `classes` with their data in `folder`, wait until all serve, stop them in the end."""
+    os.environ["EVENTLET_HUB"] = "asyncio"
+    from services.chassis.runner import Services, run
+
+    ready = threading.Event()
+    shared: dict[str, Any] = {}
+
+    async def main() -> int:
+        shared["loop"], shared["stop"] = asyncio.get_running_loop(), asyncio.Event()
+        platform = await Platform.open(Settings(data=folder, **settings))
+        services = Services(platform, classes)
+        try:
+            await services.start()
+            await asyncio.gather(*(_serving(platform.addresses[cls.name]) for cls in classes))  # type: ignore[attr-defined]
+            shared["host"] = Host(platform)
+            ready.set()
+            await shared["stop"].wait()
+        finally:
+            await services.stop()
+            await platform.close()
+        return 0
+
+    def life() -> None:
+        try:
+            run(main())
+        except BaseException as error:
+            shared["error"] = error
+        finally:
+            ready.set()
+
+    thread = threading.Thread(target=life, name="hosted services")
+    thread.start()
+    ready.wait(START_SECONDS)
+    if "error" in shared:
+        raise shared["error"]
+    try:
+        yield shared["host"]
+    finally:
+        shared["loop"].call_soon_threadsafe(shared["stop"].set)
+        thread.join(START_SECONDS)
+    if "error" in shared:
+        raise shared["error"]
+
+
+async def _serving(address: str) -> None:
+    async with grpc.aio.insecure_channel(address) as channel:
+        stub = health_pb2_grpc.HealthStub(channel)
+        async with asyncio.timeout(START_SECONDS):
+            while True:
+                reply = await stub.Check(health_pb2.HealthCheckRequest(), wait_for_ready=True)
+                if reply.status == health_pb2.HealthCheckResponse.SERVING:
+                    return
+                await asyncio.sleep(0.02)
