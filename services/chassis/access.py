@@ -38,6 +38,7 @@ class Verifier:
     def __init__(self, store: EventStore, service_secret: str) -> None:
         self.caught_up = asyncio.Event()
         self._store = store
+        self._secret = service_secret
         self._service_key = OctKey.import_key(service_secret)
         # With the moment until which each verifies.
         self._keys: dict[str, tuple[OKPKey, float]] = {}
@@ -71,10 +72,7 @@ class Verifier:
                     self.caught_up.set()
 
     def service_token(self, service: str) -> str:
-        """A token with which one of the platform's services calls another."""
-        now = int(time.time())
-        claims = {"iss": ISSUER, "aud": INTERNAL_AUDIENCE, "sub": service, "iat": now, "exp": now + INTERNAL_SECONDS}
-        return jwt.encode({"alg": "HS256"}, claims, self._service_key)
+        return service_token(service, self._secret)
 
     async def caller(self, authorization: str | None) -> Caller:
         """Who bears the token of an authorization header. Raises Rejected TOKEN_INVALID."""
@@ -134,6 +132,13 @@ class Verifier:
                 await self._learnt.wait_for(lambda: kid in self._keys)
         except TimeoutError:
             raise KeyError(kid) from None
+
+
+def service_token(service: str, secret: str) -> str:
+    """A token with which one of the platform's services calls another."""
+    now = int(time.time())
+    claims = {"iss": ISSUER, "aud": INTERNAL_AUDIENCE, "sub": service, "iat": now, "exp": now + INTERNAL_SECONDS}
+    return jwt.encode({"alg": "HS256"}, claims, OctKey.import_key(secret))
 
 
 def _segment(token: str, index: int) -> bytes:

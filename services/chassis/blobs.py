@@ -100,6 +100,10 @@ class FolderBlobs:
             await self.finish(upload_id, sha256)
         return sha256
 
+    async def delete(self, sha256: str) -> None:
+        """Forget the content for good; one that is not there changes nothing."""
+        await asyncio.to_thread(lambda: self._path(sha256).unlink(missing_ok=True))
+
     async def read(self, sha256: str) -> AsyncIterator[bytes]:
         """The content in chunks. Raises FileNotFoundError."""
         file = await asyncio.to_thread(self._path(sha256).open, "rb")

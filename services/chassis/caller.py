@@ -57,6 +57,12 @@ class Origin:
         return cls(request_id, digest, caller.actor, request_id, request_id, expected, traceparent)
 
     @classmethod
+    def of_reading(cls, caller: Caller, traceparent: str = "") -> Origin:
+        """From a call that only reads: each leaves a fact of its own."""
+        request_id = str(uuid4())
+        return cls(request_id, request_id, caller.actor, request_id, request_id, None, traceparent)
+
+    @classmethod
     def of_fact(cls, fact: Fact[Any], reaction: str, service: str) -> Origin:
         """From a fact that a service reacts to: the request id follows from the fact and the reaction's name."""
         request_id = str(uuid5(fact.event_id, reaction))

@@ -28,8 +28,8 @@ class Violation:
 class Invalid(Rejected):
     """A request with faults, all of them at once."""
 
-    def __init__(self, violations: list[Violation], reason: str = "INVALID_REQUEST") -> None:
-        super().__init__(reason, count=str(len(violations)))
+    def __init__(self, violations: list[Violation], reason: str = "INVALID_REQUEST", **facts: str) -> None:
+        super().__init__(reason, **(facts | {"count": str(len(violations))}))
         self.violations = violations
 
 

@@ -11,7 +11,10 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from nameko.extensions import SharedExtension
 
+from motcua.operations.v1.operations_service_pb2_grpc import add_OperationsServiceServicer_to_server
 from services.chassis.container import platform_of, wait_for
+from services.chassis.operations import SERVICE as OPERATIONS
+from services.chassis.operations import Operations
 
 DRAIN_SECONDS = 10
 OPTIONS = (
@@ -49,7 +52,9 @@ class GrpcServer(SharedExtension):  # type: ignore[misc]
         for service, methods in self._handlers.items():
             self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, methods),))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        names = (*self._handlers, health.SERVICE_NAME, reflection.SERVICE_NAME)
+        operations = Operations(platform.verifier, self.container.config.get("reactions", {}))
+        add_OperationsServiceServicer_to_server(operations, self._server)
+        names = (*self._handlers, OPERATIONS.full_name, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, self._server)
         settings = platform.settings
         port = self._server.add_insecure_port(f"{settings.host}:{settings.grpc_port}")

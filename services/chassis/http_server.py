@@ -48,7 +48,7 @@ class HostedApp:
             port=port,
             log_config=None,
             access_log=False,
-            lifespan="off",
+            lifespan="auto",
             timeout_graceful_shutdown=DRAIN_SECONDS,
             server_header=False,
         )

@@ -50,6 +50,8 @@ LONGEST_DELAY_SECONDS = 30.0
 BACK_OFF_SECONDS = 2.0
 # Refusals by a rule: trying the same again leads nowhere.
 FINAL = (Rejected, SubjectErased)
+# But for these, which pass.
+PASSING = frozenset({"NOT_READY", "OVERLOADED", "UNAVAILABLE"})
 
 React = Callable[[Fact[Any]], Awaitable[None]]
 
@@ -139,7 +141,8 @@ class Reaction:
                 await self._react(fact)
                 return
             except Exception as error:
-                if isinstance(error, FINAL) or attempt == ATTEMPTS:
+                passing = isinstance(error, Rejected) and error.reason in PASSING
+                if (isinstance(error, FINAL) and not passing) or attempt == ATTEMPTS:
                     await self._park(event, error, attempt)
                     return
                 log.warning("reaction failed, trying again", reaction=self.name, event=event.type, error=repr(error))

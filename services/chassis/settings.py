@@ -40,6 +40,9 @@ class Settings(BaseSettings):
     """How long a subject's key may be used after it was last asked for: an erasure takes effect within this time."""
     in_flight: Annotated[int, Field(ge=1)] = 512
     """Calls a service answers at a time; more are told to come back."""
+    edge_rate: Annotated[int, Field(ge=1)] = 50
+    """Calls a second that the edge lets through for one caller."""
+    edge_burst: Annotated[int, Field(ge=1)] = 200
     streams: Annotated[int, Field(ge=1)] = 2000
     """Watchers a service serves at a time."""
     identity_address: str = ""
@@ -67,7 +70,6 @@ class Settings(BaseSettings):
     clock_shift_file: Path | None = None
     """A file with seconds to add to the time that decisions see; only beside a sandbox."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
-    log_json: bool = True
     trace_sampled: Annotated[float, Field(ge=0, le=1)] = 1.0
 
     @field_validator("clock_shift_file")

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -42,8 +43,8 @@ def age(at: datetime) -> float:
     return max(0.0, (datetime.now(UTC) - at).total_seconds())
 
 
-def configure(site: str, *, json_logs: bool, level: str, sampled: float) -> None:
-    """Call once per process, before the first service starts."""
+def configure(site: str, *, level: str, sampled: float, path: Path | None = None) -> None:
+    """Call once per process, before the first service starts. Logs go to a file, or to standard output."""
     exporting = bool(
         os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or os.environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
     )
@@ -53,7 +54,6 @@ def configure(site: str, *, json_logs: bool, level: str, sampled: float) -> None
     if exporting:
         provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     trace.set_tracer_provider(provider)
-    renderer = structlog.processors.JSONRenderer(ensure_ascii=False) if json_logs else structlog.dev.ConsoleRenderer()
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -61,10 +61,10 @@ def configure(site: str, *, json_logs: bool, level: str, sampled: float) -> None
             structlog.processors.TimeStamper(fmt="iso"),
             _add_trace,
             structlog.processors.format_exc_info,
-            renderer,
+            structlog.processors.JSONRenderer(ensure_ascii=False),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level)),
-        logger_factory=structlog.WriteLoggerFactory(),
+        logger_factory=structlog.WriteLoggerFactory(path.open("a") if path else None),
         cache_logger_on_first_use=True,
     )
 

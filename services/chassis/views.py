@@ -78,15 +78,21 @@ class RunningView:
 
         Raises Rejected NOT_READY when the view does not get there in time, INVALID_POSITION for a token we never gave.
         """
-        if min_position:
-            await self._wait_for(parse_position(min_position))
+        await self.reach(min_position)
         return await self._database.read(work)
+
+    async def moved(self, position: int) -> None:
+        """Wait until the view is beyond a position."""
+        async with self._moved:
+            await self._moved.wait_for(lambda: self.position > position)
 
     async def write(self, work: Callable[[Connection], T]) -> T:
         """Change rows beside the folds: for what must be atomic with them, as a counter."""
         return await self._database.write(work)
 
-    async def _wait_for(self, position: int) -> None:
+    async def reach(self, min_position: str) -> None:
+        """Wait until the view is as new; raises as `read` does."""
+        position = parse_position(min_position) if min_position else START
         if self.position >= position:
             return
         try:
@@ -148,7 +154,9 @@ class Snapshot(Generic[T]):
         self._lock = asyncio.Lock()
         self._held: tuple[int, T] | None = None
 
-    async def get(self) -> T:
+    async def get(self, min_position: str = "") -> T:
+        """At least as new as `min_position`, as RunningView.read has it."""
+        await self._view.reach(min_position)
         async with self._lock:
             generation = self._view.generation
             if self._held is None or self._held[0] != generation:

@@ -1,0 +1,57 @@
+"""All sandboxes of the national systems under one application, and the settings that lead the services to them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.routing import Mount
+
+from gateway.sandbox import population, vneid, vnpay
+from services.chassis.settings import Settings
+
+
+def prepare(settings: Settings) -> tuple[Settings, Starlette]:
+    """What is configured for a real system stays; the rest is pointed at its sandbox. Serve the app at /sandbox."""
+    folder = settings.data / "sandbox"
+    folder.mkdir(parents=True, exist_ok=True)
+    base = f"{settings.url}/sandbox"
+    admin = settings.secret("sandbox-admin", "")
+    settings = settings.model_copy(
+        update={
+            "vneid_url": settings.vneid_url or f"{base}/vneid",
+            "vneid_client_secret": settings.vneid_client_secret or settings.secret("sandbox-vneid", ""),
+            "population_url": settings.population_url or f"{base}/population",
+            "population_secret": settings.population_secret or settings.secret("sandbox-population", ""),
+            "vnpay_url": settings.vnpay_url or f"{base}/vnpay",
+            "vnpay_secret": settings.vnpay_secret or settings.secret("sandbox-vnpay", ""),
+        }
+    )
+    clients = {
+        settings.vneid_client_id: vneid.Client(settings.vneid_client_secret, (f"{settings.url}/login/callback",)),
+    }
+    apps = {
+        "/vneid": vneid.create_app(vneid.Settings(f"{base}/vneid", folder, clients, admin)),
+        "/population": population.create_app(
+            population.Settings({settings.vneid_client_id: settings.population_secret}, admin)
+        ),
+        "/vnpay": vnpay.create_app(
+            vnpay.Settings(
+                folder / "vnpay",
+                settings.vnpay_terminal,
+                settings.vnpay_secret,
+                f"{settings.url}/payment/vnpay/ipn",
+            )
+        ),
+    }
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            for app in apps.values():
+                await stack.enter_async_context(app.router.lifespan_context(app))
+            yield
+
+    mounts = [Mount("/sandbox", routes=[Mount(path, app) for path, app in apps.items()])]
+    return settings, Starlette(routes=mounts, lifespan=lifespan)

@@ -1,0 +1,24 @@
+"""How many of each unit a form's answers ask for, as the form's own hints say."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+from services.chassis.law.definitions import Form
+
+
+def counts(form: Form | None, answers: Mapping[str, Any]) -> dict[str, int]:
+    """By unit, from the fields that count one: {"page": 12, "copy": 2}."""
+    if form is None:
+        return {}
+    found = {unit: answers.get(field) for field, unit in _counted(str(form.ui))}
+    return {unit: value for unit, value in found.items() if isinstance(value, int) and value > 0}
+
+
+@lru_cache(maxsize=512)
+def _counted(ui: str) -> tuple[tuple[str, str], ...]:
+    fields = json.loads(ui).get("fields", {})
+    return tuple((name, hints["count"]) for name, hints in fields.items() if "count" in hints)

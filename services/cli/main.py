@@ -1,0 +1,152 @@
+"""The `motcua` command."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic import ValidationError
+from rich.table import Table
+
+from services.chassis.settings import Settings
+from services.cli.console import err, fail, out
+from services.cli.registry import CLASSES
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="One door to the whole state.")
+catalogue_app = typer.Typer(no_args_is_help=True, help="Procedures, fees, agencies, calendars.")
+parked_app = typer.Typer(no_args_is_help=True, help="Facts that a service could not settle.")
+app.add_typer(catalogue_app, name="catalogue")
+app.add_typer(parked_app, name="parked")
+
+Json = Annotated[bool, typer.Option("--json", help="End with one line of JSON.")]
+Province = Annotated[str, typer.Option(help="Two-digit code of the province.")]
+
+
+def settings() -> Settings:
+    try:
+        return Settings()
+    except ValidationError as invalid:
+        for error in invalid.errors():
+            name = "MOTCUA_" + "_".join(map(str, error["loc"])).upper()
+            err.print(f"[bold red]✗[/] {name}: {error['msg']} (it is {error['input']!r})", highlight=False)
+        fail("The settings are not usable.", "Correct the environment variables above.")
+
+
+@app.command()
+def up(
+    demo: Annotated[bool, typer.Option(help="Play a short day of one province after the start.")] = False,
+    dossiers: Annotated[int, typer.Option(help="How many dossiers that day has.")] = 40,
+    province: Province = "56",
+) -> None:
+    """Start the whole platform on this machine: all services, the edge, sandboxes of the national systems."""
+    from services.cli import starting
+
+    sys.exit(starting.up(settings(), dossiers if demo else 0, province))
+
+
+@app.command()
+def serve(services: Annotated[list[str], typer.Argument(help=f"Of: {', '.join(CLASSES)}.")]) -> None:
+    """Run services alone, as a pod does."""
+    from services.cli import starting
+
+    if unknown := [name for name in services if name not in CLASSES]:
+        fail(f"There is no service {', '.join(unknown)}.", f"Choose from {', '.join(CLASSES)}.")
+    sys.exit(starting.serve(settings(), services))
+
+
+@app.command()
+def demo(
+    dossiers: Annotated[int, typer.Option(min=1, help="How many.")] = 40,
+    province: Province = "56",
+    rate: Annotated[float, typer.Option(min=0.1, help="Submissions a second.")] = 10.0,
+    as_json: Json = False,
+) -> None:
+    """Play a short day of a province through the gateway of a running platform."""
+    from loadtests.demo import play
+
+    report = asyncio.run(play(settings(), dossiers, province, rate, quiet=as_json))
+    if as_json:
+        print(json.dumps(report.summary()))
+    sys.exit(1 if report.failed else 0)
+
+
+@app.command()
+def token(
+    as_: Annotated[str, typer.Option("--as", help="citizen, organisation, official or system.")] = "citizen",
+    person: Annotated[int, typer.Option(help="Which of the sandbox's sample persons.")] = 0,
+    agency: Annotated[str, typer.Option(help="For an official: for which agency.")] = "",
+    role: Annotated[str, typer.Option(help="For an official: receptionist, processor, approver, cashier, …")] = "",
+    purpose: Annotated[list[str] | None, typer.Option(help="For a system: what it states.")] = None,
+) -> None:
+    """Log in at the sandbox identity provider and print an access token."""
+    from services.cli import tokens
+
+    sys.exit(asyncio.run(tokens.show(settings(), as_, person, agency, role, purpose or [])))
+
+
+@app.command()
+def track(
+    code: Annotated[str, typer.Argument(help="The dossier's code.")],
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Stay and show what happens.")] = False,
+) -> None:
+    """Show what everyone may see of a dossier."""
+    from services.cli import tracking
+
+    sys.exit(asyncio.run(tracking.track(settings(), code, follow)))
+
+
+@app.command()
+def events(
+    stream: Annotated[str, typer.Option(help="Only this stream, for example dossier-<code>.")] = "",
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Stay and show new ones.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+) -> None:
+    """Show the stored events of this machine's data folder, decoded; what is sealed stays sealed."""
+    from services.cli import tracking
+
+    sys.exit(asyncio.run(tracking.events(settings(), stream, follow, as_json)))
+
+
+@catalogue_app.command("load")
+def catalogue_load(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=True, help="A YAML file, or a folder of them.")],
+    access_token: Annotated[str, typer.Option("--token", envvar="MOTCUA_TOKEN", help="An editor's token.")],
+) -> None:
+    """Publish definitions; what is published already is left alone."""
+    from services.cli import catalogue
+
+    sys.exit(asyncio.run(catalogue.load(settings(), file, access_token)))
+
+
+@parked_app.command("list")
+def parked_list() -> None:
+    """List them, with why."""
+    from services.cli import parked
+
+    rows = asyncio.run(parked.list_all(settings()))
+    if not rows:
+        out.print("Nothing is parked.")
+        return
+    table = Table("reaction", "event", "fact", "stream", "tried", "why")
+    for row in rows:
+        fact = row.event_type.rpartition(".")[2]
+        table.add_row(row.reaction, row.event_id, fact, row.stream, str(row.attempts), row.error)
+    out.print(table)
+
+
+@parked_app.command("retry")
+def parked_retry(
+    event_id: Annotated[str, typer.Argument(help="The event's id, or 'all'.")],
+) -> None:
+    """Try again."""
+    from services.cli import parked
+
+    sys.exit(asyncio.run(parked.retry(settings(), event_id)))
+
+
+def main() -> Any:
+    return app()

@@ -1,0 +1,44 @@
+"""Parked facts of all services."""
+
+from __future__ import annotations
+
+import grpc
+
+from motcua.operations.v1 import operations_service_pb2 as pb
+from motcua.operations.v1.operations_service_pb2_grpc import OperationsServiceStub
+from services.chassis.access import service_token
+from services.chassis.settings import Settings
+from services.cli.console import fail, out
+from services.cli.running import addresses
+
+
+def _metadata(settings: Settings) -> tuple[tuple[str, str], ...]:
+    """The operator of this machine holds the site's service secret."""
+    token = service_token("operator", settings.secret("service", settings.service_secret))
+    return (("authorization", f"Bearer {token}"),)
+
+
+async def list_all(settings: Settings) -> list[pb.Parked]:
+    found: list[pb.Parked] = []
+    for address in addresses(settings)["grpc"].values():
+        async with grpc.aio.insecure_channel(address) as channel:
+            reply = await OperationsServiceStub(channel).ListParked(
+                pb.ListParkedRequest(), metadata=_metadata(settings)
+            )
+            found.extend(reply.parked)
+    return found
+
+
+async def retry(settings: Settings, event_id: str) -> int:
+    rows = [row for row in await list_all(settings) if event_id in ("all", row.event_id)]
+    if not rows and event_id != "all":
+        fail(f"No parked fact has the id {event_id}.", "`motcua parked list` shows them.")
+    failed = 0
+    for row in rows:
+        service = row.reaction.partition(".")[0]
+        async with grpc.aio.insecure_channel(addresses(settings)["grpc"][service]) as channel:
+            request = pb.RetryParkedRequest(reaction=row.reaction, event_id=row.event_id)
+            reply = await OperationsServiceStub(channel).RetryParked(request, metadata=_metadata(settings))
+        failed += bool(reply.error)
+        out.print(f"{'✗' if reply.error else '✓'} {row.reaction} {row.event_id} {reply.error}")
+    return 1 if failed else 0

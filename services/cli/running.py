@@ -1,0 +1,21 @@
+"""How a command finds the platform that runs on this machine."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from services.chassis.settings import Settings
+from services.cli.console import fail
+
+
+def addresses(settings: Settings) -> dict[str, Any]:
+    """What `up` wrote down: gRPC and HTTP addresses by service, the edge's address. Ends the program without it."""
+    try:
+        found: dict[str, Any] = json.loads((settings.data / "running.json").read_text())
+    except FileNotFoundError:
+        fail(
+            f"No platform runs on the data folder {settings.data}.",
+            "Start one with `make run` or `motcua up`, or set MOTCUA_DATA to its folder.",
+        )
+    return found

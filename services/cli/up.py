@@ -1,0 +1,199 @@
+"""The whole platform in one process, with Envoy as its child and sandboxes of the national systems."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import json
+import os
+import signal
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import grpc
+import structlog
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from gateway.edge import certificates
+from gateway.edge.envoy import Address, Edge, Jwt, Tls
+from gateway.edge.process import EdgeError, EdgeProcess
+from gateway.openapi import pages as openapi
+from services.chassis import telemetry
+from services.chassis.http_server import HostedApp
+from services.chassis.platform import Platform
+from services.chassis.runner import Services
+from services.chassis.settings import Settings
+from services.cli.registry import service_classes
+
+DESCRIPTORS = Path(__file__).parents[2] / "build" / "descriptors.binpb"
+TLS_ABOVE = 363
+HEALTH_SECONDS = 2.0
+
+log = structlog.get_logger()
+
+
+class StartFailed(Exception):
+    """What is wrong, and what to do about it."""
+
+    def __init__(self, what: str, action: str) -> None:
+        super().__init__(what)
+        self.action = action
+
+
+class Health:
+    """Whether every service says that it serves."""
+
+    def __init__(self, addresses: dict[str, str]) -> None:
+        self._stubs = {
+            name: health_pb2_grpc.HealthStub(grpc.aio.insecure_channel(address)) for name, address in addresses.items()
+        }
+
+    async def waiting(self) -> list[str]:
+        """The services that do not serve."""
+
+        async def serves(name: str) -> bool:
+            try:
+                reply = await self._stubs[name].Check(health_pb2.HealthCheckRequest(), timeout=HEALTH_SECONDS)
+            except grpc.aio.AioRpcError:
+                return False
+            return bool(reply.status == health_pb2.HealthCheckResponse.SERVING)
+
+        answers = await asyncio.gather(*map(serves, self._stubs))
+        return [name for name, answer in zip(self._stubs, answers, strict=True) if not answer]
+
+    async def page(self, _request: Request) -> Response:
+        waiting = await self.waiting()
+        return JSONResponse({"serving": not waiting, "waiting_for": waiting}, status_code=503 if waiting else 200)
+
+
+def _lock(folder: Path) -> int:
+    """One platform per data folder. Raises StartFailed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise StartFailed(
+            f"{folder} is in use by another running platform.", "Stop that one, or set MOTCUA_DATA to another folder."
+        ) from None
+    return descriptor
+
+
+def _require_free(port: int) -> None:
+    """Raises StartFailed."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("0.0.0.0", port))
+        except OSError:
+            raise StartFailed(f"Port {port} is taken.", "Set MOTCUA_PORT to a free one, for example 8090.") from None
+
+
+def _address(text: str) -> Address:
+    host, _, port = text.rpartition(":")
+    return Address(host, int(port))
+
+
+def configure_logs(settings: Settings) -> Path:
+    """Logs go to a file beside the data; the terminal is for people."""
+    folder = settings.data / "logs"
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "motcua.jsonl"
+    telemetry.configure(settings.site, level=settings.log_level, sampled=settings.trace_sampled, path=path)
+    return path
+
+
+async def start(settings: Settings, stack: AsyncExitStack) -> Platform:
+    """Start everything; `stack` stops it in the right order. Returns when every service serves. Raises StartFailed."""
+    descriptor = _lock(settings.data)
+    stack.callback(os.close, descriptor)
+    for port in (settings.port, settings.port + TLS_ABOVE):
+        _require_free(port)
+    if settings.sandbox:
+        from gateway.sandbox import mount
+
+        settings, sandbox_app = mount.prepare(settings)
+    platform = await Platform.open(settings)
+    stack.push_async_callback(platform.close)
+    pages = {}
+    if settings.sandbox:
+        sandbox = HostedApp(sandbox_app, "127.0.0.1", 0)
+        pages["sandbox"] = await sandbox.start()
+        stack.push_async_callback(sandbox.stop)
+    services = Services(platform, service_classes())
+    stack.push_async_callback(services.stop)
+    await services.start()
+    health = Health(platform.addresses)
+    admin = HostedApp(Starlette(routes=[Route("/healthz", health.page), *openapi.routes(DESCRIPTORS)]), "127.0.0.1", 0)
+    pages["admin"] = pages["docs"] = await admin.start()
+    stack.push_async_callback(admin.stop)
+    pages |= {name: platform.http_addresses[name] for name in ("identity", "payment", "status")}
+    pair = certificates.ensure(settings.data / "tls")
+    edge = Edge(
+        port=settings.port,
+        tls=Tls(port=settings.port + TLS_ABOVE, certificate=pair.certificate, key=pair.key),
+        descriptors=DESCRIPTORS,
+        services={name: _address(at) for name, at in platform.addresses.items() if name != "status"},
+        platform=_address(platform.addresses["status"]),
+        pages={name: _address(at) for name, at in pages.items()},
+        jwt=Jwt(),
+        access_log=settings.data / "logs" / "edge.jsonl",
+        rate=settings.edge_rate,
+        burst=settings.edge_burst,
+    )
+    process = EdgeProcess(edge, settings.data / "edge")
+    try:
+        await process.start()
+    except EdgeError as error:
+        raise StartFailed(str(error), "The edge's log is in the data folder, under edge/.") from None
+    stack.push_async_callback(process.stop)
+    while await health.waiting():
+        await asyncio.sleep(0.02)
+    _tell(settings, platform, stack)
+    return platform
+
+
+def _tell(settings: Settings, platform: Platform, stack: AsyncExitStack) -> None:
+    """For the operator's commands on this machine: where each service listens."""
+    path = settings.data / "running.json"
+    addresses = {"grpc": platform.addresses, "http": platform.http_addresses, "edge": settings.url, "pid": os.getpid()}
+    path.write_text(json.dumps(addresses, indent=2))
+    stack.callback(path.unlink, missing_ok=True)
+
+
+Then = Callable[[Platform], Awaitable[None]]
+
+
+async def until_stopped(settings: Settings, then: Sequence[Then], stopping: Callable[[], None]) -> int:
+    """Start, do what comes then, serve until SIGINT or SIGTERM, stop cleanly."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    async with AsyncExitStack() as stack:
+        platform = await start(settings, stack)
+        work: asyncio.Task[Any] = asyncio.create_task(_all(then, platform))
+        waiting = asyncio.create_task(stop.wait())
+        await asyncio.wait({work, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        if work.done():
+            work.result()
+            await waiting
+        else:
+            work.cancel()
+            await asyncio.gather(work, return_exceptions=True)
+        stopping()
+        log.info("stopping")
+    return 0
+
+
+async def _all(then: Sequence[Then], platform: Platform) -> None:
+    for step in then:
+        await step(platform)
