@@ -15,6 +15,7 @@ from motcua.dossier.v1 import dossier_pb2
 from services.chassis.codec import to_timestamp
 from services.chassis.facts import Fact, fact_of
 from services.chassis.privacy import ERASED, KeyRing, open_message, sealed_fields
+from services.chassis.public_view import public_view
 from services.chassis.store.port import RecordedEvent
 from services.dossier.codec import dossier_codec
 from services.dossier.domain import Dossier, dossier
@@ -146,5 +147,17 @@ async def entry_of(fact: Fact[Any], keys: KeyRing) -> dossier_pb2.HistoryEntry:
         revision=fact.revision,
         at=fact.event.at,
         by=fact.event.by,
+        fields=ParseDict(fields, Struct()),
+    )
+
+
+def public_entry_of(fact: Fact[Any]) -> dossier_pb2.HistoryEntry:
+    """What everyone may see of an event."""
+    fields = MessageToDict(public_view(fact.event), preserving_proto_field_name=True)
+    return dossier_pb2.HistoryEntry(
+        event_id=str(fact.event_id),
+        event_type=fact.event_type,
+        revision=fact.revision,
+        at=fact.event.at,
         fields=ParseDict(fields, Struct()),
     )

@@ -43,7 +43,7 @@ from services.dossier.events import (
 )
 from services.dossier.law import ZONE, Law, law
 from services.dossier.lists import draft_of, due_query, mine_query, summary_of, work_query
-from services.dossier.reading import entry_of, form_text, shown, state_of
+from services.dossier.reading import entry_of, form_text, public_entry_of, shown, state_of
 from services.dossier.reception import (
     actor_of,
     attached,
@@ -221,6 +221,22 @@ class DossierService:
                 yield pb.WatchDossierResponse(caught_up=True, resume_token=token)
             else:
                 yield pb.WatchDossierResponse(heartbeat=True, resume_token=token)
+
+    @api
+    async def track_dossier(
+        self, request: pb.TrackDossierRequest, caller: Caller
+    ) -> AsyncIterator[pb.TrackDossierResponse]:
+        if not await self.dossiers.read(request.code):
+            raise Rejected("NOT_FOUND", code=request.code)
+        token = request.resume_token
+        async for news in self.watchers.watch(f"dossier-{request.code}", request.resume_token):
+            if isinstance(news, RecordedEvent):
+                token = resume_token_of(news.revision)
+                yield pb.TrackDossierResponse(entry=public_entry_of(fact_of(news)), resume_token=token)
+            elif news:
+                yield pb.TrackDossierResponse(caught_up=True, resume_token=token)
+            else:
+                yield pb.TrackDossierResponse(heartbeat=True, resume_token=token)
 
     @api
     async def get_attachment(

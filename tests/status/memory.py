@@ -22,7 +22,7 @@ from gateway.status.model import (
     Today,
     figures,
 )
-from gateway.status.public_view import public_view
+from services.chassis.public_view import public_view
 from motcua.catalogue.events.v1.definitions_pb2 import Procedure
 from tests.status.samples import AGENCIES, HISTORIES, PROCEDURES, PROVINCES
 
