@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import secrets
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Literal
@@ -51,14 +53,18 @@ class Settings(BaseSettings):
     """smtp://user:password@host:port of the mail server; e-mail stays off if empty."""
     mail_from: str = "motcua@localhost"
     vneid_url: str = ""
-    """The OIDC provider's issuer; the sandbox if empty."""
+    """The OIDC provider's issuer; the sandbox under `url` if empty."""
     vneid_client_id: str = "motcua"
     vneid_client_secret: str = ""
     population_url: str = ""
     population_secret: str = ""
     vnpay_url: str = ""
+    """The provider's payment page, as browsers reach it: .../paymentv2/vpcpay.html."""
+    vnpay_api_url: str = ""
+    """Its query and refund API, as the payment service reaches it: .../merchant_webapi/api/transaction."""
     vnpay_terminal: str = "MOTCUA01"
     vnpay_secret: str = ""
+    """The terminal's hash secret; made and kept in the data folder if empty, for a sandbox to share."""
     sandbox: bool = True
     """Serve the sandboxes of the national systems under /sandbox."""
     sandbox_until: date | None = None
@@ -90,8 +96,15 @@ class Settings(BaseSettings):
         path = self.data / "secrets" / name
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            fresh = path.with_suffix(".new")
-            fresh.touch(mode=0o600)
-            fresh.write_text(secrets.token_hex(32))
-            fresh.rename(path)
+            fresh = path.with_suffix(f".{secrets.token_hex(4)}")
+            with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+                file.write(secrets.token_hex(32))
+                file.flush()
+                os.fsync(file.fileno())
+            with suppress(FileExistsError):  # of two first starts at once, one secret wins
+                os.link(fresh, path)
+            fresh.unlink()
+            folder = os.open(path.parent, os.O_RDONLY)
+            os.fsync(folder)
+            os.close(folder)
         return path.read_text().strip()
