@@ -5,344 +5,49 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
-from enum import Enum, IntEnum
+from enum import Enum
 from typing import assert_never
 
 from services.chassis.decider import Decider, Rejected, Sealed
-
-
-class PaymentMethod(IntEnum):
-    ONLINE = 1
-    CASH = 2
-
-
-class CancelCause(IntEnum):
-    REFUSED = 1
-    WITHDRAWN = 2
-    STOPPED = 3
-
-
-class RefundCause(IntEnum):
-    SURPLUS = 1
-    DOSSIER_REFUSED = 2
-    DECIDED = 3
-
-
-class CallbackFault(IntEnum):
-    SIGNATURE = 1
-    AMOUNT = 2
-
-
-@dataclass(frozen=True, slots=True)
-class FeeItem:
-    name: str
-    amount: int
-
-
-# Events
-
-
-@dataclass(frozen=True, slots=True)
-class PaymentRequested:
-    code: str
-    payer_id: str
-    at: datetime
-    by: str
-    fee_id: str
-    amount: int
-    items: tuple[FeeItem, ...]
-    agency: str
-
-
-@dataclass(frozen=True, slots=True)
-class CheckoutStarted:
-    code: str
-    payer_id: str
-    at: datetime
-    by: str
-    fee_id: str
-    checkout_id: str
-    provider: str
-    amount: int
-    expires_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class CheckoutExpired:
-    code: str
-    payer_id: str
-    at: datetime
-    by: str
-    fee_id: str
-    checkout_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class PaymentConfirmed:
-    code: str
-    payer_id: str
-    at: datetime
-    by: str
-    fee_id: str
-    payment_id: str
-    method: PaymentMethod
-    amount: int
-    agency: str
-    provider: str
-    checkout_id: str
-    transaction: str
-    bank: str
-    paid_at: datetime
-    receipt_number: str
-    counter: str
-
-
-@dataclass(frozen=True, slots=True)
-class SurplusReceived:
-    code: str
-    payer_id: str
-    at: datetime
-    by: str
-    fee_id: str
-    payment_id: str
-    method: PaymentMethod
-    amount: int
-    agency: str
-    provider: str
-    checkout_id: str
-    transaction: str
-    bank: str
-    paid_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class PaymentFailed:
-    code: str
-    payer_id: str
-    at: datetime
-    by: str
-    fee_id: str
-    checkout_id: str
-    provider: str
-    provider_code: str
-
-
-@dataclass(frozen=True, slots=True)
-class CallbackRefused:
-    code: str
-    payer_id: str
-    at: datetime
-    by: str
-    fee_id: str
-    checkout_id: str
-    provider: str
-    fault: CallbackFault
-    stated_amount: int
-
-
-@dataclass(frozen=True, slots=True)
-class RefundRequested:
-    code: str
-    payer_id: str
-    at: datetime
-    by: str
-    fee_id: str
-    payment_id: str
-    attempt: int
-    method: PaymentMethod
-    amount: int
-    cause: RefundCause
-    reason: Sealed
-    provider: str
-    checkout_id: str
-    transaction: str
-    paid_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class RefundConfirmed:
-    code: str
-    payer_id: str
-    at: datetime
-    by: str
-    fee_id: str
-    payment_id: str
-    method: PaymentMethod
-    amount: int
-    cause: RefundCause
-    reference: str
-
-
-@dataclass(frozen=True, slots=True)
-class RefundFailed:
-    code: str
-    payer_id: str
-    at: datetime
-    by: str
-    fee_id: str
-    payment_id: str
-    attempt: int
-    amount: int
-    provider_code: str
-
-
-@dataclass(frozen=True, slots=True)
-class PaymentCancelled:
-    code: str
-    payer_id: str
-    at: datetime
-    by: str
-    fee_id: str
-    cause: CancelCause
-
-
-Event = (
-    PaymentRequested
-    | CheckoutStarted
-    | CheckoutExpired
-    | PaymentConfirmed
-    | SurplusReceived
-    | PaymentFailed
-    | CallbackRefused
-    | RefundRequested
-    | RefundConfirmed
-    | RefundFailed
-    | PaymentCancelled
+from services.payment.commands import (
+    CancelPayment,
+    Command,
+    ConfirmRefund,
+    ExpireCheckout,
+    FailRefund,
+    Outcome,
+    ReceiveCash,
+    RecordCallback,
+    RefuseCallback,
+    RequestPayment,
+    RequestRefund,
+    ReturnCash,
+    StartCheckout,
+)
+from services.payment.events import (
+    CallbackFault,
+    CallbackRefused,
+    CancelCause,
+    CheckoutExpired,
+    CheckoutStarted,
+    Event,
+    PaymentCancelled,
+    PaymentConfirmed,
+    PaymentFailed,
+    PaymentMethod,
+    PaymentRequested,
+    RefundCause,
+    RefundConfirmed,
+    RefundFailed,
+    RefundRequested,
+    SurplusReceived,
 )
 
-# Commands
-
-
-class Outcome(Enum):
-    """What a provider says of a transaction."""
-
-    PAID = "paid"
-    FAILED = "failed"
-    UNSETTLED = "unsettled"
-
-
-@dataclass(frozen=True, slots=True)
-class RequestPayment:
-    code: str
-    fee_id: str
-    payer_id: str
-    amount: int
-    items: tuple[FeeItem, ...]
-    agency: str
-    at: datetime
-    by: str
-
-
-@dataclass(frozen=True, slots=True)
-class StartCheckout:
-    checkout_id: str
-    provider: str
-    expires_at: datetime
-    at: datetime
-    by: str
-
-
-@dataclass(frozen=True, slots=True)
-class ExpireCheckout:
-    checkout_id: str
-    at: datetime
-    by: str
-
-
-@dataclass(frozen=True, slots=True)
-class RecordCallback:
-    """A provider's word on a checkout, its signature verified."""
-
-    payment_id: str
-    checkout_id: str
-    outcome: Outcome
-    provider_code: str
-    amount: int
-    transaction: str
-    bank: str
-    paid_at: datetime
-    receipt_number: str
-    at: datetime
-    by: str
-
-
-@dataclass(frozen=True, slots=True)
-class RefuseCallback:
-    """A callback for a known checkout whose signature is wrong."""
-
-    checkout_id: str
-    stated_amount: int
-    at: datetime
-    by: str
-
-
-@dataclass(frozen=True, slots=True)
-class ReceiveCash:
-    payment_id: str
-    amount: int
-    receipt_number: str
-    counter: str
-    at: datetime
-    by: str
-
-
-@dataclass(frozen=True, slots=True)
-class CancelPayment:
-    cause: CancelCause
-    at: datetime
-    by: str
-
-
-@dataclass(frozen=True, slots=True)
-class RequestRefund:
-    payment_id: str
-    reason: Sealed
-    agency: str
-    at: datetime
-    by: str
-
-
-@dataclass(frozen=True, slots=True)
-class ConfirmRefund:
-    payment_id: str
-    reference: str
-    at: datetime
-    by: str
-
-
-@dataclass(frozen=True, slots=True)
-class FailRefund:
-    payment_id: str
-    attempt: int
-    provider_code: str
-    at: datetime
-    by: str
-
-
-@dataclass(frozen=True, slots=True)
-class ReturnCash:
-    payment_id: str
-    voucher_number: str
-    counter: str
-    at: datetime
-    by: str
-
-
-Command = (
-    RequestPayment
-    | StartCheckout
-    | ExpireCheckout
-    | RecordCallback
-    | RefuseCallback
-    | ReceiveCash
-    | CancelPayment
-    | RequestRefund
-    | ConfirmRefund
-    | FailRefund
-    | ReturnCash
-)
-
-# State
+REFUND_CAUSES = {
+    CancelCause.REFUSED: RefundCause.DOSSIER_REFUSED,
+    CancelCause.WITHDRAWN: RefundCause.DOSSIER_WITHDRAWN,
+    CancelCause.STOPPED: RefundCause.DOSSIER_STOPPED,
+}
 
 
 class RefundStatus(Enum):
@@ -530,13 +235,10 @@ def _cancel(c: CancelPayment, state: State) -> Sequence[Event]:
     request = _requested(state)
     if state.cancelled:
         return ()
-    cancelled = PaymentCancelled(*_head(request, c), c.cause)
-    if c.cause is not CancelCause.REFUSED:
-        return (cancelled,)  # what was paid for work begun goes back only if an official decides so
     return (
-        cancelled,
+        PaymentCancelled(*_head(request, c), c.cause),
         *(
-            _refund(c, request, payment_id, taking, RefundCause.DOSSIER_REFUSED)
+            _refund(c, request, payment_id, taking, REFUND_CAUSES[c.cause])
             for payment_id, taking in state.takings.items()
             if taking.refund is RefundStatus.NONE
         ),

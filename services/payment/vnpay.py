@@ -1,71 +1,25 @@
-"""The VNPAY 2.1.0 protocol, the merchant's side: payment URLs, callbacks, query and refund."""
+"""The VNPAY 2.1.0 protocol, the merchant's side: payment URLs and callbacks."""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
-import json
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
 from urllib.parse import quote_plus
 from zoneinfo import ZoneInfo
 
-import httpx
-
 from services.chassis.decider import Rejected
-from services.payment.domain import CallbackFault, CallbackRefused, Event, Outcome
+from services.payment.commands import Outcome
+from services.payment.events import CallbackFault, CallbackRefused, Event
 
 VERSION = "2.1.0"
 VIETNAM = ZoneInfo("Asia/Ho_Chi_Minh")
 UNSIGNED = frozenset({"vnp_SecureHash", "vnp_SecureHashType"})
-QUERY_REQUEST = [
-    "RequestId",
-    "Version",
-    "Command",
-    "TmnCode",
-    "TxnRef",
-    "TransactionDate",
-    "CreateDate",
-    "IpAddr",
-    "OrderInfo",
-]
-REFUND_REQUEST = [
-    "RequestId",
-    "Version",
-    "Command",
-    "TmnCode",
-    "TransactionType",
-    "TxnRef",
-    "Amount",
-    "TransactionNo",
-    "TransactionDate",
-    "CreateBy",
-    "CreateDate",
-    "IpAddr",
-    "OrderInfo",
-]
-REFUND_RESPONSE = [
-    "ResponseId",
-    "Command",
-    "ResponseCode",
-    "Message",
-    "TmnCode",
-    "TxnRef",
-    "Amount",
-    "BankCode",
-    "PayDate",
-    "TransactionNo",
-    "TransactionType",
-    "TransactionStatus",
-    "OrderInfo",
-]
-QUERY_RESPONSE = [*REFUND_RESPONSE, "PromotionCode", "PromotionAmount"]
-FULL_REFUND = "02"
 
 
 class RspCode(StrEnum):
@@ -160,7 +114,7 @@ def plain(text: str) -> str:
     return " ".join(re.sub(r"[^A-Za-z0-9 .:-]", " ", bare).split())[:255]
 
 
-def _amount(text: str) -> int:
+def amount_of(text: str) -> int:
     if not re.fullmatch(r"[0-9]{1,15}", text):
         raise ValueError(f"not an amount: {text!r}")
     hundredths = int(text)
@@ -235,7 +189,7 @@ def parse_callback(merchant: Merchant, query: Iterable[tuple[str, str]]) -> Call
 
     def refused(code: RspCode, why: str) -> Refused:
         try:
-            stated = _amount(fields.get("vnp_Amount", ""))
+            stated = amount_of(fields.get("vnp_Amount", ""))
         except ValueError:
             stated = 0
         return Refused(code, why, fields.get("vnp_TxnRef", ""), stated)
@@ -252,7 +206,7 @@ def parse_callback(merchant: Merchant, query: Iterable[tuple[str, str]]) -> Call
         paid_at = parse_stamp(fields["vnp_PayDate"]) if "vnp_PayDate" in fields else None
         callback = Callback(
             txn_ref=fields["vnp_TxnRef"],
-            amount=_amount(fields["vnp_Amount"]),
+            amount=amount_of(fields["vnp_Amount"]),
             outcome=outcome(response, status),
             provider_code=response if response != "00" else status,
             transaction=fields["vnp_TransactionNo"],
@@ -275,158 +229,3 @@ def outcome(response: str, status: str) -> Outcome:
     if response == "07" or status in ("00", "01", "04", "07"):
         return Outcome.UNSETTLED
     return Outcome.FAILED
-
-
-# Query and refund
-
-
-class UnavailableError(Exception):
-    """No answer that can be used: the same request may be sent again."""
-
-
-class UntrustedError(Exception):
-    """An answer that the provider did not sign, or not for this request."""
-
-
-@dataclass(frozen=True, slots=True)
-class QueryReply:
-    response_code: str
-    message: str
-    # The rest is set where response_code is 00.
-    status: str = ""
-    transaction_type: str = ""
-    transaction: str = ""
-    bank: str = ""
-    amount: int = 0
-    paid_at: datetime | None = None
-
-    @property
-    def outcome(self) -> Outcome:
-        if self.response_code == "91":  # not known there: the payer never came
-            return Outcome.FAILED
-        return outcome(self.response_code, self.status)
-
-    @property
-    def refunded(self) -> bool:
-        return (self.response_code, self.status, self.transaction_type) == ("00", "00", FULL_REFUND)
-
-
-@dataclass(frozen=True, slots=True)
-class RefundReply:
-    response_code: str
-    message: str
-    transaction: str
-    status: str
-
-    @property
-    def accepted(self) -> bool:
-        return self.response_code == "00"
-
-    @property
-    def repeated(self) -> bool:
-        """A refund of this transaction was requested before: query says how it went."""
-        return self.response_code == "94"
-
-
-class Vnpay:
-    """The provider's API, with one merchant's credentials."""
-
-    def __init__(self, merchant: Merchant, http: httpx.AsyncClient) -> None:
-        self._merchant = merchant
-        self._http = http
-
-    async def query(
-        self, *, request_id: str, txn_ref: str, created_at: datetime, at: datetime, ip: str, info: str
-    ) -> QueryReply:
-        message = self._message("querydr", request_id, txn_ref, at, ip, info)
-        message["vnp_TransactionDate"] = stamp(created_at)
-        answer = await self._post(message, QUERY_REQUEST, QUERY_RESPONSE)
-        code, text = answer["vnp_ResponseCode"], answer.get("vnp_Message", "")
-        if code != "00":
-            return QueryReply(code, text)
-        try:
-            return QueryReply(
-                code,
-                text,
-                status=answer["vnp_TransactionStatus"],
-                transaction_type=answer.get("vnp_TransactionType", ""),
-                transaction=answer.get("vnp_TransactionNo", ""),
-                bank=answer.get("vnp_BankCode", ""),
-                amount=_amount(answer["vnp_Amount"]),
-                paid_at=parse_stamp(answer["vnp_PayDate"]) if answer.get("vnp_PayDate") else None,
-            )
-        except (KeyError, ValueError) as fault:
-            raise UnavailableError(f"the answer cannot be read: {fault}") from fault
-
-    async def refund(
-        self,
-        *,
-        request_id: str,
-        txn_ref: str,
-        transaction: str,
-        amount: int,
-        created_at: datetime,
-        at: datetime,
-        by: str,
-        ip: str,
-        info: str,
-    ) -> RefundReply:
-        """The whole amount. The same request id again is refused there with 94, so that nothing is refunded twice."""
-        message = self._message("refund", request_id, txn_ref, at, ip, info) | {
-            "vnp_TransactionType": FULL_REFUND,
-            "vnp_Amount": str(amount * 100),
-            "vnp_TransactionNo": transaction,
-            "vnp_TransactionDate": stamp(created_at),
-            "vnp_CreateBy": plain(by),
-        }
-        answer = await self._post(message, REFUND_REQUEST, REFUND_RESPONSE)
-        return RefundReply(
-            answer["vnp_ResponseCode"],
-            answer.get("vnp_Message", ""),
-            answer.get("vnp_TransactionNo", ""),
-            answer.get("vnp_TransactionStatus", ""),
-        )
-
-    def _message(self, command: str, request_id: str, txn_ref: str, at: datetime, ip: str, info: str) -> dict[str, str]:
-        return {
-            "vnp_RequestId": request_id,
-            "vnp_Version": VERSION,
-            "vnp_Command": command,
-            "vnp_TmnCode": self._merchant.tmn_code,
-            "vnp_TxnRef": txn_ref,
-            "vnp_OrderInfo": plain(info),
-            "vnp_CreateDate": stamp(at),
-            "vnp_IpAddr": ip,
-        }
-
-    async def _post(self, message: dict[str, str], request: list[str], response: list[str]) -> dict[str, str]:
-        _unambiguous(message)
-        signature = sign_message(self._merchant.secret, message, request)
-        try:
-            got = await self._http.post(self._merchant.api_url, json=message | {"vnp_SecureHash": signature})
-            got.raise_for_status()
-            answer = _texts(got.json())
-        except (httpx.HTTPError, json.JSONDecodeError, UnicodeDecodeError, ValueError) as fault:
-            raise UnavailableError(str(fault) or type(fault).__name__) from fault
-        _unambiguous(answer)
-        if not same(answer.get("vnp_SecureHash", ""), sign_message(self._merchant.secret, answer, response)):
-            raise UntrustedError("the signature is wrong")
-        for name in ("vnp_Command", "vnp_TmnCode", "vnp_TxnRef"):
-            if answer.get(name) != message[name]:
-                raise UntrustedError(f"{name} is not the request's")
-        if "vnp_ResponseCode" not in answer:
-            raise UnavailableError("vnp_ResponseCode is missing")
-        return answer
-
-
-def _texts(body: Any) -> dict[str, str]:
-    if not isinstance(body, dict):
-        raise ValueError("the answer is not an object")
-    return {str(k): "" if v is None else str(v) for k, v in body.items()}
-
-
-def _unambiguous(message: Mapping[str, str]) -> None:
-    """Joined by |, two messages could share a signature if a value held one."""
-    for name, value in message.items():
-        if "|" in value:
-            raise UntrustedError(f"{name} holds a |")

@@ -7,17 +7,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from services.chassis.decider import Sealed
-from services.payment.domain import (
+from services.payment.commands import Outcome, RecordCallback
+from services.payment.events import (
     CancelCause,
     CheckoutExpired,
     CheckoutStarted,
     FeeItem,
-    Outcome,
     PaymentCancelled,
     PaymentConfirmed,
     PaymentMethod,
     PaymentRequested,
-    RecordCallback,
     RefundCause,
     RefundConfirmed,
     RefundFailed,

@@ -5,27 +5,29 @@ from dataclasses import replace
 import pytest
 
 from services.chassis.decider import Sealed
-from services.payment.domain import (
-    CallbackFault,
-    CallbackRefused,
-    CancelCause,
+from services.payment.commands import (
     CancelPayment,
     ConfirmRefund,
     ExpireCheckout,
     FailRefund,
-    FeeItem,
     Outcome,
-    PaymentFailed,
-    PaymentMethod,
     ReceiveCash,
-    RefundCause,
-    RefundConfirmed,
     RefuseCallback,
     RequestPayment,
     RequestRefund,
     ReturnCash,
     StartCheckout,
-    payment,
+)
+from services.payment.domain import payment
+from services.payment.events import (
+    CallbackFault,
+    CallbackRefused,
+    CancelCause,
+    FeeItem,
+    PaymentFailed,
+    PaymentMethod,
+    RefundCause,
+    RefundConfirmed,
 )
 from tests.payment.facts import (
     CASHIER,
@@ -184,15 +186,19 @@ def test_cash_pays_once_and_exactly() -> None:
     given(payment, requested, cancelled(CancelCause.WITHDRAWN)).when(count_cash).then_rejected("CANCELLED")
 
 
-def test_an_ended_dossier_owes_nothing_and_a_refused_one_gets_its_money_back() -> None:
-    for cause in CancelCause:
-        given(payment, requested, started()).when(cancel(cause)).then(cancelled(cause))
-    given(payment, *paid).when(cancel(CancelCause.STOPPED)).then(cancelled(CancelCause.STOPPED))
-    given(payment, *paid).when(cancel(CancelCause.REFUSED)).then(
-        cancelled(CancelCause.REFUSED), refund(REFUSED, by=SERVICE)
-    )
-    given(payment, *paid, refund(DECIDED)).when(cancel(CancelCause.REFUSED)).then(cancelled(CancelCause.REFUSED))
-    given(payment, requested, cancelled(CancelCause.STOPPED)).when(cancel(CancelCause.REFUSED)).then()
+@pytest.mark.parametrize(
+    ("cause", "refunded_for"),
+    [
+        (CancelCause.REFUSED, RefundCause.DOSSIER_REFUSED),
+        (CancelCause.WITHDRAWN, RefundCause.DOSSIER_WITHDRAWN),
+        (CancelCause.STOPPED, RefundCause.DOSSIER_STOPPED),
+    ],
+)
+def test_an_ended_dossier_owes_nothing_and_gets_its_money_back(cause: CancelCause, refunded_for: RefundCause) -> None:
+    given(payment, requested).when(cancel(cause)).then(cancelled(cause))
+    given(payment, *paid).when(cancel(cause)).then(cancelled(cause), refund(refunded_for, by=SERVICE))
+    given(payment, *paid, refund(DECIDED)).when(cancel(cause)).then(cancelled(cause))
+    given(payment, requested, cancelled(CancelCause.STOPPED)).when(cancel(cause)).then()
 
 
 def test_an_official_of_the_agency_decides_a_refund_once() -> None:

@@ -9,28 +9,29 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from services.chassis.decider import Rejected, Sealed
-from services.payment.domain import (
-    CallbackRefused,
-    CancelCause,
+from services.payment.commands import (
     CancelPayment,
     Command,
     ConfirmRefund,
-    Event,
     ExpireCheckout,
     FailRefund,
     Outcome,
-    PaymentConfirmed,
-    PaymentMethod,
     ReceiveCash,
-    RefundConfirmed,
-    RefundStatus,
     RefuseCallback,
     RequestPayment,
     RequestRefund,
     ReturnCash,
     StartCheckout,
+)
+from services.payment.domain import RefundStatus, payment
+from services.payment.events import (
+    CallbackRefused,
+    CancelCause,
+    Event,
+    PaymentConfirmed,
+    PaymentMethod,
+    RefundConfirmed,
     SurplusReceived,
-    payment,
 )
 from tests.payment.facts import CASHIER, HEAD, ITEMS, NOW, PAYER, VNPAY, word
 

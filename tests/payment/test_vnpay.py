@@ -11,17 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.chassis.decider import Rejected
-from services.payment.domain import Outcome, payment
+from services.payment.commands import Outcome
+from services.payment.domain import payment
 from services.payment.vnpay import (
-    REFUND_RESPONSE,
     Callback,
     Merchant,
     Order,
     Refused,
     RspCode,
-    UnavailableError,
-    UntrustedError,
-    Vnpay,
     answer,
     outcome,
     parse_callback,
@@ -33,6 +30,7 @@ from services.payment.vnpay import (
     sign_query,
     stamp,
 )
+from services.payment.vnpay_client import REFUND_RESPONSE, UnavailableError, UntrustedError, Vnpay
 from tests.payment.facts import requested, started, word
 
 MERCHANT = Merchant("MOTCUA01", "a-secret", "http://pay.test/pay", "http://pay.test/api", "http://me.test/return?a=b")

@@ -21,28 +21,11 @@ from starlette.routing import Route
 
 from gateway.sandbox.vnpay import Settings, create_app
 from services.chassis.decider import Rejected
-from services.payment.domain import (
-    CheckoutStarted,
-    Event,
-    Outcome,
-    PaymentConfirmed,
-    PaymentRequested,
-    RecordCallback,
-    RefuseCallback,
-    payment,
-)
-from services.payment.vnpay import (
-    Callback,
-    Merchant,
-    Order,
-    RspCode,
-    UnavailableError,
-    Vnpay,
-    answer,
-    parse_callback,
-    payment_url,
-    reply,
-)
+from services.payment.commands import Outcome, RecordCallback, RefuseCallback
+from services.payment.domain import payment
+from services.payment.events import CheckoutStarted, Event, PaymentConfirmed, PaymentRequested
+from services.payment.vnpay import Callback, Merchant, Order, RspCode, answer, parse_callback, payment_url, reply
+from services.payment.vnpay_client import UnavailableError, Vnpay
 from tests.payment.facts import ITEMS
 
 MERCHANT = Merchant(

@@ -1,0 +1,208 @@
+"""The facts of payments, as domain.py decides them. Each has its protobuf twin in motcua.payment.events.v1."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import IntEnum
+
+from services.chassis.decider import Sealed
+
+
+class PaymentMethod(IntEnum):
+    ONLINE = 1
+    CASH = 2
+
+
+class CancelCause(IntEnum):
+    REFUSED = 1
+    WITHDRAWN = 2
+    STOPPED = 3
+
+
+class RefundCause(IntEnum):
+    SURPLUS = 1
+    DOSSIER_REFUSED = 2
+    DECIDED = 3
+    DOSSIER_STOPPED = 4
+    DOSSIER_WITHDRAWN = 5
+
+
+class CallbackFault(IntEnum):
+    SIGNATURE = 1
+    AMOUNT = 2
+
+
+@dataclass(frozen=True, slots=True)
+class FeeItem:
+    name: str
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentRequested:
+    code: str
+    payer_id: str
+    at: datetime
+    by: str
+    fee_id: str
+    amount: int
+    items: tuple[FeeItem, ...]
+    agency: str
+
+
+@dataclass(frozen=True, slots=True)
+class CheckoutStarted:
+    code: str
+    payer_id: str
+    at: datetime
+    by: str
+    fee_id: str
+    checkout_id: str
+    provider: str
+    amount: int
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CheckoutExpired:
+    code: str
+    payer_id: str
+    at: datetime
+    by: str
+    fee_id: str
+    checkout_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentConfirmed:
+    code: str
+    payer_id: str
+    at: datetime
+    by: str
+    fee_id: str
+    payment_id: str
+    method: PaymentMethod
+    amount: int
+    agency: str
+    provider: str
+    checkout_id: str
+    transaction: str
+    bank: str
+    paid_at: datetime
+    receipt_number: str
+    counter: str
+
+
+@dataclass(frozen=True, slots=True)
+class SurplusReceived:
+    code: str
+    payer_id: str
+    at: datetime
+    by: str
+    fee_id: str
+    payment_id: str
+    method: PaymentMethod
+    amount: int
+    agency: str
+    provider: str
+    checkout_id: str
+    transaction: str
+    bank: str
+    paid_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentFailed:
+    code: str
+    payer_id: str
+    at: datetime
+    by: str
+    fee_id: str
+    checkout_id: str
+    provider: str
+    provider_code: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackRefused:
+    code: str
+    payer_id: str
+    at: datetime
+    by: str
+    fee_id: str
+    checkout_id: str
+    provider: str
+    fault: CallbackFault
+    stated_amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class RefundRequested:
+    code: str
+    payer_id: str
+    at: datetime
+    by: str
+    fee_id: str
+    payment_id: str
+    attempt: int
+    method: PaymentMethod
+    amount: int
+    cause: RefundCause
+    reason: Sealed
+    provider: str
+    checkout_id: str
+    transaction: str
+    paid_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RefundConfirmed:
+    code: str
+    payer_id: str
+    at: datetime
+    by: str
+    fee_id: str
+    payment_id: str
+    method: PaymentMethod
+    amount: int
+    cause: RefundCause
+    reference: str
+
+
+@dataclass(frozen=True, slots=True)
+class RefundFailed:
+    code: str
+    payer_id: str
+    at: datetime
+    by: str
+    fee_id: str
+    payment_id: str
+    attempt: int
+    amount: int
+    provider_code: str
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentCancelled:
+    code: str
+    payer_id: str
+    at: datetime
+    by: str
+    fee_id: str
+    cause: CancelCause
+
+
+Event = (
+    PaymentRequested
+    | CheckoutStarted
+    | CheckoutExpired
+    | PaymentConfirmed
+    | SurplusReceived
+    | PaymentFailed
+    | CallbackRefused
+    | RefundRequested
+    | RefundConfirmed
+    | RefundFailed
+    | PaymentCancelled
+)

@@ -1,0 +1,113 @@
+"""Queries over the view's tables, and their rows as messages."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Select, case, func, or_, select
+
+from motcua.payment.v1 import payment_pb2
+from motcua.payment.v1 import payment_service_pb2 as pb
+from services.chassis.caller import Caller
+from services.chassis.codec import to_timestamp
+from services.chassis.decider import Rejected
+from services.payment.views import fees, movements, payments, refunds
+
+CLOCK_PAGE = 500
+# A refund that was not answered for so long is asked about again: its reaction has given up by then.
+REFUND_PATIENCE = timedelta(minutes=2)
+
+
+def payments_query(caller: Caller, request: pb.ListPaymentsRequest) -> Select[Any]:
+    if caller.kind == "official":
+        mine = or_(payments.c.agency == caller.agency, payments.c.counter == caller.agency)
+    else:
+        mine = payments.c.payer_id == caller.account_id
+    query = select(payments.c.payment).where(mine)
+    if request.code:
+        query = query.where(payments.c.code == request.code)
+    if request.status:
+        query = query.where(payments.c.status == request.status)
+    return query.order_by(payments.c.requested_at.desc(), payments.c.fee_id)
+
+
+def movements_query(caller: Caller, request: pb.ReconcileDayRequest) -> Select[Any]:
+    """Raises Rejected DAY_INVALID, OTHER_AGENCY."""
+    try:
+        day = date.fromisoformat(request.day).isoformat()
+    except ValueError:
+        raise Rejected("DAY_INVALID", day=request.day[:40]) from None
+    query = select(movements).where(movements.c.day == day)
+    if caller.kind == "official":
+        if request.agency not in ("", caller.agency):
+            raise Rejected("OTHER_AGENCY", agency=request.agency)
+        query = query.where(or_(movements.c.agency == caller.agency, movements.c.counter == caller.agency))
+    elif request.agency:
+        query = query.where(movements.c.agency == request.agency)
+    if request.method:
+        query = query.where(movements.c.method == request.method)
+    return query.order_by(movements.c.at, movements.c.position)
+
+
+def sums_query(of: Select[Any]) -> Select[Any]:
+    m = of.order_by(None).subquery()
+    taken, back = m.c.amount > 0, m.c.amount < 0
+    keys = (m.c.agency, m.c.method, m.c.provider)
+    return (
+        select(
+            *keys,
+            func.count(case((taken, 1))).label("taken_count"),
+            func.coalesce(func.sum(case((taken, m.c.amount))), 0).label("taken"),
+            func.count(case((back, 1))).label("refunded_count"),
+            func.coalesce(func.sum(case((back, -m.c.amount))), 0).label("refunded"),
+        )
+        .group_by(*keys)
+        .order_by(*keys)
+    )
+
+
+def expired_query(now: datetime) -> Select[Any]:
+    """Open checkouts whose time is over."""
+    return (
+        select(payments.c.payment).where(payments.c.expires_at <= now).order_by(payments.c.expires_at).limit(CLOCK_PAGE)
+    )
+
+
+def waiting_query(now: datetime) -> Select[Any]:
+    """Refunds that wait for the provider's answer."""
+    late = refunds.c.requested_at <= now - REFUND_PATIENCE
+    return select(refunds.c.requested).where(late).order_by(refunds.c.requested_at).limit(CLOCK_PAGE)
+
+
+def fees_query(code: str) -> Select[Any]:
+    return select(fees.c.fee_id).where(fees.c.code == code).order_by(fees.c.fee_id)
+
+
+def movement_of(row: Any) -> payment_pb2.Movement:
+    return payment_pb2.Movement(
+        fee_id=row.fee_id,
+        code=row.code,
+        payment_id=row.payment_id,
+        agency=row.agency,
+        method=row.method,
+        provider=row.provider,
+        transaction=row.transaction_number,
+        receipt_number=row.receipt_number,
+        counter=row.counter,
+        amount=row.amount,
+        # SQLite gives back moments without their zone; all are UTC.
+        at=to_timestamp(row.at.replace(tzinfo=UTC) if row.at.tzinfo is None else row.at),
+    )
+
+
+def sum_of(row: Any) -> payment_pb2.DaySum:
+    return payment_pb2.DaySum(
+        agency=row.agency,
+        method=row.method,
+        provider=row.provider,
+        taken_count=row.taken_count,
+        taken=int(row.taken),
+        refunded_count=row.refunded_count,
+        refunded=int(row.refunded),
+    )

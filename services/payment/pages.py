@@ -1,0 +1,62 @@
+"""The page on which the provider leaves the payer: what happens next, in Vietnamese and English."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from urllib.parse import quote
+
+from jinja2 import Environment, FileSystemLoader
+from starlette.responses import HTMLResponse, Response
+
+from motcua.payment.v1 import payment_pb2 as p
+from services.payment.commands import Outcome
+from services.payment.reading import CANCELLED, PAID, REFUNDED, REFUNDING
+from services.payment.vnpay import Callback, Refused
+
+_TEMPLATES = Environment(loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True)
+_HEADERS = {
+    "cache-control": "no-store",
+    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
+    "referrer-policy": "no-referrer",  # the address holds the provider's signed answer
+    "x-content-type-options": "nosniff",
+}
+
+
+class Next(Enum):
+    """Name, HTTP status, and whether the page should look again."""
+
+    PAID = ("paid", 200, False)
+    WAITING = ("waiting", 200, True)
+    REFUNDING = ("refunding", 200, False)
+    FAILED = ("failed", 200, False)
+    UNKNOWN = ("unknown", 400, False)
+
+
+def next_of(said: Callback | Refused, payment: p.Payment) -> Next:
+    """The signed answer names the payment; what is recorded says how it stands."""
+    if isinstance(said, Refused) or not payment.fee_id:
+        return Next.UNKNOWN
+    kept = [taking for taking in payment.takings if taking.receipt_number]
+    if said.outcome is Outcome.FAILED:
+        return Next.PAID if payment.status == PAID else Next.FAILED
+    mine = any(taking.transaction == said.transaction for taking in payment.takings)
+    if said.outcome is Outcome.UNSETTLED or not mine:
+        return Next.WAITING
+    returned = payment.status in (REFUNDING, REFUNDED, CANCELLED)
+    return Next.REFUNDING if returned or kept[0].transaction != said.transaction else Next.PAID
+
+
+def returned(said: Callback | Refused, payment: p.Payment, url: str) -> Response:
+    page = next_of(said, payment)
+    name, status, again = page.value
+    known = page is not Next.UNKNOWN
+    html = _TEMPLATES.get_template("return.html").render(
+        page=name,
+        again=again,
+        code=payment.code if known else "",
+        amount=f"{payment.amount:,}",
+        receipt=next((taking.receipt_number for taking in payment.takings if taking.receipt_number), ""),
+        href=f"{url}/dossiers/{quote(payment.code)}" if known else url,
+    )
+    return HTMLResponse(html, status, _HEADERS)

@@ -1,0 +1,95 @@
+"""Numbers of receipts and cash vouchers: agency, day and sequence; never twice, gaps allowed.
+
+A payment that is asked about again finds the number that it was given. A lost database fills itself from the log before it
+gives the next number.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Column, Connection, Integer, MetaData, String, Table, insert, select, update
+
+from motcua.payment.events.v1.events_pb2 import PaymentConfirmed, PaymentMethod, RefundConfirmed
+from services.chassis.facts import Fact
+from services.chassis.views import Projection, RunningView
+
+NUMBER = re.compile(r"^(?P<series>BL|PC)-(?P<agency>.+)-(?P<day>\d{8})-(?P<sequence>\d{6,})$", re.ASCII)
+
+
+class Series(StrEnum):
+    RECEIPT = "BL"
+    VOUCHER = "PC"
+
+
+metadata = MetaData()
+counters = Table(
+    "receipt_counters",
+    metadata,
+    Column("series", String, primary_key=True),
+    Column("agency", String, primary_key=True),
+    Column("day", String, primary_key=True),
+    Column("last", Integer, nullable=False),
+)
+given = Table(
+    "receipts_given",
+    metadata,
+    Column("series", String, primary_key=True),
+    Column("payment_id", String, primary_key=True),
+    Column("number", String, nullable=False),
+)
+
+receipts = Projection("receipts_v1", metadata)
+
+
+async def number_for(view: RunningView, series: Series, agency: str, day: date, payment_id: str) -> str:
+    """The payment's number: the one it has, or a new one."""
+    await view.caught_up.wait()
+    return await view.write(lambda db: _allocate(db, series, agency, day.strftime("%Y%m%d"), payment_id))
+
+
+def _allocate(db: Connection, series: Series, agency: str, day: str, payment_id: str) -> str:
+    if (found := _given(db, series, payment_id)) is not None:
+        return found
+    here = (counters.c.series == series) & (counters.c.agency == agency) & (counters.c.day == day)
+    last = db.execute(update(counters).where(here).values(last=counters.c.last + 1).returning(counters.c.last)).scalar()
+    if last is None:
+        last = 1
+        db.execute(insert(counters).values(series=series, agency=agency, day=day, last=last))
+    number = f"{series}-{agency}-{day}-{last:06d}"
+    db.execute(insert(given).values(series=series, payment_id=payment_id, number=number))
+    return number
+
+
+def _given(db: Connection, series: str, payment_id: str) -> str | None:
+    query = select(given.c.number).where(given.c.series == series, given.c.payment_id == payment_id)
+    return db.execute(query).scalar()
+
+
+@receipts.on(PaymentConfirmed)
+def confirmed(db: Connection, fact: Fact[PaymentConfirmed]) -> None:
+    _learn(db, fact, fact.event.receipt_number)
+
+
+@receipts.on(RefundConfirmed)
+def refunded(db: Connection, fact: Fact[RefundConfirmed]) -> None:
+    if fact.event.method == PaymentMethod.PAYMENT_METHOD_CASH:
+        _learn(db, fact, fact.event.reference)
+
+
+def _learn(db: Connection, fact: Fact[Any], number: str) -> None:
+    match = NUMBER.match(number)
+    if match is None:
+        raise ValueError(f"not a receipt number: {number}")
+    key, sequence = (match["series"], match["agency"], match["day"]), int(match["sequence"])
+    here = (counters.c.series == key[0]) & (counters.c.agency == key[1]) & (counters.c.day == key[2])
+    last = db.execute(select(counters.c.last).where(here)).scalar()
+    if last is None:
+        db.execute(insert(counters).values(series=key[0], agency=key[1], day=key[2], last=sequence))
+    elif last < sequence:
+        db.execute(update(counters).where(here).values(last=sequence))
+    if _given(db, key[0], fact.event.payment_id) is None:
+        db.execute(insert(given).values(series=key[0], payment_id=fact.event.payment_id, number=number))

@@ -1,0 +1,315 @@
+"""The payment service's entry points."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import parse_qsl
+from uuid import UUID, uuid4, uuid5
+
+import structlog
+from sqlalchemy import Select
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from motcua.dossier.events.v1 import events_pb2 as dossier
+from motcua.payment.events.v1 import events_pb2 as facts
+from motcua.payment.v1 import errors_pb2, payment_pb2
+from motcua.payment.v1 import payment_service_pb2 as pb
+from services.chassis import dependencies, telemetry
+from services.chassis.caller import Caller, Origin
+from services.chassis.codec import from_timestamp, to_timestamp
+from services.chassis.decider import Rejected, Sealed
+from services.chassis.entrypoints import api, every, on
+from services.chassis.facts import Fact, fact_of
+from services.chassis.handler import Outcome
+from services.chassis.http_server import http
+from services.chassis.replies import replied
+from services.chassis.requests import page_offset, page_size
+from services.chassis.views import position_token
+from services.payment import commands as c
+from services.payment.codec import payment_codec
+from services.payment.domain import payment
+from services.payment.events import CancelCause, CheckoutStarted, Event, FeeItem, PaymentConfirmed, RefundConfirmed
+from services.payment.lists import (
+    expired_query,
+    fees_query,
+    movement_of,
+    movements_query,
+    payments_query,
+    sum_of,
+    sums_query,
+    waiting_query,
+)
+from services.payment.pages import returned
+from services.payment.provider import ACTOR, NAME, Provider
+from services.payment.reading import payment_of
+from services.payment.receipts import Series, number_for, receipts
+from services.payment.references import checkout_of, fee_id_of, fee_of, payment_id_of
+from services.payment.views import lists, local_day
+from services.payment.vnpay import Callback, Refused, RspCode, answer, parse_callback, reply
+from services.payment.vnpay_client import UnavailableError, UntrustedError
+
+CHECKOUT_LIFETIME = timedelta(minutes=15)
+CLOCK = "service:payment"
+LOCALES = {payment_pb2.Locale.LOCALE_EN: "en"}
+
+log = structlog.get_logger()
+
+
+class PaymentService:
+    """Collects the fees that dossiers owe, and says when they are paid."""
+
+    name = "payment"
+    rpcs = pb.DESCRIPTOR.services_by_name["PaymentService"]
+    errors = errors_pb2.PaymentError.DESCRIPTOR
+
+    payments = dependencies.decisions("payment", payment, payment_codec)
+    lists = dependencies.view(lists)
+    receipts = dependencies.view(receipts)
+    provider = dependencies.made(Provider.of)
+    clock = dependencies.clock()
+    platform = dependencies.platform()
+
+    # The payer
+
+    @api
+    async def start_checkout(self, request: pb.StartCheckoutRequest, caller: Caller) -> pb.StartCheckoutResponse:
+        fee_id, now = fee_id_of(request.fee_id), self.clock.now()
+        _ = self.provider.merchant  # without a provider nothing starts
+        checkout_id = checkout_of(fee_id, request.request_id)
+        command = c.StartCheckout(checkout_id, NAME, now + CHECKOUT_LIFETIME, now, caller.actor)
+        outcome = await self.payments.execute(fee_id, command, _origin(request, caller))
+        started = _one(outcome, CheckoutStarted)
+        locale = LOCALES.get(request.locale, "vn")
+        url = self.provider.url(
+            started.checkout_id, started.code, started.amount, started.at, started.expires_at, locale
+        )
+        expires_at = to_timestamp(started.expires_at)
+        return replied(
+            pb.StartCheckoutResponse, outcome, checkout_id=started.checkout_id, url=url, expires_at=expires_at
+        )
+
+    @api
+    async def get_payment(self, request: pb.GetPaymentRequest, caller: Caller) -> pb.GetPaymentResponse:
+        found = await self._payment(fee_id_of(request.fee_id))
+        if not _party(caller, found):
+            raise Rejected("PAYMENT_NOT_FOUND")
+        return pb.GetPaymentResponse(payment=found)
+
+    @api
+    async def list_payments(self, request: pb.ListPaymentsRequest, caller: Caller) -> pb.ListPaymentsResponse:
+        rows, token = await self._page(request, payments_query(caller, request))
+        found = [payment_pb2.Payment.FromString(row.payment) for row in rows]
+        return pb.ListPaymentsResponse(payments=found, next_page_token=token)
+
+    # The counter
+
+    @api
+    async def receive_cash(self, request: pb.ReceiveCashRequest, caller: Caller) -> pb.ReceiveCashResponse:
+        fee_id, now = fee_id_of(request.fee_id), self.clock.now()
+        payment_id = str(uuid5(UUID(request.request_id), "cash"))
+        number = await number_for(self.receipts, Series.RECEIPT, caller.agency, local_day(now), payment_id)
+        command = c.ReceiveCash(payment_id, request.amount, number, caller.agency, now, caller.actor)
+        outcome = await self.payments.execute(fee_id, command, _origin(request, caller))
+        paid = _one(outcome, PaymentConfirmed)
+        return replied(pb.ReceiveCashResponse, outcome, payment_id=paid.payment_id, receipt_number=paid.receipt_number)
+
+    @api
+    async def request_refund(self, request: pb.RequestRefundRequest, caller: Caller) -> pb.RequestRefundResponse:
+        command = c.RequestRefund(
+            request.payment_id, Sealed(request.reason), caller.agency, self.clock.now(), caller.actor
+        )
+        outcome = await self.payments.execute(fee_id_of(request.fee_id), command, _origin(request, caller))
+        return replied(pb.RequestRefundResponse, outcome)
+
+    @api
+    async def return_cash(self, request: pb.ReturnCashRequest, caller: Caller) -> pb.ReturnCashResponse:
+        fee_id, now = fee_id_of(request.fee_id), self.clock.now()
+        number = await number_for(self.receipts, Series.VOUCHER, caller.agency, local_day(now), request.payment_id)
+        command = c.ReturnCash(request.payment_id, number, caller.agency, now, caller.actor)
+        outcome = await self.payments.execute(fee_id, command, _origin(request, caller))
+        return replied(pb.ReturnCashResponse, outcome, voucher_number=_one(outcome, RefundConfirmed).reference)
+
+    @api
+    async def reconcile_day(self, request: pb.ReconcileDayRequest, caller: Caller) -> pb.ReconcileDayResponse:
+        query = movements_query(caller, request)
+        rows, token = await self._page(request, query)
+        sums = [] if request.page_token else await self.lists.read(lambda db: db.execute(sums_query(query)).all())
+        return pb.ReconcileDayResponse(
+            movements=[movement_of(row) for row in rows], sums=[sum_of(row) for row in sums], next_page_token=token
+        )
+
+    # The provider
+
+    @http("GET", "/payment/vnpay/ipn")
+    async def hear_vnpay(self, request: Request) -> Response:
+        try:
+            code = await self._heard(self._said(request))
+        except Exception:
+            log.exception("callback not recorded: the provider sends it again")
+            code = RspCode.OTHER
+        return JSONResponse(reply(code))
+
+    @http("GET", "/payment/vnpay/return")
+    async def return_from_vnpay(self, request: Request) -> Response:
+        """Shows how the payment stands. Only the provider's own callback changes it."""
+        said = self._said(request)
+        fee_id = fee_of(said.txn_ref)
+        found = await self._payment(fee_id) if fee_id and isinstance(said, Callback) else payment_pb2.Payment()
+        return returned(said, found, self.platform.settings.url)
+
+    def _said(self, request: Request) -> Callback | Refused:
+        return parse_callback(self.provider.merchant, parse_qsl(request.url.query, keep_blank_values=True))
+
+    async def _heard(self, said: Callback | Refused) -> RspCode:
+        if isinstance(said, Callback):
+            return await self._record(said)
+        if said.code is RspCode.BAD_SIGNATURE and (fee_id := fee_of(said.txn_ref)):
+            command = c.RefuseCallback(said.txn_ref, said.stated_amount, self.clock.now(), ACTOR)
+            try:
+                await self.payments.execute(fee_id, command, _delivery())
+            except Rejected as rejected:
+                log.info("forged callback of nothing we know", reason=rejected.reason)
+        return said.code
+
+    async def _record(self, said: Callback) -> RspCode:
+        """The provider's word, from a callback or an answer to a query."""
+        fee_id = fee_of(said.txn_ref)
+        if fee_id is None:
+            return RspCode.NOT_FOUND
+        state, _ = await self.payments.load(fee_id)
+        if state.request is None:
+            return RspCode.NOT_FOUND
+        now, payment_id, number = self.clock.now(), payment_id_of(said), ""
+        if said.outcome is c.Outcome.PAID and not (state.paid or state.cancelled):
+            number = await number_for(self.receipts, Series.RECEIPT, state.request.agency, local_day(now), payment_id)
+        command = c.RecordCallback(
+            payment_id,
+            said.txn_ref,
+            said.outcome,
+            said.provider_code,
+            said.amount,
+            said.transaction,
+            said.bank,
+            said.paid_at or now,
+            number,
+            now,
+            ACTOR,
+        )
+        try:
+            return answer((await self.payments.execute(fee_id, command, _delivery())).events)
+        except Rejected as rejected:
+            return answer(rejected)
+
+    @on(facts.RefundRequested)
+    async def refund(self, fact: Fact[facts.RefundRequested]) -> None:
+        if fact.event.method == facts.PaymentMethod.PAYMENT_METHOD_ONLINE:
+            await self._refund(fact.event)
+
+    async def _refund(self, asked: facts.RefundRequested) -> None:
+        """Raises UnavailableError, UntrustedError."""
+        started_at = await self._started_at(asked.fee_id, asked.checkout_id)
+        command = await self.provider.refund(asked, started_at, self.clock.now())
+        await self.payments.execute(asked.fee_id, command, _delivery())
+
+    # The dossier
+
+    @on(dossier.FeeAssessed, dossier.DossierRefused, dossier.ProcessingStopped)
+    async def follow_dossier(self, fact: Fact[Any]) -> None:
+        """One reaction, so that a fee is requested before it is cancelled."""
+        now, origin, event = self.clock.now(), Origin.of_fact(fact, "follow_dossier", self.name), fact.event
+        if isinstance(event, dossier.FeeAssessed):
+            items = tuple(FeeItem(item.name, item.amount) for item in event.items)
+            command: c.Command = c.RequestPayment(
+                event.code, event.fee_id, event.applicant_id, event.amount, items, event.agency, now, CLOCK
+            )
+            await self.payments.execute(event.fee_id, command, origin, creates=True)
+            return
+        command = c.CancelPayment(_cause(event), now, CLOCK)
+        for fee_id in await self._fees(event.code, fact.position):
+            await self.payments.execute(fee_id, command, origin.named(fee_id))
+
+    async def _fees(self, code: str, position: int) -> list[str]:
+        """All that the dossier was assessed before `position`. Raises TimeoutError while the view is behind."""
+        try:
+            return await self.lists.read(lambda db: list(db.scalars(fees_query(code))), position_token(position))
+        except Rejected as rejected:
+            raise TimeoutError(f"the view is behind: {rejected.reason}") from rejected
+
+    # Time
+
+    @every(seconds=5)
+    async def expire_checkouts(self) -> None:
+        now = self.clock.now()
+        for row in await self.lists.read(lambda db: db.execute(expired_query(now)).all()):
+            owed = payment_pb2.Payment.FromString(row.payment)
+            try:
+                await self._expire(owed.fee_id, owed.code, owed.checkout.checkout_id, now)
+            except (UnavailableError, UntrustedError, Rejected) as error:
+                log.warning("checkout not settled, trying again", checkout=owed.checkout.checkout_id, error=repr(error))
+
+    async def _expire(self, fee_id: str, code: str, checkout_id: str, now: datetime) -> None:
+        """The provider is asked first: its callback may have been lost."""
+        found = await self.provider.query(checkout_id, code, await self._started_at(fee_id, checkout_id), now)
+        if not found.known:
+            raise UnavailableError(f"{found.response_code} {found.message}")
+        if said := found.callback(checkout_id):
+            await self._record(said)
+        origin = Origin.of_clock(f"{checkout_id} expired", self.name)
+        await self.payments.execute(fee_id, c.ExpireCheckout(checkout_id, now, CLOCK), origin)
+
+    @every(seconds=30)
+    async def settle_refunds(self) -> None:
+        """Those that the provider did not answer for longer than their reaction tried."""
+        now = self.clock.now()
+        for row in await self.lists.read(lambda db: db.execute(waiting_query(now)).all()):
+            asked = facts.RefundRequested.FromString(row.requested)
+            try:
+                await self._refund(asked)
+            except (UnavailableError, UntrustedError, Rejected) as error:
+                log.warning("refund not settled, trying again", payment=asked.payment_id, error=repr(error))
+
+    async def _payment(self, fee_id: str) -> payment_pb2.Payment:
+        return payment_of(await self.payments.read(fee_id))
+
+    async def _started_at(self, fee_id: str, checkout_id: str) -> datetime:
+        """The moment under which the provider knows the order."""
+        for recorded in await self.payments.read(fee_id):
+            event = fact_of(recorded).event
+            if isinstance(event, facts.CheckoutStarted) and event.checkout_id == checkout_id:
+                return from_timestamp(event.at)
+        raise Rejected("CHECKOUT_NOT_FOUND", checkout_id=checkout_id)
+
+    async def _page(self, request: Any, query: Select[Any]) -> tuple[list[Any], str]:
+        start, size = page_offset(request), page_size(request)
+        limited = query.offset(start).limit(size + 1)
+        rows = await self.lists.read(lambda db: list(db.execute(limited)), request.min_position)
+        return rows[:size], str(start + size) if len(rows) > size else ""
+
+
+def _origin(request: Any, caller: Caller) -> Origin:
+    return Origin.of_request(request, caller, telemetry.traceparent())
+
+
+def _delivery() -> Origin:
+    """Of what the provider said just now. The rules notice when it says it again."""
+    request_id = str(uuid4())
+    return Origin(request_id, request_id, ACTOR, request_id, request_id, None, telemetry.traceparent())
+
+
+def _one(outcome: Outcome[Event], kind: type[Any]) -> Any:
+    return next(event for event in outcome.events if isinstance(event, kind))
+
+
+def _cause(event: dossier.DossierRefused | dossier.ProcessingStopped) -> CancelCause:
+    if isinstance(event, dossier.DossierRefused):
+        return CancelCause.REFUSED
+    withdrawn = event.cause == dossier.StopCause.STOP_CAUSE_WITHDRAWN
+    return CancelCause.WITHDRAWN if withdrawn else CancelCause.STOPPED
+
+
+def _party(caller: Caller, found: payment_pb2.Payment) -> bool:
+    if caller.kind == "official":
+        return caller.agency in {found.agency, *(taking.counter for taking in found.takings)} - {""}
+    return caller.kind == "system" or caller.account_id == found.payer_id
