@@ -29,6 +29,7 @@ _ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
 _ORGANISATION = re.compile(r"\d{3}(\.\d{2}){2}\.[A-Z]\d{2}|[A-Z]\d{2}(\.\d{1,3}){0,4}", re.ASCII)
 _PROVINCE = re.compile(r"\d{2}", re.ASCII)
 _COMMUNE = re.compile(r"\d{5}", re.ASCII)
+_CALENDAR = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*", re.ASCII)
 LEAST_AMOUNT = 1_000
 
 
@@ -308,6 +309,8 @@ class CalendarState:
 
 def decide_calendar(command: PublishCalendar, state: CalendarState) -> Sequence[CalendarPublished]:
     calendar = command.calendar
+    if not _CALENDAR.fullmatch(calendar.calendar_id):
+        raise Rejected("CALENDAR_FAULTY", why=f"calendar_id {calendar.calendar_id!r}")
     _next_version(calendar.version, state.last_version)
     try:
         ZoneInfo(calendar_of(calendar).zone)

@@ -362,7 +362,8 @@ def _form(form: Form | None, procedure: Procedure) -> Iterator[Fault]:
         )
         return
     properties: dict[str, Any] = schema["properties"]
-    shown = ui.get("fields", {}) if isinstance(ui, dict) else {}
+    shown = ui.get("fields") if isinstance(ui, dict) else None
+    shown = {name: hints for name, hints in shown.items() if isinstance(hints, dict)} if isinstance(shown, dict) else {}
     for name, rule in properties.items():
         if not (isinstance(rule, dict) and rule.get("title") and shown.get(name, {}).get("en")):
             yield _fault(

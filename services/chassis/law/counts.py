@@ -15,7 +15,7 @@ def counts(form: Form | None, answers: Mapping[str, Any]) -> dict[str, int]:
     if form is None:
         return {}
     found = {unit: answers.get(field) for field, unit in _counted(str(form.ui))}
-    return {unit: value for unit, value in found.items() if isinstance(value, int) and value > 0}
+    return {unit: int(value) for unit, value in found.items() if isinstance(value, int | float) and value >= 1}
 
 
 @lru_cache(maxsize=512)

@@ -1,0 +1,27 @@
+"""The catalogue's facts and definitions <-> motcua.catalogue.events.v1."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from google.protobuf.message import Message
+
+from motcua.catalogue.events.v1 import events_pb2
+from services.catalogue import domain
+from services.chassis.codec import Codec
+from services.chassis.errors import Invalid, Violation
+from services.chassis.law.kept import SHAPES
+
+procedure_codec: Codec[domain.ProcedureEvent] = Codec(domain.ProcedureEvent, events_pb2)
+overlay_codec: Codec[domain.FeeOverlayAdopted] = Codec(domain.FeeOverlayAdopted, events_pb2)
+agency_codec: Codec[domain.AgencyEvent] = Codec(domain.AgencyEvent, events_pb2)
+calendar_codec: Codec[domain.CalendarPublished] = Codec(domain.CalendarPublished, events_pb2)
+territory_codec: Codec[domain.TerritoryEvent] = Codec(domain.TerritoryEvent, events_pb2)
+
+
+def received(kind: str, message: Message, field: str) -> Any:
+    """The definition that a request brings. Raises Invalid for an enum's number that no version of it lists."""
+    try:
+        return SHAPES[kind].read(message)
+    except ValueError as error:
+        raise Invalid([Violation(field, f"Giá trị không hợp lệ: {error}.", f"Not a listed value: {error}.")]) from error

@@ -1,0 +1,116 @@
+"""What lists show: filters, pages, and definitions as messages."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from typing import Any, TypeVar
+
+from motcua.catalogue.events.v1 import definitions_pb2
+from motcua.catalogue.v1 import catalogue_pb2
+from motcua.catalogue.v1 import catalogue_service_pb2 as pb
+from services.catalogue.linter import Fault
+from services.catalogue.views import Definitions
+from services.chassis.law.kept import Kept
+from services.chassis.requests import page_offset, page_size
+
+T = TypeVar("T")
+
+
+def page(found: Sequence[T], request: Any) -> tuple[Sequence[T], str]:
+    start, size = page_offset(request), page_size(request)
+    return found[start : start + size], str(start + size) if start + size < len(found) else ""
+
+
+@lru_cache(maxsize=20_000)
+def folded(text: str) -> str:
+    """Lower case without diacritics, each word after a space: "Đăng ký" is " dang ky"."""
+    plain = unicodedata.normalize("NFD", text.casefold().replace("đ", "d"))
+    kept = "".join(letter for letter in plain if not unicodedata.combining(letter))
+    return "".join(f" {word}" for word in "".join(c if c.isalnum() else " " for c in kept).split())
+
+
+def matches(search: str, name: definitions_pb2.Text, code: str) -> bool:
+    """Every word begins a word of the name, in either language; or the code begins so."""
+    search = search.strip()
+    text = folded(name.vi) + folded(name.en)
+    return code.startswith(search) or all(f" {word}" in text for word in folded(search).split())
+
+
+def procedures(known: Definitions, request: pb.ListProceduresRequest, day: str) -> list[Kept]:
+    def wanted(procedure: definitions_pb2.Procedure) -> bool:
+        return (
+            request.sector in ("", procedure.sector.code)
+            and (not request.channel or request.channel in {rule.channel for rule in procedure.channels})
+            and (not request.level or request.level in {authority.level for authority in procedure.authorities})
+            and matches(request.search, procedure.name, procedure.code)
+        )
+
+    return [each for each in known.procedures(day) if wanted(each.message)]
+
+
+def overlays(known: Definitions, request: pb.ListFeeOverlaysRequest, day: str) -> list[Kept]:
+    def wanted(overlay: definitions_pb2.FeeOverlay) -> bool:
+        same_province = request.province in ("", overlay.province)
+        return same_province and (not request.procedure_code or overlay.procedure_code in ("", request.procedure_code))
+
+    return [each for each in known.overlays(day) if wanted(each.message)]
+
+
+def agencies(known: Definitions, request: pb.ListAgenciesRequest, day: str) -> list[Kept]:
+    def wanted(agency: definitions_pb2.Agency) -> bool:
+        return (
+            request.province in ("", agency.province)
+            and request.commune in ("", agency.commune)
+            and request.kind in (0, agency.kind)
+            and request.field in ("", agency.field)
+            and (not request.one_stop_shop or agency.one_stop_shop)
+        )
+
+    return [
+        each
+        for each in known.agencies()
+        if (request.include_closed or not each.validity.until or day <= each.validity.until) and wanted(each.message)
+    ]
+
+
+def communes(province: Kept, search: str) -> list[definitions_pb2.TerritorialUnit]:
+    found: Iterable[definitions_pb2.TerritorialUnit] = province.message.communes
+    return sorted((unit for unit in found if matches(search, unit.name, unit.code)), key=lambda unit: unit.code)
+
+
+def summary_of(kept: Kept) -> catalogue_pb2.ProcedureSummary:
+    procedure = kept.message
+    return catalogue_pb2.ProcedureSummary(
+        code=procedure.code,
+        version=procedure.version,
+        name=procedure.name,
+        sector=procedure.sector,
+        channels=[rule.channel for rule in procedure.channels],
+        authorities=procedure.authorities,
+        online_level=procedure.online_level,
+        valid_from=procedure.valid_from,
+        valid_until=procedure.valid_until,
+    )
+
+
+def agency_of(kept: Kept) -> catalogue_pb2.AgencyRecord:
+    return catalogue_pb2.AgencyRecord(agency=kept.message, valid_until=kept.validity.until, successor=kept.successor)
+
+
+def province_of(kept: Kept) -> catalogue_pb2.Province:
+    territory = kept.message
+    return catalogue_pb2.Province(
+        unit=territory.province,
+        version=territory.version,
+        valid_from=territory.valid_from,
+        valid_until=kept.validity.until,
+        successor=kept.successor,
+        commune_count=len(territory.communes),
+    )
+
+
+def fault_of(fault: Fault) -> catalogue_pb2.Fault:
+    text = definitions_pb2.Text(vi=fault.text.vi, en=fault.text.en)
+    return catalogue_pb2.Fault(code=fault.code, path=fault.path, text=text)

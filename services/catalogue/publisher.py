@@ -1,0 +1,103 @@
+"""Commands with what other streams know, for the service's callers and for its sample data alike."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from services.catalogue import codec, domain
+from services.catalogue.linter import Fault, lint
+from services.chassis.caller import Origin
+from services.chassis.decider import Rejected
+from services.chassis.errors import Invalid, Violation
+from services.chassis.handler import Handler, Outcome
+from services.chassis.keyring import RemoteKeys
+from services.chassis.law.definitions import Agency, CalendarVersion, FeeOverlay, Procedure, Territory
+from services.chassis.platform import Platform
+
+Procedures = Handler[domain.ProcedureCommand, domain.ProcedureState, domain.ProcedureEvent]
+Overlays = Handler[domain.AdoptFeeOverlay, domain.OverlayState, domain.FeeOverlayAdopted]
+Agencies = Handler[domain.AgencyCommand, domain.AgencyState, domain.AgencyEvent]
+Calendars = Handler[domain.PublishCalendar, domain.CalendarState, domain.CalendarPublished]
+Territories = Handler[domain.TerritoryCommand, domain.TerritoryState, domain.TerritoryEvent]
+
+
+@dataclass(frozen=True, slots=True)
+class Publisher:
+    procedures: Procedures
+    overlays: Overlays
+    agencies: Agencies
+    calendars: Calendars
+    territories: Territories
+
+    @classmethod
+    def of(cls, platform: Platform) -> Publisher:
+        """Beside the running service, or before it."""
+
+        def handler(category: str, decider: Any, events: Any) -> Handler[Any, Any, Any]:
+            keys, site = RemoteKeys(platform, "catalogue"), platform.settings.site
+            return Handler(category, decider, events, platform.store, keys, site, "catalogue", platform.clock.now)
+
+        return cls(
+            handler("procedure", domain.procedures, codec.procedure_codec),
+            handler("overlay", domain.overlays, codec.overlay_codec),
+            handler("agency", domain.agencies, codec.agency_codec),
+            handler("calendar", domain.calendars, codec.calendar_codec),
+            handler("province", domain.territories, codec.territory_codec),
+        )
+
+    async def publish_procedure(
+        self, procedure: Procedure, at: datetime, by: str, origin: Origin
+    ) -> Outcome[domain.ProcedureEvent]:
+        """Raises Invalid PROCEDURE_FAULTY with every fault."""
+        faults = list(lint(procedure))
+        command = domain.PublishProcedure(procedure, tuple(fault.code for fault in faults), at, by)
+        try:
+            return await self.procedures.execute(procedure.code, command, origin)
+        except Rejected as rejected:
+            if rejected.reason == "PROCEDURE_FAULTY":
+                violations = [_violation(fault) for fault in faults]
+                raise Invalid(violations, rejected.reason, **rejected.facts) from rejected
+            raise
+
+    async def adopt_overlay(
+        self, overlay: FeeOverlay, at: datetime, by: str, origin: Origin
+    ) -> Outcome[domain.FeeOverlayAdopted]:
+        territory, _ = await self.territories.load(overlay.province)
+        procedure, _ = await self.procedures.load(overlay.procedure_code or "all")
+        command = domain.AdoptFeeOverlay(
+            overlay,
+            province_known=territory.last_version > 0,
+            procedure_known=not overlay.procedure_code or procedure.last_version > 0,
+            at=at,
+            by=by,
+        )
+        return await self.overlays.execute(overlay_id(overlay), command, origin)
+
+    async def open_agency(self, agency: Agency, at: datetime, by: str, origin: Origin) -> Outcome[domain.AgencyEvent]:
+        calendar, _ = await self.calendars.load(agency.calendar_id)
+        parent, _ = await self.agencies.load(agency.parent) if agency.parent else (domain.AgencyState(), 0)
+        command = domain.OpenAgency(
+            agency, calendar_known=calendar.last_version > 0, parent_known=parent.validity is not None, at=at, by=by
+        )
+        return await self.agencies.execute(agency.code, command, origin)
+
+    async def publish_calendar(
+        self, calendar: CalendarVersion, at: datetime, by: str, origin: Origin
+    ) -> Outcome[domain.CalendarPublished]:
+        return await self.calendars.execute(calendar.calendar_id, domain.PublishCalendar(calendar, at, by), origin)
+
+    async def publish_territory(
+        self, territory: Territory, at: datetime, by: str, origin: Origin
+    ) -> Outcome[domain.TerritoryEvent]:
+        command = domain.PublishTerritory(territory, at, by)
+        return await self.territories.execute(territory.province.code, command, origin)
+
+
+def overlay_id(overlay: FeeOverlay) -> str:
+    return f"{overlay.province}-{overlay.procedure_code or 'all'}"
+
+
+def _violation(fault: Fault) -> Violation:
+    return Violation(f"procedure.{fault.path}".rstrip("."), f"{fault.text.vi} [{fault.code}]", fault.text.en)

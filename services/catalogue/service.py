@@ -1,0 +1,205 @@
+"""The catalogue's entry points."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from motcua.catalogue.v1 import catalogue_service_pb2 as pb
+from motcua.catalogue.v1 import errors_pb2
+from services.catalogue import answers, codec, domain, lists
+from services.catalogue.codec import received
+from services.catalogue.domain import is_date, today
+from services.catalogue.linter import lint
+from services.catalogue.publisher import Publisher
+from services.catalogue.views import Definitions
+from services.chassis import dependencies, telemetry
+from services.chassis.caller import Caller, Origin
+from services.chassis.codec import from_timestamp
+from services.chassis.decider import Rejected
+from services.chassis.entrypoints import api
+from services.chassis.law.kept import law
+from services.chassis.replies import replied
+
+
+class CatalogueService:
+    """Says what may be asked of the state, of whom, at what price and by when."""
+
+    name = "catalogue"
+    rpcs = pb.DESCRIPTOR.services_by_name["CatalogueService"]
+    errors = errors_pb2.CatalogueError.DESCRIPTOR
+
+    procedures = dependencies.decisions("procedure", domain.procedures, codec.procedure_codec)
+    overlays = dependencies.decisions("overlay", domain.overlays, codec.overlay_codec)
+    agencies = dependencies.decisions("agency", domain.agencies, codec.agency_codec)
+    calendars = dependencies.decisions("calendar", domain.calendars, codec.calendar_codec)
+    territories = dependencies.decisions("province", domain.territories, codec.territory_codec)
+    definitions = dependencies.snapshot(law, Definitions)
+    clock = dependencies.clock()
+
+    @property
+    def publisher(self) -> Publisher:
+        return Publisher(self.procedures, self.overlays, self.agencies, self.calendars, self.territories)
+
+    def _day(self, request: Any) -> str:
+        """The day asked for, or today. Raises Rejected DATE_INVALID."""
+        if request.day and not is_date(request.day):
+            raise Rejected("DATE_INVALID", value=request.day)
+        return request.day or today(self.clock.now())
+
+    # Procedures
+
+    @api
+    async def publish_procedure(
+        self, request: pb.PublishProcedureRequest, caller: Caller
+    ) -> pb.PublishProcedureResponse:
+        procedure = received("procedure", request.procedure, "procedure")
+        outcome = await self.publisher.publish_procedure(
+            procedure, self.clock.now(), caller.actor, _origin(request, caller)
+        )
+        return replied(pb.PublishProcedureResponse, outcome)
+
+    @api
+    async def withdraw_procedure(
+        self, request: pb.WithdrawProcedureRequest, caller: Caller
+    ) -> pb.WithdrawProcedureResponse:
+        command = domain.WithdrawProcedure(
+            request.code, request.valid_until, request.legal_basis, self.clock.now(), caller.actor
+        )
+        outcome = await self.procedures.execute(request.code, command, _origin(request, caller))
+        return replied(pb.WithdrawProcedureResponse, outcome)
+
+    @api
+    async def lint_procedure(self, request: pb.LintProcedureRequest, caller: Caller) -> pb.LintProcedureResponse:
+        found = lint(received("procedure", request.procedure, "procedure"))
+        return pb.LintProcedureResponse(faults=map(lists.fault_of, found))
+
+    @api
+    async def get_procedure(self, request: pb.GetProcedureRequest, caller: Caller) -> pb.GetProcedureResponse:
+        known = await self.definitions.get(request.min_position)
+        found = known.procedure(request.code, self._day(request), request.version)
+        return pb.GetProcedureResponse(procedure=found.message, revision=found.revision)
+
+    @api
+    async def list_procedures(self, request: pb.ListProceduresRequest, caller: Caller) -> pb.ListProceduresResponse:
+        known = await self.definitions.get(request.min_position)
+        found, token = lists.page(lists.procedures(known, request, self._day(request)), request)
+        return pb.ListProceduresResponse(procedures=map(lists.summary_of, found), next_page_token=token)
+
+    @api
+    async def quote_fee(self, request: pb.QuoteFeeRequest, caller: Caller) -> pb.QuoteFeeResponse:
+        known = await self.definitions.get(request.min_position)
+        return answers.fee(known, request, self._day(request))
+
+    @api
+    async def preview_deadline(self, request: pb.PreviewDeadlineRequest, caller: Caller) -> pb.PreviewDeadlineResponse:
+        known = await self.definitions.get(request.min_position)
+        at = from_timestamp(request.received_at) if request.HasField("received_at") else self.clock.now()
+        return answers.deadline(known, request, at)
+
+    # Fee overlays
+
+    @api
+    async def adopt_fee_overlay(self, request: pb.AdoptFeeOverlayRequest, caller: Caller) -> pb.AdoptFeeOverlayResponse:
+        overlay = received("overlay", request.overlay, "overlay")
+        outcome = await self.publisher.adopt_overlay(overlay, self.clock.now(), caller.actor, _origin(request, caller))
+        return replied(pb.AdoptFeeOverlayResponse, outcome)
+
+    @api
+    async def list_fee_overlays(self, request: pb.ListFeeOverlaysRequest, caller: Caller) -> pb.ListFeeOverlaysResponse:
+        known = await self.definitions.get(request.min_position)
+        found, token = lists.page(lists.overlays(known, request, self._day(request)), request)
+        return pb.ListFeeOverlaysResponse(overlays=(each.message for each in found), next_page_token=token)
+
+    # Agencies
+
+    @api
+    async def open_agency(self, request: pb.OpenAgencyRequest, caller: Caller) -> pb.OpenAgencyResponse:
+        agency = received("agency", request.agency, "agency")
+        outcome = await self.publisher.open_agency(agency, self.clock.now(), caller.actor, _origin(request, caller))
+        return replied(pb.OpenAgencyResponse, outcome)
+
+    @api
+    async def close_agency(self, request: pb.CloseAgencyRequest, caller: Caller) -> pb.CloseAgencyResponse:
+        successor, _ = await self.agencies.load(request.successor)
+        command = domain.CloseAgency(
+            request.code,
+            request.successor,
+            # It must still be there on the day after.
+            successor.validity is not None and not successor.validity.until,
+            request.valid_until,
+            request.legal_basis,
+            self.clock.now(),
+            caller.actor,
+        )
+        outcome = await self.agencies.execute(request.code, command, _origin(request, caller))
+        return replied(pb.CloseAgencyResponse, outcome)
+
+    @api
+    async def get_agency(self, request: pb.GetAgencyRequest, caller: Caller) -> pb.GetAgencyResponse:
+        found = (await self.definitions.get(request.min_position)).agency(request.code)
+        return pb.GetAgencyResponse(agency=lists.agency_of(found), revision=found.revision)
+
+    @api
+    async def list_agencies(self, request: pb.ListAgenciesRequest, caller: Caller) -> pb.ListAgenciesResponse:
+        known = await self.definitions.get(request.min_position)
+        found, token = lists.page(lists.agencies(known, request, today(self.clock.now())), request)
+        return pb.ListAgenciesResponse(agencies=map(lists.agency_of, found), next_page_token=token)
+
+    # Calendars
+
+    @api
+    async def publish_calendar(self, request: pb.PublishCalendarRequest, caller: Caller) -> pb.PublishCalendarResponse:
+        calendar = received("calendar", request.calendar, "calendar")
+        outcome = await self.publisher.publish_calendar(
+            calendar, self.clock.now(), caller.actor, _origin(request, caller)
+        )
+        return replied(pb.PublishCalendarResponse, outcome)
+
+    @api
+    async def get_calendar(self, request: pb.GetCalendarRequest, caller: Caller) -> pb.GetCalendarResponse:
+        found = (await self.definitions.get(request.min_position)).calendar(request.calendar_id, request.version)
+        return pb.GetCalendarResponse(calendar=found.message, revision=found.revision)
+
+    # Territory
+
+    @api
+    async def publish_territory(
+        self, request: pb.PublishTerritoryRequest, caller: Caller
+    ) -> pb.PublishTerritoryResponse:
+        territory = received("territory", request.territory, "territory")
+        outcome = await self.publisher.publish_territory(
+            territory, self.clock.now(), caller.actor, _origin(request, caller)
+        )
+        return replied(pb.PublishTerritoryResponse, outcome)
+
+    @api
+    async def merge_province(self, request: pb.MergeProvinceRequest, caller: Caller) -> pb.MergeProvinceResponse:
+        successor, _ = await self.territories.load(request.successor)
+        command = domain.MergeProvince(
+            request.code,
+            request.successor,
+            successor.last_version > 0 and not successor.merged_until,
+            request.valid_until,
+            request.legal_basis,
+            self.clock.now(),
+            caller.actor,
+        )
+        outcome = await self.territories.execute(request.code, command, _origin(request, caller))
+        return replied(pb.MergeProvinceResponse, outcome)
+
+    @api
+    async def list_provinces(self, request: pb.ListProvincesRequest, caller: Caller) -> pb.ListProvincesResponse:
+        known = await self.definitions.get(request.min_position)
+        found, token = lists.page(known.provinces(self._day(request)), request)
+        return pb.ListProvincesResponse(provinces=map(lists.province_of, found), next_page_token=token)
+
+    @api
+    async def list_communes(self, request: pb.ListCommunesRequest, caller: Caller) -> pb.ListCommunesResponse:
+        known = await self.definitions.get(request.min_position)
+        province = known.province(request.province, self._day(request))
+        found, token = lists.page(lists.communes(province, request.search), request)
+        return pb.ListCommunesResponse(communes=found, next_page_token=token)
+
+
+def _origin(request: Any, caller: Caller) -> Origin:
+    return Origin.of_request(request, caller, telemetry.traceparent())

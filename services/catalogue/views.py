@@ -1,0 +1,82 @@
+"""Everything that is defined, in memory: what reads answer from."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from sqlalchemy import Connection
+
+from services.chassis.decider import Rejected
+from services.chassis.law.definitions import FeeOverlay
+from services.chassis.law.kept import Kept, kept
+
+
+class Definitions:
+    def __init__(self, db: Connection) -> None:
+        self._by_kind: defaultdict[str, dict[str, list[Kept]]] = defaultdict(dict)
+        for each in kept(db, "procedure", "overlay", "agency", "calendar", "territory"):
+            self._by_kind[each.kind].setdefault(each.key, []).append(each)
+
+    def procedure(self, code: str, day: str, version: int = 0) -> Kept:
+        """The version in force on that day, or the one asked for. Raises PROCEDURE_UNKNOWN, PROCEDURE_NOT_IN_FORCE."""
+        versions = self._by_kind["procedure"].get(code, [])
+        if version:
+            versions = [each for each in versions if each.version == version]
+        if not versions:
+            raise Rejected("PROCEDURE_UNKNOWN", code=code)
+        found = versions[0] if version else _in_force(versions, day)
+        if found is None:
+            raise Rejected("PROCEDURE_NOT_IN_FORCE", code=code, day=day)
+        return found
+
+    def procedures(self, day: str) -> list[Kept]:
+        """Those in force on that day, by code."""
+        return self._current("procedure", day)
+
+    def overlays(self, day: str) -> list[Kept]:
+        """Those in force on that day, by province and procedure."""
+        return self._current("overlay", day)
+
+    def agency(self, code: str, day: str = "") -> Kept:
+        """Open or closed; open if a day is given. Raises AGENCY_UNKNOWN, AGENCY_CLOSED."""
+        found = next(iter(self._by_kind["agency"].get(code, ())), None)
+        if found is None or (day and day < found.validity.since):
+            raise Rejected("AGENCY_UNKNOWN", code=code)
+        if day and day not in found.validity:
+            raise Rejected("AGENCY_CLOSED", code=code, valid_until=found.validity.until)
+        return found
+
+    def agencies(self) -> list[Kept]:
+        """Open and closed, by code."""
+        return [versions[0] for versions in self._by_kind["agency"].values()]
+
+    def calendar(self, calendar_id: str, version: int = 0) -> Kept:
+        """The newest version, or the one asked for. Raises CALENDAR_UNKNOWN."""
+        for each in reversed(self._by_kind["calendar"].get(calendar_id, [])):
+            if version in (0, each.version):
+                return each
+        raise Rejected("CALENDAR_UNKNOWN", calendar_id=calendar_id)
+
+    def provinces(self, day: str) -> list[Kept]:
+        """Those that exist on that day, by code."""
+        return self._current("territory", day)
+
+    def province(self, code: str, day: str) -> Kept:
+        """Raises PROVINCE_UNKNOWN, PROVINCE_MERGED."""
+        versions = self._by_kind["territory"].get(code, [])
+        if found := _in_force(versions, day):
+            return found
+        if versions and versions[-1].successor and versions[-1].validity.until < day:
+            raise Rejected("PROVINCE_MERGED", province=code, valid_until=versions[-1].validity.until)
+        raise Rejected("PROVINCE_UNKNOWN", province=code)
+
+    def fee_overlays(self, day: str) -> list[FeeOverlay]:
+        return [each.value for each in self.overlays(day)]
+
+    def _current(self, kind: str, day: str) -> list[Kept]:
+        found = (_in_force(versions, day) for versions in self._by_kind[kind].values())
+        return [each for each in found if each]
+
+
+def _in_force(versions: list[Kept], day: str) -> Kept | None:
+    return next((each for each in reversed(versions) if day in each.validity), None)
