@@ -9,9 +9,9 @@ from typing import Any
 
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
+
 from motcua.dossier.events.v1 import events_pb2 as dossier
 from motcua.options.v1 import options_pb2
-
 from services.notification.domain import MessageKind
 
 

@@ -1,0 +1,57 @@
+"""A fact becomes a message in the recipient's language."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from motcua.catalogue.events.v1.definitions_pb2 import Text as Name
+from motcua.dossier.events.v1 import events_pb2 as dossier
+from services.chassis.facts import Fact
+from services.chassis.privacy import KeyRing
+from services.notification.domain import ComposeMessage, Language, channels
+from services.notification.known import KnownDossier, Stored
+from services.notification.letters import letter
+from services.notification.reading import Chosen
+from services.notification.templates import Dossier, render, version
+
+
+async def compose(
+    fact: Fact[Any], about: KnownDossier, chosen: Chosen, email: str, keys: KeyRing, url: str, by: str, now: datetime
+) -> ComposeMessage:
+    """`email` is empty where e-mail is no channel. `url` is the status pages' root."""
+    event, language = fact.event, chosen.language
+    told = letter(event, await Stored(event, fact.event_id).opened(keys))
+    text = render(told, await _dossier(about, language, keys, f"{url}/dossiers/{event.code}"), language)
+    return ComposeMessage(
+        account_id=event.applicant_id,
+        at=now,
+        by=by,
+        template=told.template,
+        template_version=version(told.template, language),
+        kind=told.kind,
+        fact_id=str(fact.event_id),
+        fact_type=fact.event_type,
+        code=event.code,
+        language=language,
+        channels=channels(told.kind, chosen.choices, email),
+        subject=text.subject,
+        body=text.body,
+    )
+
+
+async def _dossier(about: KnownDossier, language: Language, keys: KeyRing, status_url: str) -> Dossier:
+    submitted = about.submitted.event
+    return Dossier(
+        applicant_name=(await about.submitted.opened(keys)).get("applicant_name", ""),
+        organisation=submitted.applicant_kind == dossier.APPLICANT_KIND_ORGANISATION,
+        procedure_name=_in(language, about.procedure.name),
+        agency_name=_in(language, about.agency),
+        delivery=dossier.DeliveryMethod.Name(submitted.delivery_method),
+        status_url=status_url,
+        component_names={each.code: _in(language, each.name) for each in about.procedure.components},
+    )
+
+
+def _in(language: Language, name: Name) -> str:
+    return name.en if language is Language.ENGLISH and name.en else name.vi

@@ -1,0 +1,101 @@
+"""A message and preferences as their owner reads them, from their streams; always fresh."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from motcua.notification.events.v1 import events_pb2 as e
+from motcua.notification.v1 import notification_pb2
+from services.chassis.facts import fact_of
+from services.chassis.privacy import KeyRing, open_message
+from services.chassis.store.port import NO_STREAM, RecordedEvent
+from services.notification.codec import preferences_codec
+from services.notification.domain import CHANNELS, ChannelChoice, Language, MessageKind
+from services.notification.known import KnownDossier, Stored
+from services.notification.views import ABANDONED, PENDING, SENT
+
+
+async def shown(history: Sequence[RecordedEvent], keys: KeyRing) -> notification_pb2.Message:
+    first = fact_of(history[0])
+    composed: e.MessageComposed = first.event
+    opened = await open_message(composed, first.event_id, keys)
+    reply = notification_pb2.Message(
+        message_id=composed.message_id,
+        kind=composed.kind,
+        code=composed.code,
+        language=composed.language,
+        subject=opened.get("subject", ""),
+        body=opened.get("body", ""),
+        composed_at=composed.at,
+        deliveries=[notification_pb2.Delivery(channel=channel, status=PENDING) for channel in composed.channels],
+        revision=history[-1].revision,
+    )
+    by_channel = {delivery.channel: delivery for delivery in reply.deliveries}
+    for recorded in history[1:]:
+        match fact_of(recorded).event:
+            case e.MessageSent() as event:
+                by_channel[event.channel].status = SENT
+                by_channel[event.channel].sent_at.CopyFrom(event.at)
+            case e.SendFailed() as event:
+                by_channel[event.channel].attempts = event.attempt
+            case e.SendAbandoned() as event:
+                by_channel[event.channel].status = ABANDONED
+            case e.RetryRequested() as event:
+                by_channel[event.channel].status = PENDING
+                by_channel[event.channel].attempts = 0
+            case e.MessageRead() as event:
+                reply.read_at.CopyFrom(event.at)
+    return reply
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A person's preferences, with the defaults of what was not chosen."""
+
+    language: Language
+    choices: tuple[ChannelChoice, ...]
+    # Empty: none was chosen, or the person was erased.
+    email: str
+    revision: int
+
+
+async def chosen_of(history: Sequence[RecordedEvent], contact: Stored | None, keys: KeyRing) -> Chosen:
+    if history:
+        last = history[-1]
+        event = preferences_codec.decode(last.type, last.data)
+        opened = await Stored(fact_of(last).event, last.id).opened(keys)
+        chosen = {choice.kind: choice for choice in event.choices}
+        language, email, revision = event.language, opened.get("email", ""), last.revision
+    else:
+        profile = getattr(contact.event, "language", 0) if contact else 0
+        chosen, language, email, revision = {}, Language(profile or Language.VIETNAMESE.value), "", NO_STREAM
+    kinds = (kind for kind in MessageKind if kind is not MessageKind.UNSPECIFIED)
+    choices = tuple(chosen.get(kind, ChannelChoice(kind, CHANNELS)) for kind in kinds)
+    return Chosen(language, choices, email, revision)
+
+
+def preferences_of(chosen: Chosen) -> notification_pb2.Preferences:
+    choices = [
+        e.ChannelChoice(
+            kind=e.MessageKind.ValueType(choice.kind.value),
+            channels=[e.Channel.ValueType(channel.value) for channel in choice.channels],
+        )
+        for choice in chosen.choices
+    ]
+    return notification_pb2.Preferences(
+        language=e.Language.ValueType(chosen.language.value),
+        choices=choices,
+        email=chosen.email,
+        revision=chosen.revision,
+    )
+
+
+async def address_of(chosen: Chosen, dossier: KnownDossier | None, contact: Stored | None, keys: KeyRing) -> str:
+    """Where to write to about a dossier: as the person chose, else as given with the dossier, else the account's."""
+    if chosen.email:
+        return chosen.email
+    for source in (dossier and dossier.submitted, contact):
+        if source and (email := (await source.opened(keys)).get("email")):
+            return email
+    return ""

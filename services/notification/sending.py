@@ -1,0 +1,169 @@
+"""Sends what is due by e-mail, many at a time, so that a mail server that hangs on one delays neither the others nor the inbox.
+
+At least once: after a crash between sending and recording it, the e-mail goes again, under the same Message-ID.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from email.utils import parseaddr
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+import structlog
+
+from motcua.notification.events.v1 import events_pb2 as e
+from services.chassis.caller import Origin
+from services.chassis.clock import Clock
+from services.chassis.codec import from_timestamp
+from services.chassis.container import platform_of
+from services.chassis.decider import Rejected
+from services.chassis.facts import fact_of
+from services.chassis.handler import Handler
+from services.chassis.privacy import KeyRing
+from services.chassis.settings import Settings
+from services.chassis.views import RunningView
+from services.notification.domain import (
+    Channel,
+    Language,
+    Message,
+    MessageCommand,
+    MessageEvent,
+    RecordFailure,
+    RecordSent,
+    RetryPolicy,
+)
+from services.notification.email import (
+    Email,
+    Mailer,
+    PermanentError,
+    SendError,
+    SmtpMailer,
+    SmtpSettings,
+    Tls,
+)
+from services.notification.known import Stored, contact_of, dossier_of
+from services.notification.lists import take_due
+from services.notification.reading import Chosen, address_of
+from services.notification.templates import LOCALES, Text, render_html
+
+SIDE_BY_SIDE = 16
+LOOK_SECONDS = 1.0
+SEND_SECONDS = 60.0
+# How long another sender leaves alone what one has taken; longer than sending can last.
+TAKEN = timedelta(seconds=90)
+POLICY = RetryPolicy()
+
+log = structlog.get_logger()
+
+
+def mailer_of(container: Any) -> Mailer | None:
+    """None: e-mail is switched off."""
+    settings = platform_of(container).settings
+    return SmtpMailer(smtp_settings(settings)) if settings.smtp_url else None
+
+
+def smtp_settings(settings: Settings) -> SmtpSettings:
+    """Raises ValueError for a URL that is none of a mail server's."""
+    url = urlsplit(settings.smtp_url)
+    options = dict(parse_qsl(url.query, strict_parsing=bool(url.query)))
+    tls = Tls.IMPLICIT if url.scheme == "smtps" else Tls(options.pop("tls", Tls.STARTTLS.value))
+    ca_file = options.pop("ca_file", "")
+    if url.scheme not in ("smtp", "smtps") or not url.hostname or options:
+        raise ValueError(
+            "MOTCUA_SMTP_URL is not smtp[s]://[user:password@]host[:port][?tls=none|starttls][&ca_file=...]"
+        )
+    name, sender = parseaddr(settings.mail_from)
+    return SmtpSettings(
+        host=url.hostname,
+        port=url.port or {Tls.IMPLICIT: 465, Tls.STARTTLS: 587, Tls.NONE: 25}[tls],
+        sender=sender,
+        sender_name=name or "Một cửa",
+        tls=tls,
+        username=unquote(url.username or ""),
+        password=unquote(url.password or ""),
+        ca_file=ca_file,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Outbox:
+    """The e-mails that wait."""
+
+    outgoing: RunningView
+    known: RunningView
+    messages: Handler[MessageCommand, Message, MessageEvent]
+    chosen: Callable[[str], Awaitable[Chosen]]
+    mailer: Mailer
+    keys: KeyRing
+    clock: Clock
+    service: str
+
+    async def drain(self) -> None:
+        """Send until nothing is due. Leaving it abandons what is on its way: it goes again later."""
+        async with asyncio.TaskGroup() as group:
+            running: set[asyncio.Task[None]] = set()
+            while True:
+                now, most = self.clock.now(), SIDE_BY_SIDE - len(running)
+                if most:
+                    rows = await self.outgoing.write(
+                        lambda db, now=now, most=most: take_due(db, Channel.EMAIL, now, now + TAKEN, most)  # type: ignore[misc]
+                    )
+                    running |= {group.create_task(self._settle(row)) for row in rows}
+                if not running:
+                    return
+                _, running = await asyncio.wait(running, timeout=LOOK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+
+    async def _settle(self, row: Any) -> None:
+        try:
+            await self._send(row)
+        except Exception:
+            # Not the mail server's doing, and not an attempt; it is due again when its time is over.
+            log.exception("sending failed", message_id=row.message_id)
+
+    async def _send(self, row: Any) -> None:
+        by = f"service:{self.service}"
+        try:
+            async with asyncio.timeout(SEND_SECONDS):
+                await self.mailer.send(await self._email(row.message_id))
+            command: MessageCommand = RecordSent(row.message_id, self.clock.now(), by, Channel.EMAIL)
+        except (SendError, TimeoutError) as error:
+            why = error.why if isinstance(error, SendError) else "timeout"
+            permanent = isinstance(error, PermanentError)
+            log.warning("e-mail not accepted", message_id=row.message_id, why=why, permanent=permanent)
+            command = RecordFailure(
+                row.message_id, self.clock.now(), by, Channel.EMAIL, why, permanent, POLICY, random.random()
+            )
+        key = f"{row.message_id} {Channel.EMAIL.name} {row.revision} {type(command).__name__}"
+        try:
+            await self.messages.execute(row.message_id, command, Origin.of_clock(key, self.service))
+        except Rejected as rejected:
+            if rejected.reason not in ("ALREADY_SENT", "ABANDONED"):  # by another sender, meanwhile
+                raise
+
+    async def _email(self, message_id: str) -> Email:
+        """Raises PermanentError if there is nobody to send it to any more."""
+        first = fact_of((await self.messages.read(message_id))[0])
+        event: e.MessageComposed = first.event
+        opened = await Stored(event, first.event_id).opened(self.keys)
+        dossier, contact = await self.known.read(
+            lambda db: (dossier_of(db, event.code, ""), contact_of(db, event.account_id))
+        )
+        address = await address_of(await self.chosen(event.account_id), dossier, contact, self.keys)
+        if not opened or not address:
+            raise PermanentError("no address")
+        language = Language(event.language)
+        text = Text(opened["subject"], opened["body"])
+        return Email(
+            message_id=message_id,
+            at=from_timestamp(event.at),
+            recipient=address,
+            language=LOCALES[language],
+            subject=text.subject,
+            text=text.body,
+            html=render_html(text, language),
+        )

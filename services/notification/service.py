@@ -1,0 +1,158 @@
+"""The notification service's entry points."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Any, TypeVar
+
+from sqlalchemy import Select
+
+from motcua.notification.v1 import errors_pb2
+from motcua.notification.v1 import notification_service_pb2 as pb
+from services.chassis import dependencies, telemetry
+from services.chassis.caller import Caller, Origin
+from services.chassis.decider import Rejected
+from services.chassis.entrypoints import api, every, on
+from services.chassis.facts import Fact
+from services.chassis.privacy import SubjectErased
+from services.chassis.replies import replied
+from services.chassis.requests import page_offset, page_size
+from services.chassis.views import position_token
+from services.notification import domain as d
+from services.notification.codec import message_codec, preferences_codec
+from services.notification.composing import compose
+from services.notification.known import contact_of, dossier_of, known
+from services.notification.letters import TOLD
+from services.notification.lists import failure_of, failures_query, inbox_query, summary_of, unread_query
+from services.notification.reading import Chosen, address_of, chosen_of, preferences_of, shown
+from services.notification.sending import Outbox, mailer_of
+from services.notification.views import outgoing
+
+N = TypeVar("N", bound=Enum)
+
+
+class NotificationService:
+    """Tells applicants what became of their dossiers."""
+
+    name = "notification"
+    rpcs = pb.DESCRIPTOR.services_by_name["NotificationService"]
+    errors = errors_pb2.NotificationError.DESCRIPTOR
+
+    messages = dependencies.decisions("message", d.message, message_codec)
+    preferences = dependencies.decisions("preferences", d.preferences, preferences_codec)
+    outgoing = dependencies.view(outgoing)
+    known = dependencies.view(known)
+    mailer = dependencies.made(mailer_of)
+    keys = dependencies.keys()
+    clock = dependencies.clock()
+    platform = dependencies.platform()
+
+    @api
+    async def list_inbox(self, request: pb.ListInboxRequest, caller: Caller) -> pb.ListInboxResponse:
+        rows, token = await self._page(request, inbox_query(caller.account_id, request.unread_only))
+        unread = await self.outgoing.read(lambda db: db.execute(unread_query(caller.account_id)).scalar_one())
+        found = [await summary_of(row, self.keys) for row in rows]
+        return pb.ListInboxResponse(messages=found, next_page_token=token, unread=unread)
+
+    @api
+    async def get_message(self, request: pb.GetMessageRequest, caller: Caller) -> pb.GetMessageResponse:
+        state, _ = await self.messages.load(request.message_id)
+        if state.account_id != caller.account_id:
+            raise Rejected("NOT_FOUND", message_id=request.message_id)
+        found = await shown(await self.messages.read(request.message_id), self.keys)
+        return pb.GetMessageResponse(message=found)
+
+    @api
+    async def mark_read(self, request: pb.MarkReadRequest, caller: Caller) -> pb.MarkReadResponse:
+        command = d.MarkRead(request.message_id, self.clock.now(), caller.actor)
+        outcome = await self.messages.execute(request.message_id, command, _origin(request, caller))
+        return replied(pb.MarkReadResponse, outcome)
+
+    @api
+    async def get_preferences(self, request: pb.GetPreferencesRequest, caller: Caller) -> pb.GetPreferencesResponse:
+        return pb.GetPreferencesResponse(preferences=preferences_of(await self._chosen(caller.account_id)))
+
+    @api
+    async def update_preferences(
+        self, request: pb.UpdatePreferencesRequest, caller: Caller
+    ) -> pb.UpdatePreferencesResponse:
+        choices = tuple(
+            d.ChannelChoice(
+                _known(d.MessageKind, choice.kind), tuple(_known(d.Channel, channel) for channel in choice.channels)
+            )
+            for choice in request.choices
+        )
+        me, language = caller.account_id, _known(d.Language, request.language)
+        command = d.UpdatePreferences(me, self.clock.now(), me, language, choices, request.email)
+        return replied(
+            pb.UpdatePreferencesResponse, await self.preferences.execute(me, command, _origin(request, caller))
+        )
+
+    @api
+    async def list_failures(self, request: pb.ListFailuresRequest, caller: Caller) -> pb.ListFailuresResponse:
+        rows, token = await self._page(request, failures_query(request))
+        return pb.ListFailuresResponse(failures=[failure_of(row) for row in rows], next_page_token=token)
+
+    @api
+    async def retry_message(self, request: pb.RetryMessageRequest, caller: Caller) -> pb.RetryMessageResponse:
+        channel = _known(d.Channel, request.channel)
+        command = d.RetryMessage(request.message_id, self.clock.now(), caller.actor, channel)
+        outcome = await self.messages.execute(request.message_id, command, _origin(request, caller))
+        return replied(pb.RetryMessageResponse, outcome)
+
+    @on(*TOLD)
+    async def tell(self, fact: Fact[Any]) -> None:
+        event, by_now = fact.event, position_token(fact.position)
+        about, contact = await self.known.read(
+            lambda db: (
+                dossier_of(db, event.code, getattr(event, "agency", "")),
+                contact_of(db, event.applicant_id),
+            ),
+            by_now,
+        )
+        if about is None:
+            raise LookupError(f"dossier {event.code} is told of before it was submitted")
+        chosen = await self._chosen(event.applicant_id)
+        email = await address_of(chosen, about, contact, self.keys) if self.mailer else ""
+        origin = Origin.of_fact(fact, "tell", self.name)
+        url, now = self.platform.settings.url, self.clock.now()
+        command = await compose(fact, about, chosen, email, self.keys, url, origin.actor, now)
+        try:
+            await self.messages.execute(
+                d.message_id(command.fact_id, event.applicant_id), command, origin, creates=True
+            )
+        except SubjectErased:
+            return  # there is nobody left to tell
+
+    @every(seconds=1)
+    async def send_emails(self) -> None:
+        if self.mailer:
+            await Outbox(
+                self.outgoing,
+                self.known,
+                self.messages,
+                self._chosen,
+                self.mailer,
+                self.keys,
+                self.clock,
+                self.name,
+            ).drain()
+
+    async def _chosen(self, account_id: str) -> Chosen:
+        contact = await self.known.read(lambda db: contact_of(db, account_id))
+        return await chosen_of(await self.preferences.read(account_id), contact, self.keys)
+
+    async def _page(self, request: Any, query: Select[Any]) -> tuple[list[Any], str]:
+        start, size = page_offset(request), page_size(request)
+        limited = query.offset(start).limit(size + 1)
+        rows = await self.outgoing.read(lambda db: list(db.execute(limited)), request.min_position)
+        return rows[:size], str(start + size) if len(rows) > size else ""
+
+
+def _origin(request: Any, caller: Caller) -> Origin:
+    return Origin.of_request(request, caller, telemetry.traceparent())
+
+
+def _known(kind: type[N], number: int) -> N:
+    """A number that this version has no name for stands for none."""
+    return kind(number) if number in {member.value for member in kind} else kind(0)
