@@ -32,6 +32,7 @@ async def shown(history: Sequence[RecordedEvent], keys: KeyRing, now: datetime) 
         missing_component_codes=state.asked,
         reception_agency=state.reception_agency,
         competent_agency=state.competent_agency,
+        holder=state.holder,
         settlement=dossier_pb2.Settlement.ValueType(state.settlement.value),
         finance=dossier_pb2.Finance.ValueType(state.finance.value),
         delivery=dossier_pb2.Delivery.ValueType(state.delivery.value),
