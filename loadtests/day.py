@@ -10,7 +10,7 @@ import hashlib
 import json
 import random
 import zlib
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import NAMESPACE_URL, uuid4, uuid5
@@ -61,9 +61,17 @@ class Procedure:
 class Province:
     """The people of one province: applicants, and officials by agency and role."""
 
-    def __init__(self, door: Door, officials: dict[tuple[str, str], Person], procedures: Sequence[Procedure]) -> None:
+    def __init__(
+        self,
+        door: Door,
+        officials: dict[tuple[str, str], Person],
+        shops: Sequence[str],
+        procedures: Sequence[Procedure],
+    ) -> None:
         self.door = door
         self.procedures = procedures
+        self.shops = shops
+        """The communes' one-stop shops: where people apply, whoever is competent."""
         self._officials = officials
         self._persons = [Person(door, index) for index in range(APPLICANTS) if index % 10 != LOW_ASSURANCE]
         self._by_account: dict[str, Person] = {}
@@ -77,24 +85,31 @@ class Province:
             person = Person(door, official["person"], official["appointment_id"])
             for role in official["roles"]:
                 persons[official["agency"], role] = person
+        agencies = await _pages(
+            lambda page: door.call(
+                door.catalogue.ListAgencies,
+                catalogue.ListAgenciesRequest(province=province, one_stop_shop=True, page_size=200, page_token=page),
+            ),
+            "agencies",
+        )
+        shops = [
+            one.agency.code for one in agencies if one.agency.commune and (one.agency.code, "receptionist") in persons
+        ]
+        online = facts.Channel.CHANNEL_ONLINE
+        summaries = await _pages(
+            lambda page: door.call(
+                door.catalogue.ListProcedures, catalogue.ListProceduresRequest(channel=online, page_token=page)
+            ),
+            "procedures",
+        )
         found = []
-        page = ""
-        while True:
-            request = catalogue.ListProceduresRequest(channel=facts.Channel.CHANNEL_ONLINE, page_token=page)
-            reply = await door.call(door.catalogue.ListProcedures, request)
-            for summary in reply.procedures:
-                definition = (
-                    await door.call(door.catalogue.GetProcedure, catalogue.GetProcedureRequest(code=summary.code))
-                ).procedure
-                # An interlinked procedure's children are opened by hand.
-                if definition.form.schema and not definition.children:
-                    found.append(Procedure(summary.code, definition, json.loads(definition.form.schema)))
-            page = reply.next_page_token
-            if not page:
-                return cls(door, persons, found)
-
-    def receptions(self) -> list[str]:
-        return sorted({agency for agency, role in self._officials if role == "receptionist"})
+        for summary in summaries:
+            request = catalogue.GetProcedureRequest(code=summary.code)
+            definition = (await door.call(door.catalogue.GetProcedure, request)).procedure
+            # What an interlinked procedure opens is not settled as one.
+            if definition.form.schema and not definition.children:
+                found.append(Procedure(summary.code, definition, json.loads(definition.form.schema)))
+        return cls(door, persons, shops, found)
 
     def official(self, agency: str, role: str) -> Person:
         """Raises Stuck."""
@@ -119,16 +134,30 @@ class Province:
     async def unfinished(self) -> list[tuple[str, str]]:
         """The open dossiers of all agencies, each with the agency that holds it."""
         found = []
-        for agency in self.receptions():
-            page = ""
-            while True:
-                request = pb.ListWorkRequest(page_size=200, page_token=page)
-                reply = await self.official(agency, "receptionist").call(self.door.dossiers.ListWork, request)
-                found += [(row.code, agency) for row in reply.dossiers]
-                page = reply.next_page_token
-                if not page:
-                    break
+        for agency, role in self._officials:
+            if role != "receptionist":
+                continue
+            by = self.official(agency, role)
+            rows = await _pages(
+                lambda page, by=by: by.call(
+                    self.door.dossiers.ListWork, pb.ListWorkRequest(page_size=200, page_token=page)
+                ),
+                "dossiers",
+            )
+            found += [(row.code, agency) for row in rows]
         return found
+
+
+async def _pages(call: Callable[[str], Awaitable[Any]], field: str) -> list[Any]:
+    """All rows of a list."""
+    rows: list[Any] = []
+    page = ""
+    while True:
+        reply = await call(page)
+        rows += getattr(reply, field)
+        page = reply.next_page_token
+        if not page:
+            return rows
 
 
 def _chance(code: str, what: str) -> float:
@@ -169,7 +198,7 @@ async def upload(person: Person, door: Door, content: bytes) -> facts.Component:
 async def apply(province: Province, rng: random.Random) -> str:
     """One application, online or at the counter; returns the code. Raises grpc.aio.AioRpcError, Stuck."""
     door, procedure, person = province.door, rng.choice(province.procedures), province.applicant(rng)
-    reception = _reception(province, procedure, rng)
+    reception = rng.choice(province.shops)
     online = rng.random() < ONLINE_SHARE
     by = person if online else province.official(reception, "receptionist")
     form = answers(procedure.schema, rng)
@@ -196,11 +225,6 @@ async def apply(province: Province, rng: random.Random) -> str:
         request.applicant_name = "Nguyễn Văn Quầy"
     reply = await by.call(door.dossiers.SubmitDossier, request)
     return str(reply.code)
-
-
-def _reception(province: Province, procedure: Procedure, rng: random.Random) -> str:
-    """An agency that is competent itself, or any one-stop shop where the competent one is elsewhere."""
-    return rng.choice(province.receptions())
 
 
 async def settle(province: Province, code: str, holder: str) -> dossier_pb2.Dossier:

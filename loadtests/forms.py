@@ -73,6 +73,8 @@ def _text(schema: dict[str, Any], rng: random.Random) -> str:
     match schema.get("format"):
         case "date":
             return (LATEST - timedelta(days=rng.randrange(7000))).isoformat()
+        case "date-time":
+            return f"{(LATEST - timedelta(days=rng.randrange(300))).isoformat()}T08:00:00+07:00"
         case "email":
             return f"nguoi.dan{rng.randrange(10_000)}@example.vn"
         case _:
