@@ -145,12 +145,14 @@ class Reaction:
                 if (isinstance(error, FINAL) and not passing) or attempt == ATTEMPTS:
                     await self._park(event, error, attempt)
                     return
-                log.warning("reaction failed, trying again", reaction=self.name, event=event.type, error=repr(error))
+                log.warning(
+                    "reaction failed, trying again", reaction=self.name, event_type=event.type, error=repr(error)
+                )
                 longest = min(FIRST_DELAY_SECONDS * 2**attempt, LONGEST_DELAY_SECONDS)
                 await asyncio.sleep(random.uniform(longest / 2, longest))
 
     async def _park(self, event: RecordedEvent, error: Exception, attempts: int) -> None:
-        log.error("fact parked", reaction=self.name, event=event.type, stream=event.stream, error=repr(error))
+        log.error("fact parked", reaction=self.name, event_type=event.type, stream=event.stream, error=repr(error))
         row = {
             "reaction": self.name,
             "event_id": str(event.id),

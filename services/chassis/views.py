@@ -86,6 +86,12 @@ class RunningView:
         async with self._moved:
             await self._moved.wait_for(lambda: self.position > position)
 
+    async def changed(self, since: int) -> int:
+        """Wait until the generation is not `since`; returns it."""
+        async with self._moved:
+            await self._moved.wait_for(lambda: self.generation != since)
+            return self.generation
+
     async def write(self, work: Callable[[Connection], T]) -> T:
         """Change rows beside the folds: for what must be atomic with them, as a counter."""
         return await self._database.write(work)
