@@ -126,6 +126,8 @@ class ReuseDocument:
     component_code: str
     # The applicant agreed in this dossier.
     consent: bool
+    # The component accepts nothing but data: the procedure itself replaced the paper.
+    data_only: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,7 +252,7 @@ def _reuse(c: ReuseDocument, state: Document) -> Sequence[Event]:
         raise Rejected("NOT_THE_SUBJECT", document_id=c.document_id)
     if (c.code, c.component_code) in state.uses:
         raise Rejected("ALREADY_REUSED", code=c.code, component_code=c.component_code)
-    if not c.consent:
+    if not (c.consent or c.data_only):
         raise Rejected("CONSENT_MISSING", code=c.code)
     if state.revoked:
         raise Rejected("REVOKED", document_id=c.document_id)
@@ -262,7 +264,7 @@ def _reuse(c: ReuseDocument, state: Document) -> Sequence[Event]:
 
 
 def _revoke(c: RevokeDocument, state: Document) -> Sequence[Event]:
-    if c.agency != state.agency and not (c.agency and state.agency.startswith(f"{c.agency}.")):
+    if not c.agency or not f"{state.agency}.".startswith(f"{c.agency}."):
         raise Rejected("NOT_THE_ISSUER", issuer=state.agency)
     if state.revoked:
         raise Rejected("REVOKED", document_id=c.document_id)

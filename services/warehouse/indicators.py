@@ -14,6 +14,7 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from google.protobuf.message import Message
+
 from motcua.dossier.events.v1 import events_pb2 as dossier
 
 ZONE = ZoneInfo("Asia/Ho_Chi_Minh")

@@ -49,7 +49,7 @@ KEEP = KeepDocument(
     valid_until=UNTIL,
 )
 KEPT = DocumentKept(**asdict(KEEP))
-REUSE = ReuseDocument(ID, ME, AT, SERVICE, OTHER, "birth", consent=True)
+REUSE = ReuseDocument(ID, ME, AT, SERVICE, OTHER, "birth", consent=True, data_only=False)
 REUSED = DocumentReused(ID, ME, AT, SERVICE, OTHER, "birth")
 READ = ReadDocument(ID, AT, OFFICIAL, "P56.1", "Giải quyết hồ sơ")
 WAS_READ = DocumentRead(ID, ME, AT, OFFICIAL, "P56.1", "Giải quyết hồ sơ")
@@ -136,6 +136,10 @@ def test_nobody_reuses_anothers_document() -> None:
 
 def test_a_reuse_needs_consent() -> None:
     given(document, KEPT).when(replace(REUSE, consent=False)).then_rejected("CONSENT_MISSING", code=OTHER)
+
+
+def test_data_only_components_need_no_consent() -> None:
+    given(document, KEPT).when(replace(REUSE, consent=False, data_only=True)).then(REUSED)
 
 
 def test_a_revoked_document_is_not_reused() -> None:

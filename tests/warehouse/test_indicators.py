@@ -10,9 +10,9 @@ from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import given as for_all
 from hypothesis import strategies as st
+
 from motcua.dossier.events.v1 import events_pb2 as dossier
 from motcua.warehouse.v1 import warehouse_pb2
-
 from services.warehouse.indicators import COUNTERS, Key, Rates, increments, key, overdue_open, rates, remembered
 
 

@@ -1,0 +1,60 @@
+"""A document as its subject and officials read it, folded from its stream; always fresh."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from motcua.warehouse.events.v1 import events_pb2 as w
+from motcua.warehouse.v1 import warehouse_pb2
+from services.chassis.caller import Caller
+from services.chassis.codec import from_timestamp
+from services.chassis.facts import fact_of
+from services.chassis.privacy import KeyRing, open_message
+from services.chassis.store.port import RecordedEvent
+from services.warehouse.domain import Document
+from services.warehouse.lists import status_of
+
+_OTHERS = frozenset({"official", "system"})
+
+
+def may_read(caller: Caller, state: Document) -> bool:
+    """Of a document that is kept: its subject may, and officials and systems, who leave a fact."""
+    return bool(state.account_id) and (caller.actor == state.account_id or caller.kind in _OTHERS)
+
+
+async def shown(
+    history: Sequence[RecordedEvent], to_subject: bool, keys: KeyRing, now: datetime
+) -> warehouse_pb2.Document:
+    reply = warehouse_pb2.Document(revision=history[-1].revision)
+    for recorded in history:
+        fact = fact_of(recorded)
+        match event := fact.event:
+            case w.DocumentKept():
+                for field in (
+                    "document_id",
+                    "account_id",
+                    "document_kind",
+                    "source",
+                    "agency",
+                    "code",
+                    "document_number",
+                    "sha256",
+                    "media_type",
+                    "size",
+                ):
+                    setattr(reply, field, getattr(event, field))
+                reply.kept_at.CopyFrom(event.at)
+                reply.valid_from.CopyFrom(event.valid_from)
+                if event.HasField("valid_until"):
+                    reply.valid_until.CopyFrom(event.valid_until)
+            case w.DocumentReused():
+                reply.reuses.add(code=event.code, component_code=event.component_code, at=event.at)
+            case w.DocumentRead() if to_subject:
+                reply.readings.add(at=event.at, by=event.by, agency=event.agency, purpose=event.purpose)
+            case w.DocumentRevoked():
+                reply.revoked_at.CopyFrom(event.at)
+                reply.revocation_reason = (await open_message(event, fact.event_id, keys)).get("reason", "")
+    until = from_timestamp(reply.valid_until) if reply.HasField("valid_until") else None
+    reply.status = status_of(reply.HasField("revoked_at"), from_timestamp(reply.valid_from), until, now)
+    return reply

@@ -1,0 +1,214 @@
+"""The warehouse's entry points."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine, Iterable
+from typing import Any
+
+from sqlalchemy import Connection, Select, select
+
+from motcua.dossier.events.v1 import events_pb2 as dossier
+from motcua.identity.events.v1 import events_pb2 as identity
+from motcua.warehouse.events.v1 import events_pb2 as facts
+from motcua.warehouse.v1 import errors_pb2
+from motcua.warehouse.v1 import warehouse_service_pb2 as pb
+from services.chassis import dependencies, telemetry
+from services.chassis.caller import Caller, Origin
+from services.chassis.decider import Rejected
+from services.chassis.entrypoints import api, on
+from services.chassis.facts import Fact, fact_of
+from services.chassis.replies import replied
+from services.chassis.requests import page_offset, page_size
+from services.chassis.views import RunningView, position_token
+from services.warehouse.codec import document_codec
+from services.warehouse.counters import counters
+from services.warehouse.domain import (
+    Command,
+    EraseDocument,
+    KeepDocument,
+    ReadDocument,
+    RevokeDocument,
+    document,
+)
+from services.warehouse.groups import as_of, groups_query, indicators_of, names_of, period_of
+from services.warehouse.keeping import BY, held, of_components, of_population, of_result, reuses
+from services.warehouse.lists import documents_query, summary_of
+from services.warehouse.live import watched
+from services.warehouse.procedures import Procedures, Rules, procedures
+from services.warehouse.reading import may_read, shown
+from services.warehouse.views import documents, is_erased, is_needed, lists
+
+
+class WarehouseService:
+    """Keeps what the state already holds, and measures its work."""
+
+    name = "warehouse"
+    rpcs = pb.DESCRIPTOR.services_by_name["WarehouseService"]
+    errors = errors_pb2.WarehouseError.DESCRIPTOR
+
+    documents = dependencies.decisions("document", document, document_codec)
+    lists = dependencies.view(lists)
+    counters = dependencies.view(counters)
+    procedures = dependencies.snapshot(procedures, Procedures)
+    keys = dependencies.keys()
+    clock = dependencies.clock()
+    platform = dependencies.platform()
+
+    # Documents
+
+    @api
+    async def list_my_documents(self, request: pb.ListMyDocumentsRequest, caller: Caller) -> pb.ListMyDocumentsResponse:
+        query = documents_query(caller.account_id, request.document_kind)
+        rows, token = await _page(request, query, self.lists)
+        now = self.clock.now()
+        return pb.ListMyDocumentsResponse(documents=[summary_of(row, now) for row in rows], next_page_token=token)
+
+    @api
+    async def list_documents(self, request: pb.ListDocumentsRequest, caller: Caller) -> pb.ListDocumentsResponse:
+        rows, token = await _page(request, documents_query(request.account_id, request.document_kind), self.lists)
+        await asyncio.gather(*(self._read(row.document_id, request.purpose, caller) for row in rows))
+        now = self.clock.now()
+        return pb.ListDocumentsResponse(documents=[summary_of(row, now) for row in rows], next_page_token=token)
+
+    @api
+    async def get_document(self, request: pb.GetDocumentRequest, caller: Caller) -> pb.GetDocumentResponse:
+        state, _ = await self.documents.load(request.document_id)
+        if not may_read(caller, state):
+            raise Rejected("NOT_FOUND", document_id=request.document_id)
+        await self._read(request.document_id, request.purpose, caller)
+        history = await self.documents.read(request.document_id)
+        found = await shown(history, caller.actor == state.account_id, self.keys, self.clock.now())
+        return pb.GetDocumentResponse(document=found)
+
+    @api
+    async def revoke_document(self, request: pb.RevokeDocumentRequest, caller: Caller) -> pb.RevokeDocumentResponse:
+        command = RevokeDocument(request.document_id, self.clock.now(), caller.actor, caller.agency, request.reason)
+        origin = Origin.of_request(request, caller, telemetry.traceparent())
+        return replied(pb.RevokeDocumentResponse, await self.documents.execute(request.document_id, command, origin))
+
+    # Indicators
+
+    @api
+    async def get_indicators(self, request: pb.GetIndicatorsRequest, caller: Caller) -> pb.GetIndicatorsResponse:
+        names = names_of(request.group_by)
+        query = groups_query(period_of(request.from_day, request.until_day), request.filter, names)
+        rows, token = await _page(request, query, self.counters)
+        return pb.GetIndicatorsResponse(
+            indicators=[indicators_of(row, names) for row in rows],
+            next_page_token=token,
+            as_of=await self.counters.read(as_of),
+        )
+
+    @api
+    async def watch_indicators(
+        self, request: pb.WatchIndicatorsRequest, caller: Caller
+    ) -> AsyncIterator[pb.WatchIndicatorsResponse]:
+        async for news in watched(request, self.counters, self.clock):
+            yield news
+
+    # Facts of other services
+
+    @on(dossier.ResultIssued)
+    async def keep_result(self, fact: Fact[dossier.ResultIssued]) -> None:
+        if fact.event.document_kind:  # of no kind, nobody can ask for it again
+            await self._keep(fact, "keep_result", [of_result(fact.event, self.clock.now())])
+
+    @on(dossier.DossierReceived)
+    async def keep_components(self, fact: Fact[dossier.DossierReceived]) -> None:
+        history = await self._until(fact)
+        rules = await self._rules(fact, history[0].event.procedure_code, fact.event.procedure_version)
+        commands = of_components(fact.event, held(history), rules, self.clock.now())
+        await self._keep(fact, "keep_components", commands)
+
+    @on(identity.IdentityVerified)
+    async def keep_population_data(self, fact: Fact[identity.IdentityVerified]) -> None:
+        command = of_population(fact.event, str(fact.event_id), self.clock.now())
+        await self._keep(fact, "keep_population_data", [command])
+
+    @on(dossier.DossierSubmitted, dossier.SupplementSupplied)
+    async def reuse_documents(self, fact: Fact[Any]) -> None:
+        submitted = (await self._until(fact))[0].event
+        rules = await self._rules(fact, submitted.procedure_code, submitted.procedure_version)
+        origin = Origin.of_fact(fact, "reuse_documents", self.name)
+        await _all(
+            # A supplement may name again what the dossier holds already.
+            self._execute(command.document_id, command, origin.named(command.component_code), "ALREADY_REUSED")
+            for command in reuses(fact, submitted, rules)
+        )
+
+    # Erasure. A document may be kept just before or after its subject is erased: whichever fact comes second sees the other.
+
+    @on(identity.ErasureDecided)
+    async def erase_documents(self, fact: Fact[identity.ErasureDecided]) -> None:
+        if fact.event.outcome == identity.ERASURE_OUTCOME_SHREDDED:
+            query = select(documents.c.document_id).where(documents.c.account_id == fact.event.account_id)
+            found = await self.lists.read(lambda db: db.execute(query).scalars().all(), position_token(fact.position))
+            await _all(self._erase(fact, "erase_documents", document_id) for document_id in found)
+
+    @on(facts.DocumentKept)
+    async def erase_late_document(self, fact: Fact[facts.DocumentKept]) -> None:
+        account_id = fact.event.account_id
+        if await self.lists.read(lambda db: is_erased(db, account_id), position_token(fact.position)):
+            await self._erase(fact, "erase_late_document", fact.event.document_id)
+
+    @on(facts.DocumentErased)
+    async def delete_content(self, fact: Fact[facts.DocumentErased]) -> None:
+        """Unless somebody else's draft, dossier or document holds the same content."""
+        sha256 = fact_of((await self.documents.read(fact.event.document_id))[0]).event.sha256
+        if not sha256:
+            return
+
+        def needed(db: Connection) -> bool:
+            return is_needed(db, sha256)
+
+        if not await self.lists.read(needed, position_token(fact.position)):
+            await self.platform.blobs.delete(sha256)
+
+    async def _read(self, document_id: str, purpose: str, caller: Caller) -> None:
+        """Store who reads, before it is shown."""
+        command = ReadDocument(document_id, self.clock.now(), caller.actor, caller.agency, purpose)
+        await self.documents.execute(document_id, command, Origin.of_reading(caller, telemetry.traceparent()))
+
+    async def _keep(self, fact: Fact[Any], reaction: str, commands: Iterable[KeepDocument]) -> None:
+        origin = Origin.of_fact(fact, reaction, self.name)
+        await _all(
+            self.documents.execute(command.document_id, command, origin.named(command.document_id), creates=True)
+            for command in commands
+        )
+
+    async def _erase(self, fact: Fact[Any], reaction: str, document_id: str) -> None:
+        command = EraseDocument(document_id, self.clock.now(), BY)
+        origin = Origin.of_fact(fact, reaction, self.name).named(document_id)
+        await self._execute(document_id, command, origin, "ERASED")
+
+    async def _execute(self, document_id: str, command: Command, origin: Origin, done: str) -> None:
+        """Execute a command that `done` refuses because another fact had its effect."""
+        try:
+            await self.documents.execute(document_id, command, origin)
+        except Rejected as rejected:
+            if rejected.reason != done:
+                raise
+
+    async def _until(self, fact: Fact[Any]) -> list[Fact[Any]]:
+        """A dossier's facts until this one."""
+        history = await self.platform.store.read(fact.stream)
+        return [fact_of(event) for event in history if event.revision <= fact.revision]
+
+    async def _rules(self, fact: Fact[Any], procedure_code: str, version: int) -> Rules:
+        return (await self.procedures.get(position_token(fact.position))).rules(procedure_code, version)
+
+
+async def _all(commands: Iterable[Coroutine[Any, Any, Any]]) -> None:
+    """One that is refused does not keep the others from being executed."""
+    results = await asyncio.gather(*commands, return_exceptions=True)
+    for failure in results:
+        if isinstance(failure, BaseException):
+            raise failure
+
+
+async def _page(request: Any, query: Select[Any], view: RunningView) -> tuple[list[Any], str]:
+    start, size = page_offset(request), page_size(request)
+    limited = query.offset(start).limit(size + 1)
+    rows = await view.read(lambda db: list(db.execute(limited)), request.min_position)
+    return rows[:size], str(start + size) if len(rows) > size else ""

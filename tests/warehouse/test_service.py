@@ -1,0 +1,227 @@
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import grpc
+import pytest
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
+
+from motcua.identity.events.v1 import events_pb2 as identity
+from motcua.warehouse.events.v1 import events_pb2 as w
+from motcua.warehouse.v1 import warehouse_pb2
+from motcua.warehouse.v1 import warehouse_service_pb2 as pb
+from services.chassis.codec import to_timestamp
+from services.dossier import events as d
+from services.warehouse.domain import DocumentSource, document_id
+from tests.support.keys import MemoryKeys
+from tests.warehouse.samples import (
+    AGENCY,
+    AT,
+    CITIZEN,
+    CT01,
+    OFFICIAL,
+    PHOTO,
+    PUBLISHED,
+    STRANGER,
+    code,
+    issued,
+    received,
+    reused,
+    submitted,
+)
+from tests.warehouse.world import World, bearer, request_id, warehouse
+
+ME = bearer(CITIZEN, "citizen", ("citizen",))
+SOMEBODY = bearer(STRANGER, "citizen", ("citizen",))
+PROCESSOR = bearer(OFFICIAL, "official", ("processor",), "P56.1")
+APPROVER = bearer(OFFICIAL, "official", ("approver",), AGENCY)
+RESULT = document_id(DocumentSource.RESULT, code(1), "birth-certificate")
+COPY = document_id(DocumentSource.COMPONENT, code(1), "ct01")
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    with warehouse(tmp_path, MemoryKeys()) as running:
+        running.append("procedure-1.004222", PUBLISHED)
+        yield running
+
+
+def refused(call: pytest.ExceptionInfo[grpc.RpcError]) -> str:
+    status = rpc_status.from_call(call.value)  # type: ignore[arg-type]
+    assert status
+    info = error_details_pb2.ErrorInfo()
+    status.details[0].Unpack(info)
+    return info.reason
+
+
+def mine(world: World) -> list[warehouse_pb2.DocumentSummary]:
+    return list(world.stub.ListMyDocuments(pb.ListMyDocumentsRequest(), metadata=ME).documents)
+
+
+def get(world: World, id_: str, by: tuple[tuple[str, str]], purpose: str = "") -> warehouse_pb2.Document:
+    request = pb.GetDocumentRequest(document_id=id_, purpose=purpose)
+    found: warehouse_pb2.Document = world.stub.GetDocument(request, metadata=by).document
+    return found
+
+
+def erasure(account_id: str, outcome: identity.ErasureOutcome.ValueType) -> identity.ErasureDecided:
+    return identity.ErasureDecided(account_id=account_id, at=to_timestamp(AT), by=OFFICIAL, outcome=outcome)
+
+
+def test_results_and_checked_components_are_kept(world: World) -> None:
+    world.happened(submitted(1, CT01, PHOTO), received(1), issued(1))
+    assert {(one.document_id, one.document_kind) for one in mine(world)} == {
+        (RESULT, "birth-certificate"),
+        (COPY, "residence-change"),
+    }
+    found = get(world, RESULT, ME)
+    assert (found.document_number, found.sha256, found.size, found.agency) == ("12/KS", "ab" * 32, 4_821, AGENCY)
+    assert found.status == warehouse_pb2.DOCUMENT_STATUS_VALID
+    assert get(world, COPY, ME).sha256 == CT01.sha256
+    assert world.rows("parked") == []
+
+
+def test_a_supplement_replaces_what_was_submitted(world: World) -> None:
+    better = d.SupplementSupplied(
+        code(1), CITIZEN, AT, CITIZEN, (type(CT01)("ct01", CT01.source, "ee" * 32, "application/pdf", 1),), None
+    )
+    world.happened(submitted(1, CT01), better, received(1))
+    assert [kept.sha256 for kept in world.stored(w.DocumentKept)] == ["ee" * 32]
+
+
+def test_the_population_databases_answer_is_kept_until_it_ends(world: World) -> None:
+    verified = identity.IdentityVerified(
+        account_id=CITIZEN,
+        at=to_timestamp(AT),
+        by="service:identity",
+        component_kind="marital-status",
+        valid_until=to_timestamp(AT + timedelta(days=30)),
+    )
+    world.append(f"account-{CITIZEN}", verified)
+    world.settled()
+    (found,) = mine(world)
+    assert (found.document_kind, found.source) == ("marital-status", w.DOCUMENT_SOURCE_POPULATION)
+    assert found.status == warehouse_pb2.DOCUMENT_STATUS_EXPIRED
+
+
+def test_a_document_is_reused(world: World) -> None:
+    world.happened(submitted(1), issued(1), submitted(2, reused("birth", RESULT), at=AT + timedelta(days=1)))
+    (use,) = get(world, RESULT, ME).reuses
+    assert (use.code, use.component_code) == (code(2), "birth")
+    assert [one.reuses for one in mine(world)] == [1]
+
+
+@pytest.mark.parametrize(
+    ("component_code", "by", "recorded"),
+    [("birth", OFFICIAL, 0), ("birth", CITIZEN, 1), ("identity", OFFICIAL, 1)],
+)
+def test_a_reuse_needs_consent_unless_nothing_but_data_is_accepted(
+    world: World, component_code: str, by: str, recorded: int
+) -> None:
+    again = submitted(2, reused(component_code, RESULT), by=by, reuse_consent=False)
+    world.happened(submitted(1), issued(1), again)
+    assert len(world.stored(w.DocumentReused)) == recorded
+    assert len(world.rows("parked")) == 1 - recorded
+
+
+def test_a_revoked_document_is_not_reused(world: World) -> None:
+    world.happened(submitted(1), issued(1))
+    request = pb.RevokeDocumentRequest(request_id=request_id(), document_id=RESULT, reason="Cấp sai họ tên")
+    reply = world.stub.RevokeDocument(request, metadata=APPROVER)
+    assert reply == world.stub.RevokeDocument(request, metadata=APPROVER)
+    world.happened(submitted(2, reused("birth", RESULT)))
+    found = get(world, RESULT, ME)
+    assert (found.status, found.revocation_reason) == (warehouse_pb2.DOCUMENT_STATUS_REVOKED, "Cấp sai họ tên")
+    assert not found.reuses
+    assert "REVOKED" in world.rows("parked")[0][5]
+
+
+def test_only_the_issuer_or_one_above_revokes(world: World) -> None:
+    world.happened(submitted(1), issued(1))
+    request = pb.RevokeDocumentRequest(request_id=request_id(), document_id=RESULT, reason="Cấp sai họ tên")
+    with pytest.raises(grpc.RpcError) as call:
+        world.stub.RevokeDocument(request, metadata=bearer("other", "official", ("approver",), "P56.1"))
+    assert refused(call) == "NOT_THE_ISSUER"
+
+
+def test_an_officials_reading_is_seen_by_the_subject(world: World) -> None:
+    world.happened(submitted(1), issued(1))
+    assert not get(world, RESULT, PROCESSOR, "Giải quyết hồ sơ").readings
+    request = pb.ListDocumentsRequest(account_id=CITIZEN, purpose="Tra cứu")
+    assert [one.document_id for one in world.stub.ListDocuments(request, metadata=PROCESSOR).documents] == [RESULT]
+    readings = [(one.by, one.agency, one.purpose) for one in get(world, RESULT, ME).readings]
+    assert readings == [(OFFICIAL, "P56.1", "Giải quyết hồ sơ"), (OFFICIAL, "P56.1", "Tra cứu")]
+
+
+def test_an_official_needs_a_purpose(world: World) -> None:
+    world.happened(submitted(1), issued(1))
+    with pytest.raises(grpc.RpcError) as call:
+        get(world, RESULT, PROCESSOR)
+    assert refused(call) == "PURPOSE_MISSING"
+    assert world.stored(w.DocumentRead) == []
+
+
+def test_for_a_stranger_there_is_no_document(world: World) -> None:
+    world.happened(submitted(1), issued(1))
+    for id_ in (RESULT, COPY):
+        with pytest.raises(grpc.RpcError) as call:
+            get(world, id_, SOMEBODY, "tò mò")
+        assert refused(call) == "NOT_FOUND"
+    assert world.stored(w.DocumentRead) == []
+
+
+def test_an_erasure_takes_documents_and_content_that_nobody_else_needs(world: World) -> None:
+    own, shared = b"%PDF-own", b"%PDF-shared"
+    hashes = [hashlib.sha256(content).hexdigest() for content in (own, shared)]
+    for content in (own, shared):
+        world.run(world.blobs.put(content))
+    world.happened(
+        submitted(1),
+        issued(1, sha256=hashes[0]),
+        submitted(2),
+        issued(2, sha256=hashes[1]),
+        submitted(3, applicant_id=STRANGER),
+        issued(3, sha256=hashes[1], applicant_id=STRANGER),
+    )
+    world.append(f"account-{CITIZEN}", erasure(CITIZEN, identity.ERASURE_OUTCOME_RESTRICTED))
+    world.settled()
+    assert len(mine(world)) == 2
+    world.append(f"account-{CITIZEN}", erasure(CITIZEN, identity.ERASURE_OUTCOME_SHREDDED))
+    world.settled()
+    assert mine(world) == []
+    assert [world.run(world.blobs.has(sha256)) for sha256 in hashes] == [False, True]
+    with pytest.raises(grpc.RpcError) as call:
+        get(world, RESULT, PROCESSOR, "Tra cứu")
+    assert refused(call) == "ERASED"
+
+
+def test_what_is_kept_after_an_erasure_is_erased_too(world: World) -> None:
+    world.happened(submitted(1))
+    world.append(f"account-{CITIZEN}", erasure(CITIZEN, identity.ERASURE_OUTCOME_SHREDDED))
+    world.happened(issued(1))
+    assert [one.document_id for one in world.stored(w.DocumentErased)] == [RESULT]
+    assert mine(world) == []
+
+
+def test_facts_taken_again_change_nothing_and_a_rebuilt_view_equals_the_running_one(tmp_path: Path) -> None:
+    keys = MemoryKeys()
+    with warehouse(tmp_path, keys) as world:
+        world.append("procedure-1.004222", PUBLISHED)
+        world.happened(submitted(1, CT01), received(1), issued(1))
+        world.happened(submitted(2, reused("birth", RESULT), applicant_id=CITIZEN))
+        world.happened(submitted(3, applicant_id=STRANGER), issued(3, applicant_id=STRANGER))
+        world.append(f"account-{STRANGER}", erasure(STRANGER, identity.ERASURE_OUTCOME_SHREDDED))
+        world.settled()
+        before, events = world.tables(), world.events()
+        assert all(before.values())
+    for file in (tmp_path / "views").iterdir():
+        file.unlink()
+    with warehouse(tmp_path, keys) as world:
+        world.settled()
+        assert world.events() == events
+        assert world.tables() == before
+        assert world.rows("parked") == []
