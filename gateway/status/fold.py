@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -87,7 +87,7 @@ def _next(page: DossierPage, event: Message) -> DossierPage:
         case facts.SupplementSupplied():
             return _supplement_supplied(page, event)
         case facts.ProcessingStarted():
-            page = replace(page, settlement=Settlement.BEING_PROCESSED, competent_agency=event.agency)
+            page = replace(page, settlement=Settlement.BEING_PROCESSED)
             return _add(page, StepKind.PROCESSING_STARTED, event.at, agency=event.agency)
         case facts.StepAssigned():
             return _add(
@@ -129,41 +129,62 @@ def _fee_assessed(page: DossierPage, event: facts.FeeAssessed) -> DossierPage:
     at = _time(event.at)
     items = tuple((item.name, item.amount) for item in event.items)
     page = replace(page, fees=(*page.fees, Fee(event.amount, items, event.condition, at)))
-    if event.condition == facts.FEE_CONDITION_PROCESSING and page.settlement is Settlement.BEING_PROCESSED:
+    if event.condition == facts.FEE_CONDITION_PROCESSING:
         page = _pause(replace(page, settlement=Settlement.FINANCIAL_OBLIGATION_REQUESTED), PauseKind.FEE, at)
     return _add(page, StepKind.FEE_ASSESSED, event.at, amount=event.amount, condition=event.condition)
 
 
 def _fee_paid(page: DossierPage, event: facts.FeePaid) -> DossierPage:
-    """Which fee is not public: the amount and the order say enough."""
     at = _time(event.at)
-    index = _index(page.fees, lambda fee: fee.amount == event.amount and fee.paid_at is None)
-    page = replace(page, fees=_with(page.fees, index, paid_at=at))
     due = _moved(page, event.due_at) if event.HasField("due_at") else None
-    if due and page.settlement is Settlement.FINANCIAL_OBLIGATION_REQUESTED:
-        page = replace(_resume(page, at), settlement=Settlement.BEING_PROCESSED, due_at=due.after)
+    page = replace(page, fees=_with(page.fees, _paid_fee(page, event), paid_at=at))
+    asked = any(fee.owed and fee.condition == facts.FEE_CONDITION_PROCESSING for fee in page.fees)
+    if page.settlement is Settlement.FINANCIAL_OBLIGATION_REQUESTED and not asked:
+        page = _resume(replace(page, settlement=Settlement.BEING_PROCESSED, due_at=due.after if due else page.due_at), at)
     return _add(page, StepKind.FEE_PAID, event.at, amount=event.amount, due=due)
 
 
+def _paid_fee(page: DossierPage, event: facts.FeePaid) -> int:
+    """Which fee is not public. Where the clock stands, a new due date says that it is the one that was waited for.
+
+    At most one such fee is owed at a time. Where no due date can say it, the amount has to.
+    """
+    owed = [index for index, fee in enumerate(page.fees) if fee.owed]
+    waited_for = [index for index in owed if page.fees[index].condition == facts.FEE_CONDITION_PROCESSING]
+    others = [index for index in owed if index not in waited_for]
+    ends_pause = event.HasField("due_at") or page.due_at is None
+    candidates = [*waited_for, *others] if ends_pause else [*others, *waited_for]
+    if event.HasField("due_at"):
+        return candidates[0]
+    return _of_amount(page, candidates, event.amount)
+
+
+def _of_amount(page: DossierPage, candidates: list[int], amount: int) -> int:
+    return next((index for index in candidates if page.fees[index].amount == amount), candidates[0])
+
+
 def _fee_refunded(page: DossierPage, event: facts.FeeRefunded) -> DossierPage:
-    index = _index(
-        page.fees, lambda fee: fee.amount == event.amount and not fee.refunded_at and fee.paid_at is not None
-    )
+    paid = [index for index, fee in enumerate(page.fees) if fee.paid_at and not fee.refunded_at]
+    owed = [index for index, fee in enumerate(page.fees) if fee.owed]
+    index = _of_amount(page, [*paid, *owed], event.amount)
     page = replace(page, fees=_with(page.fees, index, refunded_at=_time(event.at)))
     return _add(page, StepKind.FEE_REFUNDED, event.at, amount=event.amount)
 
 
 def _received(page: DossierPage, event: facts.DossierReceived) -> DossierPage:
-    term = Term(event.term.amount, event.term.unit)
-    due = DueMove(None, _time(event.due_at))
+    """After a supplement that made the reception valid the dossier is being processed already."""
+    newly = page.settlement is Settlement.NEWLY_REGISTERED
+    term = Term(event.term.amount, event.term.unit) if event.HasField("term") else None
+    due = DueMove(None, _time(event.due_at)) if event.HasField("due_at") else None
     page = replace(
         page,
-        settlement=Settlement.RECEIVED,
+        settlement=Settlement.RECEIVED if newly else page.settlement,
+        procedure_version=event.procedure_version,
         received_at=_time(event.at),
         receipt_number=event.receipt_number,
         term=term,
         calendar=event.calendar,
-        due_at=due.after,
+        due_at=due.after if due else None,
     )
     return _add(
         page,
@@ -188,9 +209,9 @@ def _supplement_supplied(page: DossierPage, event: facts.SupplementSupplied) -> 
     due = _moved(page, event.due_at) if event.HasField("due_at") else None
     page = replace(
         _resume(page, _time(event.at)),
-        settlement=Settlement.BEING_PROCESSED if page.received_at else Settlement.NEWLY_REGISTERED,
+        settlement=Settlement.BEING_PROCESSED,
         missing=(),
-        due_at=due.after if due else page.due_at,
+        due_at=due.after if due else None,
     )
     return _add(page, StepKind.SUPPLEMENT_SUPPLIED, event.at, component_codes=supplied, due=due)
 
@@ -234,10 +255,6 @@ def _resume(page: DossierPage, at: datetime) -> DossierPage:
 def _close(page: DossierPage, settlement: Settlement, at: Timestamp) -> DossierPage:
     closed_at = _time(at)
     return replace(_resume(page, closed_at), settlement=settlement, closed_at=closed_at)
-
-
-def _index(fees: tuple[Fee, ...], wanted: Callable[[Fee], bool]) -> int:
-    return next(index for index, fee in enumerate(fees) if wanted(fee))
 
 
 def _with(fees: tuple[Fee, ...], index: int, **changes: Any) -> tuple[Fee, ...]:

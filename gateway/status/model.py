@@ -80,6 +80,8 @@ class Timing(Enum):
     """How a dossier stands against its due date."""
 
     NOT_STARTED = "not-started"
+    # The law lists no time.
+    NO_TERM = "no-term"
     RUNNING = "running"
     DUE_TODAY = "due-today"
     PAUSED = "paused"
@@ -122,6 +124,10 @@ class Fee:
     assessed_at: datetime
     paid_at: datetime | None = None
     refunded_at: datetime | None = None
+
+    @property
+    def owed(self) -> bool:
+        return self.paid_at is None and self.refunded_at is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,13 +222,13 @@ class DossierPage:
     def finance(self) -> Finance:
         if not self.fees:
             return Finance.NOTHING_DUE
-        if any(fee.refunded_at for fee in self.fees):
-            return Finance.REFUNDED
-        return Finance.PAID if all(fee.paid_at for fee in self.fees) else Finance.DUE
+        if any(fee.owed for fee in self.fees):
+            return Finance.DUE
+        return Finance.REFUNDED if all(fee.refunded_at for fee in self.fees) else Finance.PAID
 
     @property
     def owed(self) -> int:
-        return sum(fee.amount for fee in self.fees if fee.paid_at is None)
+        return sum(fee.amount for fee in self.fees if fee.owed)
 
     @property
     def delivery(self) -> Delivery:
@@ -258,7 +264,7 @@ def standing(page: DossierPage, now: datetime) -> Standing:
     if page.pause:
         return Standing(Timing.PAUSED, days_between(page.pause.since, now))
     if page.due_at is None:
-        return Standing(Timing.NOT_STARTED)
+        return Standing(Timing.NO_TERM if page.received_at else Timing.NOT_STARTED)
     if now > page.due_at:
         return Standing(Timing.OVERDUE, days_between(page.due_at, now))
     left = days_between(now, page.due_at)

@@ -1,4 +1,4 @@
-"""One HTTP server per service: metrics, liveness, and the pages that are entry points."""
+"""One HTTP server per service: metrics, liveness, and the pages and applications that are entry points."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from nameko.extensions import Entrypoint, SharedExtension
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.types import ASGIApp
 
 from services.chassis.container import platform_of, wait_for
 
@@ -75,9 +76,13 @@ class HostedApp:
 class HttpServer(SharedExtension):  # type: ignore[misc]
     def __init__(self) -> None:
         self._routes: list[BaseRoute] = []
+        self._mounts: list[BaseRoute] = []
 
     def register(self, path: str, methods: list[str], answer: Answer) -> None:
         self._routes.append(Route(path, answer, methods=methods))
+
+    def mount(self, path: str, app: ASGIApp) -> None:
+        self._mounts.append(Mount(path, app))
 
     def start(self) -> None:
         wait_for(self._start())
@@ -87,7 +92,7 @@ class HttpServer(SharedExtension):  # type: ignore[misc]
 
     async def _start(self) -> None:
         platform = platform_of(self.container)
-        routes = [Route("/metrics", _metrics), Route("/livez", _alive), *self._routes]
+        routes = [Route("/metrics", _metrics), Route("/livez", _alive), *self._routes, *self._mounts]
         self._app = HostedApp(Starlette(routes=routes), platform.settings.host, platform.settings.http_port)
         platform.http_addresses[self.container.service_name] = await self._app.start()
 
@@ -110,7 +115,26 @@ class Http(Entrypoint):  # type: ignore[misc]
         return response
 
 
+class Mounted(Entrypoint):  # type: ignore[misc]
+    """`@mounted("/pages")`: the method makes an application once, when the service starts."""
+
+    server = HttpServer()
+
+    def __init__(self, path: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._path = path
+
+    def start(self) -> None:
+        self.server.mount(self._path, wait_for(self.container.run_worker(self)))
+
+
 def http(method: str, path: str) -> Callable[[F], F]:
     """Answer HTTP requests of these methods ("GET,POST") at a path."""
     decorator: Callable[[F], F] = Http.decorator(method, path)
+    return decorator
+
+
+def mounted(path: str) -> Callable[[F], F]:
+    """Serve a whole application under a path ("" is all that no other route takes): async, returns the application."""
+    decorator: Callable[[F], F] = Mounted.decorator(path)
     return decorator

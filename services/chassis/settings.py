@@ -47,6 +47,8 @@ class Settings(BaseSettings):
     edge_burst: Annotated[int, Field(ge=1)] = 200
     streams: Annotated[int, Field(ge=1)] = 2000
     """Watchers a service serves at a time."""
+    qr_key: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""
+    """32 bytes in hexadecimal that seal printed QR codes; made and kept in the data folder if empty."""
     identity_address: str = ""
     """host:port of the identity service, for a service that runs alone."""
     smtp_url: str = ""
@@ -56,6 +58,8 @@ class Settings(BaseSettings):
     """The OIDC provider's issuer; the sandbox under `url` if empty."""
     vneid_client_id: str = "motcua"
     vneid_client_secret: str = ""
+    vneid_trusted_clients: str = ""
+    """Other clients of the provider, with blanks between, whose users' id tokens are exchanged too: the national portal."""
     population_url: str = ""
     population_secret: str = ""
     vnpay_url: str = ""

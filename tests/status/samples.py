@@ -85,6 +85,7 @@ def received(code: str, at: datetime, due: datetime, days: int = 8, agency: str 
         due_at=due,
         term=facts.Term(amount=days, unit=facts.TERM_UNIT_WORKING_DAYS),
         calendar="vn/2026.1",
+        procedure_version=1,
         agency=agency,
     )
 

@@ -127,11 +127,29 @@ def test_a_supplement_pauses_the_clock_and_moves_the_due_date() -> None:
     supplied.then_last_step(StepKind.SUPPLEMENT_SUPPLIED, due=DueMove(local(11, 19, 17), local(11, 24, 17)))
 
 
-def test_a_supplement_before_reception_goes_back_to_the_desk() -> None:
+def test_a_supplement_before_reception_makes_it_valid() -> None:
     asked = fact(facts.SupplementRequested, C, local(11, 9), component_codes=["photo"])
     supplied = fact(facts.SupplementSupplied, C, local(11, 10))
-    given([samples.submitted(C, local(11, 8)), asked, supplied]).then(
-        settlement=Settlement.NEWLY_REGISTERED, due_at=None, pause=None
+    received = samples.received(C, local(11, 10), local(11, 20, 17))
+    given([samples.submitted(C, local(11, 8)), asked, supplied, received]).then(
+        settlement=Settlement.BEING_PROCESSED, received_at=local(11, 10), due_at=local(11, 20, 17), pause=None
+    )
+
+
+def test_a_dossier_without_a_term_has_no_due_date() -> None:
+    received = fact(facts.DossierReceived, C, local(11, 9, 10), receipt_number="1", calendar="vn@1", agency=WARD)
+    history = given([samples.submitted(C, local(11, 9)), received])
+    history.then(settlement=Settlement.RECEIVED, due_at=None, term=None)
+    history.then_standing(NOW, Timing.NO_TERM)
+    history.then_last_step(StepKind.RECEIVED, due=None, term=None)
+
+
+def test_a_payment_that_ends_no_pause_is_another_fees() -> None:
+    other = samples.fee(C, local(11, 12), condition=facts.FEE_CONDITION_RESULT)
+    asked = samples.fee_asked(C)
+    paid = fact(facts.FeePaid, C, local(11, 16), amount=160_000)
+    given([*asked[:3], other, asked[3], paid]).then(
+        settlement=Settlement.FINANCIAL_OBLIGATION_REQUESTED, finance=Finance.DUE, due_at=local(11, 20, 17)
     )
 
 
