@@ -16,6 +16,7 @@ from google.rpc import error_details_pb2
 from google.rpc.status_pb2 import Status
 
 from gateway.sandbox.people import citizen
+from gateway.sandbox.people import organisation as organisation_at
 from motcua.catalogue.v1.catalogue_service_pb2_grpc import CatalogueServiceStub
 from motcua.dossier.v1.dossier_service_pb2_grpc import DossierServiceStub
 from motcua.payment.v1.payment_service_pb2_grpc import PaymentServiceStub
@@ -83,16 +84,17 @@ class Door:
         await self.http.aclose()
         await self._channel.close()
 
-    async def log_in(self, index: int, appointment_id: str = "") -> str:
+    async def log_in(self, index: int, appointment_id: str = "", *, organisation: bool = False) -> str:
         """Through VNeID's sandbox, as a browser would. Raises LoginFailed."""
-        return await self._patiently(lambda: self._log_in(index, appointment_id))
+        number = organisation_at(index).tax_code if organisation else citizen(index).personal_number
+        return await self._patiently(lambda: self._log_in(number, appointment_id))
 
-    async def _log_in(self, index: int, appointment_id: str) -> str:
-        scope = {"scope": f"appointment:{appointment_id}"} if appointment_id else {}
+    async def _log_in(self, number: str, appointment_id: str) -> str:
+        scope = {"level": "2"} | ({"scope": f"appointment:{appointment_id}"} if appointment_id else {})
         begun = await self.http.get(f"{self.url}/login", params=scope)
         if not begun.is_redirect:
             raise LoginFailed(f"/login answered {begun.status_code}: {begun.text[:200]}")
-        hint = {"login_hint": citizen(index).personal_number}
+        hint = {"login_hint": number}
         at_vneid = httpx.URL(begun.headers["location"]).copy_merge_params(hint)
         agreed = await self.http.get(at_vneid)
         if not agreed.is_redirect:

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 
 from starlette.applications import Starlette
-from starlette.routing import Mount
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Mount, Route
 
 from gateway.sandbox import population, vneid, vnpay
 from services.chassis.settings import Settings
+
+
+def officials_file(data: Path) -> Path:
+    """The sample officials: person, appointment, agency, roles."""
+    return data / "sandbox" / "officials.json"
 
 
 def prepare(settings: Settings) -> tuple[Settings, Starlette]:
@@ -53,5 +61,10 @@ def prepare(settings: Settings) -> tuple[Settings, Starlette]:
                 await stack.enter_async_context(app.router.lifespan_context(app))
             yield
 
-    mounts = [Mount("/sandbox", routes=[Mount(path, app) for path, app in apps.items()])]
+    async def officials(_: Request) -> Response:
+        path = officials_file(settings.data)
+        return Response(path.read_bytes() if path.exists() else b"[]", media_type="application/json")
+
+    routes = [Route("/officials", officials), *(Mount(path, app) for path, app in apps.items())]
+    mounts = [Mount("/sandbox", routes=routes)]
     return settings, Starlette(routes=mounts, lifespan=lifespan)

@@ -1,0 +1,96 @@
+"""What a trial needs beside empty services: the sample catalogue, and officials who work in one province."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+
+from joserfc.jwk import OKPKey
+
+from gateway.sandbox.mount import officials_file
+from gateway.sandbox.people import citizen
+from services.catalogue.loader import load
+from services.catalogue.seed import seed
+from services.chassis.law.definitions import Agency, Level
+from services.chassis.platform import Platform
+from services.chassis.settings import Settings
+from services.cli.tokens import SYSTEM
+from services.identity.bootstrap import TrialAppointment, TrialOfficial, TrialSystem, ensure_trial_accounts
+from services.identity.domain import AccountKind, Role
+from services.identity.tokens import Person
+
+# Sample persons from here on are officials, those before are applicants.
+FIRST_OFFICIAL = 100_000
+# So many of the province's communes are staffed.
+COMMUNES = 4
+FRONT = (Role.RECEPTIONIST, Role.CASHIER)
+BACK = (Role.PROCESSOR, Role.APPROVER)
+HEAD = (Role.EDITOR, Role.ADMINISTRATOR)
+
+
+async def prepare(platform: Platform, province: str) -> None:
+    """Once per data folder and province; again it changes nothing."""
+    await seed(platform, [province])
+    path = officials_file(platform.settings.data)
+    known = json.loads(path.read_text()) if path.exists() else []
+    if any(official["province"] == province for official in known):
+        return
+    catalogue = await asyncio.to_thread(load)
+    staff = list(_staff(list(catalogue.agencies(province)), len(known)))
+    committee = staff[-1][1].agency
+    appointments = await ensure_trial_accounts(
+        platform, [official for _, official in staff], [_system(platform.settings, committee)]
+    )
+    rows = [_row(person, made) for (person, _), made in zip(staff, appointments, strict=True)]
+    path.write_text(json.dumps([*known, *rows], ensure_ascii=False, indent=1))
+
+
+def _staff(agencies: list[Agency], taken: int) -> Iterator[tuple[int, TrialOfficial]]:
+    """Two officials for every provincial agency and for the agencies of a few communes; one who looks after the platform."""
+    communes = sorted({agency.commune for agency in agencies if agency.commune})[:COMMUNES]
+    index = FIRST_OFFICIAL + taken
+    for agency in agencies:
+        if agency.level is not Level.PROVINCE and agency.commune not in communes:
+            continue
+        for roles, title in ((FRONT, "Công chức một cửa"), (BACK, "Công chức chuyên môn")):
+            yield index, TrialOfficial(_person(index), roles, agency.code, agency.province, title)
+            index += 1
+    committee = next(agency for agency in agencies if not agency.parent)
+    yield index, TrialOfficial(_person(index), HEAD, committee.code, committee.province, "Quản trị hệ thống")
+
+
+def _person(index: int) -> Person:
+    sample = citizen(index)
+    return Person(
+        AccountKind.CITIZEN,
+        sample.personal_number,
+        "",
+        sample.full_name,
+        sample.email,
+        sample.phone,
+        sample.level_of_assurance,
+    )
+
+
+def _system(settings: Settings, agency: str) -> TrialSystem:
+    """A system of another authority, with its private key beside the data, for trying out RFC 7523."""
+    path = settings.data / "secrets" / "sample-system.jwk"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path.touch(mode=0o600)
+        path.write_text(json.dumps(OKPKey.generate_key("Ed25519").as_dict(private=True)))
+    key = OKPKey.import_key(json.loads(path.read_text()))
+    public = json.dumps(key.as_dict(private=False))
+    return TrialSystem(SYSTEM, "Hệ thống mẫu", agency, ("submit", "settle", "synchronise"), public)
+
+
+def _row(person: int, made: TrialAppointment) -> dict[str, object]:
+    official = made.official
+    return {
+        "person": person,
+        "appointment_id": made.appointment_id,
+        "agency": official.agency,
+        "province": official.province,
+        "roles": [role.name.lower() for role in official.roles],
+    }
