@@ -52,8 +52,12 @@ class Settings(BaseSettings):
     identity_address: str = ""
     """host:port of the identity service, for a service that runs alone."""
     smtp_url: str = ""
-    """smtp://user:password@host:port of the mail server; e-mail stays off if empty."""
+    """smtp://user:password@host:port of the mail server; e-mail stays off if empty.
+
+    STARTTLS unless the scheme is smtps or `?tls=none` says otherwise; `?ca_file=` names authorities of its own.
+    """
     mail_from: str = "motcua@localhost"
+    """The sender: an address, or a name and an address as in `Name <address>`."""
     vneid_url: str = ""
     """The OIDC provider's issuer; the sandbox under `url` if empty."""
     vneid_client_id: str = "motcua"

@@ -128,8 +128,9 @@ class Outbox:
     async def _send(self, row: Any) -> None:
         by = f"service:{self.service}"
         try:
+            email = await self._email(row.message_id)
             async with asyncio.timeout(SEND_SECONDS):
-                await self.mailer.send(await self._email(row.message_id))
+                await self.mailer.send(email)
             command: MessageCommand = RecordSent(row.message_id, self.clock.now(), by, Channel.EMAIL)
         except (SendError, TimeoutError) as error:
             why = error.why if isinstance(error, SendError) else "timeout"

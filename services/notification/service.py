@@ -102,13 +102,13 @@ class NotificationService:
 
     @on(*TOLD)
     async def tell(self, fact: Fact[Any]) -> None:
-        event, by_now = fact.event, position_token(fact.position)
+        event = fact.event
         about, contact = await self.known.read(
             lambda db: (
                 dossier_of(db, event.code, getattr(event, "agency", "")),
                 contact_of(db, event.applicant_id),
             ),
-            by_now,
+            position_token(fact.position),
         )
         if about is None:
             raise LookupError(f"dossier {event.code} is told of before it was submitted")

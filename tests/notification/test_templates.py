@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from google.protobuf.message import Message
 from jinja2 import UndefinedError
-from motcua.dossier.events.v1 import events_pb2 as dossier
 
+from motcua.dossier.events.v1 import events_pb2 as dossier
 from services.notification.domain import Language, MessageKind
 from services.notification.letters import TOLD, Letter, letter
 from services.notification.templates import FOLDER, LOCALES, Dossier, Text, render, render_html, version

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -18,12 +18,19 @@ from services.chassis.settings import Settings
 
 START_SECONDS = 30
 
+T = TypeVar("T")
+
 
 class Host:
     """What a test knows of running services: where they listen."""
 
-    def __init__(self, platform: Platform) -> None:
+    def __init__(self, platform: Platform, loop: asyncio.AbstractEventLoop) -> None:
         self.platform = platform
+        self._loop = loop
+
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run it on the services' loop, where the platform's parts belong."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(START_SECONDS)
 
     def address(self, service: str) -> str:
         return self.platform.addresses[service]
@@ -48,7 +55,7 @@ def hosted(folder: Path, classes: Sequence[type], **settings: Any) -> Iterator[H
         try:
             await services.start()
             await asyncio.gather(*(_serving(platform.addresses[cls.name]) for cls in classes))  # type: ignore[attr-defined]
-            shared["host"] = Host(platform)
+            shared["host"] = Host(platform, shared["loop"])
             ready.set()
             await shared["stop"].wait()
         finally:
