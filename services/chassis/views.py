@@ -81,11 +81,6 @@ class RunningView:
         await self.reach(min_position)
         return await self._database.read(work)
 
-    async def moved(self, position: int) -> None:
-        """Wait until the view is beyond a position."""
-        async with self._moved:
-            await self._moved.wait_for(lambda: self.position > position)
-
     async def changed(self, since: int) -> int:
         """Wait until the generation is not `since`; returns it."""
         async with self._moved:

@@ -95,7 +95,7 @@ def groups_query(
     for name, value in restrictions.items():
         if value:
             summed = summed.where(t.c[name] == value)
-    groups = summed.subquery("groups")
+    groups = summed.subquery("grouped")
     query = select(groups).where(groups.c.changed > changed_after)
     if names:
         query = query.where((groups.c.facts > 0) | (groups.c.overdue_open != 0))

@@ -51,7 +51,7 @@ async def watched(
         raise Rejected("POSITION_UNUSABLE", position=request.resume_token, oldest=oldest)
     caught_up = False
     while True:
-        today, reached = day_of(clock.now()), view.position
+        today, generation = day_of(clock.now()), view.generation
         if day != today:
             day, seen = today, -1
         rows, counted_until = await view.read(partial(_changed, request.filter, day, names, seen))
@@ -66,7 +66,7 @@ async def watched(
             yield pb.WatchIndicatorsResponse(caught_up=True, as_of=counted_until, resume_token=token)
         try:
             async with asyncio.timeout(HEARTBEAT_SECONDS):
-                await view.moved(reached)
+                await view.changed(generation)
         except TimeoutError:
             yield pb.WatchIndicatorsResponse(heartbeat=True, as_of=counted_until, resume_token=token)
         else:

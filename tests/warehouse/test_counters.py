@@ -188,3 +188,16 @@ def test_an_unusable_token_is_refused(world: World, token: str, reason: str) -> 
     with pytest.raises(grpc.RpcError) as call:
         next(world.stub.WatchIndicators(pb.WatchIndicatorsRequest(resume_token=token), timeout=30))
     assert refused(call) == reason
+
+
+def test_a_rebuilt_view_counts_the_same(tmp_path: Path) -> None:
+    keys = MemoryKeys()
+    with warehouse(tmp_path, keys) as running:
+        for event in history():  # each in a batch of its own
+            running.happened(event)
+        before = [running.rows(table) for table in ("counted_dossiers", "indicators")]
+    for file in (tmp_path / "views").iterdir():
+        file.unlink()
+    with warehouse(tmp_path, keys) as rebuilt:
+        rebuilt.settled()
+        assert [rebuilt.rows(table) for table in ("counted_dossiers", "indicators")] == before

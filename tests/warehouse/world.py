@@ -137,7 +137,7 @@ def warehouse(folder: Path, keys: MemoryKeys) -> Iterator[World]:
         world = World(folder, host, WarehouseServiceStub(channel), keys)
         try:
             introduced = identity.SigningKeyIntroduced(
-                kid=KEY.kid, at=to_timestamp(datetime.now(UTC)), by="service:identity", public_jwk=public_jwk(KEY)
+                kid=KEY.kid or "", at=to_timestamp(datetime.now(UTC)), by="service:identity", public_jwk=public_jwk(KEY)
             )
             if not world.stored(identity.SigningKeyIntroduced):
                 world.append("signing-keys", introduced)
