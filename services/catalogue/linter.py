@@ -362,8 +362,9 @@ def _form(form: Form | None, procedure: Procedure) -> Iterator[Fault]:
         )
         return
     properties: dict[str, Any] = schema["properties"]
-    shown = ui.get("fields") if isinstance(ui, dict) else None
-    shown = {name: hints for name, hints in shown.items() if isinstance(hints, dict)} if isinstance(shown, dict) else {}
+    hinted = ui.get("fields") if isinstance(ui, dict) else None
+    hinted = hinted if isinstance(hinted, dict) else {}
+    shown = {name: hints for name, hints in hinted.items() if isinstance(hints, dict)}
     for name, rule in properties.items():
         if not (isinstance(rule, dict) and rule.get("title") and shown.get(name, {}).get("en")):
             yield _fault(
@@ -372,7 +373,7 @@ def _form(form: Form | None, procedure: Procedure) -> Iterator[Fault]:
                 "Trường thiếu tiêu đề tiếng Việt (title) hoặc tiếng Anh (ui.fields).",
                 "The field lacks its Vietnamese title, or its English one in ui.fields.",
             )
-    fields = [*schema.get("required", ()), *shown]
+    fields = [*schema.get("required", ()), *hinted]
     fields += [circumstance.form_field for circumstance in procedure.circumstances if circumstance.form_field]
     for field in dict.fromkeys(fields):
         if field not in properties:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -17,25 +18,49 @@ from services.chassis.requests import page_offset, page_size
 
 T = TypeVar("T")
 
+# Grave, acute, tilde, hook above, dot below.
+_TONES = frozenset("\u0300\u0301\u0303\u0309\u0323")
+
 
 def page(found: Sequence[T], request: Any) -> tuple[Sequence[T], str]:
     start, size = page_offset(request), page_size(request)
     return found[start : start + size], str(start + size) if start + size < len(found) else ""
 
 
+@dataclass(frozen=True, slots=True)
+class Word:
+    plain: str
+    """Without any diacritics: "hoa" of "hòa" and "hoà", "dang" of "đăng"."""
+    letters: str
+    """With those that make other letters: "đăng"."""
+    tone: str
+
+    def begins(self, other: Word) -> bool:
+        """Whether this begins the other, as exactly as it is written: "ha" begins "hà", "há" does not."""
+        same = (
+            other.plain.startswith(self.plain) if self.plain == self.letters else other.letters.startswith(self.letters)
+        )
+        return same and self.tone in ("", other.tone)
+
+
 @lru_cache(maxsize=20_000)
-def folded(text: str) -> str:
-    """Lower case without diacritics, each word after a space: "Đăng ký" is " dang ky"."""
-    plain = unicodedata.normalize("NFD", text.casefold().replace("đ", "d"))
-    kept = "".join(letter for letter in plain if not unicodedata.combining(letter))
-    return "".join(f" {word}" for word in "".join(c if c.isalnum() else " " for c in kept).split())
+def words(text: str) -> tuple[Word, ...]:
+    decomposed = unicodedata.normalize("NFD", text.casefold())
+    spaced = "".join(c if c.isalnum() or unicodedata.combining(c) else " " for c in decomposed)
+    return tuple(_word(each) for each in spaced.split())
+
+
+def _word(decomposed: str) -> Word:
+    letters = "".join(c for c in decomposed if c not in _TONES)
+    plain = "".join(c for c in letters if not unicodedata.combining(c)).replace("đ", "d")
+    return Word(plain, letters, next((c for c in decomposed if c in _TONES), ""))
 
 
 def matches(search: str, name: definitions_pb2.Text, code: str) -> bool:
     """Every word begins a word of the name, in either language; or the code begins so."""
-    search = search.strip()
-    text = folded(name.vi) + folded(name.en)
-    return code.startswith(search) or all(f" {word}" in text for word in folded(search).split())
+    known = words(name.vi) + words(name.en)
+    sought = words(search)
+    return code.startswith(search.strip()) or (bool(sought) and all(any(w.begins(k) for k in known) for w in sought))
 
 
 def procedures(known: Definitions, request: pb.ListProceduresRequest, day: str) -> list[Kept]:

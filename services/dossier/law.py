@@ -20,6 +20,7 @@ from services.chassis.decider import Rejected
 from services.chassis.errors import Invalid, Violation
 from services.chassis.facts import Fact
 from services.chassis.law import definitions
+from services.chassis.law.counts import counts
 from services.chassis.law.definitions import Agency, Authority, FeeOverlay, Level, Procedure, calendar_of
 from services.chassis.law.fees import Case, quote
 from services.chassis.views import Projection
@@ -202,15 +203,14 @@ class Law:
         so: set[str],
         at: datetime,
     ) -> tuple[FeeItem, ...]:
-        """Empty where nothing is owed, and where the Council set nothing: then an official assesses the fee."""
-        units = {charge.unit for charge in procedure.fee.charges} if procedure.fee else set()
-        units |= {charge.per for charge in procedure.fee.charges} if procedure.fee else set()
-        counts = {unit: _count(form, unit) for unit in units if unit}
-        case = Case(agency.province, definitions.Channel(channel.value), local_day(at), counts, so)
+        """Empty where nothing is owed, and where the Council set nothing or the form does not say how many: then an official
+        assesses the fee."""
+        counted = counts(procedure.form, form)
+        case = Case(agency.province, definitions.Channel(channel.value), local_day(at), counted, so)
         try:
             items = quote(procedure, self._overlays, case)
         except Rejected as rejected:
-            if rejected.reason == "FEE_NOT_SET":
+            if rejected.reason in ("FEE_NOT_SET", "COUNT_MISSING"):
                 return ()
             raise
         return tuple(FeeItem(item.name.vi, item.amount) for item in items if item.amount)
@@ -239,13 +239,6 @@ def _serves(agency: Agency, reception: Agency) -> bool:
 
 def _is_so(form: Mapping[str, Any], field: str, value: str) -> bool:
     return field in form and bool(form[field] == json.loads(value))
-
-
-def _count(form: Mapping[str, Any], unit: str) -> int:
-    """How many of a unit the form asks for: its answer `copies` or `copy` for the unit "copy"; one if it does not say."""
-    plural = f"{unit[:-1]}ies" if unit.endswith("y") else f"{unit}s"
-    value = form.get(plural, form.get(unit, 1))
-    return int(value) if isinstance(value, int | float) and value >= 1 else 1
 
 
 @lru_cache(maxsize=512)

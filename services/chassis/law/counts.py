@@ -21,4 +21,4 @@ def counts(form: Form | None, answers: Mapping[str, Any]) -> dict[str, int]:
 @lru_cache(maxsize=512)
 def _counted(ui: str) -> tuple[tuple[str, str], ...]:
     fields = json.loads(ui).get("fields", {})
-    return tuple((name, hints["count"]) for name, hints in fields.items() if "count" in hints)
+    return tuple((name, str(hints["count"])) for name, hints in fields.items() if "count" in hints)

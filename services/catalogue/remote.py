@@ -1,0 +1,209 @@
+"""Publishes a catalogue's file, or a folder of them, through the API: what `motcua catalogue load` does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import grpc
+import yaml
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
+
+from motcua.catalogue.v1 import catalogue_service_pb2 as pb
+from motcua.catalogue.v1.catalogue_service_pb2_grpc import CatalogueServiceStub
+from services.catalogue import loader
+from services.catalogue.linter import lint
+from services.catalogue.reader import Reader
+from services.chassis.law.definitions import Agency, CalendarVersion, FeeOverlay, Procedure
+from services.chassis.law.kept import SHAPES
+
+PAGE = 200
+# The lists that a file may hold, in the order in which they are published.
+LISTS: dict[str, tuple[str, type[Any]]] = {
+    "calendars": ("calendar", CalendarVersion),
+    "procedures": ("procedure", Procedure),
+    "agencies": ("agency", Agency),
+    "overlays": ("overlay", FeeOverlay),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A definition and where it is written."""
+
+    kind: str
+    where: str
+    definition: Any
+
+    @property
+    def name(self) -> str:
+        match self.kind:
+            case "calendar":
+                return f"{self.definition.calendar_id} {self.definition.version}"
+            case "procedure":
+                return f"{self.definition.code} {self.definition.version}"
+            case "overlay":
+                scope = (self.definition.province, self.definition.procedure_code, self.definition.charge_code)
+                return " ".join(part for part in scope if part)
+            case "territory":
+                return f"{self.definition.province.code} {self.definition.version}"
+            case _:
+                return str(self.definition.code)
+
+
+@dataclass(slots=True)
+class Report:
+    """What became of each entry."""
+
+    published: list[Entry] = field(default_factory=list)
+    unchanged: list[Entry] = field(default_factory=list)
+    # With what the service said.
+    refused: list[tuple[Entry, str]] = field(default_factory=list)
+
+
+def entries(path: Path, province: str = "") -> list[Entry]:
+    """Of a YAML file with lists of definitions, or of a folder laid out as the sample, with the agencies of a province.
+
+    Raises FaultyCatalogueError with every fault.
+    """
+    return _of_folder(path, province) if path.is_dir() else _of_file(path)
+
+
+def load(channel: grpc.Channel, token: str, found: Iterable[Entry], locale: str = "vi") -> Report:
+    """Publish what is not published yet. A refusal does not keep the other entries back. Raises grpc.RpcError."""
+    api, report = _Api(channel, token), Report()
+    for entry in found:
+        if api.has(entry):
+            report.unchanged.append(entry)
+            continue
+        try:
+            api.publish(entry)
+            report.published.append(entry)
+        except grpc.RpcError as error:
+            if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.UNAUTHENTICATED):
+                raise
+            report.refused.append((entry, _said(error, locale)))
+    return report
+
+
+def _of_file(path: Path) -> list[Entry]:
+    reader = Reader(path)
+    found: list[Entry] = []
+    present = {key.value for key, _ in reader.root.value} if isinstance(reader.root, yaml.MappingNode) else set()
+    if not present & set(LISTS):
+        reader.faults.append(f"{path.name}:1: expected one of {', '.join(LISTS)}")
+    for key, (kind, type_) in LISTS.items():
+        for definition, node in reader.items(key, type_) if key in present else ():
+            found.append(Entry(kind, f"{path.name}:{node.start_mark.line + 1}", definition))
+            for fault in lint(definition) if isinstance(definition, Procedure) else ():
+                reader.fault(node, fault.path, f"{definition.code}: {fault.text.en} [{fault.code}]")
+    if reader.faults:
+        raise loader.FaultyCatalogueError(tuple(reader.faults))
+    return found
+
+
+def _of_folder(path: Path, province: str) -> list[Entry]:
+    known = loader.load(path)
+    lists: list[tuple[str, Iterable[Any]]] = [
+        ("calendar", known.calendars),
+        ("territory", known.territories),
+        ("procedure", known.procedures),
+        ("agency", known.agencies(province) if province else ()),
+        ("overlay", known.overlays),
+    ]
+    return [Entry(kind, path.name, definition) for kind, each in lists for definition in each]
+
+
+class _Api:
+    def __init__(self, channel: grpc.Channel, token: str) -> None:
+        self._stub: Any = CatalogueServiceStub(channel)
+        self._metadata = (("authorization", f"Bearer {token}"),)
+
+    def has(self, entry: Entry) -> bool:
+        """Whether just this is published. A later fact may have ended it."""
+        try:
+            return any(_same(entry, message) for message in self._published(entry))
+        except grpc.RpcError as error:
+            if error.code() in (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.FAILED_PRECONDITION):
+                return False
+            raise
+
+    def publish(self, entry: Entry) -> None:
+        message, id_ = SHAPES[entry.kind].write(entry.definition), str(uuid4())
+        calls: dict[str, tuple[Callable[..., Any], Any]] = {
+            "calendar": (self._stub.PublishCalendar, pb.PublishCalendarRequest),
+            "territory": (self._stub.PublishTerritory, pb.PublishTerritoryRequest),
+            "procedure": (self._stub.PublishProcedure, pb.PublishProcedureRequest),
+            "agency": (self._stub.OpenAgency, pb.OpenAgencyRequest),
+            "overlay": (self._stub.AdoptFeeOverlay, pb.AdoptFeeOverlayRequest),
+        }
+        call, request = calls[entry.kind]
+        call(request(request_id=id_, **{entry.kind: message}), metadata=self._metadata)
+
+    def _published(self, entry: Entry) -> Iterator[Any]:
+        wanted = entry.definition
+        match entry.kind:
+            case "calendar":
+                request = pb.GetCalendarRequest(calendar_id=wanted.calendar_id, version=wanted.version)
+                yield self._stub.GetCalendar(request).calendar
+            case "procedure":
+                yield self._stub.GetProcedure(
+                    pb.GetProcedureRequest(code=wanted.code, version=wanted.version)
+                ).procedure
+            case "agency":
+                yield self._stub.GetAgency(pb.GetAgencyRequest(code=wanted.code)).agency.agency
+            case "overlay":
+                asked = pb.ListFeeOverlaysRequest(
+                    province=wanted.province, procedure_code=wanted.procedure_code, day=wanted.valid_from
+                )
+                yield from _pages(self._stub.ListFeeOverlays, asked, "overlays")
+            case "territory":
+                yield from self._territory(wanted.province.code, wanted)
+
+    def _territory(self, code: str, wanted: Any) -> Iterator[Any]:
+        day = wanted.valid_from
+        for province in _pages(self._stub.ListProvinces, pb.ListProvincesRequest(day=day), "provinces"):
+            if province.unit.code == code and province.version == wanted.version:
+                communes = _pages(self._stub.ListCommunes, pb.ListCommunesRequest(province=code, day=day), "communes")
+                message: Any = SHAPES["territory"].message
+                yield message(
+                    province=province.unit,
+                    communes=communes,
+                    version=province.version,
+                    valid_from=province.valid_from,
+                    legal_basis=wanted.legal_basis,
+                )
+
+
+def _pages(call: Callable[..., Any], request: Any, items: str) -> Iterator[Any]:
+    request.page_size = PAGE
+    while True:
+        reply = call(request)
+        yield from getattr(reply, items)
+        if not reply.next_page_token:
+            return
+        request.page_token = reply.next_page_token
+
+
+def _same(entry: Entry, published: Any) -> bool:
+    written: Any = SHAPES[entry.kind].write(entry.definition)
+    if "valid_until" in written.DESCRIPTOR.fields_by_name and not written.valid_until:
+        published.valid_until = ""
+    return bool(written == published)
+
+
+def _said(error: Any, locale: str) -> str:
+    status = rpc_status.from_call(error)
+    said, faults = error.details(), []
+    for detail in status.details if status else ():
+        if detail.Is(error_details_pb2.LocalizedMessage.DESCRIPTOR):
+            text = error_details_pb2.LocalizedMessage.FromString(detail.value)
+            said = text.message if text.locale == locale else said
+        if detail.Is(error_details_pb2.BadRequest.DESCRIPTOR):
+            bad = error_details_pb2.BadRequest.FromString(detail.value)
+            faults += [f"{fault.field}: {fault.description}" for fault in bad.field_violations]
+    return "\n".join([said, *faults])
