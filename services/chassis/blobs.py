@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 CHUNK_BYTES = 256 * 1024
+SHA256 = re.compile("[0-9a-f]{64}")
 
 
 class WrongContent(Exception):
@@ -29,6 +31,8 @@ class FolderBlobs:
         self._uploads = folder / "uploads"
 
     def _path(self, sha256: str) -> Path:
+        if not SHA256.fullmatch(sha256):
+            raise FileNotFoundError(sha256[:64])
         return self._folder / sha256[:2] / sha256
 
     async def has(self, sha256: str) -> bool:
