@@ -47,12 +47,13 @@ class Origin:
 
     @classmethod
     def of_request(cls, request: Any, caller: Caller, traceparent: str = "") -> Origin:
-        """From a mutation's request message. The digest covers all of it and who sent it."""
+        """From a mutation's request message. The digest covers which RPC it is, all of it and who sent it."""
         expected = None
         if "expected_revision" in request.DESCRIPTOR.fields_by_name and request.HasField("expected_revision"):
             expected = int(request.expected_revision)
         body: bytes = request.SerializeToString(deterministic=True)
-        digest = hashlib.sha256(caller.actor.encode() + b"\0" + body).hexdigest()
+        head = f"{request.DESCRIPTOR.full_name}\0{caller.actor}\0".encode()
+        digest = hashlib.sha256(head + body).hexdigest()
         request_id = str(UUID(request.request_id))
         return cls(request_id, digest, caller.actor, request_id, request_id, expected, traceparent)
 
