@@ -22,7 +22,7 @@ from services.dossier.values import (
 
 @dataclass(frozen=True, slots=True)
 class SubmitDossier:
-    """`uploaded`: hashes of files that the submitter uploaded. `documents`: reusable document ids by kind."""
+    """`uploaded`: media type and size of the submitter's own files, by SHA-256. `documents`: reusable document ids by kind."""
 
     by: Actor
     at: datetime
@@ -35,7 +35,7 @@ class SubmitDossier:
     form: Sealed
     channel: Channel
     components: tuple[Component, ...]
-    uploaded: frozenset[str]
+    uploaded: Mapping[str, tuple[str, int]]
     documents: Mapping[str, str]
     reuse_consent: bool
     place_of_submission: str
@@ -79,7 +79,7 @@ class SupplySupplement:
     by: Actor
     at: datetime
     components: tuple[Component, ...]
-    uploaded: frozenset[str]
+    uploaded: Mapping[str, tuple[str, int]]
     documents: Mapping[str, str]
     receipt_number: str
     terms: Terms
@@ -182,9 +182,7 @@ class IssueResult:
     at: datetime
     result_number: str
     sha256: str
-    media_type: str
-    size: int
-    uploaded: frozenset[str]
+    uploaded: Mapping[str, tuple[str, int]]
     terms: Terms
 
 

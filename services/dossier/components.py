@@ -14,11 +14,13 @@ def supplied(
     given: Sequence[Component],
     requirements: Sequence[Requirement],
     channel: Channel,
-    uploaded: frozenset[str],
+    uploaded: Mapping[str, tuple[str, int]],
     documents: Mapping[str, str],
     reuse_consent: bool,
 ) -> tuple[Component, ...]:
     """What was given, checked, and what the form and the warehouse (`documents`: id by kind) add.
+
+    Of what was given, only what its source proves is kept: nobody names a file that he did not upload.
 
     Raises Rejected COMPONENT_UNKNOWN, COMPONENT_SOURCE_REFUSED, ATTACHMENT_UNKNOWN, DOCUMENT_NOT_REUSABLE.
     """
@@ -34,7 +36,7 @@ def supplied(
         reusable = documents.get(rules[component.component_code].document_kind)
         if component.source is ComponentSource.WAREHOUSE and component.document_id != reusable:
             raise Rejected("DOCUMENT_NOT_REUSABLE", document_id=component.document_id)
-    found = {component.component_code: component for component in given}
+    found = {component.component_code: _proven(component, uploaded) for component in given}
     for rule in requirements:
         if rule.component_code in found:
             continue
@@ -50,6 +52,16 @@ def supplied(
 def missing(held: Sequence[Component], requirements: Sequence[Requirement]) -> list[str]:
     codes = {component.component_code for component in held}
     return [rule.component_code for rule in requirements if rule.required and rule.component_code not in codes]
+
+
+def _proven(given: Component, uploaded: Mapping[str, tuple[str, int]]) -> Component:
+    match given.source:
+        case ComponentSource.ATTACHMENT:
+            return Component(given.component_code, given.source, given.sha256, *uploaded[given.sha256])
+        case ComponentSource.WAREHOUSE:
+            return Component(given.component_code, given.source, document_id=given.document_id)
+        case _:
+            return Component(given.component_code, given.source)
 
 
 def _accepted(source: ComponentSource, rule: Requirement, channel: Channel) -> bool:

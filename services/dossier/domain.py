@@ -493,14 +493,15 @@ def _issue(command: IssueResult, dossier: Dossier) -> Events:
         raise Rejected("NOT_APPROVED")
     if command.sha256 not in command.uploaded:
         raise Rejected("ATTACHMENT_UNKNOWN", sha256=command.sha256)
+    media_type, size = command.uploaded[command.sha256]
     return (
         ResultIssued(
             *_head(command, dossier),
             command.result_number,
             command.terms.document_kind,
             command.sha256,
-            command.media_type,
-            command.size,
+            media_type,
+            size,
             dossier.due_at is None or command.at <= dossier.due_at,
             command.by.agency,
             dossier.procedure_code,

@@ -169,7 +169,7 @@ async def submission(
         form=Sealed(form_text(request.form)),
         channel=channel,
         components=components,
-        uploaded=frozenset(await uploads.owned(caller.actor, attached(components))),
+        uploaded=await uploads.owned(caller.actor, attached(components)),
         documents=await reusable(lists, applicant.account_id, at),
         reuse_consent=request.reuse_consent,
         place_of_submission=ONLINE if channel is Channel.ONLINE else caller.agency,

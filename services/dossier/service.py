@@ -243,7 +243,8 @@ class DossierService:
         self, request: pb.GetAttachmentRequest, caller: Caller
     ) -> AsyncIterator[pb.GetAttachmentResponse]:
         found = await shown(await self._history(request.code, caller), self.keys, self.clock.now())
-        files = {component.sha256: component.media_type for component in found.components if component.sha256}
+        attachment = facts.ComponentSource.COMPONENT_SOURCE_ATTACHMENT
+        files = {x.sha256: x.media_type for x in found.components if x.source == attachment}
         files |= {found.result.sha256: found.result.media_type} if found.result.sha256 else {}
         if request.sha256 not in files:
             raise Rejected("ATTACHMENT_UNKNOWN", sha256=request.sha256)
@@ -288,7 +289,7 @@ class DossierService:
         self, request: pb.SupplySupplementRequest, caller: Caller
     ) -> pb.SupplySupplementResponse:
         components = components_of(request.components)
-        uploaded = frozenset(await self.uploads.owned(caller.actor, attached(components)))
+        uploaded = await self.uploads.owned(caller.actor, attached(components))
         state, _ = await self.dossiers.load(request.code)
         held = await reusable(self.lists, state.applicant_id, self.clock.now())
         outcome = await self._change(
@@ -385,19 +386,11 @@ class DossierService:
     @api
     async def issue_result(self, request: pb.IssueResultRequest, caller: Caller) -> pb.IssueResultResponse:
         files = await self.uploads.owned(caller.actor, [request.sha256])
-        media_type, size = files.get(request.sha256, ("", 0))
         outcome = await self._change(
             request,
             caller,
             lambda state, by, at, law: c.IssueResult(
-                by,
-                at,
-                request.result_number,
-                request.sha256,
-                media_type,
-                size,
-                frozenset(files),
-                _terms(state, law, at),
+                by, at, request.result_number, request.sha256, files, _terms(state, law, at)
             ),
         )
         return replied(pb.IssueResultResponse, outcome, on_time=_one(outcome, ResultIssued).on_time)
