@@ -239,7 +239,7 @@ class PaymentService:
 
     # Time
 
-    @every(seconds=5)
+    @every(seconds=10)
     async def expire_checkouts(self) -> None:
         now = self.clock.now()
         for row in await self.lists.read(lambda db: db.execute(expired_query(now)).all()):
@@ -259,7 +259,7 @@ class PaymentService:
         origin = Origin.of_clock(f"{checkout_id} expired", self.name)
         await self.payments.execute(fee_id, c.ExpireCheckout(checkout_id, now, CLOCK), origin)
 
-    @every(seconds=30)
+    @every(seconds=10)
     async def settle_refunds(self) -> None:
         """Those that the provider did not answer for longer than their reaction tried."""
         now = self.clock.now()
