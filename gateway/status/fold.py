@@ -140,7 +140,9 @@ def _fee_paid(page: DossierPage, event: facts.FeePaid) -> DossierPage:
     page = replace(page, fees=_with(page.fees, _paid_fee(page, event), paid_at=at))
     asked = any(fee.owed and fee.condition == facts.FEE_CONDITION_PROCESSING for fee in page.fees)
     if page.settlement is Settlement.FINANCIAL_OBLIGATION_REQUESTED and not asked:
-        page = _resume(replace(page, settlement=Settlement.BEING_PROCESSED, due_at=due.after if due else page.due_at), at)
+        page = _resume(
+            replace(page, settlement=Settlement.BEING_PROCESSED, due_at=due.after if due else page.due_at), at
+        )
     return _add(page, StepKind.FEE_PAID, event.at, amount=event.amount, due=due)
 
 

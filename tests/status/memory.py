@@ -22,8 +22,8 @@ from gateway.status.model import (
     Today,
     figures,
 )
-from services.chassis.public_view import public_view
 from motcua.catalogue.events.v1.definitions_pb2 import Procedure
+from services.chassis.public_view import public_view
 from tests.status.samples import AGENCIES, HISTORIES, PROCEDURES, PROVINCES
 
 

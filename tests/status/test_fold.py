@@ -27,8 +27,8 @@ from gateway.status.model import (
     figures,
     standing,
 )
-from services.chassis.public_view import is_public, public_view
 from motcua.dossier.events.v1 import events_pb2 as facts
+from services.chassis.public_view import is_public, public_view
 from tests.status import samples
 from tests.status.samples import CODES, FINANCE, HISTORIES, NOW, POLICE, WARD, fact, local
 

@@ -14,9 +14,9 @@ from google.protobuf.message import Message
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.chassis.public_view import PLAIN, is_public, public_view
 from motcua.dossier.events.v1 import events_pb2 as facts
 from motcua.options.v1 import options_pb2
+from services.chassis.public_view import PLAIN, is_public, public_view
 from tests.status.samples import HISTORIES, SECRET
 
 PROTOS = Path(__file__).parents[2] / "protos"

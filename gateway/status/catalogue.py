@@ -1,0 +1,86 @@
+"""The catalogue as the pages show it, in memory."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import defaultdict
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, select
+
+from gateway.status.model import Bilingual, Procedures
+from gateway.status.views import definitions
+from motcua.catalogue.events.v1.definitions_pb2 import Agency, Procedure, TerritorialUnit, Text
+
+
+@dataclass(frozen=True, slots=True)
+class _Agency:
+    name: Bilingual
+    province: str
+    valid_until: str
+
+
+class Catalogue:
+    def __init__(self, db: Connection) -> None:
+        self._procedures: defaultdict[str, dict[int, tuple[str, Procedure]]] = defaultdict(dict)
+        self._agencies: dict[str, _Agency] = {}
+        self._provinces: dict[str, Bilingual] = {}
+        for row in db.execute(select(definitions).order_by(definitions.c.key, definitions.c.version)):
+            match row.kind:
+                case "procedure":
+                    procedure = Procedure.FromString(row.definition)
+                    self._procedures[row.key][row.version] = (row.valid_until, procedure)
+                case "agency":
+                    agency = Agency.FromString(row.definition)
+                    self._agencies[row.key] = _Agency(_both(agency.name), agency.province, row.valid_until)
+                case "province":
+                    self._provinces[row.key] = _both(TerritorialUnit.FromString(row.definition).name)
+
+    def version(self, code: str, version: int) -> Procedure | None:
+        _, procedure = self._procedures.get(code, {}).get(version, ("", None))
+        return procedure
+
+    def in_force(self, code: str, day: str) -> Procedure | None:
+        """The newest version in force on a day."""
+        for until, procedure in reversed(self._procedures.get(code, {}).values()):
+            if procedure.valid_from <= day and (not until or day <= until):
+                return procedure
+        return None
+
+    def search(self, words: str, day: str, offset: int, limit: int) -> Procedures:
+        """Procedures in force whose code or name has all the words, with or without their marks."""
+        wanted = _plain(words).split()
+        in_force = [found for code in self._procedures if (found := self.in_force(code, day))]
+        having = [item for item in in_force if all(word in _searched(item) for word in wanted)]
+        return Procedures(tuple(having[offset : offset + limit]), len(having))
+
+    def procedure_name(self, code: str, day: str) -> Bilingual:
+        """Of the version in force or, where there is none, of the newest; the code where there is none either."""
+        newest = next(reversed(self._procedures.get(code, {})), 0)
+        procedure = self.in_force(code, day) or self.version(code, newest)
+        return _both(procedure.name) if procedure else Bilingual(code, code)
+
+    def agency_names(self, codes: Collection[str]) -> Mapping[str, Bilingual]:
+        return {code: self._agencies[code].name for code in codes if code in self._agencies}
+
+    def province_names(self, codes: Collection[str]) -> Mapping[str, Bilingual]:
+        return {code: self._provinces[code] for code in codes if code in self._provinces}
+
+    def serves(self, province: str, agency: str, day: str) -> bool:
+        known = self._agencies.get(agency)
+        return known is not None and known.province == province and (not known.valid_until or day <= known.valid_until)
+
+
+def _both(name: Text) -> Bilingual:
+    return Bilingual(name.vi, name.en)
+
+
+def _searched(procedure: Procedure) -> str:
+    return _plain(f"{procedure.code} {procedure.name.vi} {procedure.name.en}")
+
+
+def _plain(text: str) -> str:
+    """Small letters without marks: "Cấp hộ chiếu đỏ" -> "cap ho chieu do"."""
+    split = unicodedata.normalize("NFD", text.casefold().replace("đ", "d"))
+    return "".join(letter for letter in split if not unicodedata.combining(letter))

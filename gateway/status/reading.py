@@ -1,0 +1,195 @@
+"""The pages' reader over the views."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict, defaultdict
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping
+from datetime import UTC, datetime, time, timedelta
+from functools import partial
+from typing import Any
+
+import structlog
+from sqlalchemy import Column, ColumnElement, Connection, Integer, and_, case, cast, func, select
+
+from gateway.status.catalogue import Catalogue
+from gateway.status.fold import fold
+from gateway.status.model import LOCAL, Bilingual, Board, BoardRow, DossierPage, Figures, Freshness, Procedures, Today
+from gateway.status.views import after, aware, dossiers
+from motcua.catalogue.events.v1.definitions_pb2 import Procedure
+from services.chassis.views import RunningView, Snapshot
+
+HELD_PAGES = 2000
+RETRY_SECONDS = 1.0
+NATION = Bilingual("Cả nước", "The nation")
+
+log = structlog.get_logger()
+
+
+class ViewReader:
+    def __init__(self, view: RunningView, catalogue: Snapshot[Catalogue], now: Callable[[], datetime]) -> None:
+        self._view = view
+        self._catalogue = catalogue
+        self._now = now
+        self._movements = Movements(view)
+        self._pages: OrderedDict[str, DossierPage] = OrderedDict()
+
+    async def freshness(self) -> Freshness:
+        def last(db: Connection) -> datetime | None:
+            query = select(dossiers.c.recorded_at).order_by(dossiers.c.position.desc()).limit(1)
+            return db.execute(query).scalar()
+
+        recorded_at = await self._view.read(last)
+        return Freshness(self._view.position, aware(recorded_at) if recorded_at else self._now())
+
+    async def today(self) -> Today:
+        now = self._now().astimezone(UTC)
+        midnight = datetime.combine(now.astimezone(LOCAL), time(), LOCAL)
+        start, end = (moment.astimezone(UTC) for moment in (midnight, midnight + timedelta(days=1)))
+
+        def on_day(column: Column[Any]) -> ColumnElement[int]:
+            return _count(and_(column >= start, column < end))
+
+        columns = [on_day(dossiers.c[name]) for name in ("submitted_at", "received_at", "settled_at")]
+        query = select(*columns, _count(_overdue(now)))
+        return Today(*await self._view.read(lambda db: tuple(db.execute(query).one())))
+
+    async def dossier(self, code: str) -> DossierPage | None:
+        page = self._pages.get(code)
+        known = page.revision if page else -1
+        for event in await self._view.read(lambda db: after(db, code, known)):
+            page = fold(page, event)
+        if page is None:
+            return None
+        self._pages[code] = page
+        self._pages.move_to_end(code)
+        if len(self._pages) > HELD_PAGES:
+            self._pages.popitem(last=False)
+        return page
+
+    async def changes(self, code: str, after: int) -> AsyncGenerator[DossierPage]:
+        moved = self._movements.listen(code)
+        try:
+            while True:
+                moved.clear()
+                page = await self.dossier(code)
+                if page and page.revision > after:
+                    after = page.revision
+                    yield page
+                await moved.wait()
+        finally:
+            self._movements.leave(code, moved)
+
+    async def nation(self) -> Board:
+        catalogue = await self._catalogue.get()
+        sums = await self._sums(dossiers.c.province)
+        return _board("", NATION, sums, {code: _known(catalogue.province_names([code]), code) for code in sums})
+
+    async def province(self, province: str) -> Board | None:
+        catalogue = await self._catalogue.get()
+        sums = await self._sums(dossiers.c.agency, dossiers.c.province == province)
+        known = catalogue.province_names([province])
+        if not sums and not known:
+            return None
+        names = {code: _known(catalogue.agency_names([code]), code) for code in sums}
+        return _board(province, _known(known, province), sums, names)
+
+    async def agency(self, province: str, agency: str) -> Board | None:
+        catalogue, day = await self._catalogue.get(), self._day()
+        own = and_(dossiers.c.province == province, dossiers.c.agency == agency)
+        sums = await self._sums(dossiers.c.procedure_code, own)
+        if not sums and not catalogue.serves(province, agency, day):
+            return None
+        names = {code: catalogue.procedure_name(code, day) for code in sums}
+        return _board(agency, _known(catalogue.agency_names([agency]), agency), sums, names)
+
+    async def procedures(self, words: str, offset: int, limit: int) -> Procedures:
+        return (await self._catalogue.get()).search(words, self._day(), offset, limit)
+
+    async def procedure(self, code: str, version: int | None = None) -> Procedure | None:
+        catalogue = await self._catalogue.get()
+        return catalogue.in_force(code, self._day()) if version is None else catalogue.version(code, version)
+
+    async def agency_names(self, codes: Collection[str]) -> Mapping[str, Bilingual]:
+        return (await self._catalogue.get()).agency_names(codes)
+
+    async def province_names(self, codes: Collection[str]) -> Mapping[str, Bilingual]:
+        return (await self._catalogue.get()).province_names(codes)
+
+    def _day(self) -> str:
+        return self._now().astimezone(LOCAL).date().isoformat()
+
+    async def _sums(self, by: Column[Any], *where: ColumnElement[bool]) -> dict[str, Figures]:
+        """The figures of the dossiers, grouped. Lateness is counted now: it needs no event."""
+        counts = [
+            _count(dossiers.c.received_at.is_not(None)),
+            _count(dossiers.c.open),
+            _count(and_(dossiers.c.open, dossiers.c.paused)),
+            _count(_overdue(self._now().astimezone(UTC))),
+            _count(dossiers.c.settled),
+            _count(dossiers.c.on_time.is_(True)),
+            _count(dossiers.c.on_time.is_(False)),
+        ]
+        query = select(by, *counts).where(*where).group_by(by).order_by(by)
+        rows = await self._view.read(lambda db: db.execute(query).all())
+        return {code: Figures(*figures) for code, *figures in rows}
+
+
+def _count(condition: ColumnElement[bool]) -> ColumnElement[int]:
+    return cast(func.coalesce(func.sum(case((condition, 1), else_=0)), 0), Integer)
+
+
+def _overdue(now: datetime) -> ColumnElement[bool]:
+    return and_(dossiers.c.open, ~dossiers.c.paused, dossiers.c.due_at < now)
+
+
+def _known(names: Mapping[str, Bilingual], code: str) -> Bilingual:
+    return names.get(code, Bilingual(code, code))
+
+
+def _board(code: str, name: Bilingual, sums: Mapping[str, Figures], names: Mapping[str, Bilingual]) -> Board:
+    rows = tuple(BoardRow(row, names[row], figures) for row, figures in sums.items())
+    return Board(code, name, sum(sums.values(), Figures()), rows)
+
+
+class Movements:
+    """Wakes who listens to a dossier when it moved: one query a batch, however many listen."""
+
+    def __init__(self, view: RunningView) -> None:
+        self._view = view
+        self._listeners: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
+        self._task: asyncio.Task[None] | None = None
+
+    def listen(self, code: str) -> asyncio.Event:
+        moved = asyncio.Event()
+        self._listeners[code].add(moved)
+        if self._task is None:
+            self._task = asyncio.create_task(self._run(self._view.position), name="movements")
+        return moved
+
+    def leave(self, code: str, moved: asyncio.Event) -> None:
+        self._listeners[code].discard(moved)
+        if not self._listeners[code]:
+            del self._listeners[code]
+        if not self._listeners and self._task:
+            self._task.cancel()
+            self._task = None
+
+    async def _run(self, seen: int) -> None:
+        generation = -1  # of no view: the first look is at once
+        while True:
+            try:
+                generation = await self._view.changed(generation)
+                moved, seen = await self._view.read(partial(_moved, seen=seen))
+            except Exception:
+                log.exception("movements not read, trying again")
+                await asyncio.sleep(RETRY_SECONDS)
+                continue
+            for code in moved:
+                for listener in self._listeners.get(code, ()):
+                    listener.set()
+
+
+def _moved(db: Connection, seen: int) -> tuple[list[str], int]:
+    rows = db.execute(select(dossiers.c.code, dossiers.c.position).where(dossiers.c.position > seen)).all()
+    return [row.code for row in rows], max((row.position for row in rows), default=seen)

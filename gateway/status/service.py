@@ -1,0 +1,32 @@
+"""The public status page as a service of the platform. It has no RPCs: it is read with a browser."""
+
+from __future__ import annotations
+
+from starlette.types import ASGIApp
+
+from gateway.status.catalogue import Catalogue
+from gateway.status.pages import application
+from gateway.status.reading import ViewReader
+from gateway.status.settings import Settings
+from gateway.status.views import catalogue, pages
+from services.chassis import dependencies
+from services.chassis.http_server import mounted
+
+
+class StatusService:
+    """Shows everybody where each dossier stands, and how the state keeps its times."""
+
+    name = "status"
+
+    pages = dependencies.view(pages)
+    catalogue = dependencies.snapshot(catalogue, Catalogue)
+    clock = dependencies.clock()
+    platform = dependencies.platform()
+
+    @mounted("")
+    async def site(self) -> ASGIApp:
+        settings = self.platform.settings
+        key = bytes.fromhex(settings.secret("qr", settings.qr_key))
+        return application(
+            ViewReader(self.pages, self.catalogue, self.clock.now), Settings(settings.url, key), self.clock.now
+        )

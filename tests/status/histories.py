@@ -1,0 +1,147 @@
+"""Random legal histories: commands that the dossier's own decider accepts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, time, timedelta
+
+from hypothesis import strategies as st
+
+from services.chassis.deadlines import Calendar, Term, Unit
+from services.chassis.decider import Rejected, Sealed
+from services.dossier import commands as c
+from services.dossier import values as v
+from services.dossier.domain import Dossier, dossier
+from services.dossier.events import Event
+
+CODE = "P56.22.336-20261109-0000001"
+RECEPTION, COMPETENT = "P56.22.336", "P56.1"
+APPLICANT = v.Actor("applicant-5601", frozenset({"citizen"}))
+PERSONAL = "Nguyễn Thị Bí Mật, sinh ngày 01/02/1990"
+SCAN = v.Component("application", v.ComponentSource.ATTACHMENT, "ab" * 32, "application/pdf", 5)
+START = datetime(2026, 11, 9, 1, 30, tzinfo=UTC)
+ROLES = frozenset({"receptionist", "processor", "approver"})
+
+_DAY = ((time(7, 30), time(11, 30)), (time(13, 30), time(17)))
+_CALENDAR = Calendar("vn", 1, "Asia/Ho_Chi_Minh", (_DAY, _DAY, _DAY, _DAY, _DAY, (), ()))
+_TERMS = (Term(3, Unit.WORKING_DAYS), Term(12, Unit.HOURS), Term(10, Unit.DAYS), None)
+
+
+def terms(term: Term | None, fee: v.FeeCondition | None) -> v.Terms:
+    return v.Terms(
+        procedure_code="1.001456",
+        procedure_version=1,
+        term=term,
+        calendar=_CALENDAR,
+        requirements=(v.Requirement("application", True, frozenset({v.ComponentSource.ATTACHMENT})),),
+        steps=(v.StepRule("check", "processor"),),
+        fee_items=(v.FeeItem("Lệ phí", 100_000),) if fee else (),
+        fee_condition=fee or v.FeeCondition.RECEPTION,
+        document_kind="passport",
+    )
+
+
+def submit(law: v.Terms, code: str = CODE, at: datetime = START) -> c.SubmitDossier:
+    return c.SubmitDossier(
+        by=APPLICANT,
+        at=at,
+        code=code,
+        applicant_id=APPLICANT.actor_id,
+        applicant_kind=v.ApplicantKind.CITIZEN,
+        applicant_name=Sealed(PERSONAL),
+        email=Sealed("bi-mat@vi.example"),
+        phone=Sealed("0905123456"),
+        form=Sealed('{"cccd": "056190001234"}'),
+        channel=v.Channel.ONLINE,
+        components=(SCAN,),
+        uploaded={SCAN.sha256: ("application/pdf", 5)},
+        documents={},
+        reuse_consent=False,
+        place_of_submission="online",
+        reception_agency=RECEPTION,
+        competent_agency=COMPETENT,
+        province="56",
+        delivery_method=v.DeliveryMethod.ELECTRONIC,
+        draft_id="draft-5601",
+        fee_id="fee-0",
+        terms=law,
+    )
+
+
+REASON = Sealed(f"Vì {PERSONAL} chưa nộp bản chính.")
+
+
+def options(state: Dossier, at: datetime, law: v.Terms, amount: int) -> Iterator[c.Command]:
+    """What may be tried next; the decider says what of it is legal."""
+    holder = v.Actor("official-5601", ROLES, state.holder)
+    system = v.Actor("service:payment")
+    yield c.ReceiveDossier(holder, at, "R-1", law)
+    yield c.RequestSupplement(holder, at, ("application",), REASON, law)
+    yield c.SupplySupplement(APPLICANT, at, (SCAN,), frozenset({SCAN.sha256}), {}, "R-2", law)
+    yield c.AssignStep(holder, at, "check", holder.actor_id, law)
+    yield c.CompleteStep(holder, at, "check", REASON, law)
+    for agency in (RECEPTION, COMPETENT, "P56.2"):
+        yield c.TransferDossier(holder, at, agency, REASON)
+    for condition in v.FeeCondition:
+        fee_id = f"fee-{len(state.fees)}"
+        yield c.AssessFee(holder, at, fee_id, (v.FeeItem("Lệ phí", amount),), condition)
+    for fee in state.fees:
+        if fee.finance is v.Finance.DUE:
+            yield c.PayFee(system, at, fee.fee_id, fee.amount, "payment-5601", law)
+        if fee.finance is v.Finance.PAID:
+            yield c.RefundFee(system, at, fee.fee_id, fee.amount, "payment-5601")
+    yield c.RequestWithdrawal(APPLICANT, at, REASON)
+    yield c.DeclineWithdrawal(holder, at, REASON)
+    yield c.ApproveDossier(holder, at, law)
+    yield c.IssueResult(holder, at, "result-5601", SCAN.sha256, {SCAN.sha256: ("application/pdf", 5)}, law)
+    yield c.ReturnResult(holder, at, v.DeliveryMethod.ELECTRONIC)
+    yield c.ExtendDeadline(holder, at, at + timedelta(days=2), REASON, "Giám đốc")
+    if state.due_at:
+        yield c.NoteDeadline(v.Actor("service:dossier"), at, state.due_at)
+    yield c.ConfirmSynchronisation(v.Actor("vn"), at, state.revision)
+    yield c.RateDossier(APPLICANT, at, 5, REASON)
+
+
+def endings(state: Dossier, at: datetime) -> Iterator[c.Command]:
+    holder = v.Actor("official-5601", ROLES, state.holder)
+    yield c.RefuseDossier(holder, at, REASON)
+    yield c.GrantWithdrawal(holder, at)
+    yield c.StopProcessing(holder, at, v.StopCause.NOT_SUPPLIED, REASON)
+
+
+def _decided(state: Dossier, commands: Iterator[c.Command]) -> list[tuple[Event, ...]]:
+    legal = []
+    for command in commands:
+        try:
+            legal.append(tuple(dossier.decide(command, state)))
+        except Rejected:
+            continue
+    return [events for events in legal if events]
+
+
+@st.composite
+def histories(draw: Callable[[st.SearchStrategy[object]], object]) -> list[Event]:
+    def pick(options: list[tuple[Event, ...]]) -> tuple[Event, ...]:
+        chosen = draw(st.sampled_from(options))
+        assert isinstance(chosen, tuple)
+        return chosen
+
+    term = draw(st.sampled_from(_TERMS))
+    assert term is None or isinstance(term, Term)
+    fee = draw(st.sampled_from([None, *v.FeeCondition]))
+    assert fee is None or isinstance(fee, v.FeeCondition)
+    law = terms(term, fee)
+    at = START
+    history: list[Event] = list(dossier.decide(submit(law), dossier.initial))
+    for hours in draw(st.lists(st.integers(0, 40), max_size=25)):  # type: ignore[attr-defined]
+        at += timedelta(hours=hours, minutes=7)
+        state = dossier.fold(history)
+        # Without a due date only the amount tells fees apart.
+        amount = 100_000 if term else 100_000 + 1000 * len(state.fees)
+        legal = _decided(state, options(state, at, law, amount))
+        if hours == 0:
+            legal += _decided(state, endings(state, at))
+        if not legal:
+            break
+        history += pick(legal)
+    return history
