@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import httpx
 import pytest
 
 from motcua.payment.events.v1 import events_pb2 as e
@@ -316,8 +317,8 @@ def test_after_a_restart_nothing_is_lost_and_no_receipt_number_comes_twice(tmp_p
             checkout = site.checkout(fee)
         for view in (data / "views").glob("payment.db*"):
             view.unlink()  # a lost database is folded again from the log
-        paid_meanwhile = replace(site, http=sites.httpx.Client())
-        paid_meanwhile.pay(checkout)
+        with httpx.Client() as http:
+            replace(site, http=http).pay(checkout)  # while the service is down
         with sites.service_at(data, provider, port) as site:
             site.until_facts(fee, "CheckoutStarted", "PaymentConfirmed")
             assert site.call("ReceiveCash", request, CASHIER) == first
