@@ -19,6 +19,7 @@ RECEPTION, COMPETENT = "P56.22.336", "P56.1"
 APPLICANT = v.Actor("applicant-5601", frozenset({"citizen"}))
 PERSONAL = "Nguyễn Thị Bí Mật, sinh ngày 01/02/1990"
 SCAN = v.Component("application", v.ComponentSource.ATTACHMENT, "ab" * 32, "application/pdf", 5)
+UPLOADED = {SCAN.sha256: (SCAN.media_type, SCAN.size)}
 START = datetime(2026, 11, 9, 1, 30, tzinfo=UTC)
 ROLES = frozenset({"receptionist", "processor", "approver"})
 
@@ -54,7 +55,7 @@ def submit(law: v.Terms, code: str = CODE, at: datetime = START) -> c.SubmitDoss
         form=Sealed('{"cccd": "056190001234"}'),
         channel=v.Channel.ONLINE,
         components=(SCAN,),
-        uploaded={SCAN.sha256: ("application/pdf", 5)},
+        uploaded=UPLOADED,
         documents={},
         reuse_consent=False,
         place_of_submission="online",
@@ -77,7 +78,7 @@ def options(state: Dossier, at: datetime, law: v.Terms, amount: int) -> Iterator
     system = v.Actor("service:payment")
     yield c.ReceiveDossier(holder, at, "R-1", law)
     yield c.RequestSupplement(holder, at, ("application",), REASON, law)
-    yield c.SupplySupplement(APPLICANT, at, (SCAN,), frozenset({SCAN.sha256}), {}, "R-2", law)
+    yield c.SupplySupplement(APPLICANT, at, (SCAN,), UPLOADED, {}, "R-2", law)
     yield c.AssignStep(holder, at, "check", holder.actor_id, law)
     yield c.CompleteStep(holder, at, "check", REASON, law)
     for agency in (RECEPTION, COMPETENT, "P56.2"):
@@ -93,7 +94,7 @@ def options(state: Dossier, at: datetime, law: v.Terms, amount: int) -> Iterator
     yield c.RequestWithdrawal(APPLICANT, at, REASON)
     yield c.DeclineWithdrawal(holder, at, REASON)
     yield c.ApproveDossier(holder, at, law)
-    yield c.IssueResult(holder, at, "result-5601", SCAN.sha256, {SCAN.sha256: ("application/pdf", 5)}, law)
+    yield c.IssueResult(holder, at, "result-5601", SCAN.sha256, UPLOADED, law)
     yield c.ReturnResult(holder, at, v.DeliveryMethod.ELECTRONIC)
     yield c.ExtendDeadline(holder, at, at + timedelta(days=2), REASON, "Giám đốc")
     if state.due_at:
