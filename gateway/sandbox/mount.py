@@ -32,7 +32,8 @@ def prepare(settings: Settings) -> tuple[Settings, Starlette]:
             "vneid_client_secret": settings.vneid_client_secret or settings.secret("sandbox-vneid", ""),
             "population_url": settings.population_url or f"{base}/population",
             "population_secret": settings.population_secret or settings.secret("sandbox-population", ""),
-            "vnpay_url": settings.vnpay_url or f"{base}/vnpay",
+            "vnpay_url": settings.vnpay_url or f"{base}/vnpay/paymentv2/vpcpay.html",
+            "vnpay_api_url": settings.vnpay_api_url or f"{base}/vnpay/merchant_webapi/api/transaction",
             "vnpay_secret": settings.vnpay_secret or settings.secret("sandbox-vnpay", ""),
         }
     )

@@ -119,7 +119,7 @@ def catalogue_load(
     """Publish definitions; what is published already is left alone."""
     from services.cli import catalogue
 
-    sys.exit(asyncio.run(catalogue.load(settings(), file, access_token)))
+    sys.exit(catalogue.load(settings(), file, access_token))
 
 
 @parked_app.command("list")
