@@ -1,7 +1,8 @@
 """A service's own database: views, positions, counters. SQLite in a file, or PostgreSQL.
 
 Statements run in threads, a whole transaction per hop, so that the loop never waits for a disk and a fold of a hundred events
-costs one hand-over. SQLite commits without fsync here: what a power cut takes, the log gives back.
+costs one hand-over. SQLite commits without fsync here: what a power cut takes, the log gives back. A durable database keeps what
+no log gives back: each commit is an fsync, and what is deleted is overwritten.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,7 +23,7 @@ READERS = 2
 
 
 class Database:
-    def __init__(self, url: str, name: str) -> None:
+    def __init__(self, url: str, name: str, *, durable: bool = False) -> None:
         """`url` is SQLAlchemy's. `name` becomes the file's name (SQLite, where `url` names a folder) or the schema."""
         parsed = make_url(url)
         self._sqlite = parsed.get_backend_name() == "sqlite"
@@ -29,8 +31,8 @@ class Database:
             folder = Path(parsed.database or ".")
             folder.mkdir(parents=True, exist_ok=True)
             target = parsed.set(database=str(folder / f"{name}.db"))
-            self._write_engine = self._sqlite_engine(target, "BEGIN IMMEDIATE")
-            self._read_engine = self._sqlite_engine(target, "BEGIN")
+            self._write_engine = self._sqlite_engine(target, "BEGIN IMMEDIATE", durable)
+            self._read_engine = self._sqlite_engine(target, "BEGIN", durable)
         else:
             options: dict[str, Any] = {
                 "pool_pre_ping": True,
@@ -42,14 +44,15 @@ class Database:
         self._schema = name
 
     @staticmethod
-    def _sqlite_engine(url: Any, begin: str) -> Engine:
+    def _sqlite_engine(url: Any, begin: str, durable: bool) -> Engine:
         engine = create_engine(url, connect_args={"timeout": 30, "check_same_thread": False}, pool_size=READERS)
 
         @event.listens_for(engine, "connect")
         def on_connect(connection: Any, _record: Any) -> None:
             connection.isolation_level = None
             connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute("PRAGMA synchronous=NORMAL")
+            connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+            connection.execute(f"PRAGMA secure_delete={'ON' if durable else 'OFF'}")
 
         @event.listens_for(engine, "begin")
         def on_begin(connection: Connection) -> None:
@@ -82,6 +85,16 @@ class Database:
                 return work(connection)
 
         return await asyncio.get_running_loop().run_in_executor(self._readers, run)
+
+    async def checkpoint(self) -> None:
+        """Empty SQLite's write-ahead log into the file: older copies of changed rows are gone from it."""
+
+        def run() -> None:
+            with closing(self._write_engine.raw_connection()) as connection:
+                connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+        if self._sqlite:
+            await asyncio.get_running_loop().run_in_executor(self._writers, run)
 
     async def close(self) -> None:
         def run() -> None:

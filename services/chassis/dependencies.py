@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from nameko.extensions import DependencyProvider
@@ -88,11 +88,16 @@ class _Snapshot(_View):
 
 
 class _Made(DependencyProvider):  # type: ignore[misc]
-    def __init__(self, make: Callable[[Any], Any]) -> None:
+    def __init__(self, make: Callable[[Any], Any], close: Callable[[Any], Awaitable[None]] | None = None) -> None:
         self._make = make
+        self._close = close
 
     def setup(self) -> None:
         self._made = self._make(self.container)
+
+    def stop(self) -> None:
+        if self._close:
+            wait_for(self._close(self._made))
 
     def get_dependency(self, worker_ctx: Any) -> Any:
         return self._made
@@ -138,7 +143,7 @@ def platform() -> Platform:
     return made
 
 
-def made(make: Callable[[Any], T]) -> T:
-    """Anything else, made once per service from its container."""
-    thing: T = _provided(_Made(make))
+def made(make: Callable[[Any], T], close: Callable[[T], Awaitable[None]] | None = None) -> T:
+    """Anything else, made once per service from its container, and closed when the service stops."""
+    thing: T = _provided(_Made(make, close))
     return thing

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from services.chassis.access import Verifier
 from services.chassis.blobs import FolderBlobs
@@ -44,11 +43,13 @@ class Platform:
             platform.addresses["identity"] = settings.identity_address
         return platform
 
-    def database(self, service: str) -> Database:
-        if service not in self._databases:
-            url = self.settings.database or f"sqlite:///{Path(self.settings.data / 'views').absolute()}"
-            self._databases[service] = Database(url, service)
-        return self._databases[service]
+    def database(self, name: str, *, durable: bool = False) -> Database:
+        """By the service's name, its views. A durable one lies beside the events, for what cannot be made from them."""
+        if name not in self._databases:
+            folder = self.settings.data if durable else self.settings.data / "views"
+            url = self.settings.database or f"sqlite:///{folder.absolute()}"
+            self._databases[name] = Database(url, name, durable=durable)
+        return self._databases[name]
 
     async def close(self) -> None:
         await self.verifier.stop()

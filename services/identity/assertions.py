@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, Column, MetaData, String, Table, delete, insert
+from sqlalchemy import BigInteger, Column, Connection, String, Table, delete, insert
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncEngine
 
-metadata = MetaData()
+from services.identity.vault import Vault, metadata
+
 used_assertions = Table(
     "used_assertions",
     metadata,
@@ -19,18 +19,19 @@ used_assertions = Table(
 
 
 class UsedAssertions:
-    def __init__(self, engine: AsyncEngine) -> None:
-        self._engine = engine
+    def __init__(self, vault: Vault) -> None:
+        self._vault = vault
 
     async def first_use(self, client_id: str, jti: str, expires_at: datetime, now: datetime) -> bool:
         """Expired rows go: an expired assertion is refused before it gets here."""
         row = {"client_id": client_id, "jti": jti, "expires_at": int(expires_at.timestamp())}
+
+        def write(db: Connection) -> None:
+            db.execute(delete(used_assertions).where(used_assertions.c.expires_at < int(now.timestamp())))
+            db.execute(insert(used_assertions).values(row))
+
         try:
-            async with self._engine.begin() as connection:
-                await connection.execute(
-                    delete(used_assertions).where(used_assertions.c.expires_at < int(now.timestamp()))
-                )
-                await connection.execute(insert(used_assertions).values(row))
+            await self._vault.write(write)
         except IntegrityError:
             return False
         return True

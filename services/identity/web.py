@@ -22,9 +22,9 @@ from services.chassis.decider import Rejected
 from services.identity import tokens
 from services.identity.domain import Account, AccountKind, SigningKeys, System
 from services.identity.faults import Fault, OAuthError
-from services.identity.identifiers import derive_key
 from services.identity.oidc import Provider, ProviderRefused, ProviderUnavailable
 from services.identity.tokens import AccessClaims, Person, TokenInvalid
+from services.identity.vault import derive_key
 
 LOGIN_LIFETIME = timedelta(minutes=10)
 TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"

@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 from sqlalchemy import select
-from sqlalchemy.ext.asyncio import create_async_engine
 
+from services.chassis.database import Database
 from services.chassis.decider import Rejected
 from services.identity import identifiers
 from services.identity.domain import AccountKind
 from services.identity.identifiers import Identifiers
 from services.identity.tokens import parse_public_key
+from services.identity.vault import Vault
 
 
 @pytest.mark.parametrize("key", [OKPKey.generate_key("Ed25519"), ECKey.generate_key("P-256")])
@@ -46,18 +47,15 @@ def test_another_key_is_refused(text: str, why: str) -> None:
 
 
 async def test_a_number_is_claimed_once_by_many_found_and_forgotten(tmp_path: Path) -> None:
-    engine = create_async_engine(f"sqlite+aiosqlite:///{tmp_path}/identity.db")
-    async with engine.begin() as connection:
-        await connection.run_sync(identifiers.metadata.create_all)
-    table = Identifiers(engine, bytes(32))
+    database = Database(f"sqlite:///{tmp_path}", "keys", durable=True)
+    table = Identifiers(Vault(database, bytes(32)))
     claims = [table.claim(AccountKind.CITIZEN, "056303271828", f"account-{n}") for n in range(8)]
     [winner] = set(await asyncio.gather(*claims))
     assert await table.find(AccountKind.CITIZEN, "056303271828") == winner
     assert await table.find(AccountKind.ORGANISATION, "056303271828") is None
-    assert await Identifiers(engine, bytes(31) + b"1").find(AccountKind.CITIZEN, "056303271828") is None
-    async with engine.connect() as connection:
-        rows = (await connection.execute(select(identifiers.identifiers))).all()
+    assert await Identifiers(Vault(database, bytes(31) + b"1")).find(AccountKind.CITIZEN, "056303271828") is None
+    rows = await database.read(lambda db: db.execute(select(identifiers.identifiers)).all())
     assert "056303271828" not in repr(rows)
     await table.forget(winner)
     assert await table.find(AccountKind.CITIZEN, "056303271828") is None
-    await engine.dispose()
+    await database.close()

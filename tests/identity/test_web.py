@@ -15,11 +15,11 @@ import httpx
 import pytest
 from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet, OKPKey
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from gateway.sandbox import vneid
 from gateway.sandbox.people import citizen, organisation
-from services.identity import assertions, identifiers, tokens
+from services.chassis.database import Database
+from services.identity import tokens
 from services.identity.assertions import UsedAssertions
 from services.identity.domain import (
     Account,
@@ -43,6 +43,7 @@ from services.identity.faults import Fault, OAuthError
 from services.identity.identifiers import Identifiers
 from services.identity.oidc import Provider, ProviderSettings
 from services.identity.tokens import Person
+from services.identity.vault import Vault
 from services.identity.web import ID_TOKEN, JWT_BEARER, TOKEN_EXCHANGE, Redirect, Token, Web
 
 START = datetime(2026, 3, 2, 8, tzinfo=UTC)
@@ -111,18 +112,15 @@ def key_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-async def engine(tmp_path: Path) -> AsyncIterator[AsyncEngine]:
-    engine = create_async_engine(f"sqlite+aiosqlite:///{tmp_path}/identity.db")
-    async with engine.begin() as connection:
-        await connection.run_sync(identifiers.metadata.create_all)
-        await connection.run_sync(assertions.metadata.create_all)
-    yield engine
-    await engine.dispose()
+async def vault(tmp_path: Path) -> AsyncIterator[Vault]:
+    database = Database(f"sqlite:///{tmp_path}", "keys", durable=True)
+    yield Vault(database, MASTER)
+    await database.close()
 
 
 @pytest.fixture
-def world(engine: AsyncEngine) -> World:
-    world = World(Identifiers(engine, MASTER))
+def world(vault: Vault) -> World:
+    world = World(Identifiers(vault))
     world.rotate()
     return world
 
@@ -136,13 +134,13 @@ async def http(world: World, key_folder: Path) -> AsyncIterator[httpx.AsyncClien
 
 
 @pytest.fixture
-def make_web(world: World, http: httpx.AsyncClient, engine: AsyncEngine) -> Callable[[], Web]:
+def make_web(world: World, http: httpx.AsyncClient, vault: Vault) -> Callable[[], Web]:
     def clock() -> datetime:
         return world.now
 
     settings = ProviderSettings(ISSUER, "motcua", "secret", BACK, trusted_clients=("portal",))
     return lambda: Web(
-        Provider(settings, http, clock), world, world, world, UsedAssertions(engine), (ENDPOINT,), MASTER, clock
+        Provider(settings, http, clock), world, world, world, UsedAssertions(vault), (ENDPOINT,), MASTER, clock
     )
 
 

@@ -1,0 +1,68 @@
+"""Signing in: the ports of web.py over the accounts' and the systems' streams."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import uuid4
+
+from services.chassis import telemetry
+from services.chassis.caller import Origin
+from services.chassis.handler import Handler
+from services.identity.domain import (
+    Account,
+    AccountCommand,
+    AccountEvent,
+    AccountKind,
+    RecordLogin,
+    System,
+    SystemCommand,
+    SystemEvent,
+)
+from services.identity.identifiers import Identifiers
+from services.identity.tokens import Person
+
+AccountHistory = Handler[AccountCommand, Account, AccountEvent]
+SystemHistory = Handler[SystemCommand, System, SystemEvent]
+
+
+@dataclass(frozen=True, slots=True)
+class Accounts:
+    history: AccountHistory
+    identifiers: Identifiers
+
+    async def sign_in(self, person: Person, appointment_id: str, at: datetime) -> tuple[str, Account]:
+        account_id, request_id = await self.account_id(person), str(uuid4())
+        origin = Origin(request_id, "login", account_id, request_id, request_id, traceparent=telemetry.traceparent())
+        await self.history.execute(account_id, login_of(person, account_id, appointment_id, at), origin)
+        account, _ = await self.history.load(account_id)
+        return account_id, account
+
+    async def account_id(self, person: Person) -> str:
+        """The account that the person has, or will have."""
+        number = person.personal_number if person.kind is AccountKind.CITIZEN else person.tax_code
+        return await self.identifiers.claim(person.kind, number, str(uuid4()))
+
+
+def login_of(person: Person, account_id: str, appointment_id: str, at: datetime) -> RecordLogin:
+    return RecordLogin(
+        account_id,
+        at,
+        person.kind,
+        person.full_name,
+        person.personal_number,
+        person.tax_code,
+        person.email,
+        person.phone,
+        person.level_of_assurance,
+        appointment_id,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Systems:
+    history: SystemHistory
+
+    async def system(self, client_id: str) -> System:
+        state, _ = await self.history.load(client_id)
+        return state

@@ -1,0 +1,135 @@
+"""Subjects' data keys: one random key for each person, wrapped by the master key. Destroying it erases the person.
+
+A key that is lost is personal data lost: a new key is on disk before anybody seals with it. Concurrent requests for new keys share
+one transaction.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections import OrderedDict
+from collections.abc import Collection, Mapping, Sequence
+from functools import partial
+
+from sqlalchemy import Boolean, Column, Connection, LargeBinary, String, Table, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from services.chassis.platform import Platform
+from services.chassis.privacy import KEY_BYTES, Keys
+from services.identity.vault import Vault, metadata
+
+subject_keys = Table(
+    "subject_keys",
+    metadata,
+    Column("subject", String, primary_key=True),
+    # Empty when it was destroyed; the row stays, so that no key is ever made again.
+    Column("wrapped", LargeBinary, nullable=False),
+    Column("destroyed", Boolean, nullable=False),
+)
+
+CACHED_SUBJECTS = 100_000
+# How long a key may outlive its destruction by another replica.
+CACHED_SECONDS = 5.0
+AT_ONCE = 500
+
+Held = Mapping[str, bytes | None]
+"""Keys by subject, None for a destroyed one. A subject that never had a key is not in it."""
+
+
+class SubjectKeys:
+    """Identity's own key ring."""
+
+    def __init__(self, vault: Vault) -> None:
+        self._vault = vault
+        self._wrapping = vault.wrapping("subject-keys/1")
+        self._cache: OrderedDict[str, tuple[float, bytes | None]] = OrderedDict()
+        self._wanted: dict[str, asyncio.Future[bytes | None]] = {}
+        self._maker: asyncio.Task[None] | None = None
+
+    @classmethod
+    def of(cls, platform: Platform, _service: str) -> SubjectKeys:
+        return cls(Vault.of(platform))
+
+    async def keys(self, subjects: Collection[str], *, create: bool) -> Keys:
+        held = await self.held(subjects, create=create)
+        return {subject: key for subject, key in held.items() if key is not None}
+
+    async def held(self, subjects: Collection[str], *, create: bool) -> Held:
+        now = time.monotonic()
+        found = {
+            subject: self._cache[subject][1]
+            for subject in subjects
+            if subject in self._cache and self._cache[subject][0] > now
+        }
+        unknown = [subject for subject in subjects if subject not in found]
+        for start in range(0, len(unknown), AT_ONCE):
+            found |= self._remember(await self._vault.read(partial(self._stored, unknown[start : start + AT_ONCE])))
+        if create and (missing := [subject for subject in unknown if subject not in found]):
+            found |= dict(zip(missing, await asyncio.gather(*map(self._create, missing)), strict=True))
+        return found
+
+    async def destroy(self, subject: str) -> None:
+        """For ever, and on disk when it returns."""
+
+        def write(db: Connection) -> None:
+            gone = {"wrapped": b"", "destroyed": True}
+            if not db.execute(update(subject_keys).where(subject_keys.c.subject == subject).values(gone)).rowcount:
+                db.execute(insert(subject_keys).values(subject=subject, **gone))
+
+        await self._vault.write(write)
+        self._remember({subject: None})
+        await self._vault.scrub()
+
+    async def _create(self, subject: str) -> bytes | None:
+        wanted = self._wanted.setdefault(subject, asyncio.get_running_loop().create_future())
+        if self._maker is None or self._maker.done():
+            self._maker = asyncio.create_task(self._make_wanted(), name="subject keys")
+        return await asyncio.shield(wanted)
+
+    async def _make_wanted(self) -> None:
+        """One transaction for all that were asked for while the one before it was written."""
+        while self._wanted:
+            batch = dict(list(self._wanted.items())[:AT_ONCE])
+            self._wanted = {subject: made for subject, made in self._wanted.items() if subject not in batch}
+            try:
+                held = self._remember(await self._ensure(list(batch)))
+            except Exception as error:
+                for made in batch.values():
+                    made.set_exception(error)
+                continue
+            for subject, made in batch.items():
+                made.set_result(held[subject])
+
+    async def _ensure(self, subjects: Sequence[str]) -> Held:
+        fresh = {subject: os.urandom(KEY_BYTES) for subject in subjects}
+
+        def write(db: Connection) -> Held:
+            held = dict(self._stored(subjects, db))
+            rows = [
+                {"subject": subject, "wrapped": self._wrapping.wrap(key, subject), "destroyed": False}
+                for subject, key in fresh.items()
+                if subject not in held
+            ]
+            if rows:
+                db.execute(insert(subject_keys), rows)
+            return fresh | held
+
+        try:
+            return await self._vault.write(write)
+        except IntegrityError:  # another replica made one of them meanwhile
+            return await self._ensure(subjects)
+
+    def _stored(self, subjects: Sequence[str], db: Connection) -> Held:
+        rows = db.execute(select(subject_keys).where(subject_keys.c.subject.in_(subjects)))
+        return {row.subject: None if row.destroyed else self._wrapping.unwrap(row.wrapped, row.subject) for row in rows}
+
+    def _remember(self, held: Held) -> Held:
+        until = time.monotonic() + CACHED_SECONDS
+        for subject, key in held.items():
+            self._cache[subject] = (until, key)
+            self._cache.move_to_end(subject)
+        while len(self._cache) > CACHED_SUBJECTS:
+            self._cache.popitem(last=False)
+        return held

@@ -1,0 +1,294 @@
+"""The identity service's entry points."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+from uuid import UUID, uuid5
+
+from sqlalchemy import Select
+from starlette.requests import Request
+from starlette.responses import Response
+
+from motcua.identity.events.v1 import events_pb2 as facts
+from motcua.identity.v1 import errors_pb2
+from motcua.identity.v1 import identity_service_pb2 as pb
+from services.chassis import dependencies, telemetry
+from services.chassis.caller import Caller, Origin
+from services.chassis.codec import from_timestamp
+from services.chassis.decider import Rejected
+from services.chassis.entrypoints import api, every, on
+from services.chassis.facts import Fact
+from services.chassis.handler import Outcome
+from services.chassis.http_server import http
+from services.chassis.replies import replied
+from services.chassis.requests import page_offset, page_size
+from services.identity import domain as d
+from services.identity import endpoints, tokens
+from services.identity.accounts import Accounts, Systems
+from services.identity.assertions import UsedAssertions
+from services.identity.codec import account_codec, signing_codec, system_codec
+from services.identity.identifiers import Identifiers
+from services.identity.keys import SubjectKeys
+from services.identity.lists import (
+    account_summary_of,
+    accounts_query,
+    appointment_of,
+    appointments_query,
+    data_use_of,
+    data_uses_query,
+    system_of,
+    systems_query,
+)
+from services.identity.lookup import look_up
+from services.identity.national import CALLBACK, National
+from services.identity.reading import account_of, member, person_of, signing_key_of, stated_purpose, subject_keys_of
+from services.identity.signing import PrivateKeys, Signing, introduced_by
+from services.identity.vault import Vault
+from services.identity.views import lists
+from services.identity.web import Web
+
+
+class IdentityService:
+    """Knows people, officials and systems, gives them tokens, and keeps the keys."""
+
+    name = "identity"
+    rpcs = pb.DESCRIPTOR.services_by_name["IdentityService"]
+    errors = errors_pb2.IdentityError.DESCRIPTOR
+    key_ring = SubjectKeys.of
+
+    accounts = dependencies.decisions("account", d.account, account_codec)
+    systems = dependencies.decisions("system", d.system, system_codec)
+    signing_history = dependencies.decisions("signing", d.signing_keys, signing_codec)
+    lists = dependencies.view(lists)
+    vault = dependencies.made(lambda container: Vault.of(container.config["platform"]))
+    private_keys = dependencies.made(lambda container: PrivateKeys(Vault.of(container.config["platform"])))
+    national = dependencies.made(National.of, National.close)
+    keys = cast(SubjectKeys, dependencies.keys())
+    clock = dependencies.clock()
+    platform = dependencies.platform()
+
+    @property
+    def signing(self) -> Signing:
+        return Signing(self.signing_history, self.private_keys, self.clock)
+
+    @property
+    def identifiers(self) -> Identifiers:
+        return Identifiers(self.vault)
+
+    @property
+    def web(self) -> Web:
+        return Web(
+            self.national.provider,
+            Accounts(self.accounts, self.identifiers),
+            Systems(self.systems),
+            self.signing,
+            UsedAssertions(self.vault),
+            (f"{self.platform.settings.url}/oauth2/token",),
+            self.vault.master,
+            self.clock.now,
+        )
+
+    # The caller's own account
+
+    @api
+    async def get_my_account(self, request: pb.GetMyAccountRequest, caller: Caller) -> pb.GetMyAccountResponse:
+        history = await self.accounts.read(caller.account_id)
+        return pb.GetMyAccountResponse(account=await account_of(caller.account_id, history, self.keys))
+
+    @api
+    async def update_profile(self, request: pb.UpdateProfileRequest, caller: Caller) -> pb.UpdateProfileResponse:
+        command = d.ChangeProfile(
+            caller.account_id,
+            self.clock.now(),
+            caller.actor,
+            request.email,
+            request.phone,
+            member(d.Language, request.language, "language"),
+        )
+        return replied(pb.UpdateProfileResponse, await self._change(request, caller, command))
+
+    @api
+    async def list_my_data_uses(self, request: pb.ListMyDataUsesRequest, caller: Caller) -> pb.ListMyDataUsesResponse:
+        rows, token = await self._page(request, data_uses_query(caller.account_id), data_use_of)
+        return pb.ListMyDataUsesResponse(data_uses=rows, next_page_token=token)
+
+    @api
+    async def request_erasure(self, request: pb.RequestErasureRequest, caller: Caller) -> pb.RequestErasureResponse:
+        command = d.RequestErasure(caller.account_id, self.clock.now(), caller.actor)
+        return replied(pb.RequestErasureResponse, await self._change(request, caller, command))
+
+    # Others' accounts
+
+    @api
+    async def decide_erasure(self, request: pb.DecideErasureRequest, caller: Caller) -> pb.DecideErasureResponse:
+        outcome = member(d.ErasureOutcome, request.outcome, "outcome")
+        command = d.DecideErasure(request.account_id, self.clock.now(), caller.actor, outcome, request.legal_basis)
+        return replied(pb.DecideErasureResponse, await self._change(request, caller, command))
+
+    @on(facts.ErasureDecided)
+    async def shred(self, fact: Fact[facts.ErasureDecided]) -> None:
+        if fact.event.outcome == facts.ErasureOutcome.ERASURE_OUTCOME_SHREDDED:
+            await self.keys.destroy(fact.event.account_id)
+            await self.identifiers.forget(fact.event.account_id)
+
+    @api
+    async def get_account(self, request: pb.GetAccountRequest, caller: Caller) -> pb.GetAccountResponse:
+        purpose = stated_purpose(request.purpose, caller)
+        command = d.RecordRead(request.account_id, self.clock.now(), caller.actor, caller.agency, purpose)
+        outcome = await self._change(request, caller, command)
+        account = await account_of(request.account_id, await self.accounts.read(request.account_id), self.keys)
+        return replied(pb.GetAccountResponse, outcome, account=account)
+
+    @api
+    async def list_accounts(self, request: pb.ListAccountsRequest, caller: Caller) -> pb.ListAccountsResponse:
+        query = accounts_query(request, self.clock.now())
+        rows, token = await self._page(request, query, account_summary_of)
+        return pb.ListAccountsResponse(accounts=rows, next_page_token=token)
+
+    @api
+    async def look_up_person(self, request: pb.LookUpPersonRequest, caller: Caller) -> pb.LookUpPersonResponse:
+        stated_purpose(request.purpose, caller)
+        proposed = str(uuid5(UUID(request.request_id), "account"))
+        answer, make = await look_up(request, caller, self.national.population, self.clock.now())
+        account_id = await self.identifiers.claim(d.AccountKind.CITIZEN, request.personal_number, proposed)
+        # Stored before anything is shown, whatever the answer was.
+        outcome = await self.accounts.execute(account_id, make(account_id), _origin(request, caller))
+        match answer.outcome:
+            case d.LookupOutcome.NOT_FOUND:
+                raise Rejected("PERSON_UNKNOWN")
+            case d.LookupOutcome.NAME_MISMATCH:
+                raise Rejected("PERSON_MISMATCH")
+        person = person_of(answer.person) if answer.person else None
+        return replied(pb.LookUpPersonResponse, outcome, account_id=account_id, person=person)
+
+    # Officials
+
+    @api
+    async def appoint_official(self, request: pb.AppointOfficialRequest, caller: Caller) -> pb.AppointOfficialResponse:
+        now, appointment_id = self.clock.now(), str(uuid5(UUID(request.request_id), "appointment"))
+        command = d.AppointOfficial(
+            request.account_id,
+            now,
+            caller.actor,
+            appointment_id,
+            tuple(member(d.Role, role, "roles") for role in request.roles),
+            request.agency,
+            request.province,
+            from_timestamp(request.starts_at) if request.HasField("starts_at") else now,
+            from_timestamp(request.ends_at) if request.HasField("ends_at") else None,
+            request.title,
+            request.decision_number,
+        )
+        outcome = await self._change(request, caller, command)
+        return replied(pb.AppointOfficialResponse, outcome, appointment_id=appointment_id)
+
+    @api
+    async def end_appointment(self, request: pb.EndAppointmentRequest, caller: Caller) -> pb.EndAppointmentResponse:
+        command = d.EndAppointment(
+            request.account_id, self.clock.now(), caller.actor, request.appointment_id, request.reason
+        )
+        return replied(pb.EndAppointmentResponse, await self._change(request, caller, command))
+
+    @api
+    async def list_appointments(
+        self, request: pb.ListAppointmentsRequest, caller: Caller
+    ) -> pb.ListAppointmentsResponse:
+        rows, token = await self._page(request, appointments_query(request), appointment_of)
+        return pb.ListAppointmentsResponse(appointments=rows, next_page_token=token)
+
+    # Systems
+
+    @api
+    async def register_system(self, request: pb.RegisterSystemRequest, caller: Caller) -> pb.RegisterSystemResponse:
+        kid, public_jwk = tokens.parse_public_key(request.public_jwk)
+        command = d.RegisterSystem(
+            request.client_id,
+            self.clock.now(),
+            caller.actor,
+            request.name,
+            request.operator_agency,
+            tuple(request.purposes),
+            kid,
+            public_jwk,
+        )
+        return replied(pb.RegisterSystemResponse, await self._change_system(request, caller, command), kid=kid)
+
+    @api
+    async def rotate_system_key(self, request: pb.RotateSystemKeyRequest, caller: Caller) -> pb.RotateSystemKeyResponse:
+        kid, public_jwk = tokens.parse_public_key(request.public_jwk)
+        until = from_timestamp(request.previous_until) if request.HasField("previous_until") else None
+        command = d.RotateSystemKey(request.client_id, self.clock.now(), caller.actor, kid, public_jwk, until)
+        return replied(pb.RotateSystemKeyResponse, await self._change_system(request, caller, command), kid=kid)
+
+    @api
+    async def suspend_system(self, request: pb.SuspendSystemRequest, caller: Caller) -> pb.SuspendSystemResponse:
+        command = d.SuspendSystem(request.client_id, self.clock.now(), caller.actor, request.reason)
+        return replied(pb.SuspendSystemResponse, await self._change_system(request, caller, command))
+
+    @api
+    async def reinstate_system(self, request: pb.ReinstateSystemRequest, caller: Caller) -> pb.ReinstateSystemResponse:
+        command = d.ReinstateSystem(request.client_id, self.clock.now(), caller.actor, request.reason)
+        return replied(pb.ReinstateSystemResponse, await self._change_system(request, caller, command))
+
+    @api
+    async def list_systems(self, request: pb.ListSystemsRequest, caller: Caller) -> pb.ListSystemsResponse:
+        rows, token = await self._page(request, systems_query(), system_of)
+        return pb.ListSystemsResponse(systems=rows, next_page_token=token)
+
+    # Keys
+
+    @api
+    async def rotate_signing_key(
+        self, request: pb.RotateSigningKeyRequest, caller: Caller
+    ) -> pb.RotateSigningKeyResponse:
+        outcome = await self.signing.rotate(_origin(request, caller), compromised=request.compromised)
+        return replied(pb.RotateSigningKeyResponse, outcome, kid=introduced_by(outcome))
+
+    @every(seconds=60)
+    async def keep_signing_keys_fresh(self) -> None:
+        await self.signing.keep_fresh()
+
+    @api
+    async def get_signing_keys(self, request: pb.GetSigningKeysRequest, caller: Caller) -> pb.GetSigningKeysResponse:
+        published = (await self.signing.signing_keys()).published(self.clock.now())
+        return pb.GetSigningKeysResponse(keys=map(signing_key_of, published))
+
+    @api
+    async def get_subject_keys(self, request: pb.GetSubjectKeysRequest, caller: Caller) -> pb.GetSubjectKeysResponse:
+        held = await self.keys.held(request.subject_ids, create=request.create)
+        return pb.GetSubjectKeysResponse(keys=subject_keys_of(request.subject_ids, held))
+
+    # Login and tokens
+
+    @http("GET", "/login")
+    async def start_login(self, request: Request) -> Response:
+        return await endpoints.start_login(self.web, request, self.platform.settings.url)
+
+    @http("GET", CALLBACK)
+    async def finish_login(self, request: Request) -> Response:
+        return await endpoints.finish_login(self.web, request, self.platform.settings.url)
+
+    @http("POST", "/oauth2/token")
+    async def token(self, request: Request) -> Response:
+        return await endpoints.token(self.web, request)
+
+    @http("GET", "/.well-known/jwks.json")
+    async def jwks(self, request: Request) -> Response:
+        return await endpoints.jwks(self.web)
+
+    async def _change(self, request: Any, caller: Caller, command: d.AccountCommand) -> Outcome[d.AccountEvent]:
+        return await self.accounts.execute(command.account_id, command, _origin(request, caller))
+
+    async def _change_system(self, request: Any, caller: Caller, command: d.SystemCommand) -> Outcome[d.SystemEvent]:
+        return await self.systems.execute(command.client_id, command, _origin(request, caller))
+
+    async def _page(self, request: Any, query: Select[Any], shown: Callable[[Any], Any]) -> tuple[list[Any], str]:
+        start, size = page_offset(request), page_size(request)
+        limited = query.offset(start).limit(size + 1)
+        rows = await self.lists.read(lambda db: list(db.execute(limited)), request.min_position)
+        return [shown(row) for row in rows[:size]], str(start + size) if len(rows) > size else ""
+
+
+def _origin(request: Any, caller: Caller) -> Origin:
+    return Origin.of_request(request, caller, telemetry.traceparent())

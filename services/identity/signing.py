@@ -1,0 +1,113 @@
+"""The platform's signing keys: their private halves in the vault, their lives as events on one stream."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import timedelta
+
+from joserfc.jwk import OKPKey
+from sqlalchemy import Column, LargeBinary, String, Table, delete, insert, select
+
+from services.chassis.caller import Origin
+from services.chassis.clock import Clock
+from services.chassis.decider import Rejected
+from services.chassis.handler import Handler, Outcome
+from services.identity import tokens
+from services.identity.domain import (
+    CLOCK_SKEW,
+    RotateSigningKey,
+    SigningKeyEvent,
+    SigningKeyIntroduced,
+    SigningKeys,
+)
+from services.identity.vault import Vault, metadata
+
+signing_keys = Table(
+    "signing_keys",
+    metadata,
+    Column("kid", String, primary_key=True),
+    Column("wrapped", LargeBinary, nullable=False),
+)
+
+STREAM = "keys"
+# Longer than any verifier keeps its copy of the key set.
+LEAD = timedelta(hours=1)
+PERIOD = timedelta(days=30)
+
+
+class PrivateKeys:
+    def __init__(self, vault: Vault) -> None:
+        self._vault = vault
+        self._wrapping = vault.wrapping("signing-keys/1")
+        self._opened: dict[str, OKPKey] = {}
+
+    async def keep(self, key: OKPKey) -> None:
+        kid = key.kid or ""
+        wrapped = self._wrapping.wrap(json.dumps(key.as_dict(private=True)).encode(), kid)
+        await self._vault.write(lambda db: db.execute(insert(signing_keys).values(kid=kid, wrapped=wrapped)))
+
+    async def get(self, kid: str) -> OKPKey:
+        if kid not in self._opened:
+            query = select(signing_keys.c.wrapped).where(signing_keys.c.kid == kid)
+            wrapped: bytes = await self._vault.read(lambda db: db.execute(query).scalar_one())
+            self._opened[kid] = OKPKey.import_key(json.loads(self._wrapping.unwrap(wrapped, kid)))
+        return self._opened[kid]
+
+    async def forget(self, kids: Collection[str]) -> None:
+        for kid in kids:
+            self._opened.pop(kid, None)
+        gone = delete(signing_keys).where(signing_keys.c.kid.in_(kids))
+        if await self._vault.write(lambda db: db.execute(gone).rowcount):
+            await self._vault.scrub()
+
+
+@dataclass(frozen=True, slots=True)
+class Signing:
+    history: Handler[RotateSigningKey, SigningKeys, SigningKeyEvent]
+    private: PrivateKeys
+    clock: Clock
+
+    async def signing_keys(self) -> SigningKeys:
+        """Makes the first key if there is none."""
+        state, _ = await self.history.load(STREAM)
+        if not state.keys:
+            await self.rotate(Origin.of_clock("the first signing key", "identity"))
+            state, _ = await self.history.load(STREAM)
+        return state
+
+    async def private_key(self, kid: str) -> OKPKey:
+        return await self.private.get(kid)
+
+    async def rotate(self, origin: Origin, *, compromised: bool = False) -> Outcome[SigningKeyEvent]:
+        key = tokens.generate_signing_key()
+        kid = key.kid or ""
+        # Before the fact: a published key can sign, whatever crashes.
+        await self.private.keep(key)
+        command = RotateSigningKey(
+            self.clock.now(), origin.actor, kid, tokens.public_jwk(key), LEAD, tokens.LIFETIME, compromised
+        )
+        try:
+            outcome = await self.history.execute(STREAM, command, origin)
+        except Rejected:
+            await self.private.forget([kid])
+            raise
+        if introduced_by(outcome) != kid:  # the same request was here before
+            await self.private.forget([kid])
+        return outcome
+
+    async def keep_fresh(self) -> None:
+        """Rotate when it is time; destroy private keys that will not sign again."""
+        state, now = await self.signing_keys(), self.clock.now()
+        newest = state.keys[-1]
+        if newest.signs_from + PERIOD <= now:
+            await self.rotate(Origin.of_clock(f"the signing key after {newest.kid}", "identity"))
+        # Another replica's clock may be behind.
+        past = now - CLOCK_SKEW
+        if over := [key.kid for key in state.keys if key.signs_until is not None and key.signs_until <= past]:
+            await self.private.forget(over)
+
+
+def introduced_by(outcome: Outcome[SigningKeyEvent]) -> str:
+    return next(event.kid for event in outcome.events if isinstance(event, SigningKeyIntroduced))

@@ -1,0 +1,495 @@
+"""The whole service over gRPC and HTTP, against the sandboxes of VNeID and the population database."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import grpc
+import httpx
+import pytest
+from google.rpc import error_details_pb2, status_pb2
+from joserfc import jwt
+from joserfc.jwk import KeySet, OKPKey
+
+from gateway.sandbox.people import Citizen, citizen, organisation
+from motcua.identity.events.v1 import events_pb2 as facts
+from motcua.identity.v1 import identity_service_pb2 as pb
+from motcua.identity.v1.identity_service_pb2_grpc import IdentityServiceStub
+from motcua.options.v1 import options_pb2
+from services.identity.bootstrap import TrialAppointment, TrialOfficial, TrialSystem, ensure_trial_accounts
+from services.identity.domain import AccountKind, Role
+from services.identity.national import CALLBACK, National
+from services.identity.service import IdentityService
+from services.identity.tokens import Person, key_id
+from services.identity.web import ID_TOKEN, JWT_BEARER, TOKEN_EXCHANGE
+from tests.identity.sandboxes import ADMIN, SECRET, sandboxes
+from tests.support.hosted import Host, hosted
+
+AN, RECEPTIONIST, ADMINISTRATOR, COMPANY = citizen(0), citizen(1), citizen(2), organisation(0)
+SYSTEM_KEY = OKPKey.generate_key("Ed25519")
+LEGAL_BASIS = "Điều 10 Luật Căn cước 2023"
+
+
+def person(of: Citizen) -> Person:
+    return Person(AccountKind.CITIZEN, of.personal_number, "", of.full_name, of.email, of.phone, of.level_of_assurance)
+
+
+OFFICIALS = (
+    TrialOfficial(person(RECEPTIONIST), (Role.RECEPTIONIST, Role.CASHIER), "P56.22.336", "56", "Công chức"),
+    TrialOfficial(person(ADMINISTRATOR), (Role.ADMINISTRATOR,), "P56", "56", "Quản trị viên"),
+)
+SYSTEMS = (TrialSystem("tax", "Thuế", "G12.18", ("settle", "look-up"), json.dumps(SYSTEM_KEY.as_dict(private=False))),)
+
+
+@dataclass
+class World:
+    host: Host
+    stub: IdentityServiceStub
+    http: httpx.Client
+    folder: Path
+    national: str
+    appointments: tuple[TrialAppointment, ...] = field(default=())
+
+    def at_vneid(self, address: str, login: str) -> str:
+        """Where VNeID sends the browser back to."""
+        return httpx.get(f"{address}&login_hint={login}").headers["location"]
+
+    def log_in(self, login: str, **query: str) -> httpx.Response:
+        with httpx.Client(base_url=self.http.base_url) as browser:
+            begun = browser.get("/login", params=query)
+            assert begun.status_code == 303, begun.text
+            return browser.get(self.at_vneid(begun.headers["location"], login))
+
+    def token(self, login: str, **query: str) -> str:
+        return str(self.log_in(login, **query).json()["access_token"])
+
+    def official(self, index: int) -> str:
+        made = self.appointments[index]
+        return self.token(made.official.person.personal_number, scope=f"appointment:{made.appointment_id}")
+
+    def assertion(self, **changes: Any) -> str:
+        now = int(time.time())
+        audience = f"{self.host.platform.settings.url}/oauth2/token"
+        claims = {"iss": "tax", "sub": "tax", "aud": audience, "exp": now + 60, "jti": str(uuid.uuid4()), **changes}
+        return jwt.encode({"alg": "EdDSA"}, claims, SYSTEM_KEY, algorithms=["EdDSA"])
+
+    def system_token(self, scope: str = "settle look-up", **changes: Any) -> httpx.Response:
+        form = {
+            "grant_type": "client_credentials",
+            "client_assertion_type": JWT_BEARER,
+            "client_assertion": self.assertion(**changes),
+            "scope": scope,
+        }
+        return self.http.post("/oauth2/token", data=form)
+
+    def call(self, rpc: str, token: str, **fields: Any) -> Any:
+        request = getattr(pb, f"{rpc}Request")(**fields)
+        if "request_id" in request.DESCRIPTOR.fields_by_name and not request.request_id:
+            request.request_id = str(uuid.uuid4())
+        return getattr(self.stub, rpc)(request, metadata=(("authorization", f"Bearer {token}"),), timeout=10)
+
+    def refusal(self, rpc: str, token: str, **fields: Any) -> tuple[str, grpc.StatusCode]:
+        with pytest.raises(grpc.RpcError) as caught:
+            self.call(rpc, token, **fields)
+        metadata = dict(caught.value.trailing_metadata())
+        status = status_pb2.Status.FromString(metadata["grpc-status-details-bin"])
+        info = error_details_pb2.ErrorInfo()
+        status.details[0].Unpack(info)
+        return info.reason, caught.value.code()
+
+
+@contextmanager
+def world_in(folder: Path) -> Iterator[World]:
+    shift = folder / "shift"
+    with hosted(folder, [IdentityService], clock_shift_file=shift) as host:
+        settings = host.platform.settings
+        settings.public_url = f"http://{host.platform.http_addresses['identity']}"
+        settings.vneid_client_secret = settings.population_secret = SECRET
+        with (
+            sandboxes(folder / "vneid", (settings.url + CALLBACK,)) as national,
+            grpc.insecure_channel(host.address("identity")) as channel,
+            httpx.Client(base_url=settings.url) as http,
+        ):
+            settings.vneid_url, settings.population_url = f"{national}/vneid", f"{national}/population"
+            world = World(host, IdentityServiceStub(channel), http, folder, national)
+            world.appointments = host.run(ensure_trial_accounts(host.platform, OFFICIALS, SYSTEMS))
+            yield world
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    with world_in(tmp_path_factory.mktemp("identity")) as world:
+        yield world
+
+
+def claims(world: World, token: str) -> dict[str, Any]:
+    keys = KeySet.import_key_set(world.http.get("/.well-known/jwks.json").json())
+    return jwt.decode(token, keys, algorithms=["EdDSA"]).claims
+
+
+def eventually(check: Callable[[], Any]) -> Any:
+    until = time.monotonic() + 5
+    while not (found := check()):
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    return found
+
+
+def test_a_citizen_logs_in_and_reads_their_account(world: World) -> None:
+    response = world.log_in(AN.personal_number, return_to="/dossiers", level="2")
+    answer = response.json()
+    assert (response.status_code, answer["return_to"], answer["token_type"]) == (200, "/dossiers", "Bearer")
+    assert response.headers["cache-control"] == "no-store"
+    account = world.call("GetMyAccount", answer["access_token"]).account
+    assert account.account_id == claims(world, answer["access_token"])["sub"]
+    assert (account.full_name, account.personal_number) == (AN.full_name, AN.personal_number)
+    assert (account.email, account.phone, account.level_of_assurance) == (AN.email, AN.phone, 2)
+
+
+def test_the_login_cookie_reaches_the_callback_only(world: World) -> None:
+    begun = world.http.get("/login")
+    cookie = begun.headers["set-cookie"]
+    assert all(part in cookie for part in ("HttpOnly", "SameSite=lax", f"Path={CALLBACK}", "Max-Age=600"))
+    assert "Secure" not in cookie
+    local = world.host.platform.settings.public_url
+    world.host.platform.settings.public_url = "https://motcua.test"
+    try:
+        assert "Secure" in world.http.get("/login").headers["set-cookie"]
+    finally:
+        world.host.platform.settings.public_url = local
+    back = world.at_vneid(begun.headers["location"], AN.personal_number)
+    stolen = httpx.get(back)
+    assert (stolen.status_code, stolen.json()["error"]) == (400, "invalid_request")
+
+
+@pytest.mark.parametrize("query", [{"return_to": "//evil.test"}, {"level": "3"}, {"scope": "admin"}, {"x": "y"}])
+def test_a_login_that_is_malformed_does_not_begin(world: World, query: dict[str, str]) -> None:
+    assert world.http.get("/login", params=query).status_code == 400
+
+
+def test_an_organisation_has_its_own_account(world: World) -> None:
+    token = world.token(COMPANY.tax_code)
+    account = world.call("GetMyAccount", token).account
+    assert (account.kind, account.full_name, account.tax_code) == (
+        facts.AccountKind.ACCOUNT_KIND_ORGANISATION,
+        COMPANY.name,
+        COMPANY.tax_code,
+    )
+    assert claims(world, token)["roles"] == ["organisation"]
+
+
+def test_the_profile_replaces_the_contact_data(world: World) -> None:
+    token = world.token(AN.personal_number)
+    language = facts.Language.LANGUAGE_ENGLISH
+    changed = world.call("UpdateProfile", token, email="an@example.org", language=language)
+    account = world.call("GetMyAccount", token).account
+    assert (account.email, account.phone, account.language) == ("an@example.org", "", language)
+    assert account.revision == changed.revision
+    assert world.refusal("UpdateProfile", token, email="an", language=language)[0] == "CONTACT_MALFORMED"
+    assert world.refusal("UpdateProfile", token, language=99)[0] == "INVALID_REQUEST"
+
+
+def id_token(world: World, login: str) -> str:
+    """As the national portal gets one for its own user."""
+    platform = world.host.platform
+    verifier = "v" * 43
+
+    async def run() -> str:
+        national = National(platform)
+        address = await national.provider.authorize_url("s", "n", verifier, 1)
+        location = await asyncio.to_thread(world.at_vneid, address, login)
+        token = await national.provider.redeem(dict(parse_qsl(urlsplit(location).query))["code"], verifier)
+        await national.close()
+        return token
+
+    return world.host.run(run())
+
+
+def test_a_vneid_token_is_exchanged_for_an_appointment(world: World) -> None:
+    made = world.appointments[0]
+    form = {
+        "grant_type": TOKEN_EXCHANGE,
+        "subject_token": id_token(world, RECEPTIONIST.personal_number),
+        "subject_token_type": ID_TOKEN,
+        "scope": f"appointment:{made.appointment_id}",
+    }
+    response = world.http.post("/oauth2/token", data=form)
+    assert response.status_code == 200, response.text
+    found = claims(world, response.json()["access_token"])
+    assert (found["sub"], found["kind"]) == (made.account_id, "official")
+    assert (found["roles"], found["agency"], found["province"]) == (["receptionist", "cashier"], "P56.22.336", "56")
+    refused = world.http.post("/oauth2/token", data=form | {"scope": "appointment:x"})
+    assert (refused.status_code, refused.json()["error"]) == (400, "invalid_scope")
+
+
+def test_a_system_gets_tokens_with_its_key_and_each_assertion_once(world: World) -> None:
+    jti = str(uuid.uuid4())
+    first = world.system_token(jti=jti)
+    assert claims(world, first.json()["access_token"])["purposes"] == ["settle", "look-up"]
+    again = world.system_token(jti=jti)
+    assert (again.status_code, again.json()["error"]) == (401, "invalid_client")
+    assert world.system_token("everything").json()["error"] == "invalid_scope"
+    assert world.system_token(aud="https://other.test").status_code == 401
+
+
+def test_the_token_endpoint_takes_forms_only(world: World) -> None:
+    for response in (
+        world.http.post("/oauth2/token", json={"grant_type": "client_credentials"}),
+        world.http.post("/oauth2/token", data={"grant_type": "x" * 70_000}),
+        world.http.post("/oauth2/token", data={"grant_type": ["client_credentials", "client_credentials"]}),
+    ):
+        assert (response.status_code, response.json()["error"]) == (400, "invalid_request")
+
+
+def test_an_outage_of_vneid_is_told(world: World) -> None:
+    switch, admin = f"{world.national}/vneid/sandbox/outage", {"authorization": f"Bearer {ADMIN}"}
+    with httpx.Client(base_url=world.http.base_url) as browser:
+        back = world.at_vneid(browser.get("/login").headers["location"], AN.personal_number)
+        httpx.put(switch, json={"down": True}, headers=admin)
+        try:
+            response = browser.get(back)
+        finally:
+            httpx.put(switch, json={"down": False}, headers=admin)
+    assert (response.status_code, response.headers["retry-after"]) == (503, "30")
+
+
+def test_a_look_up_leaves_a_fact_that_the_person_sees(world: World) -> None:
+    token, asked = world.official(0), {"purpose": "Đăng ký thường trú", "legal_basis": LEGAL_BASIS}
+    found = world.call(
+        "LookUpPerson", token, personal_number=AN.personal_number, full_name=AN.full_name, dossier_code="D-1", **asked
+    )
+    assert (found.person.full_name, found.person.birth_date) == (AN.full_name, AN.birth_date.isoformat())
+    wrong = dict(personal_number=AN.personal_number, full_name="Nguyễn Văn Khác", **asked)
+    assert world.refusal("LookUpPerson", token, **wrong)[0] == "PERSON_MISMATCH"
+    mine = world.token(AN.personal_number)
+    assert claims(world, mine)["sub"] == found.account_id
+    uses = eventually(
+        lambda: len(uses := world.call("ListMyDataUses", mine, min_position=found.position).data_uses) >= 2 and uses
+    )
+    assert [(use.source, use.by, use.agency, use.purpose, use.legal_basis) for use in uses[:2]] == [
+        ("population", world.appointments[0].account_id, "P56.22.336", asked["purpose"], LEGAL_BASIS)
+    ] * 2
+    assert uses[1].dossier_code == "D-1"
+    outcomes = [event.outcome for event in stored(world, found.account_id, facts.PopulationLookedUp)]
+    assert outcomes[-2:] == [facts.LOOKUP_OUTCOME_FOUND, facts.LOOKUP_OUTCOME_NAME_MISMATCH]
+    kinds = {event.component_kind for event in stored(world, found.account_id, facts.IdentityVerified)}
+    assert kinds == {"identity", "residence", "marital-status"}
+
+
+def stored(world: World, account_id: str, kind: type[Any]) -> list[Any]:
+    async def read() -> list[Any]:
+        events = await world.host.platform.store.read(f"account-{account_id}")
+        return [kind.FromString(event.data) for event in events if event.type == kind.DESCRIPTOR.full_name]
+
+    return world.host.run(read())
+
+
+def test_a_look_up_of_nobody_is_a_fact_too(world: World) -> None:
+    asked = {"purpose": "p", "legal_basis": LEGAL_BASIS, "full_name": "X", "personal_number": "056000000000"}
+    request_id = str(uuid.uuid4())
+    for _ in range(2):
+        reason, code = world.refusal("LookUpPerson", world.official(0), request_id=request_id, **asked)
+        assert (reason, code) == ("PERSON_UNKNOWN", grpc.StatusCode.NOT_FOUND)
+    account_id = str(uuid.uuid5(uuid.UUID(request_id), "account"))
+    outcomes = [event.outcome for event in stored(world, account_id, facts.PopulationLookedUp)]
+    assert outcomes == [facts.LOOKUP_OUTCOME_NOT_FOUND]
+    malformed = {**asked, "personal_number": "56"}
+    assert world.refusal("LookUpPerson", world.official(0), **malformed)[0] == "IDENTIFIER_MALFORMED"
+
+
+def test_a_system_names_a_purpose_of_its_token(world: World) -> None:
+    token = world.system_token().json()["access_token"]
+    asked = {"personal_number": AN.personal_number, "full_name": AN.full_name, "legal_basis": LEGAL_BASIS}
+    assert world.refusal("LookUpPerson", token, purpose="sell", **asked)[0] == "PURPOSE_MISSING"
+    found = world.call("LookUpPerson", token, purpose="settle", **asked)
+    assert stored(world, found.account_id, facts.PopulationLookedUp)[-1].by == "system:tax"
+    read = world.call("GetAccount", token, account_id=found.account_id, purpose="settle")
+    assert read.account.full_name == AN.full_name
+    assert stored(world, found.account_id, facts.AccountRead)[-1].by == "system:tax"
+    alone = world.system_token("settle").json()["access_token"]
+    assert world.refusal("LookUpPerson", alone, purpose="settle", **asked)[0] == "PURPOSE_MISSING"
+
+
+def test_an_administrator_appoints_and_ends(world: World) -> None:
+    administrator, person = world.official(1), world.call("GetMyAccount", world.token(citizen(3).personal_number))
+    fields = {
+        "account_id": person.account.account_id,
+        "roles": [options_pb2.ROLE_PROCESSOR],
+        "agency": "P56.1",
+        "province": "56",
+        "title": "Chuyên viên",
+        "decision_number": "12/QĐ",
+    }
+    made = world.call("AppointOfficial", administrator, **fields)
+    listed = world.call("ListAppointments", administrator, agency="P56.1", min_position=made.position).appointments
+    assert [(one.appointment_id, list(one.roles)) for one in listed] == [(made.appointment_id, fields["roles"])]
+    scope = f"appointment:{made.appointment_id}"
+    assert claims(world, world.token(citizen(3).personal_number, scope=scope))["agency"] == "P56.1"
+    summaries = world.call("ListAccounts", administrator, min_position=made.position).accounts
+    officials = {one.account_id for one in summaries if one.official}
+    assert officials == {fields["account_id"], *(one.account_id for one in world.appointments)}
+    ended = world.call(
+        "EndAppointment",
+        administrator,
+        account_id=fields["account_id"],
+        appointment_id=made.appointment_id,
+        reason="Chuyển công tác",
+    )
+    assert world.log_in(citizen(3).personal_number, scope=scope).json()["error"] == "invalid_scope"
+    at = datetime.now(UTC)
+    now = world.call("ListAppointments", administrator, agency="P56.1", at=at, min_position=ended.position)
+    assert not now.appointments
+    assert world.refusal("AppointOfficial", administrator, **{**fields, "roles": [77]})[0] == "INVALID_REQUEST"
+    own = {**fields, "account_id": world.appointments[1].account_id}
+    assert world.refusal("AppointOfficial", administrator, **own)[0] == "SELF_APPOINTMENT"
+
+
+def test_an_administrator_rules_over_systems(world: World) -> None:
+    administrator, key = world.official(1), OKPKey.generate_key("Ed25519")
+    jwk = json.dumps(key.as_dict(private=False))
+    fields = {"client_id": "land", "name": "Đất đai", "operator_agency": "P56.5.1", "purposes": ["settle"]}
+    made = world.call("RegisterSystem", administrator, public_jwk=jwk, **fields)
+    other = json.dumps(OKPKey.generate_key("Ed25519").as_dict(private=False))
+    rotated = world.call("RotateSystemKey", administrator, client_id="land", public_jwk=other)
+    assert (made.kid, rotated.revision) == (key.thumbprint(), 1)
+    suspended = world.call("SuspendSystem", administrator, client_id="land", reason="Lộ khóa")
+    listed = world.call("ListSystems", administrator, min_position=suspended.position).systems
+    assert [(one.client_id, one.suspended, one.revision) for one in listed] == [("land", True, 2), ("tax", False, 0)]
+    assert listed[0].kid == rotated.kid
+    world.call("ReinstateSystem", administrator, client_id="land", reason="Đã thay khóa")
+    assert world.refusal("ReinstateSystem", administrator, client_id="sea", reason="r")[0] == "SYSTEM_UNKNOWN"
+    private = json.dumps(key.as_dict(private=True))
+    refused = world.refusal("RegisterSystem", administrator, public_jwk=private, **fields)
+    assert refused[0] == "KEY_NOT_ACCEPTED"
+
+
+def test_subjects_keys_are_for_services_only(world: World) -> None:
+    subjects = [str(uuid.uuid4()) for _ in range(3)]
+    for token in (world.official(1), world.token(AN.personal_number), world.system_token().json()["access_token"]):
+        refused = world.refusal("GetSubjectKeys", token, subject_ids=subjects)
+        assert refused == ("ROLE_MISSING", grpc.StatusCode.PERMISSION_DENIED)
+    service = world.host.service_token("dossier")
+    assert [key.key for key in world.call("GetSubjectKeys", service, subject_ids=subjects).keys] == [b""] * 3
+    with ThreadPoolExecutor(8) as pool:
+        answers = pool.map(
+            lambda _: world.call("GetSubjectKeys", service, subject_ids=subjects, create=True).keys, range(16)
+        )
+        given = [tuple(key.key for key in answer) for answer in answers]
+    assert len(set(given)) == 1
+    assert len(set(given[0])) == 3
+    assert {len(key) for key in given[0]} == {32}
+    files = b"".join(path.read_bytes() for path in world.folder.glob("keys.db*"))
+    assert subjects[0].encode() in files
+    assert all(key not in files for key in given[0])
+
+
+def test_erasure_destroys_the_key_and_the_person_is_gone(world: World) -> None:
+    gone, administrator = citizen(4), world.official(1)
+    token = world.token(gone.personal_number)
+    account_id = claims(world, token)["sub"]
+    refused = world.refusal("DecideErasure", administrator, account_id=account_id, outcome=3)
+    assert refused[0] == "ERASURE_NOT_REQUESTED"
+    world.call("RequestErasure", token)
+    assert world.refusal("DecideErasure", administrator, account_id=account_id)[0] == "INVALID_REQUEST"
+    service = world.host.service_token()
+    [key] = world.call("GetSubjectKeys", service, subject_ids=[account_id]).keys
+    wrapped = row_of(world, account_id)
+    world.call("DecideErasure", administrator, account_id=account_id, outcome=facts.ERASURE_OUTCOME_SHREDDED)
+    eventually(lambda: world.call("GetMyAccount", token).account.full_name == "erased")
+    account = world.call("GetMyAccount", token).account
+    assert (account.erased, account.personal_number, account.email) == (True, "erased", "erased")
+    [left] = world.call("GetSubjectKeys", service, subject_ids=[account_id], create=True).keys
+    assert (len(key.key), left.key, left.destroyed) == (32, b"", True)
+    purpose = {"account_id": account_id, "purpose": "p"}
+    assert world.refusal("GetAccount", administrator, **purpose)[0] == "ACCOUNT_ERASED"
+    eventually(lambda: wrapped not in b"".join(path.read_bytes() for path in world.folder.glob("keys.db*")))
+    again = eventually(lambda: world.log_in(gone.personal_number).json().get("access_token"))
+    assert claims(world, again)["sub"] != account_id
+
+
+def row_of(world: World, subject: str) -> bytes:
+    with sqlite3.connect(world.folder / "keys.db") as db:
+        wrapped: bytes = db.execute("SELECT wrapped FROM subject_keys WHERE subject = ?", [subject]).fetchone()[0]
+    return wrapped
+
+
+def test_keys_rotate_under_load_without_a_refused_token(tmp_path: Path) -> None:
+    with world_in(tmp_path) as world:
+        service_stop, kids, refused = threading.Event(), set(), list[str]()
+
+        def load() -> None:
+            while not service_stop.is_set():
+                shifted = int(time.time() + float(shift.read_text()) if shift.exists() else time.time())
+                answer = world.system_token(exp=shifted + 60)
+                if answer.status_code != 200:
+                    refused.append(answer.text)
+                    continue
+                token = answer.json()["access_token"]
+                kids.add(key_id(token))
+                try:
+                    world.call("GetAccount", token, account_id=world.appointments[0].account_id, purpose="settle")
+                except grpc.RpcError as error:
+                    refused.append(str(error))
+
+        shift = tmp_path / "shift"
+        administrator = world.official(1)
+        threads = [threading.Thread(target=load) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        eventually(lambda: kids)
+        rotated = world.call("RotateSigningKey", administrator)
+        assert world.refusal("RotateSigningKey", administrator)[0] == "ROTATION_PENDING"
+        time.sleep(0.3)
+        assert rotated.kid not in kids
+        fresh = tmp_path / "shift.new"
+        fresh.write_text("3601")
+        fresh.rename(shift)
+        eventually(lambda: rotated.kid in kids)
+        published = [key.kid for key in world.stub.GetSigningKeys(pb.GetSigningKeysRequest()).keys]
+        jwks = world.http.get("/.well-known/jwks.json").json()["keys"]
+        service_stop.set()
+        for thread in threads:
+            thread.join()
+        assert published == [key["kid"] for key in jwks] == [*(kids - {rotated.kid}), rotated.kid]
+        assert (refused, len(kids)) == ([], 2)
+        assert world.call("GetMyAccount", administrator).account.full_name == ADMINISTRATOR.full_name
+        shift.write_text("0")
+        world.call("RotateSigningKey", administrator, compromised=True)
+        eventually(lambda: dead(world, administrator))
+
+
+def dead(world: World, token: str) -> bool:
+    try:
+        world.call("GetMyAccount", token)
+    except grpc.RpcError as error:
+        return bool(error.code() is grpc.StatusCode.UNAUTHENTICATED)
+    return False
+
+
+def test_a_restart_keeps_everything(tmp_path: Path) -> None:
+    with world_in(tmp_path) as world:
+        token, service = world.token(AN.personal_number), world.host.service_token()
+        account = world.call("GetMyAccount", token).account
+        keys = world.call("GetSubjectKeys", service, subject_ids=[account.account_id]).keys
+        appointments, jwks = world.appointments, world.http.get("/.well-known/jwks.json").json()
+    with world_in(tmp_path) as world:
+        assert world.http.get("/.well-known/jwks.json").json() == jwks
+        assert world.call("GetMyAccount", token).account == account
+        service = world.host.service_token()
+        assert world.call("GetSubjectKeys", service, subject_ids=[account.account_id]).keys == keys
+        assert world.appointments == appointments
+        assert len(stored(world, appointments[0].account_id, facts.OfficialAppointed)) == 1
+        assert claims(world, world.token(AN.personal_number))["sub"] == account.account_id
