@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import cache
+from math import isfinite
 from typing import Any
 from uuid import UUID
 
@@ -15,45 +17,180 @@ from services.chassis.decider import Rejected
 from services.chassis.errors import Invalid, Violation
 
 LONGEST_STRING = 20_000
+LONGEST_NAME = 200
+LONGEST_SCHEMA = 200_000
 MOST_ITEMS = 200
+MOST_NESTED_ITEMS = 5_000
+LARGEST_FORM_BYTES = 128 * 1024
+DEEPEST_FORM = 20
+# Beyond it a JSON number is not exact (RFC 7493, 2.2).
+LARGEST_NUMBER = 2**53
+# 1970 to 2100.
+SECONDS = range(0, 4_102_444_800)
 LARGEST_PAGE = 200
 DEFAULT_PAGE = 50
 
-Check = Callable[[Any, list[Violation]], None]
+# Fields that name a thing, as keys of tables and streams do; the others are prose.
+_NAME = re.compile(
+    r"(?:^|_)(?:id|ids|code|codes|agency|province|commune|sha256|type|number|role|position|kid|holder|day)$"
+    r"|^(?:page|resume)_token$"
+)
+
+# Takes a value, its path and the violations found so far.
+Check = Callable[[Any, str, list[Violation]], None]
 
 
 def check(request: Message) -> None:
     """Raises Invalid."""
     violations: list[Violation] = []
-    for one in _checks(request.DESCRIPTOR):
-        one(request, violations)
+    _message(request, "", violations)
     if violations:
         raise Invalid(violations)
+
+
+def _message(message: Any, path: str, violations: list[Violation]) -> None:
+    for one in _checks(message.DESCRIPTOR):
+        one(message, path, violations)
 
 
 @cache
 def _checks(descriptor: Descriptor) -> tuple[Check, ...]:
     checks: list[Check] = []
+    most = MOST_ITEMS if descriptor.name.endswith("Request") else MOST_NESTED_ITEMS
     for field in descriptor.fields:
         behaviors = field.GetOptions().Extensions[field_behavior_pb2.field_behavior]
         if field_behavior_pb2.REQUIRED in behaviors:
             checks.append(_required(field))
         if field.is_repeated:
-            checks.append(_count(field))
-        elif field.type == FieldDescriptor.TYPE_STRING:
-            checks.append(_uuid(field) if field.name == "request_id" else _length(field))
+            checks.append(_items(field, most))
+        elif field.name == "request_id":
+            checks.append(_uuid(field))
         elif field.name == "page_size":
             checks.append(_page_size(field))
+        elif value := _value(field):
+            checks.append(_single(field, value))
     return tuple(checks)
+
+
+def _value(field: FieldDescriptor) -> Check | None:
+    """The check of one of the field's values; None where every value will do."""
+    if field.type == FieldDescriptor.TYPE_STRING:
+        return _text(field.name)
+    if field.enum_type is not None:
+        return _known(frozenset(field.enum_type.values_by_number))
+    if field.message_type is None:
+        return None
+    match field.message_type.full_name:
+        case "google.protobuf.Timestamp":
+            return _moment
+        case "google.protobuf.Struct":
+            return _form
+        case _:
+            return _message
+
+
+def _single(field: FieldDescriptor, value: Check) -> Check:
+    name = field.name
+
+    def run(message: Any, path: str, violations: list[Violation]) -> None:
+        value(getattr(message, name), path + name, violations)
+
+    def run_if_present(message: Any, path: str, violations: list[Violation]) -> None:
+        if message.HasField(name):
+            value(getattr(message, name), f"{path}{name}{dot}", violations)
+
+    dot = "." if value is _message else ""
+    return run_if_present if field.message_type is not None else run
+
+
+def _items(field: FieldDescriptor, most: int) -> Check:
+    name = field.name
+    of_map = field.message_type is not None and field.message_type.GetOptions().map_entry
+    # A map is repeated entries to the descriptor, and its keys to a loop.
+    value = _text(name) if of_map else _value(field)
+    dot = "." if value is _message else ""
+
+    def run(message: Any, path: str, violations: list[Violation]) -> None:
+        items = getattr(message, name)
+        if len(items) > most:
+            violations.append(Violation(path + name, f"Quá {most} mục.", f"It has more than {most} items."))
+        elif value:
+            for index, item in enumerate(items):
+                value(item, f"{path}{name}[{index}]{dot}", violations)
+
+    return run
+
+
+def _text(name: str) -> Check:
+    longest = LONGEST_SCHEMA if name == "schema" else LONGEST_NAME if _NAME.search(name) else LONGEST_STRING
+
+    def run(text: str, path: str, violations: list[Violation]) -> None:
+        if len(text) > longest:
+            violations.append(Violation(path, f"Dài quá {longest} ký tự.", f"It exceeds {longest} characters."))
+        elif "\0" in text:
+            violations.append(Violation(path, "Có ký tự U+0000.", "It contains U+0000."))
+
+    return run
+
+
+def _known(numbers: frozenset[int]) -> Check:
+    def run(number: int, path: str, violations: list[Violation]) -> None:
+        if number not in numbers:
+            violations.append(Violation(path, "Giá trị không có trong danh sách.", "It is not a listed value."))
+
+    return run
+
+
+def _moment(stamp: Any, path: str, violations: list[Violation]) -> None:
+    if stamp.seconds not in SECONDS or not 0 <= stamp.nanos < 1_000_000_000:
+        violations.append(
+            Violation(path, "Thời điểm phải từ năm 1970 đến 2099.", "The moment must lie in the years 1970 to 2099.")
+        )
+
+
+def _form(form: Any, path: str, violations: list[Violation]) -> None:
+    if form.ByteSize() > LARGEST_FORM_BYTES:
+        limit = LARGEST_FORM_BYTES
+        violations.append(Violation(path, f"Biểu mẫu quá {limit} byte.", f"The form exceeds {limit} bytes."))
+        return
+    if fault := _fault(form, DEEPEST_FORM):
+        violations.append(Violation(path, *fault))
+
+
+def _fault(form: Any, deepest: int) -> tuple[str, str] | None:
+    level = list(form.fields.items())
+    for _ in range(deepest):
+        below: list[tuple[str, Any]] = []
+        for name, value in level:
+            if "\0" in name:
+                return "Có ký tự U+0000.", "It contains U+0000."
+            match value.WhichOneof("kind"):
+                case "string_value":
+                    if "\0" in value.string_value:
+                        return "Có ký tự U+0000.", "It contains U+0000."
+                case "number_value":
+                    number = value.number_value
+                    if not isfinite(number) or abs(number) > LARGEST_NUMBER:
+                        return "Có số quá lớn.", f"A number exceeds ±{LARGEST_NUMBER}."
+                case "struct_value":
+                    below.extend(value.struct_value.fields.items())
+                case "list_value":
+                    below.extend(("", item) for item in value.list_value.values)
+                case None:
+                    return "Có mục không có giá trị.", "An answer has no value."
+        if not below:
+            return None
+        level = below
+    return f"Lồng quá {deepest} cấp.", f"It is nested more than {deepest} levels deep."
 
 
 def _required(field: FieldDescriptor) -> Check:
     name = field.name
     present = (lambda r: r.HasField(name)) if field.has_presence else (lambda r: bool(getattr(r, name)))
 
-    def run(request: Any, violations: list[Violation]) -> None:
-        if not present(request):
-            violations.append(Violation(name, "Bắt buộc.", "It is required."))
+    def run(message: Any, path: str, violations: list[Violation]) -> None:
+        if not present(message):
+            violations.append(Violation(path + name, "Bắt buộc.", "It is required."))
 
     return run
 
@@ -61,45 +198,27 @@ def _required(field: FieldDescriptor) -> Check:
 def _uuid(field: FieldDescriptor) -> Check:
     name = field.name
 
-    def run(request: Any, violations: list[Violation]) -> None:
-        value = getattr(request, name)
+    def run(message: Any, path: str, violations: list[Violation]) -> None:
+        value = getattr(message, name)
         try:
             valid = not value or str(UUID(value)) == value.lower()
         except ValueError:
             valid = False
         if not valid:
-            violations.append(Violation(name, "Phải là một UUID.", "It must be a UUID."))
-
-    return run
-
-
-def _length(field: FieldDescriptor) -> Check:
-    name = field.name
-
-    def run(request: Any, violations: list[Violation]) -> None:
-        if len(getattr(request, name)) > LONGEST_STRING:
-            violations.append(
-                Violation(name, f"Dài quá {LONGEST_STRING} ký tự.", f"It exceeds {LONGEST_STRING} characters.")
-            )
-
-    return run
-
-
-def _count(field: FieldDescriptor) -> Check:
-    name = field.name
-
-    def run(request: Any, violations: list[Violation]) -> None:
-        if len(getattr(request, name)) > MOST_ITEMS:
-            violations.append(Violation(name, f"Quá {MOST_ITEMS} mục.", f"It has more than {MOST_ITEMS} items."))
+            violations.append(Violation(path + name, "Phải là một UUID.", "It must be a UUID."))
 
     return run
 
 
 def _page_size(field: FieldDescriptor) -> Check:
-    def run(request: Any, violations: list[Violation]) -> None:
-        if not 0 <= request.page_size <= LARGEST_PAGE:
+    def run(message: Any, path: str, violations: list[Violation]) -> None:
+        if not 0 <= message.page_size <= LARGEST_PAGE:
             violations.append(
-                Violation("page_size", f"Phải từ 0 đến {LARGEST_PAGE}.", f"It must lie between 0 and {LARGEST_PAGE}.")
+                Violation(
+                    path + "page_size",
+                    f"Phải từ 0 đến {LARGEST_PAGE}.",
+                    f"It must lie between 0 and {LARGEST_PAGE}.",
+                )
             )
 
     return run

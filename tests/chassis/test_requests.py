@@ -1,0 +1,109 @@
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from google.protobuf.struct_pb2 import Struct
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from motcua.catalogue.v1 import catalogue_service_pb2 as catalogue
+from motcua.dossier.events.v1 import events_pb2 as events
+from motcua.dossier.v1 import dossier_service_pb2 as pb
+from services.chassis import requests
+from services.chassis.decider import Rejected
+from services.chassis.errors import Invalid
+
+ID = str(uuid4())
+
+
+def faults(request: Any) -> list[str]:
+    try:
+        requests.check(request)
+    except Invalid as invalid:
+        assert invalid.reason == "INVALID_REQUEST" and invalid.facts == {"count": str(len(invalid.violations))}
+        assert all(violation.vi and violation.en for violation in invalid.violations)
+        return [violation.field for violation in invalid.violations]
+    return []
+
+
+def submission(**fields: Any) -> pb.SubmitDossierRequest:
+    known = {"request_id": ID, "procedure_code": "1.001193", "channel": 2, "reception_agency": "H29", "delivery_method": 1}
+    return pb.SubmitDossierRequest(**(known | fields))
+
+
+def form(value: Any) -> Struct:
+    made = Struct()
+    made["answer"] = value
+    return made
+
+
+def nested(depth: int) -> Any:
+    return [nested(depth - 1)] if depth else 1
+
+
+def test_a_sound_request_passes() -> None:
+    component = events.Component(component_code="deed", source=events.COMPONENT_SOURCE_PAPER)
+    answers = form({"name": "Nguyễn Văn A", "copies": 3, "married": False, "none": None, "children": [1.5, "x"]})
+    assert faults(submission(components=[component], form=answers)) == []
+
+
+def test_all_faults_are_named_at_once() -> None:
+    request = pb.SubmitDossierRequest(request_id="no uuid", channel=99)
+    assert faults(request) == ["request_id", "procedure_code", "channel", "reception_agency", "delivery_method"]
+
+
+@pytest.mark.parametrize("request_id", ["{" + ID + "}", ID.replace("-", ""), "urn:uuid:" + ID, "x" * 36])
+def test_a_request_id_is_a_plain_uuid(request_id: str) -> None:
+    assert faults(pb.ReceiveDossierRequest(request_id=request_id, code="x")) == ["request_id"]
+
+
+@pytest.mark.parametrize(
+    "request_,field",
+    [
+        (submission(procedure_code="a\0b"), "procedure_code"),
+        (submission(procedure_code="1" * 201), "procedure_code"),
+        (submission(applicant_name="x" * 20_001), "applicant_name"),
+        (submission(components=[{"component_code": "z\0", "source": 1}]), "components[0].component_code"),
+        (submission(components=[{"component_code": "z" * 201, "source": 1}]), "components[0].component_code"),
+        (submission(components=[{"component_code": "z", "source": 99}]), "components[0].source"),
+        (submission(components=[{"component_code": "z", "source": 1}] * 201), "components"),
+        (submission(delivery_method=77), "delivery_method"),
+        (submission(form=form("a\0b")), "form"),
+        (submission(form=form({"a\0b": 1})), "form"),
+        (submission(form=form(float("inf"))), "form"),
+        (submission(form=form(float("nan"))), "form"),
+        (submission(form=form(1e308)), "form"),
+        (submission(form=form(nested(20))), "form"),
+        (submission(form=form("x" * 131_073)), "form"),
+        (pb.RequestSupplementRequest(request_id=ID, code="x", component_codes=["y" * 3_000_000], explanation="e"), "component_codes[0]"),
+        (pb.ListWorkRequest(page_size=-1), "page_size"),
+        (pb.ListWorkRequest(page_size=201), "page_size"),
+        (catalogue.QuoteFeeRequest(counts={"a\0": 1}), "counts[0]"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_is_refused(request_: Any, field: str) -> None:
+    assert field in faults(request_)
+
+
+@pytest.mark.parametrize("seconds,nanos", [(5 * 10**12, 0), (-1, 0), (4_102_444_800, 0), (0, -1), (0, 10**9)])
+def test_moments_are_of_this_age(seconds: int, nanos: int) -> None:
+    due = Timestamp(seconds=seconds, nanos=nanos)
+    request = pb.ExtendDeadlineRequest(request_id=ID, code="x", due_at=due, reason="because it is so", signer="x")
+    assert faults(request) == ["due_at"]
+
+
+@pytest.mark.parametrize("token,offset", [("", 0), ("0", 0), ("50", 50)])
+def test_a_page_begins_where_its_token_says(token: str, offset: int) -> None:
+    assert requests.page_offset(pb.ListWorkRequest(page_token=token)) == offset
+
+
+@pytest.mark.parametrize("token", ["-1", "050", "1" * 5000, "٣", "x"])
+def test_a_page_token_that_was_never_given_is_refused(token: str) -> None:
+    with pytest.raises(Rejected) as refused:
+        requests.page_offset(pb.ListWorkRequest(page_token=token))
+    assert refused.value.reason == "INVALID_POSITION"
+
+
+def test_a_page_has_fifty_rows_unless_the_caller_says_so() -> None:
+    assert requests.page_size(pb.ListWorkRequest()) == 50
+    assert requests.page_size(pb.ListWorkRequest(page_size=7)) == 7
