@@ -6,7 +6,6 @@ import asyncio
 import base64
 import json
 import time
-from contextlib import aclosing
 from datetime import UTC
 from math import inf
 
@@ -20,14 +19,18 @@ from motcua.options.v1 import options_pb2
 from services.chassis.caller import ANYBODY, Caller
 from services.chassis.decider import Rejected
 from services.chassis.facts import fact_of
-from services.chassis.store.port import START, EventStore
+from services.chassis.following import follow
+from services.chassis.store.port import START, Batch, EventStore
 
 ISSUER = "motcua"
 AUDIENCE = "motcua"
 INTERNAL_AUDIENCE = "motcua-internal"
 INTERNAL_SECONDS = 300
 CACHED_TOKENS = 20_000
+LONGEST_TOKEN = 8192
 KEY_WAIT_SECONDS = 2.0
+MOST_WAITING = 16
+UNKNOWN_KEYS = 1000
 
 _SIGNING = (identity.SigningKeyIntroduced.DESCRIPTOR.full_name, identity.SigningKeyRetired.DESCRIPTOR.full_name)
 
@@ -43,33 +46,35 @@ class Verifier:
         # With the moment until which each verifies.
         self._keys: dict[str, tuple[OKPKey, float]] = {}
         self._known: dict[str, Caller] = {}
+        # Keys that were waited for in vain, with the moment until which nobody waits for them again.
+        self._unknown: dict[str, float] = {}
+        self._waiting = 0
         self._learnt = asyncio.Condition()
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        self._task = asyncio.create_task(self._learn(), name="signing keys")
+        learning = follow(self._store, START, _SIGNING, self._learn, "signing keys")
+        self._task = asyncio.create_task(learning, name="signing keys")
 
     async def stop(self) -> None:
         if self._task:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
-    async def _learn(self) -> None:
-        async with aclosing(self._store.subscribe(START, _SIGNING)) as batches:  # type: ignore[type-var]
-            async for batch in batches:
-                for recorded in batch.events:
-                    event = fact_of(recorded).event
-                    if isinstance(event, identity.SigningKeyIntroduced):
-                        self._keys[event.kid] = (OKPKey.import_key(json.loads(event.public_jwk)), inf)
-                    elif event.kid in self._keys:
-                        # Retirement is announced ahead: live tokens stay good until the key's last one expires.
-                        key, _ = self._keys[event.kid]
-                        self._keys[event.kid] = (key, event.verifies_until.ToDatetime(UTC).timestamp())
-                        self._known.clear()
-                async with self._learnt:
-                    self._learnt.notify_all()
-                if batch.caught_up:
-                    self.caught_up.set()
+    async def _learn(self, batch: Batch) -> None:
+        for recorded in batch.events:
+            event = fact_of(recorded).event
+            if isinstance(event, identity.SigningKeyIntroduced):
+                self._keys[event.kid] = (OKPKey.import_key(json.loads(event.public_jwk)), inf)
+            elif event.kid in self._keys:
+                # Retirement is announced ahead: live tokens stay good until the key's last one expires.
+                key, _ = self._keys[event.kid]
+                self._keys[event.kid] = (key, event.verifies_until.ToDatetime(UTC).timestamp())
+                self._known.clear()
+        async with self._learnt:
+            self._learnt.notify_all()
+        if batch.caught_up:
+            self.caught_up.set()
 
     def service_token(self, service: str) -> str:
         return service_token(service, self._secret)
@@ -79,7 +84,7 @@ class Verifier:
         if not authorization:
             return ANYBODY
         scheme, _, token = authorization.partition(" ")
-        if scheme.lower() != "bearer" or not token:
+        if scheme.lower() != "bearer" or not 0 < len(token) <= LONGEST_TOKEN:
             raise Rejected("TOKEN_INVALID", why="not a bearer token")
         known = self._known.get(token)
         if known is None:
@@ -96,13 +101,14 @@ class Verifier:
         try:
             header = json.loads(_segment(token, 0))
             algorithm, kid = header.get("alg"), header.get("kid", "")
-        except (ValueError, AttributeError):
+        except (ValueError, AttributeError, RecursionError):
             raise Rejected("TOKEN_INVALID", why="malformed") from None
         try:
             if algorithm == "HS256":
                 claims = jwt.decode(token, self._service_key, algorithms=["HS256"]).claims
                 _require(claims, INTERNAL_AUDIENCE)
-                return Caller(str(claims["sub"]), "service", frozenset({"service"}), expires_at=float(claims["exp"]))
+                roles = frozenset({"public", "service"})
+                return Caller(str(claims["sub"]), "service", roles, expires_at=float(claims["exp"]))
             if kid not in self._keys:
                 await self._await_key(kid)
             key, until = self._keys[kid]
@@ -112,7 +118,7 @@ class Verifier:
             raise Rejected("TOKEN_INVALID", why="signed with an unknown key") from None
         except JoseError as error:
             raise Rejected("TOKEN_INVALID", why=error.error.replace("_", " ")) from None
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, RecursionError):
             raise Rejected("TOKEN_INVALID", why="malformed") from None
         return Caller(
             account_id=str(claims["sub"]),
@@ -126,12 +132,20 @@ class Verifier:
         )
 
     async def _await_key(self, kid: str) -> None:
-        """A token may arrive a moment before its key's event does. Raises KeyError."""
+        """A token may arrive a moment before its key's event does; few may wait, and for one key once. Raises KeyError."""
+        if self._waiting >= MOST_WAITING or self._unknown.get(kid, -inf) > time.monotonic():
+            raise KeyError(kid)
+        self._waiting += 1
         try:
             async with asyncio.timeout(KEY_WAIT_SECONDS), self._learnt:
                 await self._learnt.wait_for(lambda: kid in self._keys)
         except TimeoutError:
+            if len(self._unknown) >= UNKNOWN_KEYS:
+                self._unknown.clear()
+            self._unknown[kid] = time.monotonic() + KEY_WAIT_SECONDS
             raise KeyError(kid) from None
+        finally:
+            self._waiting -= 1
 
 
 def service_token(service: str, secret: str) -> str:

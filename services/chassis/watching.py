@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
-from contextlib import aclosing
 from typing import Any
 
 from nameko.extensions import DependencyProvider
 
 from services.chassis.container import platform_of, wait_for
 from services.chassis.decider import Rejected
-from services.chassis.store.port import EventStore, RecordedEvent
+from services.chassis.following import follow
+from services.chassis.store.port import Batch, EventStore, RecordedEvent
 
 HEARTBEAT_SECONDS = 15.0
 
@@ -25,18 +25,19 @@ class Watchers:
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        self._task = asyncio.create_task(self._run(await self._store.head()), name="watchers")
+        head = await self._store.head()
+        self._task = asyncio.create_task(
+            follow(self._store, head, self._types, self._wake, "watchers"), name="watchers"
+        )
 
     async def stop(self) -> None:
         if self._task:
             self._task.cancel()
 
-    async def _run(self, after: int) -> None:
-        async with aclosing(self._store.subscribe(after, self._types)) as batches:  # type: ignore[type-var]
-            async for batch in batches:
-                for event in batch.events:
-                    for changed in self._changed.get(event.stream, ()):
-                        changed.set()
+    async def _wake(self, batch: Batch) -> None:
+        for event in batch.events:
+            for changed in self._changed.get(event.stream, ()):
+                changed.set()
 
     async def watch(self, stream: str, resume_token: str) -> AsyncIterator[RecordedEvent | bool | None]:
         """The stream's events after a token; True once when history is done, None when nothing happened for a while.
