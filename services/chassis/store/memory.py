@@ -16,10 +16,12 @@ class MemoryStore:
         self._feed = Feed(START)
 
     async def append(self, stream: str, events: Sequence[NewEvent], expected: int) -> Appended:
+        if not events:
+            raise ValueError(f"nothing to append to {stream}")
         history = self._streams.get(stream, [])
         revision = len(history) - 1
         if expected == ANY:
-            first = next((e.revision for e in history if events and e.id == events[0].id), len(history))
+            first = next((e.revision for e in history if e.id == events[0].id), len(history))
         else:
             first = expected + 1
         earlier = history[first : first + len(events)]

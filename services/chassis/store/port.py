@@ -74,7 +74,7 @@ class EventStore(Protocol):
         """Write all events or none; durable when it returns.
 
         The same event ids at the same expected revision succeed again without writing.
-        Raises Conflict, StoreUnavailable.
+        Raises Conflict, StoreUnavailable; ValueError for no events.
         """
         ...
 

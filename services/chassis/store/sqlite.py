@@ -13,10 +13,13 @@ import sqlite3
 import threading
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
+
+import structlog
 
 from services.chassis.store.feed import Feed
 from services.chassis.store.port import (
@@ -49,6 +52,8 @@ GROUP = 256
 # How soon a commit of another process is seen.
 POLL_SECONDS = 0.05
 BUSY_SECONDS = 30
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +101,8 @@ class SqliteStore:
         return cls(path)
 
     async def append(self, stream: str, events: Sequence[NewEvent], expected: int) -> Appended:
+        if not events:
+            raise ValueError(f"nothing to append to {stream}")
         if self._closed:
             raise StoreUnavailable("the event store is closed")
         done: asyncio.Future[Appended] = self._loop.create_future()
@@ -148,8 +155,11 @@ class SqliteStore:
     async def _poll_loop(self) -> None:
         while True:
             await asyncio.sleep(POLL_SECONDS)
-            if await self.head() > self._feed.last:
-                await self._pull()
+            try:
+                if await self.head() > self._feed.last:
+                    await self._pull()
+            except Exception:
+                log.exception("the event store's poll failed, trying again")
 
     async def _pull(self) -> None:
         """Bring what other processes wrote, in order, into the feed."""
@@ -200,9 +210,9 @@ class SqliteStore:
                 except Conflict as conflict:
                     outcomes.append((append, conflict))
             self._writer.execute("COMMIT")
-        except sqlite3.Error as error:
-            if self._writer.in_transaction:
-                self._writer.execute("ROLLBACK")
+        except Exception as error:  # the thread must live on
+            with suppress(sqlite3.Error):
+                self._writer.rollback()
             return [(append, StoreUnavailable(str(error))) for append in group], []
         return outcomes, recorded
 
