@@ -104,8 +104,8 @@ class World:
     def refusal(self, rpc: str, token: str, **fields: Any) -> tuple[str, grpc.StatusCode]:
         with pytest.raises(grpc.RpcError) as caught:
             self.call(rpc, token, **fields)
-        metadata = dict(caught.value.trailing_metadata())
-        status = status_pb2.Status.FromString(metadata["grpc-status-details-bin"])
+        trailing: Any = caught.value.trailing_metadata()
+        status = status_pb2.Status.FromString(dict(trailing)["grpc-status-details-bin"])
         info = error_details_pb2.ErrorInfo()
         status.details[0].Unpack(info)
         return info.reason, caught.value.code()
@@ -428,10 +428,10 @@ def row_of(world: World, subject: str) -> bytes:
 
 def test_keys_rotate_under_load_without_a_refused_token(tmp_path: Path) -> None:
     with world_in(tmp_path) as world:
-        service_stop, kids, refused = threading.Event(), set(), list[str]()
+        stop, kids, refused = threading.Event(), set[str](), list[str]()
 
         def load() -> None:
-            while not service_stop.is_set():
+            while not stop.is_set():
                 shifted = int(time.time() + float(shift.read_text()) if shift.exists() else time.time())
                 answer = world.system_token(exp=shifted + 60)
                 if answer.status_code != 200:
@@ -460,7 +460,7 @@ def test_keys_rotate_under_load_without_a_refused_token(tmp_path: Path) -> None:
         eventually(lambda: rotated.kid in kids)
         published = [key.kid for key in world.stub.GetSigningKeys(pb.GetSigningKeysRequest()).keys]
         jwks = world.http.get("/.well-known/jwks.json").json()["keys"]
-        service_stop.set()
+        stop.set()
         for thread in threads:
             thread.join()
         assert published == [key["kid"] for key in jwks] == [*(kids - {rotated.kid}), rotated.kid]
