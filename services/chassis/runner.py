@@ -9,14 +9,15 @@ from collections.abc import Coroutine, Sequence
 from typing import Any
 
 os.environ.setdefault("EVENTLET_HUB", "asyncio")  # before eventlet picks a hub
-# eventlet is in maintenance; docs/adr says why it stays behind the chassis.
-warnings.filterwarnings("ignore", module="nameko.extensions")
+# eventlet is in maintenance; docs/adr/0002 says why it stays behind the chassis.
+warnings.filterwarnings("ignore", message="\nEventlet is deprecated")
 
-import eventlet
-from eventlet.asyncio import spawn_for_awaitable
+import eventlet  # noqa: E402
+from eventlet import hubs  # noqa: E402
+from eventlet.asyncio import spawn_for_awaitable  # noqa: E402
 
-from services.chassis.container import AsyncContainer
-from services.chassis.platform import Platform
+from services.chassis.container import AsyncContainer  # noqa: E402
+from services.chassis.platform import Platform  # noqa: E402
 
 
 class Services:
@@ -35,6 +36,18 @@ class Services:
 
 
 def run(main: Coroutine[Any, Any, int]) -> int:
-    """Run a coroutine as this process's whole life; returns its exit code."""
-    code: int = spawn_for_awaitable(main).wait()
-    return code
+    """Run a coroutine as the whole life of this thread's loop; returns its exit code. Raises what it raises."""
+
+    async def outcome() -> int | BaseException:
+        # An error that leaves a green thread is printed by the hub; this one is the caller's.
+        try:
+            return await main
+        except BaseException as error:
+            return error
+
+    result: int | BaseException = spawn_for_awaitable(outcome()).wait()
+    # The loop's own task ends with the hub, and with it the worker threads that libraries tied to it.
+    hubs.get_hub().abort(wait=True)
+    if isinstance(result, BaseException):
+        raise result
+    return result

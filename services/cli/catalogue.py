@@ -24,7 +24,8 @@ def load(settings: Settings, file: Path, token: str) -> int:
             report = remote.load(channel, token, entries)
         except grpc.RpcError as error:
             fail(str(error.details()), "`motcua token --as official --role editor` prints an editor's token.")
-    out.print(f"{report.published} published, {report.unchanged} unchanged, {len(report.refused)} refused")
-    for refused in report.refused:
-        err.print(f"[red]✗[/] {refused}", highlight=False)
+    counts = (len(report.published), len(report.unchanged), len(report.refused))
+    out.print("{} published, {} unchanged, {} refused".format(*counts))
+    for entry, why in report.refused:
+        err.print(f"[red]✗[/] {entry.where}: {entry.name}: {why}", highlight=False)
     return 1 if report.refused else 0
