@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 from collections.abc import Iterator
 
@@ -37,7 +38,7 @@ async def prepare(platform: Platform, province: str) -> None:
     if any(official["province"] == province for official in known):
         return
     catalogue = await asyncio.to_thread(load)
-    staff = list(_staff(list(catalogue.agencies(province)), len(known)))
+    staff = list(_staff(list(catalogue.agencies(province)), 2 * len(known)))
     committee = staff[-1][1].agency
     appointments = await ensure_trial_accounts(
         platform, [official for _, official in staff], [_system(platform.settings, committee)]
@@ -49,14 +50,15 @@ async def prepare(platform: Platform, province: str) -> None:
 def _staff(agencies: list[Agency], taken: int) -> Iterator[tuple[int, TrialOfficial]]:
     """Two officials for every provincial agency and for the agencies of a few communes; one who looks after the platform."""
     communes = sorted({agency.commune for agency in agencies if agency.commune})[:COMMUNES]
-    index = FIRST_OFFICIAL + taken
+    indices = (index for index in itertools.count(FIRST_OFFICIAL + taken) if citizen(index).level_of_assurance > 1)
     for agency in agencies:
         if agency.level is not Level.PROVINCE and agency.commune not in communes:
             continue
         for roles, title in ((FRONT, "Công chức một cửa"), (BACK, "Công chức chuyên môn")):
+            index = next(indices)
             yield index, TrialOfficial(_person(index), roles, agency.code, agency.province, title)
-            index += 1
     committee = next(agency for agency in agencies if not agency.parent)
+    index = next(indices)
     yield index, TrialOfficial(_person(index), HEAD, committee.code, committee.province, "Quản trị hệ thống")
 
 
