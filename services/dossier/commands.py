@@ -74,7 +74,11 @@ class RequestSupplement:
 
 @dataclass(frozen=True, slots=True)
 class SupplySupplement:
-    """`receipt_number` is used where the dossier was not received before: the supplement makes it complete."""
+    """`terms`: the law that the dossier keeps.
+
+    Where the dossier was not received before, the supplement makes it complete: then `receipt_number` and `reception_terms`
+    count, the law of this day.
+    """
 
     by: Actor
     at: datetime
@@ -83,6 +87,7 @@ class SupplySupplement:
     documents: Mapping[str, str]
     receipt_number: str
     terms: Terms
+    reception_terms: Terms
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +113,17 @@ class TransferDossier:
     by: Actor
     at: datetime
     to_agency: str
+    reason: Sealed
+
+
+@dataclass(frozen=True, slots=True)
+class RehomeDossier:
+    """`closed` was closed, and `successor` takes its place."""
+
+    by: Actor
+    at: datetime
+    closed: str
+    successor: str
     reason: Sealed
 
 
@@ -235,6 +251,7 @@ Command = (
     | AssignStep
     | CompleteStep
     | TransferDossier
+    | RehomeDossier
     | AssessFee
     | PayFee
     | RefundFee

@@ -30,6 +30,7 @@ from services.dossier.commands import (
     ReceiveDossier,
     RefundFee,
     RefuseDossier,
+    RehomeDossier,
     RequestSupplement,
     RequestWithdrawal,
     ReturnResult,
@@ -89,6 +90,7 @@ OPEN = frozenset(Settlement) - {
     Settlement.PROCESSED,
     Settlement.RESULT_RETURNED,
 }
+LARGEST_FEE = 10**12
 PAUSED = frozenset({Settlement.SUPPLEMENT_REQUESTED, Settlement.FINANCIAL_OBLIGATION_REQUESTED})
 
 
@@ -110,7 +112,8 @@ class Dossier:
     procedure_code: str = ""
     procedure_version: int = 0
     channel: Channel = Channel.COUNTER
-    reuse_consent: bool = False
+    submitted_by: str = ""
+    place_of_submission: str = ""
     reception_agency: str = ""
     competent_agency: str = ""
     holder: str = ""
@@ -181,6 +184,8 @@ def decide(command: Command, dossier: Dossier) -> Sequence[Event]:
             return _complete(command, dossier)
         case TransferDossier():
             return _transfer(command, dossier)
+        case RehomeDossier():
+            return _rehome(command, dossier)
         case AssessFee():
             return _assess(command, dossier)
         case PayFee():
@@ -213,8 +218,7 @@ def decide(command: Command, dossier: Dossier) -> Sequence[Event]:
         case RateDossier():
             return _rate(command, dossier)
         case ConfirmSynchronisation():
-            _require_exists(dossier)
-            return (DossierSynchronised(*_head(command, dossier), command.by.actor_id, command.peer_revision),)
+            return _confirm(command, dossier)
         case _:
             assert_never(command)
 
@@ -298,9 +302,10 @@ def _submit(command: SubmitDossier, dossier: Dossier) -> Events:
 def _fee(
     head: tuple[str, str, datetime, str], fee_id: str, items: tuple[FeeItem, ...], condition: FeeCondition, agency: str
 ) -> FeeAssessed:
-    if not items or any(item.amount <= 0 for item in items):
+    total = sum(item.amount for item in items)
+    if not items or any(item.amount <= 0 for item in items) or total > LARGEST_FEE:
         raise Rejected("FEE_INVALID")
-    return FeeAssessed(*head, fee_id, sum(item.amount for item in items), items, condition, agency)
+    return FeeAssessed(*head, fee_id, total, items, condition, agency)
 
 
 def _receive(command: ReceiveDossier, dossier: Dossier) -> Events:
@@ -338,11 +343,13 @@ def _request_supplement(command: RequestSupplement, dossier: Dossier) -> Events:
 
 
 def _supply(command: SupplySupplement, dossier: Dossier) -> Events:
-    _require_state(dossier, Settlement.SUPPLEMENT_REQUESTED)
     if "receptionist" in command.by.roles:
         _require_holder(command.by, dossier)
-    else:
+    elif command.by.actor_id != dossier.submitted_by:
         _require_applicant(command.by, dossier)
+    _require_state(dossier, Settlement.SUPPLEMENT_REQUESTED)
+    if dossier.received_at is None:
+        _require_paid(dossier, FeeCondition.RECEPTION)
     asked = [rule for rule in command.terms.requirements if rule.component_code in dossier.asked]
     # Asked for again means that what is there, a reused document too, does not do: nothing is filled in by itself.
     components = supplied(command.components, asked, dossier.channel, command.uploaded, command.documents, False)
@@ -355,14 +362,16 @@ def _supply(command: SupplySupplement, dossier: Dossier) -> Events:
     if dossier.received_at is not None:
         return (supply,)
     # The portal leads from "supplement requested" to "being processed" only: the supplement makes the reception valid.
-    received = _received(head, command.receipt_number, dossier.reception_agency, command.terms)
+    received = _received(head, command.receipt_number, dossier.reception_agency, command.reception_terms)
     return supply, received
 
 
 def _resumed(dossier: Dossier, at: datetime, terms: Terms) -> datetime | None:
     if dossier.due_at is None or dossier.term is None or dossier.paused_at is None:
         return None
-    return resumed_due_at(terms.calendar, dossier.term, dossier.due_at, dossier.paused_at, at)
+    # Clocks of two machines differ.
+    resumed_at = max(at, dossier.paused_at)
+    return resumed_due_at(terms.calendar, dossier.term, dossier.due_at, dossier.paused_at, resumed_at)
 
 
 def _step_after(done: int, terms: Terms) -> tuple[str, str]:
@@ -416,7 +425,18 @@ def _transfer(command: TransferDossier, dossier: Dossier) -> Events:
     require_reason(command.reason)
     if command.to_agency == dossier.holder:
         raise Rejected("SAME_AGENCY", agency=dossier.holder)
+    if dossier.approved:
+        raise Rejected("ALREADY_APPROVED")
     return (DossierTransferred(*_head(command, dossier), dossier.holder, command.to_agency, command.reason),)
+
+
+def _rehome(command: RehomeDossier, dossier: Dossier) -> Events:
+    """Nothing to say if the dossier is done, or names the closed agency nowhere."""
+    homes = (dossier.reception_agency, dossier.competent_agency, dossier.holder)
+    if dossier.settlement not in OPEN or command.closed not in homes:
+        return ()
+    head = _head(command, dossier)
+    return (DossierTransferred(*head, command.closed, command.successor, command.reason, succession=True),)
 
 
 def _assess(command: AssessFee, dossier: Dossier) -> Events:
@@ -440,6 +460,8 @@ def _pay(command: PayFee, dossier: Dossier) -> Events:
     fee = _known_fee(command.fee_id, dossier)
     if fee.finance is not Finance.DUE:
         raise Rejected("FEE_SETTLED", fee_id=fee.fee_id)
+    if command.amount < fee.amount:
+        raise Rejected("FEE_AMOUNT_WRONG", fee_id=fee.fee_id, amount=str(fee.amount))
     resumes = dossier.settlement is Settlement.FINANCIAL_OBLIGATION_REQUESTED and not _others_due(fee, dossier)
     due = _resumed(dossier, command.at, command.terms) if resumes else None
     return (FeePaid(*_head(command, dossier), fee.fee_id, command.amount, command.payment_id, due),)
@@ -456,6 +478,8 @@ def _refund(command: RefundFee, dossier: Dossier) -> Events:
     fee = _known_fee(command.fee_id, dossier)
     if fee.finance is Finance.REFUNDED:
         raise Rejected("FEE_SETTLED", fee_id=fee.fee_id)
+    if fee.finance is not Finance.PAID:
+        raise Rejected("FEE_UNPAID", amount=str(fee.amount))
     return (FeeRefunded(*_head(command, dossier), fee.fee_id, command.amount, command.payment_id),)
 
 
@@ -482,7 +506,7 @@ def _approve(command: ApproveDossier, dossier: Dossier) -> Events:
     if step := _next_step(dossier, command.terms):
         raise Rejected("STEPS_INCOMPLETE", step=step.step_code)
     if dossier.approved:
-        raise Rejected("WRONG_STATE", state=dossier.settlement.name)
+        raise Rejected("ALREADY_APPROVED")
     return (DossierApproved(*_head(command, dossier), command.by.agency),)
 
 
@@ -502,7 +526,8 @@ def _issue(command: IssueResult, dossier: Dossier) -> Events:
             command.sha256,
             media_type,
             size,
-            dossier.due_at is None or command.at <= dossier.due_at,
+            # An apology sets a new appointment; it does not make a late result timely.
+            dossier.passed is None and (dossier.due_at is None or command.at <= dossier.due_at),
             command.by.agency,
             dossier.procedure_code,
         ),
@@ -553,6 +578,13 @@ def _rate(command: RateDossier, dossier: Dossier) -> Events:
     return (DossierRated(*_head(command, dossier), command.score, command.comment),)
 
 
+def _confirm(command: ConfirmSynchronisation, dossier: Dossier) -> Events:
+    _require_exists(dossier)
+    if not 0 <= command.peer_revision <= dossier.revision:
+        raise Rejected("REVISION_CONFLICT", revision=str(dossier.revision), expected=str(command.peer_revision))
+    return (DossierSynchronised(*_head(command, dossier), command.by.actor_id, command.peer_revision),)
+
+
 def evolve(dossier: Dossier, event: Event) -> Dossier:
     after = _evolve(dossier, event)
     return replace(after, revision=dossier.revision + 1)
@@ -569,7 +601,8 @@ def _evolve(dossier: Dossier, event: Event) -> Dossier:
                 procedure_code=event.procedure_code,
                 procedure_version=event.procedure_version,
                 channel=event.channel,
-                reuse_consent=event.reuse_consent,
+                submitted_by=event.by,
+                place_of_submission=event.place_of_submission,
                 reception_agency=event.reception_agency,
                 competent_agency=event.competent_agency,
                 holder=event.reception_agency,
@@ -614,6 +647,7 @@ def _evolve(dossier: Dossier, event: Event) -> Dossier:
                 asked=(),
                 paused_at=None,
                 due_at=event.due_at,
+                approved=False,
             )
         case ProcessingStarted():
             return replace(dossier, settlement=Settlement.BEING_PROCESSED)
@@ -622,12 +656,15 @@ def _evolve(dossier: Dossier, event: Event) -> Dossier:
         case StepCompleted():
             return replace(dossier, done=(*dossier.done, event.step_code), step_code="", assignee_id="")
         case DossierTransferred():
+            if event.succession:
+                return _succeeded(dossier, event.from_agency, event.to_agency)
             return replace(
                 dossier,
                 holder=event.to_agency,
                 competent_agency=event.to_agency,
                 step_code="",
                 assignee_id="",
+                approved=False,
             )
         case WithdrawalRequested():
             return replace(dossier, settlement=Settlement.WITHDRAWAL_REQUESTED, back_to=dossier.settlement)
@@ -648,9 +685,21 @@ def _evolve(dossier: Dossier, event: Event) -> Dossier:
         case DossierRated():
             return replace(dossier, rated=True)
         case DossierSynchronised():
-            return replace(dossier, synchronised=event.peer_revision)
+            return replace(dossier, synchronised=max(dossier.synchronised, event.peer_revision))
         case _:
             assert_never(event)
+
+
+def _succeeded(dossier: Dossier, closed: str, successor: str) -> Dossier:
+    def now(agency: str) -> str:
+        return successor if agency == closed else agency
+
+    return replace(
+        dossier,
+        reception_agency=now(dossier.reception_agency),
+        competent_agency=now(dossier.competent_agency),
+        holder=now(dossier.holder),
+    )
 
 
 def _with_finance(dossier: Dossier, fee_id: str, finance: Finance) -> Dossier:

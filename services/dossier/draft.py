@@ -61,10 +61,11 @@ class DiscardDraft:
 
 @dataclass(frozen=True, slots=True)
 class CloseDraft:
-    """The dossier `code` was submitted from it."""
+    """The applicant's dossier `code` was submitted from it."""
 
     by: str
     at: datetime
+    applicant_id: str
     code: str
 
 
@@ -108,7 +109,8 @@ def decide(command: Command, draft: Draft) -> Sequence[Event]:
             _require_open(draft, command.by)
             return (DraftDiscarded(draft.draft_id, draft.applicant_id, command.at, command.by),)
         case CloseDraft():
-            if draft.stage is not Stage.OPEN:
+            # Whoever names another person's draft closes nothing.
+            if draft.stage is not Stage.OPEN or draft.applicant_id != command.applicant_id:
                 return ()
             return (DraftSubmitted(draft.draft_id, draft.applicant_id, command.at, command.by, command.code),)
         case _:

@@ -166,6 +166,7 @@ class DossierTransferred:
     from_agency: str
     to_agency: str
     reason: Sealed
+    succession: bool = False
 
 
 @dataclass(frozen=True, slots=True)

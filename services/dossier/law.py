@@ -47,7 +47,7 @@ definitions_table = Table(
     Column("definition", LargeBinary, nullable=False),
 )
 
-law = Projection("law_v1", metadata)
+law = Projection("law_v2", metadata)
 
 _PROCEDURE = Shape(definitions.Procedure, definitions_pb2.Procedure)
 _OVERLAY = Shape(definitions.FeeOverlay, definitions_pb2.FeeOverlay)
@@ -95,6 +95,8 @@ def agency_opened(db: Connection, fact: Fact[events_pb2.AgencyOpened]) -> None:
 @law.on(events_pb2.AgencyClosed)
 def agency_closed(db: Connection, fact: Fact[events_pb2.AgencyClosed]) -> None:
     _end(db, "agency", fact.event.code, fact.event.valid_until)
+    if fact.event.successor:
+        _put(db, "closure", fact.event.code, 1, fact.event.valid_until, fact.event)
 
 
 @law.on(events_pb2.CalendarPublished)
@@ -115,6 +117,7 @@ class Law:
         self._overlays: list[FeeOverlay] = []
         self._agencies: dict[str, tuple[str, Agency]] = {}
         self._calendars: dict[str, Calendar] = {}
+        self._closures: dict[str, tuple[str, str]] = {}
         for row in db.execute(select(definitions_table).order_by(definitions_table.c.version)):
             match row.kind:
                 case "procedure":
@@ -126,6 +129,9 @@ class Law:
                     self._agencies[row.key] = (row.valid_until, _read(_AGENCY, row.definition))
                 case "calendar":
                     self._calendars[row.key] = calendar_of(_read(_CALENDAR, row.definition))
+                case "closure":
+                    closed = events_pb2.AgencyClosed.FromString(row.definition)
+                    self._closures[row.key] = (row.valid_until, closed.successor)
 
     def in_force(self, procedure_code: str, at: datetime) -> Procedure:
         """The newest version in force on that day. Raises Rejected PROCEDURE_UNKNOWN."""
@@ -136,7 +142,11 @@ class Law:
         raise Rejected("PROCEDURE_UNKNOWN", procedure_code=procedure_code)
 
     def version(self, procedure_code: str, version: int) -> Procedure:
-        return self._procedures[procedure_code][version][1]
+        """Raises Rejected NOT_READY where this replica has not read of it yet."""
+        known = self._procedures.get(procedure_code, {}).get(version)
+        if known is None:
+            raise Rejected("NOT_READY")
+        return known[1]
 
     def agency(self, code: str, at: datetime) -> Agency:
         """Raises Rejected AGENCY_UNKNOWN."""
@@ -147,8 +157,15 @@ class Law:
         return agency
 
     def known_agency(self, code: str) -> Agency:
-        """In force or not."""
+        """In force or not. Raises Rejected NOT_READY where this replica has not read of it yet."""
+        if code not in self._agencies:
+            raise Rejected("NOT_READY")
         return self._agencies[code][1]
+
+    def successions(self, at: datetime) -> dict[str, str]:
+        """The agencies that closed before this day, each with the one that took its place."""
+        day = local_day(at)
+        return {code: successor for code, (until, successor) in self._closures.items() if until < day}
 
     def require_competent(self, procedure: Procedure, code: str, at: datetime) -> None:
         """Raises Rejected AGENCY_UNKNOWN, AGENCY_NOT_COMPETENT."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -46,6 +47,14 @@ def due_query(now: datetime) -> Select[Any]:
     """Dossiers whose due date passed and is not noted yet."""
     late = (dossiers.c.due_at < now) & dossiers.c.settlement.in_(_RUNNING) & ~dossiers.c.passed
     return select(dossiers.c.code, dossiers.c.due_at).where(late).order_by(dossiers.c.due_at).limit(CLOCK_PAGE)
+
+
+def homed_query(agencies: Collection[str]) -> Select[Any]:
+    """Open dossiers that name one of the agencies."""
+    t = dossiers.c
+    named = t.holder.in_(agencies) | t.reception_agency.in_(agencies) | t.competent_agency.in_(agencies)
+    homes = (t.code, t.reception_agency, t.competent_agency, t.holder)
+    return select(*homes).where(named, t.settlement.in_(_OPEN)).order_by(t.code).limit(CLOCK_PAGE)
 
 
 def summary_of(row: Any, now: datetime) -> dossier_pb2.DossierSummary:

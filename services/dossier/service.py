@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid5
 
+import structlog
 from sqlalchemy import Select, select
 
 from motcua.dossier.events.v1 import events_pb2 as facts
@@ -42,7 +43,7 @@ from services.dossier.events import (
     SupplementSupplied,
 )
 from services.dossier.law import ZONE, Law, law
-from services.dossier.lists import draft_of, due_query, mine_query, summary_of, work_query
+from services.dossier.lists import draft_of, due_query, homed_query, mine_query, summary_of, work_query
 from services.dossier.reading import entry_of, form_text, public_entry_of, shown, state_of
 from services.dossier.reception import (
     actor_of,
@@ -66,7 +67,10 @@ from services.dossier.values import (
 )
 from services.dossier.views import drafts, lists
 
+log = structlog.get_logger()
+
 CLOCK = Actor("service:dossier")
+SUCCESSION = Sealed("Cơ quan đã giải thể; cơ quan kế thừa tiếp tục giải quyết.")
 CODE_ATTEMPTS = 5
 
 Make = Callable[[Dossier, Actor, datetime, Law], c.Command]
@@ -95,7 +99,7 @@ class DossierService:
         now, known, actor = self.clock.now(), await self.law.get(), actor_of(caller)
 
         def command(state: Dossier) -> c.Command:
-            if state.settlement is Settlement.ABSENT:
+            if not _party(caller, state):
                 raise Rejected("NOT_FOUND", code=request.code)
             return make(state, actor, now, known)
 
@@ -256,9 +260,7 @@ class DossierService:
     @api
     async def receive_dossier(self, request: pb.ReceiveDossierRequest, caller: Caller) -> pb.ReceiveDossierResponse:
         def make(state: Dossier, by: Actor, at: datetime, law: Law) -> c.Command:
-            # The law of the day of reception, which the dossier keeps.
-            terms = _terms(state, law, at, law.in_force(state.procedure_code, at).version)
-            return c.ReceiveDossier(by, at, _receipt(state), terms)
+            return c.ReceiveDossier(by, at, _receipt(state), _reception_terms(state, law, at))
 
         outcome = await self._change(request, caller, make)
         received = _one(outcome, DossierReceived)
@@ -292,13 +294,13 @@ class DossierService:
         uploaded = await self.uploads.owned(caller.actor, attached(components))
         state, _ = await self.dossiers.load(request.code)
         held = await reusable(self.lists, state.applicant_id, self.clock.now())
-        outcome = await self._change(
-            request,
-            caller,
-            lambda state, by, at, law: c.SupplySupplement(
-                by, at, components, uploaded, held, _receipt(state), _terms(state, law, at)
-            ),
-        )
+
+        def make(state: Dossier, by: Actor, at: datetime, law: Law) -> c.Command:
+            kept = _terms(state, law, at)
+            reception = _reception_terms(state, law, at) if state.received_at is None else kept
+            return c.SupplySupplement(by, at, components, uploaded, held, _receipt(state), kept, reception)
+
+        outcome = await self._change(request, caller, make)
         due = _one(outcome, SupplementSupplied).due_at
         for event in outcome.events:
             due = event.due_at if isinstance(event, DossierReceived) else due
@@ -428,29 +430,27 @@ class DossierService:
 
     # Facts of other services, and time
 
-    @on(payment.PaymentConfirmed)
-    async def note_payment(self, fact: Fact[payment.PaymentConfirmed]) -> None:
-        paid, by, now, law = fact.event, Actor("service:payment"), self.clock.now(), await self.law.get()
-        await self.dossiers.execute(
-            paid.code,
-            lambda state: c.PayFee(by, now, paid.fee_id, paid.amount, paid.payment_id, _terms(state, law, now)),
-            Origin.of_fact(fact, "note_payment", self.name),
-        )
-
-    @on(payment.RefundConfirmed)
-    async def note_refund(self, fact: Fact[payment.RefundConfirmed]) -> None:
-        refunded = fact.event
-        if refunded.cause == payment.RefundCause.REFUND_CAUSE_SURPLUS:
+    @on(payment.PaymentConfirmed, payment.RefundConfirmed)
+    async def note_money(self, fact: Fact[Any]) -> None:
+        """One reaction for both, so that a refund is noted after its payment."""
+        event, by, now, law = fact.event, Actor("service:payment"), self.clock.now(), await self.law.get()
+        refunded = isinstance(event, payment.RefundConfirmed)
+        if refunded and event.cause == payment.RefundCause.REFUND_CAUSE_SURPLUS:
             return  # the fee itself stays paid
-        command = c.RefundFee(
-            Actor("service:payment"), self.clock.now(), refunded.fee_id, refunded.amount, refunded.payment_id
-        )
-        await self.dossiers.execute(refunded.code, command, Origin.of_fact(fact, "note_refund", self.name))
+
+        def command(state: Dossier) -> c.Command:
+            if state.settlement is Settlement.ABSENT:
+                raise Rejected("NOT_FOUND", code=event.code)
+            if refunded:
+                return c.RefundFee(by, now, event.fee_id, event.amount, event.payment_id)
+            return c.PayFee(by, now, event.fee_id, event.amount, event.payment_id, _terms(state, law, now))
+
+        await self.dossiers.execute(event.code, command, Origin.of_fact(fact, "note_money", self.name))
 
     @on(facts.DossierSubmitted)
     async def close_draft(self, fact: Fact[facts.DossierSubmitted]) -> None:
         if fact.event.draft_id:
-            command = d.CloseDraft(fact.actor, self.clock.now(), fact.event.code)
+            command = d.CloseDraft(fact.actor, self.clock.now(), fact.event.applicant_id, fact.event.code)
             await self.drafts.execute(fact.event.draft_id, command, Origin.of_fact(fact, "close_draft", self.name))
 
     @every(seconds=15)
@@ -459,12 +459,31 @@ class DossierService:
         for row in await self.lists.read(lambda db: db.execute(due_query(now)).all()):
             due = row.due_at.replace(tzinfo=UTC) if row.due_at.tzinfo is None else row.due_at
             origin = Origin.of_clock(f"{row.code} due {due.isoformat()}", self.name)
-            await self.dossiers.execute(row.code, c.NoteDeadline(CLOCK, now, due), origin)
+            try:
+                await self.dossiers.execute(row.code, c.NoteDeadline(CLOCK, now, due), origin)
+            except Exception:
+                # The others' due dates passed as well; this one comes up again.
+                log.exception("a passed due date could not be noted", code=row.code)
+
+    @every(seconds=60)
+    async def rehome_dossiers(self) -> None:
+        """The open dossiers of closed agencies pass to the successors; nothing else about them changes."""
+        now, successions = self.clock.now(), (await self.law.get()).successions(self.clock.now())
+        if not successions:
+            return
+        for row in await self.lists.read(lambda db: db.execute(homed_query(successions)).all()):
+            for closed in sorted({row.reception_agency, row.competent_agency, row.holder} & successions.keys()):
+                command = c.RehomeDossier(CLOCK, now, closed, successions[closed], SUCCESSION)
+                origin = Origin.of_clock(f"{row.code} from {closed}", self.name)
+                try:
+                    await self.dossiers.execute(row.code, command, origin)
+                except Exception:
+                    log.exception("a dossier could not be passed on", code=row.code, closed=closed)
 
     async def _history(self, code: str, caller: Caller) -> list[RecordedEvent]:
         """The dossier's events, for its parties. For others there is no such dossier. Raises Rejected NOT_FOUND."""
         history = await self.dossiers.read(code)
-        if not history or not _party(caller, state_of(history), history):
+        if not _party(caller, state_of(history)):
             raise Rejected("NOT_FOUND", code=code)
         return history
 
@@ -485,6 +504,11 @@ def _terms(state: Dossier, law: Law, at: datetime, version: int = 0) -> Terms:
     return law.terms(procedure, state.channel, law.known_agency(state.competent_agency), {}, at)
 
 
+def _reception_terms(state: Dossier, law: Law, at: datetime) -> Terms:
+    """The law of the day of reception, which the dossier will keep."""
+    return _terms(state, law, at, law.in_force(state.procedure_code, at).version)
+
+
 def _receipt(state: Dossier) -> str:
     """Of the receipt and appointment, form 01: one per dossier."""
     return f"TN-{state.code}"
@@ -494,12 +518,14 @@ def _one(outcome: Outcome[Event], kind: type[Any]) -> Any:
     return next(event for event in outcome.events if isinstance(event, kind))
 
 
-def _party(caller: Caller, state: Dossier, history: list[RecordedEvent]) -> bool:
-    if caller.account_id == state.applicant_id or caller.kind == "system":
+def _party(caller: Caller, state: Dossier) -> bool:
+    """Who may know of the dossier: its applicant, who submitted it, officials of its agencies, systems for their purpose."""
+    if state.settlement is Settlement.ABSENT:
+        return False
+    if caller.account_id == state.applicant_id or caller.actor == state.submitted_by or caller.kind == "system":
         return True
-    first = fact_of(history[0]).event
     return caller.kind == "official" and caller.agency in (
-        first.place_of_submission,
+        state.place_of_submission,
         state.reception_agency,
         state.competent_agency,
         state.holder,

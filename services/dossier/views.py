@@ -18,6 +18,7 @@ from sqlalchemy import (
     Table,
     delete,
     insert,
+    select,
     update,
 )
 
@@ -29,9 +30,10 @@ from services.chassis.codec import from_timestamp
 from services.chassis.facts import Fact
 from services.chassis.views import Projection
 
+# The tables' names end in the projection's version: another version fills its own beside them.
 metadata = MetaData()
 dossiers = Table(
-    "dossiers",
+    "dossiers_v2",
     metadata,
     Column("code", String, primary_key=True),
     Column("applicant_id", String, nullable=False),
@@ -50,12 +52,20 @@ dossiers = Table(
     Column("step_role", String, nullable=False, default=""),
     Column("assignee_id", String, nullable=False, default=""),
     Column("revision", BigInteger, nullable=False),
-    Index("dossiers_by_applicant", "applicant_id", "submitted_at"),
-    Index("dossiers_by_holder", "holder", "settlement", "due_at"),
-    Index("dossiers_by_due", "due_at"),
+    Index("dossiers_v2_by_applicant", "applicant_id", "submitted_at"),
+    Index("dossiers_v2_by_holder", "holder", "settlement", "due_at"),
+    Index("dossiers_v2_by_due", "due_at"),
+)
+fees = Table(
+    "fees_v2",
+    metadata,
+    Column("fee_id", String, primary_key=True),
+    Column("code", String, nullable=False, index=True),
+    Column("condition", Integer, nullable=False),
+    Column("finance", Integer, nullable=False),
 )
 drafts = Table(
-    "drafts",
+    "drafts_v2",
     metadata,
     Column("draft_id", String, primary_key=True),
     Column("applicant_id", String, nullable=False, index=True),
@@ -66,7 +76,7 @@ drafts = Table(
     Column("saved", LargeBinary, nullable=False),
 )
 documents = Table(
-    "documents",
+    "documents_v2",
     metadata,
     Column("document_id", String, primary_key=True),
     Column("account_id", String, nullable=False, index=True),
@@ -74,7 +84,7 @@ documents = Table(
     Column("valid_until", DateTime(timezone=True)),
 )
 accounts = Table(
-    "accounts",
+    "accounts_v2",
     metadata,
     Column("account_id", String, primary_key=True),
     Column("event_id", String, nullable=False),
@@ -82,9 +92,11 @@ accounts = Table(
     Column("registered", LargeBinary, nullable=False),
 )
 
-lists = Projection("dossiers_v1", metadata)
+lists = Projection("dossiers_v2", metadata)
 
 BEING_PROCESSED = Settlement.SETTLEMENT_BEING_PROCESSED
+OBLIGATION_REQUESTED = Settlement.SETTLEMENT_FINANCIAL_OBLIGATION_REQUESTED
+PROCESSING = e.FeeCondition.FEE_CONDITION_PROCESSING
 
 
 def _set(db: Connection, fact: Fact[Any], **values: Any) -> None:
@@ -113,22 +125,39 @@ def submitted(db: Connection, fact: Fact[e.DossierSubmitted]) -> None:
 
 @lists.on(e.FeeAssessed)
 def fee_assessed(db: Connection, fact: Fact[e.FeeAssessed]) -> None:
+    event = fact.event
+    row = {"fee_id": event.fee_id, "code": event.code, "condition": event.condition, "finance": Finance.FINANCE_DUE}
+    db.execute(insert(fees).values(**row))
     values: dict[str, Any] = {"finance": Finance.FINANCE_DUE}
-    if fact.event.condition == e.FeeCondition.FEE_CONDITION_PROCESSING:
-        values["settlement"] = Settlement.SETTLEMENT_FINANCIAL_OBLIGATION_REQUESTED
+    if event.condition == PROCESSING:
+        values["settlement"] = OBLIGATION_REQUESTED
     _set(db, fact, **values)
 
 
 @lists.on(e.FeePaid)
 def fee_paid(db: Connection, fact: Fact[e.FeePaid]) -> None:
-    _set(db, fact, finance=Finance.FINANCE_PAID)
-    if fact.event.HasField("due_at"):
-        _set(db, fact, settlement=BEING_PROCESSED, due_at=from_timestamp(fact.event.due_at))
+    event = fact.event
+    values: dict[str, Any] = {"finance": _finance(db, event.code, event.fee_id, Finance.FINANCE_PAID)}
+    if event.HasField("due_at"):
+        values["due_at"] = from_timestamp(event.due_at)
+    _set(db, fact, **values)
+    owed = (fees.c.code == event.code) & (fees.c.condition == PROCESSING) & (fees.c.finance == Finance.FINANCE_DUE)
+    if db.execute(select(fees.c.fee_id).where(owed).limit(1)).first() is None:
+        waiting = (dossiers.c.code == event.code) & (dossiers.c.settlement == OBLIGATION_REQUESTED)
+        db.execute(update(dossiers).where(waiting).values(settlement=BEING_PROCESSED))
 
 
 @lists.on(e.FeeRefunded)
 def fee_refunded(db: Connection, fact: Fact[e.FeeRefunded]) -> None:
-    _set(db, fact, finance=Finance.FINANCE_REFUNDED)
+    _set(db, fact, finance=_finance(db, fact.event.code, fact.event.fee_id, Finance.FINANCE_REFUNDED))
+
+
+def _finance(db: Connection, code: str, fee_id: str, finance: int) -> int:
+    """The dossier's financial dimension once this fee has come so far: as its fee that has come least."""
+    db.execute(update(fees).where(fees.c.fee_id == fee_id).values(finance=finance))
+    held = set(db.execute(select(fees.c.finance).where(fees.c.code == code)).scalars())
+    order = (Finance.FINANCE_DUE, Finance.FINANCE_PAID, Finance.FINANCE_REFUNDED)
+    return next(known for known in order if known in held)
 
 
 @lists.on(e.DossierReceived)
@@ -176,8 +205,14 @@ def step_completed(db: Connection, fact: Fact[e.StepCompleted]) -> None:
 
 @lists.on(e.DossierTransferred)
 def transferred(db: Connection, fact: Fact[e.DossierTransferred]) -> None:
-    to = fact.event.to_agency
-    _set(db, fact, holder=to, competent_agency=to, assignee_id="")
+    event = fact.event
+    if not event.succession:
+        _set(db, fact, holder=event.to_agency, competent_agency=event.to_agency, assignee_id="")
+        return
+    _set(db, fact)
+    for home in (dossiers.c.reception_agency, dossiers.c.competent_agency, dossiers.c.holder):
+        named = (dossiers.c.code == event.code) & (home == event.from_agency)
+        db.execute(update(dossiers).where(named).values({home: event.to_agency}))
 
 
 @lists.on(e.WithdrawalRequested)
