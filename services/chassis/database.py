@@ -11,15 +11,28 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, MetaData, create_engine, event
+from sqlalchemy import Connection, Engine, Insert, MetaData, Table, create_engine, event, text
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 
 T = TypeVar("T")
 
 READERS = 2
+
+
+def insert_new(db: Connection, table: Table, *rows: dict[str, Any]) -> None:
+    """Insert each row unless one with its key is there, be it that another replica inserts it at this moment."""
+    db.execute(_insertion(table, db.dialect.name), list(rows))
+
+
+@cache
+def _insertion(table: Table, dialect: str) -> Insert:
+    insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
+    return insert(table).on_conflict_do_nothing()
 
 
 class Database:
@@ -65,6 +78,8 @@ class Database:
 
         def run(connection: Connection) -> None:
             if not self._sqlite:
+                # Replicas that start at once would create the same tables at once.
+                connection.execute(text("SELECT pg_advisory_xact_lock(hashtext(:schema))"), {"schema": self._schema})
                 connection.exec_driver_sql(f'CREATE SCHEMA IF NOT EXISTS "{self._schema}"')
             metadata.create_all(connection)
 

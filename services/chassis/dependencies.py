@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from nameko.extensions import DependencyProvider
@@ -12,6 +12,7 @@ from services.chassis.clock import Clock
 from services.chassis.codec import Codec
 from services.chassis.container import platform_of, wait_for
 from services.chassis.decider import Decider
+from services.chassis.gathering import Gathered
 from services.chassis.grpc_server import GrpcServer
 from services.chassis.handler import Handler
 from services.chassis.keyring import RemoteKeys
@@ -23,6 +24,8 @@ C = TypeVar("C")
 S = TypeVar("S")
 E = TypeVar("E")
 T = TypeVar("T")
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
 
 
 def key_ring(container: Any) -> KeyRing:
@@ -147,3 +150,14 @@ def made(make: Callable[[Any], T], close: Callable[[T], Awaitable[None]] | None 
     """Anything else, made once per service from its container, and closed when the service stops."""
     thing: T = _provided(_Made(make, close))
     return thing
+
+
+def gathered(answer: Callable[[Connection, Sequence[K]], Mapping[K, V]], *, writes: bool = False) -> Gathered[K, V]:
+    """Questions to the service's database, of which `answer` takes a group at a time, in one transaction."""
+
+    def make(container: Any) -> Gathered[K, V]:
+        database = platform_of(container).database(container.service_name)
+        run = database.write if writes else database.read
+        return Gathered(lambda keys: run(lambda db: answer(db, keys)))
+
+    return made(make)

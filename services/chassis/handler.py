@@ -111,6 +111,8 @@ class Handler(Generic[C, S, E]):
                     continue
                 raise
             if not events:
+                if await self._refresh(stream, current):
+                    continue
                 return Outcome((), current.revision, current.position)
             expected = current.revision
             try:
@@ -129,6 +131,15 @@ class Handler(Generic[C, S, E]):
             self._remember(stream, current)
             return Outcome(events, appended.revision, appended.position)
         raise Conflict(stream, current.revision, current.revision)
+
+    async def earlier(self, id_: str, origin: Origin) -> Outcome[E] | None:
+        """What this request led to before, if the stream holds it. Raises Rejected REQUEST_ID_REUSED."""
+        stream = f"{self._category}-{id_}"
+        current = self._cache.get(stream) or _Stream(self._decider.initial)
+        if origin.request_id not in current.requests:
+            await self._refresh(stream, current)
+        found = current.requests.get(origin.request_id)
+        return await self._earlier(stream, found, origin) if found else None
 
     async def load(self, id_: str) -> tuple[S, int]:
         """The newest state and its revision; the initial state and NO_STREAM if there is no such stream."""

@@ -12,6 +12,7 @@ from motcua.identity.v1 import identity_service_pb2, identity_service_pb2_grpc
 from services.chassis.decider import Rejected
 from services.chassis.platform import Platform
 from services.chassis.privacy import Keys
+from services.chassis.requests import MOST_ITEMS
 
 CACHED_SUBJECTS = 100_000
 TIMEOUT_SECONDS = 5.0
@@ -37,7 +38,9 @@ class RemoteKeys:
             elif key is not None:
                 found[subject] = key
         if missing:
-            fetched = await self._fetch(missing, create)
+            fetched: dict[str, bytes] = {}
+            for start in range(0, len(missing), MOST_ITEMS):
+                fetched |= await self._fetch(missing[start : start + MOST_ITEMS], create)
             for subject in missing:
                 self._held[subject] = (now + self._seconds, fetched.get(subject))
                 self._held.move_to_end(subject)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Connection, MetaData, String, Table, insert, select, update
+from sqlalchemy import BigInteger, Column, Connection, MetaData, String, Table, bindparam, select, update
 
+from services.chassis.database import insert_new
 from services.chassis.store.port import START
 
 metadata = MetaData()
@@ -14,16 +15,23 @@ positions = Table(
     Column("position", BigInteger, nullable=False),
 )
 
+_MOVE = (
+    update(positions)
+    .where(positions.c.follower == bindparam("of"), positions.c.position == bindparam("old"))
+    .values(position=bindparam("new"))
+)
+
 
 class PositionLost(Exception):
     """Another replica moved this position: it runs this follower now."""
 
 
 def load(db: Connection, follower: str) -> int:
-    found = db.execute(select(positions.c.position).where(positions.c.follower == follower)).scalar()
+    position = select(positions.c.position).where(positions.c.follower == follower)
+    found = db.execute(position).scalar()
     if found is None:
-        db.execute(insert(positions).values(follower=follower, position=START))
-        return START
+        insert_new(db, positions, {"follower": follower, "position": START})
+        found = db.execute(position).scalar_one()
     return int(found)
 
 
@@ -31,8 +39,6 @@ def move(db: Connection, follower: str, old: int, new: int) -> None:
     """Raises PositionLost."""
     if old == new:
         return
-    moved = db.execute(
-        update(positions).where(positions.c.follower == follower, positions.c.position == old).values(position=new)
-    )
+    moved = db.execute(_MOVE, {"of": follower, "old": old, "new": new})
     if moved.rowcount != 1:
         raise PositionLost(follower)

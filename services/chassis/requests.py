@@ -26,7 +26,7 @@ DEEPEST_FORM = 20
 # Beyond it a JSON number is not exact (RFC 7493, 2.2).
 LARGEST_NUMBER = 2**53
 # 1970 to 2100.
-SECONDS = range(0, 4_102_444_800)
+SECONDS = range(4_102_444_800)
 LARGEST_PAGE = 200
 DEFAULT_PAGE = 50
 

@@ -1,17 +1,24 @@
 """Dossier codes: organisation, day and sequence; never twice, gaps allowed.
 
-A counter row per organisation and day gives the number. A request that is sent again finds the code that it was given. A lost
-database fills itself from the log, and the event store has the last word: a stream begins once.
+A counter row per organisation and day gives the number. A request that is sent again finds the code that it was given, so that
+it is answered as before, whatever the day. A lost database fills itself from the log, and the event store has the last word: a
+stream begins once.
 """
 
 from __future__ import annotations
 
 import re
-from datetime import date
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
+from typing import NamedTuple
 
-from sqlalchemy import Column, Connection, Integer, MetaData, String, Table, insert, select, update
+from sqlalchemy import Column, Connection, Integer, MetaData, String, Table, bindparam, select, update
 
 from motcua.dossier.events.v1.events_pb2 import DossierSubmitted
+from services.chassis.database import insert_new
 from services.chassis.facts import Fact
 from services.chassis.views import Projection
 
@@ -20,6 +27,7 @@ CODE = re.compile(
     r"-(?P<date>\d{6}|\d{8})-(?P<seq>\d{4,7})$",
     re.ASCII,
 )
+LAST = 9_999_999
 
 metadata = MetaData()
 counters = Table(
@@ -30,34 +38,87 @@ counters = Table(
     Column("last", Integer, nullable=False),
 )
 given = Table(
-    "codes_given",
+    "codes_given_v2",
     metadata,
     Column("request_id", String, primary_key=True),
+    Column("organisation", String, primary_key=True),
+    Column("day", String, primary_key=True),
     Column("code", String, nullable=False),
 )
 
-codes = Projection("codes_v1", metadata)
+codes = Projection("codes_v2", metadata)
 
 
-def allocate(db: Connection, organisation: str, day: date, request_id: str) -> str:
-    """The request's code: the one it has, or a new one."""
-    found = db.execute(select(given.c.code).where(given.c.request_id == request_id)).scalar()
-    if found is not None:
-        return str(found)
-    stamp = day.strftime("%Y%m%d")
-    here = (counters.c.organisation == organisation) & (counters.c.day == stamp)
-    last = db.execute(update(counters).where(here).values(last=counters.c.last + 1).returning(counters.c.last)).scalar()
+class Wanted(NamedTuple):
+    """A code for a request, `day` as YYYYMMDD."""
+
+    organisation: str
+    day: str
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """The request's code here and today; and those it was given elsewhere or on another day."""
+
+    code: str
+    others: tuple[str, ...] = ()
+
+
+_GIVEN = select(given).where(given.c.request_id.in_(bindparam("ids", expanding=True)))
+_HERE = (counters.c.organisation == bindparam("organisation_")) & (counters.c.day == bindparam("day_"))
+_COUNT = update(counters).where(_HERE).values(last=counters.c.last + bindparam("more")).returning(counters.c.last)
+_RAISE = update(counters).where(_HERE, counters.c.last < bindparam("to")).values(last=bindparam("to"))
+
+
+def allocate(db: Connection, wanted: Sequence[Wanted]) -> dict[Wanted, Given]:
+    """For each the code that it has, or a new one; none where the organisation has given all of the day's."""
+    held = _held(db, wanted)
+    rows = []
+    lacking = sorted(one for one in wanted if one[:2] not in held[one.request_id])
+    for (organisation, day), group in groupby(lacking, itemgetter(0, 1)):
+        asking = list(group)
+        first = _count(db, organisation, day, len(asking)) - len(asking) + 1
+        for sequence, one in enumerate(asking, first):
+            if sequence <= LAST:
+                rows.append({**one._asdict(), "code": f"{organisation}-{day}-{sequence:07d}"})
+    if rows:
+        insert_new(db, given, *rows)
+        # Of two replicas that give one request a code at this moment, one was first.
+        held = _held(db, wanted)
+    found = {}
+    for one in wanted:
+        others = dict(held[one.request_id])
+        if code := others.pop(one[:2], None):
+            found[one] = Given(code, tuple(others.values()))
+    return found
+
+
+def _held(db: Connection, wanted: Iterable[Wanted]) -> defaultdict[str, dict[tuple[str, str], str]]:
+    held: defaultdict[str, dict[tuple[str, str], str]] = defaultdict(dict)
+    for row in db.execute(_GIVEN, {"ids": [one.request_id for one in wanted]}):
+        held[row.request_id][row.organisation, row.day] = row.code
+    return held
+
+
+def _count(db: Connection, organisation: str, day: str, more: int) -> int:
+    """The last number after as many more."""
+    values = {"organisation_": organisation, "day_": day, "more": more}
+    last = db.execute(_COUNT, values).scalar()
     if last is None:
-        last = 1
-        db.execute(insert(counters).values(organisation=organisation, day=stamp, last=last))
-    code = f"{organisation}-{stamp}-{last:07d}"
-    db.execute(insert(given).values(request_id=request_id, code=code))
-    return code
+        insert_new(db, counters, {"organisation": organisation, "day": day, "last": 0})
+        last = db.execute(_COUNT, values).scalar_one()
+    return int(last)
 
 
-def forget(db: Connection, request_id: str) -> None:
+def given_to(db: Connection, request_id: str) -> list[str]:
+    """The request's codes, of whatever organisation and day."""
+    return [row.code for row in db.execute(_GIVEN, {"ids": [request_id]})]
+
+
+def forget(db: Connection, code: str) -> None:
     """The code turned out to be taken: the next call allocates another."""
-    db.execute(given.delete().where(given.c.request_id == request_id))
+    db.execute(given.delete().where(given.c.code == code))
 
 
 @codes.on(DossierSubmitted)
@@ -65,13 +126,8 @@ def submitted(db: Connection, fact: Fact[DossierSubmitted]) -> None:
     match = CODE.match(fact.event.code)
     if match is None:
         raise ValueError(f"not a dossier code: {fact.event.code}")
-    organisation, stamp, sequence = match["org"], match["date"], int(match["seq"])
-    here = (counters.c.organisation == organisation) & (counters.c.day == stamp)
-    last = db.execute(select(counters.c.last).where(here)).scalar()
-    if last is None:
-        db.execute(insert(counters).values(organisation=organisation, day=stamp, last=sequence))
-    elif last < sequence:
-        db.execute(update(counters).where(here).values(last=sequence))
-    known = db.execute(select(given.c.code).where(given.c.request_id == fact.request_id)).scalar()
-    if known is None:
-        db.execute(insert(given).values(request_id=fact.request_id, code=fact.event.code))
+    organisation, day, sequence = match["org"], match["date"], int(match["seq"])
+    insert_new(db, counters, {"organisation": organisation, "day": day, "last": sequence})
+    db.execute(_RAISE, {"organisation_": organisation, "day_": day, "to": sequence})
+    row = {"request_id": fact.request_id, "organisation": organisation, "day": day, "code": fact.event.code}
+    insert_new(db, given, row)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, nulls_last, select
+from sqlalchemy import Connection, Select, func, nulls_last, select
 
 from motcua.dossier.events.v1 import events_pb2 as facts
 from motcua.dossier.v1 import dossier_pb2
@@ -16,7 +16,7 @@ from services.chassis.codec import to_timestamp
 from services.chassis.privacy import KeyRing, open_message
 from services.dossier.domain import OPEN, PAUSED
 from services.dossier.reading import form_of
-from services.dossier.views import dossiers
+from services.dossier.views import dossiers, drafts
 
 CLOCK_PAGE = 500
 _OPEN = [state.value for state in OPEN]
@@ -82,6 +82,11 @@ def summary_of(row: Any, now: datetime) -> dossier_pb2.DossierSummary:
 def _aware(moment: datetime | None) -> datetime | None:
     """SQLite gives back moments without their zone; all are UTC."""
     return moment.replace(tzinfo=UTC) if moment and moment.tzinfo is None else moment
+
+
+def drafts_of(db: Connection, applicant_id: str) -> int:
+    """How many open drafts the applicant has."""
+    return db.execute(select(func.count()).where(drafts.c.applicant_id == applicant_id)).scalar_one()
 
 
 async def draft_of(draft_id: str, event_id: str, revision: int, saved: bytes, keys: KeyRing) -> dossier_pb2.Draft:

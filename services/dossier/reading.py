@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -112,12 +112,12 @@ def form_of(text: str) -> Struct:
     return ParseDict(json.loads(text), Struct())
 
 
-def form_text(form: Struct) -> str:
-    """The answers as JSON; whole numbers without a fraction, as they were typed."""
-    return json.dumps(form_answers(form), ensure_ascii=False, sort_keys=True) if form.fields else ""
+def form_text(answers: Mapping[str, Any]) -> str:
+    return json.dumps(answers, ensure_ascii=False, sort_keys=True) if answers else ""
 
 
 def form_answers(form: Struct) -> dict[str, Any]:
+    """Whole numbers without a fraction, as they were typed."""
     answers: dict[str, Any] = _whole(MessageToDict(form))
     return answers
 

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid5
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from motcua.dossier.events.v1 import events_pb2 as facts
 from motcua.dossier.v1 import dossier_service_pb2 as pb
 from motcua.identity.events.v1 import events_pb2 as identity
-from services.chassis.caller import Caller
+from services.chassis.caller import Caller, Origin
 from services.chassis.codec import Shape
 from services.chassis.decider import Rejected, Sealed
 from services.chassis.errors import Invalid, Violation
+from services.chassis.gathering import Gathered
 from services.chassis.privacy import ERASED, KeyRing, open_message
 from services.chassis.settings import Settings
-from services.chassis.views import RunningView
 from services.dossier.commands import SubmitDossier
 from services.dossier.law import Law, check_form, local_day
 from services.dossier.reading import form_answers, form_text
@@ -71,18 +72,36 @@ def require_open_window(settings: Settings, channel: Channel, at: datetime) -> N
         raise Rejected("TRIAL_ENDED", until=settings.sandbox_until.isoformat())
 
 
-async def reusable(lists: RunningView, account_id: str, at: datetime) -> Mapping[str, str]:
-    """Ids of the subject's documents in the warehouse that are valid now, by kind."""
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of an account: its registration as it was stored, and its documents in the warehouse."""
 
-    def query(db: Connection) -> dict[str, str]:
-        rows = db.execute(select(documents).where(documents.c.account_id == account_id))
+    event_id: str = ""
+    registered: bytes = b""
+    documents: tuple[Any, ...] = ()
+
+    def reusable(self, at: datetime) -> Mapping[str, str]:
+        """Ids of the documents that are valid then, by kind."""
         return {
             row.document_kind: row.document_id
-            for row in rows
+            for row in self.documents
             if row.valid_until is None or _aware(row.valid_until) > at
         }
 
-    return await lists.read(query)
+
+_IDS: Any = bindparam("ids", expanding=True)
+_DOCUMENTS = select(documents).where(documents.c.account_id.in_(_IDS))
+_ACCOUNTS = select(accounts).where(accounts.c.account_id.in_(_IDS))
+
+
+def known_accounts(db: Connection, account_ids: Sequence[str]) -> dict[str, Known]:
+    held = defaultdict(list)
+    for row in db.execute(_DOCUMENTS, {"ids": account_ids}):
+        held[row.account_id].append(row)
+    found = {account_id: Known(documents=tuple(rows)) for account_id, rows in held.items()}
+    for row in db.execute(_ACCOUNTS, {"ids": account_ids}):
+        found[row.account_id] = Known(row.event_id, row.registered, tuple(held[row.account_id]))
+    return found
 
 
 def _aware(moment: datetime) -> datetime:
@@ -91,8 +110,8 @@ def _aware(moment: datetime) -> datetime:
 
 
 async def applicant_of(
-    request: pb.SubmitDossierRequest, caller: Caller, lists: RunningView, keys: KeyRing
-) -> Applicant:
+    request: pb.SubmitDossierRequest, caller: Caller, people: Gathered[str, Known], keys: KeyRing
+) -> tuple[Applicant, Known]:
     """The caller, by the names that the state verified; or whom an official or a system applies for.
 
     Raises Rejected APPLICANT_MISMATCH, APPLICANT_REQUIRED.
@@ -101,28 +120,29 @@ async def applicant_of(
         if request.applicant_id not in ("", caller.account_id):
             raise Rejected("APPLICANT_MISMATCH")
         kind = ApplicantKind.CITIZEN if "citizen" in caller.roles else ApplicantKind.ORGANISATION
-        known = await _registered(caller.account_id, lists, keys)
-        return Applicant(
+        known = await people.get(caller.account_id) or Known()
+        opened = await _opened(known, keys)
+        applicant = Applicant(
             caller.account_id,
             kind,
-            known.get("full_name", ""),
-            request.email or known.get("email", ""),
-            request.phone or known.get("phone", ""),
+            opened.get("full_name", ""),
+            request.email or opened.get("email", ""),
+            request.phone or opened.get("phone", ""),
         )
+        return applicant, known
     if not request.applicant_id or not request.applicant_name or not request.applicant_kind:
         raise Rejected("APPLICANT_REQUIRED")
     kind = ApplicantKind(request.applicant_kind)
-    return Applicant(request.applicant_id, kind, request.applicant_name, request.email, request.phone)
+    applicant = Applicant(request.applicant_id, kind, request.applicant_name, request.email, request.phone)
+    return applicant, await people.get(applicant.account_id) or Known()
 
 
-async def _registered(account_id: str, lists: RunningView, keys: KeyRing) -> Mapping[str, str]:
-    query = select(accounts).where(accounts.c.account_id == account_id)
-    row = await lists.read(lambda db: db.execute(query).one_or_none())
-    if row is None:
+async def _opened(known: Known, keys: KeyRing) -> Mapping[str, str]:
+    if not known.event_id:
         # The first login is a moment old.
         raise Rejected("NOT_READY")
-    event = identity.AccountRegistered.FromString(row.registered)
-    opened = await open_message(event, UUID(row.event_id), keys)
+    event = identity.AccountRegistered.FromString(known.registered)
+    opened = await open_message(event, UUID(known.event_id), keys)
     return {name: text for name, text in opened.items() if text != ERASED}
 
 
@@ -141,11 +161,11 @@ async def submission(
     caller: Caller,
     at: datetime,
     law: Law,
-    lists: RunningView,
+    people: Gathered[str, Known],
     uploads: Uploads,
     keys: KeyRing,
 ) -> SubmitDossier:
-    """The command, but for its code. Raises Rejected and Invalid for what can be seen before deciding."""
+    """The command, but for its code and its fee's id. Raises Rejected and Invalid for what can be seen before deciding."""
     channel = channel_of(request, caller)
     procedure = law.in_force(request.procedure_code, at)
     if channel is Channel.ONLINE and caller.kind != "system" and caller.loa < procedure.loa:
@@ -155,7 +175,7 @@ async def submission(
     answers = form_answers(request.form)
     check_form(procedure, answers, required=channel is Channel.ONLINE)
     terms = law.terms(procedure, channel, competent, answers, at)
-    applicant = await applicant_of(request, caller, lists, keys)
+    applicant, known = await applicant_of(request, caller, people, keys)
     components = components_of(request.components)
     return SubmitDossier(
         by=actor_of(caller),
@@ -166,11 +186,11 @@ async def submission(
         applicant_name=Sealed(applicant.name),
         email=Sealed(applicant.email),
         phone=Sealed(applicant.phone),
-        form=Sealed(form_text(request.form)),
+        form=Sealed(form_text(answers)),
         channel=channel,
         components=components,
         uploaded=await uploads.owned(caller.actor, attached(components)),
-        documents=await reusable(lists, applicant.account_id, at),
+        documents=known.reusable(at),
         reuse_consent=request.reuse_consent,
         place_of_submission=ONLINE if channel is Channel.ONLINE else caller.agency,
         reception_agency=reception.code,
@@ -178,6 +198,15 @@ async def submission(
         province=reception.province,
         delivery_method=DeliveryMethod(request.delivery_method),
         draft_id=request.draft_id,
-        fee_id=str(uuid5(UUID(request.request_id), "fee")),
+        fee_id="",
         terms=terms,
     )
+
+
+def coded(command: SubmitDossier, code: str, origin: Origin) -> SubmitDossier:
+    return replace(command, code=code, fee_id=fee_id_of(origin.request_id, code))
+
+
+def fee_id_of(request_id: str, code: str) -> str:
+    """Of the fee that this request assesses for this dossier."""
+    return str(uuid5(UUID(request_id), f"fee of {code}"))

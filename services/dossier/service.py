@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from dataclasses import replace
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -29,7 +29,7 @@ from services.chassis.watching import resume_token_of, watching
 from services.dossier import commands as c
 from services.dossier import draft as d
 from services.dossier.codec import dossier_codec, draft_codec
-from services.dossier.codes import allocate, codes, forget
+from services.dossier.codes import Wanted, allocate, codes, forget, given_to
 from services.dossier.domain import Dossier, dossier
 from services.dossier.draft import draft
 from services.dossier.events import (
@@ -43,14 +43,17 @@ from services.dossier.events import (
     SupplementSupplied,
 )
 from services.dossier.law import ZONE, Law, law
-from services.dossier.lists import draft_of, due_query, homed_query, mine_query, summary_of, work_query
-from services.dossier.reading import entry_of, form_text, public_entry_of, shown, state_of
+from services.dossier.lists import draft_of, drafts_of, due_query, homed_query, mine_query, summary_of, work_query
+from services.dossier.reading import entry_of, form_answers, form_text, public_entry_of, shown, state_of
 from services.dossier.reception import (
+    Known,
     actor_of,
     attached,
+    coded,
     components_of,
+    fee_id_of,
+    known_accounts,
     require_open_window,
-    reusable,
     submission,
 )
 from services.dossier.uploads import Uploads
@@ -72,6 +75,7 @@ log = structlog.get_logger()
 CLOCK = Actor("service:dossier")
 SUCCESSION = Sealed("Cơ quan đã giải thể; cơ quan kế thừa tiếp tục giải quyết.")
 CODE_ATTEMPTS = 5
+MOST_DRAFTS = 50
 
 Make = Callable[[Dossier, Actor, datetime, Law], c.Command]
 
@@ -87,6 +91,8 @@ class DossierService:
     drafts = dependencies.decisions("draft", draft, draft_codec)
     lists = dependencies.view(lists)
     codes = dependencies.view(codes)
+    allocation = dependencies.gathered(allocate, writes=True)
+    people = dependencies.gathered(known_accounts)
     law = dependencies.snapshot(law, Law)
     uploads = dependencies.made(Uploads.of)
     watchers = watching("motcua.dossier.events.v1.")
@@ -109,19 +115,22 @@ class DossierService:
 
     @api
     async def save_draft(self, request: pb.SaveDraftRequest, caller: Caller) -> pb.SaveDraftResponse:
-        new = not request.draft_id
+        new, origin = not request.draft_id, _origin(request, caller)
         draft_id = request.draft_id or str(uuid5(UUID(request.request_id), "draft"))
+        full = new and await self.lists.read(lambda db: drafts_of(db, caller.actor)) >= MOST_DRAFTS
+        if full and not await self.drafts.earlier(draft_id, origin):
+            raise Rejected("TOO_MANY_DRAFTS", limit=str(MOST_DRAFTS))
         command = d.SaveDraft(
             draft_id,
             caller.actor,
             self.clock.now(),
             request.procedure_code,
-            Sealed(form_text(request.form)),
+            Sealed(form_text(form_answers(request.form))),
             components_of(request.components),
             request.reception_agency,
             new,
         )
-        outcome = await self.drafts.execute(draft_id, command, _origin(request, caller), creates=new)
+        outcome = await self.drafts.execute(draft_id, command, origin, creates=new)
         return replied(pb.SaveDraftResponse, outcome, draft_id=draft_id)
 
     @api
@@ -167,23 +176,37 @@ class DossierService:
     @api
     async def submit_dossier(self, request: pb.SubmitDossierRequest, caller: Caller) -> pb.SubmitDossierResponse:
         now, known, origin = self.clock.now(), await self.law.get(), _origin(request, caller)
-        require_open_window(self.platform.settings, Channel(request.channel or 1), now)
-        command = await submission(request, caller, now, known, self.lists, self.uploads, self.keys)
-        day, organisation = now.astimezone(ZONE).date(), command.reception_agency
+        try:
+            require_open_window(self.platform.settings, Channel(request.channel), now)
+            command = await submission(request, caller, now, known, self.people, self.uploads, self.keys)
+            dossier.decide(command, dossier.initial)  # what is refused takes no code
+        except Rejected:
+            # What was accepted once is answered for ever, whatever the law says by now.
+            given = await self.codes.read(lambda db: given_to(db, origin.request_id))
+            if earlier := await self._submitted_as(given, origin):
+                return _submitted(earlier)
+            raise
+        wanted = Wanted(command.reception_agency, now.astimezone(ZONE).strftime("%Y%m%d"), origin.request_id)
         for _ in range(CODE_ATTEMPTS):
-            code = await self.codes.write(lambda db: allocate(db, organisation, day, origin.request_id))
+            found = await self.allocation.get(wanted)
+            if found is None:
+                raise Rejected("CODES_EXHAUSTED", organisation=wanted.organisation)
+            if earlier := await self._submitted_as(found.others, origin):
+                return _submitted(earlier)
             try:
-                outcome = await self.dossiers.execute(code, replace(command, code=code), origin, creates=True)
-                break
+                now_coded = coded(command, found.code, origin)
+                return _submitted(await self.dossiers.execute(found.code, now_coded, origin, creates=True))
             except Rejected as rejected:
                 if rejected.reason != "ALREADY_SUBMITTED":
                     raise
-                await self.codes.write(lambda db: forget(db, origin.request_id))
-        else:
-            raise Rejected("OVERLOADED")
-        submitted = next(event for event in outcome.events if isinstance(event, DossierSubmitted))
-        reused = [x.component_code for x in submitted.components if x.source is ComponentSource.WAREHOUSE]
-        return replied(pb.SubmitDossierResponse, outcome, code=submitted.code, reused_component_codes=reused)
+                await self.codes.write(partial(forget, code=found.code))
+        raise Rejected("OVERLOADED")
+
+    async def _submitted_as(self, codes: Sequence[str], origin: Origin) -> Outcome[Event] | None:
+        for code in codes:
+            if earlier := await self.dossiers.earlier(code, origin):
+                return earlier
+        return None
 
     @api
     async def get_dossier(self, request: pb.GetDossierRequest, caller: Caller) -> pb.GetDossierResponse:
@@ -293,7 +316,7 @@ class DossierService:
         components = components_of(request.components)
         uploaded = await self.uploads.owned(caller.actor, attached(components))
         state, _ = await self.dossiers.load(request.code)
-        held = await reusable(self.lists, state.applicant_id, self.clock.now())
+        held = (await self.people.get(state.applicant_id) or Known()).reusable(self.clock.now())
 
         def make(state: Dossier, by: Actor, at: datetime, law: Law) -> c.Command:
             kept = _terms(state, law, at)
@@ -340,7 +363,7 @@ class DossierService:
     @api
     async def assess_fee(self, request: pb.AssessFeeRequest, caller: Caller) -> pb.AssessFeeResponse:
         items = tuple(FeeItem(item.name, item.amount) for item in request.items)
-        fee_id, condition = str(uuid5(UUID(request.request_id), "fee")), FeeCondition(request.condition)
+        fee_id, condition = fee_id_of(request.request_id, request.code), FeeCondition(request.condition)
         outcome = await self._change(
             request, caller, lambda _, by, at, __: c.AssessFee(by, at, fee_id, items, condition)
         )
@@ -512,6 +535,12 @@ def _reception_terms(state: Dossier, law: Law, at: datetime) -> Terms:
 def _receipt(state: Dossier) -> str:
     """Of the receipt and appointment, form 01: one per dossier."""
     return f"TN-{state.code}"
+
+
+def _submitted(outcome: Outcome[Event]) -> pb.SubmitDossierResponse:
+    submitted = _one(outcome, DossierSubmitted)
+    reused = [x.component_code for x in submitted.components if x.source is ComponentSource.WAREHOUSE]
+    return replied(pb.SubmitDossierResponse, outcome, code=submitted.code, reused_component_codes=reused)
 
 
 def _one(outcome: Outcome[Event], kind: type[Any]) -> Any:

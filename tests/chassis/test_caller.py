@@ -8,7 +8,9 @@ OFFICIAL = Caller("official-1", "official", frozenset({"receptionist"}), "P56")
 
 def test_a_digest_tells_requests_with_the_same_fields_apart() -> None:
     same = {"request_id": str(uuid4()), "code": "H29-20260601-0000001"}
-    requests = [kind(**same) for kind in (pb.ReceiveDossierRequest, pb.ApproveDossierRequest, pb.GrantWithdrawalRequest)]
+    requests = [
+        kind(**same) for kind in (pb.ReceiveDossierRequest, pb.ApproveDossierRequest, pb.GrantWithdrawalRequest)
+    ]
     assert len({Origin.of_request(request, OFFICIAL).digest for request in requests}) == 3
 
 

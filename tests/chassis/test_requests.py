@@ -26,7 +26,13 @@ def faults(request: Any) -> list[str]:
 
 
 def submission(**fields: Any) -> pb.SubmitDossierRequest:
-    known = {"request_id": ID, "procedure_code": "1.001193", "channel": 2, "reception_agency": "H29", "delivery_method": 1}
+    known = {
+        "request_id": ID,
+        "procedure_code": "1.001193",
+        "channel": 2,
+        "reception_agency": "H29",
+        "delivery_method": 1,
+    }
     return pb.SubmitDossierRequest(**(known | fields))
 
 
@@ -74,7 +80,10 @@ def test_a_request_id_is_a_plain_uuid(request_id: str) -> None:
         (submission(form=form(1e308)), "form"),
         (submission(form=form(nested(20))), "form"),
         (submission(form=form("x" * 131_073)), "form"),
-        (pb.RequestSupplementRequest(request_id=ID, code="x", component_codes=["y" * 3_000_000], explanation="e"), "component_codes[0]"),
+        (
+            pb.RequestSupplementRequest(request_id=ID, code="x", component_codes=["y" * 3_000_000], explanation="e"),
+            "component_codes[0]",
+        ),
         (pb.ListWorkRequest(page_size=-1), "page_size"),
         (pb.ListWorkRequest(page_size=201), "page_size"),
         (catalogue.QuoteFeeRequest(counts={"a\0": 1}), "counts[0]"),
