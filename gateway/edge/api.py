@@ -34,6 +34,11 @@ class Method:
         return self.descriptor.GetOptions().Extensions[options_pb2.access]
 
     @property
+    def internal(self) -> bool:
+        """Only the platform's own services may call it."""
+        return list(self.access.roles) == [options_pb2.ROLE_SERVICE]
+
+    @property
     def http(self) -> http_pb2.HttpRule:
         return self.descriptor.GetOptions().Extensions[annotations_pb2.http]
 

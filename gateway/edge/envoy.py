@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -51,8 +51,12 @@ PAGES = (
     Route("/.well-known/", "identity"),
     Route("/payment/", "payment"),
     Route("/sandbox/", "sandbox"),
+    # Whoever guesses codes is counted apart from who reads pages.
+    Route("/dossiers/", "status"),
     Route("/", "status"),
 )
+# What a service serves beside its pages, for its operator.
+OPERATIONS = ("/metrics", "/livez")
 # Failures of which it is certain that the call did not reach the service.
 UNSENT = "connect-failure,refused-stream"
 PLATFORM = (
@@ -120,7 +124,11 @@ class Edge:
             # Inside the configuration, so that it is one file to take elsewhere.
             descriptors=b64encode(without_comments(descriptors)).decode(),
             grpc_services=list(served),
-            rpcs=[*(self._rpc(method) for methods in served.values() for method in methods), *self._prefixes(served)],
+            refused=list(_refused(served)),
+            rpcs=[
+                *(self._rpc(method) for methods in served.values() for method in methods if not method.internal),
+                *self._prefixes(served),
+            ],
             pages=[route for route in PAGES if route.cluster in self.pages],
             clusters=list(self._clusters()),
             replies=REPLIES,
@@ -151,6 +159,13 @@ class Edge:
         for name, address in sorted((grpc | http).items()):
             dns = bool(address and not _is_ip(address[0]))
             yield {"name": name, "address": address, "http2": name in grpc, "dns": dns}
+
+
+def _refused(served: Mapping[str, Sequence[Method]]) -> Iterator[dict[str, str]]:
+    """What is for the platform itself does not exist outside."""
+    yield from ({"path": path} for path in OPERATIONS)
+    for methods in served.values():
+        yield from ({"path": method.path} for method in methods if method.internal)
 
 
 def _origin(origin: str) -> dict[str, Any]:

@@ -49,8 +49,10 @@ class Reply:
 
     @property
     def header(self) -> str:
-        """grpc-status-details-bin"""
-        return b64encode(self.status.SerializeToString()).decode().rstrip("=")
+        """grpc-status-details-bin, with the code that gRPC gives the HTTP status."""
+        status = self.status
+        status.code = code_pb2.UNIMPLEMENTED if self.http == 404 else self.code
+        return b64encode(status.SerializeToString()).decode().rstrip("=")
 
 
 REPLIES = (

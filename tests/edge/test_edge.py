@@ -15,6 +15,7 @@ from google.protobuf.json_format import ParseDict
 from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
+from yaml import safe_load
 
 from tests.edge.conftest import Running
 
@@ -180,6 +181,47 @@ async def test_pages_go_to_their_clusters_and_are_not_transcoded(edge: Running) 
     assert (await edge.http.post("/login", content=b"x" * 200_000)).status_code == 413
 
 
+async def test_a_live_page_arrives_frame_by_frame_and_has_no_end(edge: Running) -> None:
+    edge.trial.changed.clear()
+    async with asyncio.timeout(10), edge.http.stream("GET", "/dossiers/A-1/live") as reply:
+        frames = reply.aiter_text()
+        assert await anext(frames) == "data: 1\n\n"
+        edge.trial.changed.set()
+        assert await anext(frames) == "data: 2\n\n"
+    pages = [route for route in _routes(edge) if route["match"].get("prefix") in ("/", "/dossiers/")]
+    assert [route["route"]["timeout"] for route in pages] == ["0s", "0s"]
+
+
+def _routes(edge: Running) -> list[dict[str, Any]]:
+    listener = safe_load(edge.process.edge.config())["static_resources"]["listeners"][0]
+    manager = listener["filter_chains"][0]["filters"][0]["typed_config"]
+    routes: list[dict[str, Any]] = manager["route_config"]["virtual_hosts"][0]["routes"]
+    return routes
+
+
+async def test_pages_learn_how_they_were_asked_for(edge: Running) -> None:
+    await edge.http.get("/about", headers={"x-forwarded-proto": "https"})
+    assert edge.trial.headers["x-forwarded-proto"] == "http"
+    await asyncio.to_thread(_get_by_tls, edge, "/about")
+    assert edge.trial.headers["x-forwarded-proto"] == "https"
+
+
+@pytest.mark.parametrize("authorization", [None, "Bearer nonsense", "Basic nonsense"])
+async def test_too_many_codes_are_guessed(edge: Running, authorization: str | None) -> None:
+    headers = {"authorization": authorization} if authorization else {}
+    replies = [await edge.http.get("/dossiers/A-1", headers=headers) for _ in range(70)]
+    assert {reply.status_code for reply in replies[-5:]} == {429}
+    assert (await edge.http.get("/about", headers=headers)).status_code == 200
+
+
+async def test_too_many_calls_of_nobody_known(edge: Running) -> None:
+    """A header that is no token buys nothing."""
+    elsewhere = httpx.AsyncHTTPTransport(local_address="127.0.0.2")
+    async with httpx.AsyncClient(base_url=edge.http.base_url, transport=elsewhere) as client:
+        replies = [await client.get("/v1/trials/A-1", headers={"authorization": f"Basic {n}"}) for n in range(70)]
+    assert replies[-1].status_code == 429
+
+
 async def test_healthz_follows_the_platform(edge: Running) -> None:
     assert (await edge.http.get("/healthz")).status_code == 200
     edge.trial.ready = False
@@ -207,9 +249,9 @@ async def test_tls(edge: Running) -> None:
     assert "strict-transport-security" in reply.headers
 
 
-def _get_by_tls(edge: Running) -> httpx.Response:
+def _get_by_tls(edge: Running, path: str = "/v1/trials/A-1") -> httpx.Response:
     context = ssl.create_default_context(cafile=str(edge.authority))
-    return httpx.get(f"https://localhost:{edge.process.tls_port}/v1/trials/A-1", verify=context, trust_env=False)
+    return httpx.get(f"https://localhost:{edge.process.tls_port}{path}", verify=context, trust_env=False)
 
 
 async def test_grpc_over_tls(edge: Running) -> None:

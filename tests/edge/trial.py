@@ -17,7 +17,7 @@ import uvicorn
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from scripts.build_protos import ROOT, build
@@ -33,6 +33,8 @@ class Trial:
     calls: int = 0
     ready: bool = True
     headers: dict[str, str] = field(default_factory=dict)
+    paths: list[str] = field(default_factory=list)
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 def compile_trial(folder: Path) -> Trial:
@@ -93,16 +95,50 @@ async def grpc_server(trial: Trial) -> AsyncIterator[int]:
 
 
 @asynccontextmanager
+async def any_service(calls: list[str]) -> AsyncIterator[int]:
+    """Answers every method of every service, and notes which was called."""
+
+    class Anything(grpc.GenericRpcHandler):
+        def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[bytes, bytes]:
+            calls.append(details.method)
+
+            async def answer(_request: bytes, _context: Any) -> bytes:
+                return b""
+
+            return grpc.unary_unary_rpc_method_handler(answer)
+
+    server = grpc.aio.server()
+    server.add_generic_rpc_handlers((Anything(),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    yield port
+    await server.stop(0)
+
+
+@asynccontextmanager
 async def web_server(trial: Trial) -> AsyncIterator[int]:
     async def page(request: Request) -> Response:
         trial.headers = dict(request.headers)
+        trial.paths.append(request.url.path)
         body = await request.body()
         return PlainTextResponse(f"{request.url.path} {len(body)}")
 
     async def healthz(_: Request) -> Response:
         return PlainTextResponse("", 200 if trial.ready else 503)
 
-    routes = [Route("/healthz", healthz), Route("/{path:path}", page, methods=["GET", "POST"])]
+    async def live(_: Request) -> Response:
+        async def frames() -> AsyncIterator[str]:
+            yield "data: 1\n\n"
+            await trial.changed.wait()
+            yield "data: 2\n\n"
+
+        return StreamingResponse(frames(), media_type="text/event-stream")
+
+    routes = [
+        Route("/healthz", healthz),
+        Route("/dossiers/{code}/live", live),
+        Route("/{path:path}", page, methods=["GET", "POST"]),
+    ]
     server = uvicorn.Server(uvicorn.Config(Starlette(routes=routes), port=0, log_level="warning", lifespan="off"))
     sockets = [server.config.bind_socket()]
     serving = asyncio.create_task(server.serve(sockets))
