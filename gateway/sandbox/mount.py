@@ -12,6 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Mount, Route
 
 from gateway.sandbox import population, vneid, vnpay
+from services.chassis.clock import ShiftedClock, SystemClock
 from services.chassis.settings import Settings
 
 
@@ -51,6 +52,8 @@ def prepare(settings: Settings) -> tuple[Settings, Starlette]:
                 settings.vnpay_terminal,
                 settings.vnpay_secret,
                 f"{settings.url}/payment/vnpay/ipn",
+                # The merchant sends moments of its own clock, which may be shifted.
+                clock=ShiftedClock(settings.clock_shift_file) if settings.clock_shift_file else SystemClock(),
             )
         ),
     }

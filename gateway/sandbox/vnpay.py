@@ -27,6 +27,8 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 from starlette.templating import Jinja2Templates
 
+from services.chassis.clock import Clock, SystemClock
+
 HERE = Path(__file__).parent
 VIETNAM = ZoneInfo("Asia/Ho_Chi_Minh")
 ACKNOWLEDGED = ("00", "02")
@@ -115,6 +117,10 @@ class Settings:
     secret: str
     ipn_url: str
     retries: tuple[float, ...] = (1, 5, 15, 60, 300, 300, 300, 300, 300, 300)
+    clock: Clock = field(default_factory=SystemClock)
+
+    def now(self) -> str:
+        return self.clock.now().astimezone(VIETNAM).strftime("%Y%m%d%H%M%S")
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,10 +289,6 @@ class Caller:
         return reply
 
 
-def now() -> str:
-    return datetime.now(VIETNAM).strftime("%Y%m%d%H%M%S")
-
-
 def _hmac(secret: str, text: str) -> str:
     return hmac.new(secret.encode(), text.encode(), hashlib.sha512).hexdigest()
 
@@ -335,7 +337,7 @@ def fault_of(settings: Settings, query: Mapping[str, str]) -> str | None:
         return "03"
     if not query.get("vnp_TxnRef") or urlsplit(query.get("vnp_ReturnUrl", "")).scheme not in ("http", "https"):
         return "03"
-    return "15" if expires and expires < now() else None
+    return "15" if expires and expires < settings.now() else None
 
 
 def create_app(settings: Settings, http: httpx.AsyncClient | None = None) -> Starlette:
@@ -386,7 +388,7 @@ def create_app(settings: Settings, http: httpx.AsyncClient | None = None) -> Sta
             return page(request, "refused.html", 400, code="03")
         txn_ref = query["vnp_TxnRef"]
         book.open_order(query)
-        if not book.settle(txn_ref, outcome, now()):
+        if not book.settle(txn_ref, outcome, settings.now()):
             return page(request, "refused.html", 409, code="01")
         caller.tell(txn_ref)
         back = query["vnp_ReturnUrl"]
@@ -449,7 +451,7 @@ def create_app(settings: Settings, http: httpx.AsyncClient | None = None) -> Sta
             return {"vnp_ResponseCode": "91"}
         if (code := book.behaviour(order["txn_ref"]).refund_code) != "00":
             return {"vnp_ResponseCode": code}
-        if not book.add_refund(order["txn_ref"], message["vnp_RequestId"], now()):
+        if not book.add_refund(order["txn_ref"], message["vnp_RequestId"], settings.now()):
             return {"vnp_ResponseCode": "94"}
         refund = book.refund(order["txn_ref"])
         assert refund is not None
