@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from functools import partial
+from itertools import count, groupby
+from operator import attrgetter, itemgetter
 from typing import Any, Generic, TypeVar
 
 import structlog
@@ -22,10 +25,12 @@ from services.chassis.store.port import START, EventStore, RecordedEvent
 T = TypeVar("T")
 M = TypeVar("M", bound=Message)
 Fold = Callable[[Connection, Fact[Any]], None]
+FoldMany = Callable[[Connection, Sequence[Fact[Any]]], None]
 
 # How long a replica leaves a view to the one that runs it before it tries again, and a failed view pauses.
 BACK_OFF_SECONDS = 2.0
 WAIT_SECONDS = 5.0
+LONGEST_NUMBER = 19  # digits of 64 bits
 
 log = structlog.get_logger()
 
@@ -33,15 +38,30 @@ log = structlog.get_logger()
 class Projection:
     """Tables and the folds that fill them. The name ends in the version: other folds, another version."""
 
-    def __init__(self, name: str, metadata: MetaData) -> None:
+    def __init__(self, name: str, metadata: MetaData, *, by_stream: bool = False) -> None:
+        """`by_stream`: a fold touches only rows of its event's stream, so that events of different streams may change places."""
         self.name = name
+        self.by_stream = by_stream
         self.metadata = metadata
-        self.folds: dict[str, Fold] = {}
+        self.folds: dict[str, FoldMany] = {}
 
     def on(self, *events: type[Message]) -> Callable[[Fold], Fold]:
         """Fold these events: `fold(db, fact)`, in the order of the log."""
 
         def register(fold: Fold) -> Fold:
+            def each(db: Connection, facts: Sequence[Fact[Any]]) -> None:
+                for fact in facts:
+                    fold(db, fact)
+
+            self.on_many(*events)(each)
+            return fold
+
+        return register
+
+    def on_many(self, *events: type[Message]) -> Callable[[FoldMany], FoldMany]:
+        """The same for a fold that takes several of one type at a time: `fold(db, facts)`, in order."""
+
+        def register(fold: FoldMany) -> FoldMany:
             for event in events:
                 self.folds[event.DESCRIPTOR.full_name] = fold
             return fold
@@ -76,7 +96,8 @@ class RunningView:
     async def read(self, work: Callable[[Connection], T], min_position: str = "") -> T:
         """Query the tables, at least as new as `min_position`.
 
-        Raises Rejected NOT_READY when the view does not get there in time, INVALID_POSITION for a token we never gave.
+        Raises Rejected NOT_READY when the view does not get there in time, INVALID_POSITION and POSITION_UNUSABLE for a token that
+        was never given.
         """
         await self.reach(min_position)
         return await self._database.read(work)
@@ -96,6 +117,8 @@ class RunningView:
         position = parse_position(min_position) if min_position else START
         if self.position >= position:
             return
+        if position > await self._store.head():
+            raise Rejected("POSITION_UNUSABLE", position=min_position, oldest=position_token(START))
         try:
             async with asyncio.timeout(WAIT_SECONDS), self._moved:
                 await self._moved.wait_for(lambda: self.position >= position)
@@ -141,9 +164,15 @@ class RunningView:
 
     def _apply(self, db: Connection, events: Sequence[RecordedEvent], old: int, new: int) -> None:
         positions.move(db, self.view.name, old, new)
-        for event in events:
-            fact = fact_of(event)
-            self.view.folds[event.type](db, fact)
+        for type_, run in groupby(_side_by_side(events) if self.view.by_stream else events, attrgetter("type")):
+            self.view.folds[type_](db, [fact_of(event) for event in run])
+
+
+def _side_by_side(events: Sequence[RecordedEvent]) -> list[RecordedEvent]:
+    """Those of one type together, as far as the order within each stream allows."""
+    places: defaultdict[str, count[int]] = defaultdict(count)
+    placed = [(next(places[event.stream]), event.type, event) for event in events]
+    return [event for _, _, event in sorted(placed, key=itemgetter(0, 1))]
 
 
 class Snapshot(Generic[T]):
@@ -172,6 +201,7 @@ def position_token(position: int) -> str:
 def parse_position(token: str) -> int:
     """Raises Rejected INVALID_POSITION."""
     digits = token[1:]
-    if token[:1] != "p" or not digits.isascii() or not digits.isdigit() or position_token(int(digits)) != token:
+    plain = digits.isascii() and digits.isdigit() and len(digits) <= LONGEST_NUMBER
+    if token[:1] != "p" or not plain or position_token(int(digits)) != token:
         raise Rejected("INVALID_POSITION", position=token[:40])
     return int(digits)

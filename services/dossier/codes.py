@@ -121,13 +121,19 @@ def forget(db: Connection, code: str) -> None:
     db.execute(given.delete().where(given.c.code == code))
 
 
-@codes.on(DossierSubmitted)
-def submitted(db: Connection, fact: Fact[DossierSubmitted]) -> None:
-    match = CODE.match(fact.event.code)
-    if match is None:
-        raise ValueError(f"not a dossier code: {fact.event.code}")
-    organisation, day, sequence = match["org"], match["date"], int(match["seq"])
-    insert_new(db, counters, {"organisation": organisation, "day": day, "last": sequence})
-    db.execute(_RAISE, {"organisation_": organisation, "day_": day, "to": sequence})
-    row = {"request_id": fact.request_id, "organisation": organisation, "day": day, "code": fact.event.code}
-    insert_new(db, given, row)
+@codes.on_many(DossierSubmitted)
+def submitted(db: Connection, submissions: Sequence[Fact[DossierSubmitted]]) -> None:
+    rows = []
+    last: dict[tuple[str, str], int] = {}
+    for fact in submissions:
+        match = CODE.match(fact.event.code)
+        if match is None:
+            raise ValueError(f"not a dossier code: {fact.event.code}")
+        organisation, day = place = match["org"], match["date"]
+        last[place] = max(last.get(place, 0), int(match["seq"]))
+        rows.append(Wanted(organisation, day, fact.request_id)._asdict() | {"code": fact.event.code})
+    for organisation, day in sorted(last):
+        sequence = last[organisation, day]
+        insert_new(db, counters, {"organisation": organisation, "day": day, "last": sequence})
+        db.execute(_RAISE, {"organisation_": organisation, "day_": day, "to": sequence})
+    insert_new(db, given, *rows)

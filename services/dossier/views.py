@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
@@ -16,6 +18,8 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
+    Update,
+    bindparam,
     delete,
     insert,
     select,
@@ -92,42 +96,63 @@ accounts = Table(
     Column("registered", LargeBinary, nullable=False),
 )
 
-lists = Projection("dossiers_v2", metadata)
+lists = Projection("dossiers_v2", metadata, by_stream=True)
 
 BEING_PROCESSED = Settlement.SETTLEMENT_BEING_PROCESSED
 OBLIGATION_REQUESTED = Settlement.SETTLEMENT_FINANCIAL_OBLIGATION_REQUESTED
 PROCESSING = e.FeeCondition.FEE_CONDITION_PROCESSING
 
 
+@cache
+def _update(columns: tuple[str, ...]) -> Update:
+    """Made once: building a statement costs more than running it."""
+    return (
+        update(dossiers).where(dossiers.c.code == bindparam("of")).values({name: bindparam(name) for name in columns})
+    )
+
+
 def _set(db: Connection, fact: Fact[Any], **values: Any) -> None:
+    row = {"revision": fact.revision, **values}
+    db.execute(_update(tuple(row)), {"of": fact.event.code, **row})
+
+
+def _set_to(db: Connection, fact: Fact[Any], **values: Any) -> None:
+    """The same where values are expressions."""
     db.execute(update(dossiers).where(dossiers.c.code == fact.event.code).values(revision=fact.revision, **values))
 
 
-@lists.on(e.DossierSubmitted)
-def submitted(db: Connection, fact: Fact[e.DossierSubmitted]) -> None:
-    event = fact.event
-    db.execute(
-        insert(dossiers).values(
-            code=event.code,
-            applicant_id=event.applicant_id,
-            procedure_code=event.procedure_code,
-            settlement=Settlement.SETTLEMENT_NEWLY_REGISTERED,
-            finance=Finance.FINANCE_NOTHING_DUE,
-            province=event.province,
-            reception_agency=event.reception_agency,
-            competent_agency=event.competent_agency,
-            holder=event.reception_agency,
-            submitted_at=from_timestamp(event.at),
-            revision=fact.revision,
-        )
-    )
+_SUBMIT = insert(dossiers)
+
+
+@lists.on_many(e.DossierSubmitted)
+def submitted(db: Connection, submissions: Sequence[Fact[e.DossierSubmitted]]) -> None:
+    db.execute(_SUBMIT, [_submitted(fact.event, fact.revision) for fact in submissions])
+
+
+def _submitted(event: e.DossierSubmitted, revision: int) -> dict[str, Any]:
+    return {
+        "code": event.code,
+        "applicant_id": event.applicant_id,
+        "procedure_code": event.procedure_code,
+        "settlement": Settlement.SETTLEMENT_NEWLY_REGISTERED,
+        "finance": Finance.FINANCE_NOTHING_DUE,
+        "province": event.province,
+        "reception_agency": event.reception_agency,
+        "competent_agency": event.competent_agency,
+        "holder": event.reception_agency,
+        "submitted_at": from_timestamp(event.at),
+        "revision": revision,
+    }
+
+
+_ASSESS = insert(fees)
 
 
 @lists.on(e.FeeAssessed)
 def fee_assessed(db: Connection, fact: Fact[e.FeeAssessed]) -> None:
     event = fact.event
     row = {"fee_id": event.fee_id, "code": event.code, "condition": event.condition, "finance": Finance.FINANCE_DUE}
-    db.execute(insert(fees).values(**row))
+    db.execute(_ASSESS, row)
     values: dict[str, Any] = {"finance": Finance.FINANCE_DUE}
     if event.condition == PROCESSING:
         values["settlement"] = OBLIGATION_REQUESTED
@@ -217,12 +242,12 @@ def transferred(db: Connection, fact: Fact[e.DossierTransferred]) -> None:
 
 @lists.on(e.WithdrawalRequested)
 def withdrawal_requested(db: Connection, fact: Fact[e.WithdrawalRequested]) -> None:
-    _set(db, fact, back_to=dossiers.c.settlement, settlement=Settlement.SETTLEMENT_WITHDRAWAL_REQUESTED)
+    _set_to(db, fact, back_to=dossiers.c.settlement, settlement=Settlement.SETTLEMENT_WITHDRAWAL_REQUESTED)
 
 
 @lists.on(e.WithdrawalDeclined)
 def withdrawal_declined(db: Connection, fact: Fact[e.WithdrawalDeclined]) -> None:
-    _set(db, fact, settlement=dossiers.c.back_to)
+    _set_to(db, fact, settlement=dossiers.c.back_to)
 
 
 @lists.on(e.ProcessingStopped)
