@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 from uuid import NAMESPACE_OID, uuid5
+from weakref import WeakValueDictionary
 
 from sqlalchemy import (
     BigInteger,
@@ -13,22 +16,26 @@ from sqlalchemy import (
     Column,
     Connection,
     DateTime,
+    Delete,
     MetaData,
     String,
     Table,
-    insert,
+    delete,
+    func,
     select,
     update,
 )
 
 from motcua.dossier.v1 import dossier_pb2
 from services.chassis.blobs import WrongContent, WrongOffset
-from services.chassis.database import Database
+from services.chassis.database import Database, insert_new
 from services.chassis.decider import Rejected
 from services.chassis.platform import Platform
 
 LARGEST_BYTES = 50 * 1024 * 1024
 LARGEST_CHUNK_BYTES = 1024 * 1024
+MOST_UNFINISHED = 20
+MOST_UNFINISHED_BYTES = 200 * 1024 * 1024
 # What a file of each accepted type begins with.
 MAGIC = {"application/pdf": b"%PDF-", "image/png": b"\x89PNG\r\n\x1a\n", "image/jpeg": b"\xff\xd8\xff"}
 
@@ -47,17 +54,21 @@ uploads = Table(
 
 
 class Uploads:
-    """Each belongs to the account that began it: nobody attaches another's file by its hash."""
+    """Each belongs to the account that began it: nobody attaches another's file by its hash.
+
+    Whose file is whose stands in no event before a dossier takes the file: the database is durable.
+    """
 
     def __init__(self, platform: Platform, database: Database) -> None:
         self._blobs = platform.blobs
         self._database = database
         self._ready = False
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     @classmethod
     def of(cls, container: Any) -> Uploads:
         platform: Platform = container.config["platform"]
-        return cls(platform, platform.database(container.service_name))
+        return cls(platform, platform.database(f"{container.service_name}-uploads", durable=True))
 
     async def _db(self) -> Database:
         if not self._ready:
@@ -66,7 +77,7 @@ class Uploads:
         return self._database
 
     async def create(self, owner: str, media_type: str, size: int, sha256: str) -> dossier_pb2.Upload:
-        """Raises Rejected UPLOAD_TYPE_REFUSED, UPLOAD_TOO_LARGE, UPLOAD_CONTENT_WRONG."""
+        """Raises Rejected UPLOAD_TYPE_REFUSED, UPLOAD_TOO_LARGE, UPLOAD_CONTENT_WRONG, UPLOAD_QUOTA."""
         if media_type not in MAGIC:
             raise Rejected("UPLOAD_TYPE_REFUSED", media_type=media_type[:80], accepted=", ".join(MAGIC))
         if not 0 < size <= LARGEST_BYTES:
@@ -76,20 +87,26 @@ class Uploads:
         upload_id = str(uuid5(NAMESPACE_OID, f"upload:{owner}:{media_type}:{size}:{sha256}"))
         database = await self._db()
 
+        row = {
+            "upload_id": upload_id,
+            "owner": owner,
+            "media_type": media_type,
+            "size": size,
+            "sha256": sha256,
+            "complete": False,
+            "began_at": datetime.now(UTC),
+        }
+
         def begin(db: Connection) -> Any:
-            found = db.execute(select(uploads).where(uploads.c.upload_id == upload_id)).one_or_none()
-            if found is None:
-                row = {
-                    "upload_id": upload_id,
-                    "owner": owner,
-                    "media_type": media_type,
-                    "size": size,
-                    "sha256": sha256,
-                    "complete": False,
-                    "began_at": datetime.now(UTC),
-                }
-                db.execute(insert(uploads).values(**row))
-            return found or db.execute(select(uploads).where(uploads.c.upload_id == upload_id)).one()
+            this = select(uploads).where(uploads.c.upload_id == upload_id)
+            if (found := db.execute(this).one_or_none()) is not None:
+                return found
+            unfinished = select(func.count(), func.coalesce(func.sum(uploads.c.size), 0))
+            count, held = db.execute(unfinished.where(uploads.c.owner == owner, ~uploads.c.complete)).one()
+            if count >= MOST_UNFINISHED or held + size > MOST_UNFINISHED_BYTES:
+                raise Rejected("UPLOAD_QUOTA", limit=str(MOST_UNFINISHED), bytes=str(MOST_UNFINISHED_BYTES))
+            insert_new(db, uploads, row)
+            return db.execute(this).one()
 
         return await self._shown(await database.write(begin))
 
@@ -99,21 +116,22 @@ class Uploads:
 
     async def add(self, owner: str, upload_id: str, offset: int, data: bytes) -> dossier_pb2.Upload:
         """Raises Rejected UPLOAD_UNKNOWN, UPLOAD_TOO_LARGE, UPLOAD_OFFSET_WRONG, UPLOAD_CONTENT_WRONG."""
-        row = await self._row(owner, upload_id)
-        if row.complete:
-            return await self._shown(row)
-        if len(data) > LARGEST_CHUNK_BYTES:
-            raise Rejected("UPLOAD_TOO_LARGE", limit=str(LARGEST_CHUNK_BYTES))
-        if offset < 0 or offset + len(data) > row.size:
-            raise Rejected("UPLOAD_TOO_LARGE", limit=str(row.size))
-        try:
-            reached = await self._blobs.write(upload_id, offset, data)
-        except WrongOffset as wrong:
-            raise Rejected("UPLOAD_OFFSET_WRONG", offset=str(wrong.offset)) from None
-        if reached == row.size:
-            await self._finish(row)
+        async with self._locks.setdefault(upload_id, asyncio.Lock()):
             row = await self._row(owner, upload_id)
-        return await self._shown(row)
+            if row.complete:
+                return await self._shown(row)
+            if len(data) > LARGEST_CHUNK_BYTES:
+                raise Rejected("UPLOAD_TOO_LARGE", limit=str(LARGEST_CHUNK_BYTES))
+            if offset < 0 or offset + len(data) > row.size:
+                raise Rejected("UPLOAD_TOO_LARGE", limit=str(row.size))
+            try:
+                reached = await self._blobs.write(upload_id, offset, data)
+            except WrongOffset as wrong:
+                raise Rejected("UPLOAD_OFFSET_WRONG", offset=str(wrong.offset)) from None
+            if reached == row.size:
+                await self._finish(row)
+                row = await self._row(owner, upload_id)
+            return await self._shown(row)
 
     async def _finish(self, row: Any) -> None:
         magic = MAGIC[row.media_type]
@@ -126,6 +144,18 @@ class Uploads:
             raise Rejected("UPLOAD_CONTENT_WRONG", why=f"its sha256 is {wrong}") from None
         done = update(uploads).where(uploads.c.upload_id == row.upload_id).values(complete=True)
         await self._database.write(lambda db: db.execute(done))
+
+    async def sweep(self, before: datetime) -> None:
+        """Discard what was begun before then and never completed."""
+        database = await self._db()
+        stale = ~uploads.c.complete & (uploads.c.began_at < before)
+        for upload_id in await database.read(
+            lambda db: db.execute(select(uploads.c.upload_id).where(stale)).scalars().all()
+        ):
+            async with self._locks.setdefault(upload_id, asyncio.Lock()):
+                this = delete(uploads).where(uploads.c.upload_id == upload_id, ~uploads.c.complete)
+                await database.write(partial(_run, statement=this))
+                await self._blobs.discard(upload_id)
 
     async def owned(self, owner: str, hashes: Collection[str]) -> dict[str, tuple[str, int]]:
         """Those of the hashes that the owner uploaded completely, with media type and size."""
@@ -156,3 +186,7 @@ class Uploads:
             offset=offset,
             complete=row.complete,
         )
+
+
+def _run(db: Connection, statement: Delete) -> None:
+    db.execute(statement)
