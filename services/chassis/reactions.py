@@ -25,7 +25,7 @@ from services.chassis.decider import Rejected
 from services.chassis.facts import Fact, fact_of
 from services.chassis.positions import PositionLost
 from services.chassis.privacy import SubjectErased
-from services.chassis.store.port import EventStore, RecordedEvent
+from services.chassis.store.port import Conflict, EventStore, RecordedEvent, StoreUnavailable
 
 log = structlog.get_logger()
 
@@ -50,8 +50,8 @@ LONGEST_DELAY_SECONDS = 30.0
 BACK_OFF_SECONDS = 2.0
 # Refusals by a rule: trying the same again leads nowhere.
 FINAL = (Rejected, SubjectErased)
-# But for these, which pass.
-PASSING = frozenset({"NOT_READY", "OVERLOADED", "UNAVAILABLE"})
+# But for these, which pass: they are tried until they do.
+PASSING = frozenset({"NOT_READY", "OVERLOADED", "UNAVAILABLE", "REVISION_CONFLICT"})
 
 React = Callable[[Fact[Any]], Awaitable[None]]
 
@@ -136,19 +136,18 @@ class Reaction:
 
     async def _settle(self, event: RecordedEvent) -> None:
         fact = fact_of(event)
-        for attempt in range(1, ATTEMPTS + 1):
+        for attempt in itertools.count(1):
             try:
                 await self._react(fact)
                 return
             except Exception as error:
-                passing = isinstance(error, Rejected) and error.reason in PASSING
-                if (isinstance(error, FINAL) and not passing) or attempt == ATTEMPTS:
+                if not _passes(error) and (isinstance(error, FINAL) or attempt >= ATTEMPTS):
                     await self._park(event, error, attempt)
                     return
                 log.warning(
                     "reaction failed, trying again", reaction=self.name, event_type=event.type, error=repr(error)
                 )
-                longest = min(FIRST_DELAY_SECONDS * 2**attempt, LONGEST_DELAY_SECONDS)
+                longest = min(FIRST_DELAY_SECONDS * 2 ** min(attempt, 20), LONGEST_DELAY_SECONDS)
                 await asyncio.sleep(random.uniform(longest / 2, longest))
 
     async def _park(self, event: RecordedEvent, error: Exception, attempts: int) -> None:
@@ -170,3 +169,9 @@ class Reaction:
 
         await self._database.write(write)
         telemetry.PARKED.labels(self.name).inc()
+
+
+def _passes(error: Exception) -> bool:
+    if isinstance(error, Rejected):
+        return error.reason in PASSING
+    return isinstance(error, StoreUnavailable | Conflict)
