@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import grpc
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.descriptor import EnumDescriptor
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
 from google.rpc import error_details_pb2
 from google.rpc.status_pb2 import Status
 
@@ -16,6 +18,11 @@ from services.chassis.decider import Rejected
 
 DOMAIN = "motcua"
 RETRY_SECONDS = 1
+LONGEST_TEXT = 200
+MOST_VIOLATIONS = 20
+# Clients and proxies refuse headers and trailers of more than 8 KB together, and base64 adds a third.
+LARGEST_STATUS_BYTES = 4500
+CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,23 +49,33 @@ class Errors:
             self._errors |= _declared(values) if values else {}
 
     def status(self, rejected: Rejected) -> Status:
-        """Raises KeyError for a reason that no proto lists."""
+        """Small enough for a trailer. Raises KeyError for a reason that no proto lists."""
+        violations = rejected.violations[:MOST_VIOLATIONS] if isinstance(rejected, Invalid) else []
+        status = self._status(rejected, violations)
+        while violations and status.ByteSize() > LARGEST_STATUS_BYTES:
+            violations = violations[: len(violations) // 2]
+            status = self._status(rejected, violations)
+        return status
+
+    def _status(self, rejected: Rejected, violations: list[Violation]) -> Status:
         error = self._errors[rejected.reason]
-        facts = {name: str(value) for name, value in rejected.facts.items()}
+        facts = {name: str(value)[:LONGEST_TEXT] for name, value in rejected.facts.items()}
         details: list[AnyMessage] = []
 
-        def add(detail: error_details_pb2.ErrorInfo | object) -> None:
+        def add(detail: Message) -> None:
             packed = AnyMessage()
-            packed.Pack(detail)  # type: ignore[arg-type]
+            packed.Pack(detail)
             details.append(packed)
 
         add(error_details_pb2.ErrorInfo(reason=rejected.reason, domain=DOMAIN, metadata=facts))
-        if isinstance(rejected, Invalid):
+        if violations:
             add(
                 error_details_pb2.BadRequest(
                     field_violations=[
-                        error_details_pb2.BadRequest.FieldViolation(field=v.field, description=f"{v.vi} / {v.en}")
-                        for v in rejected.violations
+                        error_details_pb2.BadRequest.FieldViolation(
+                            field=v.field[:LONGEST_TEXT], description=f"{v.vi} / {v.en}"[:LONGEST_TEXT]
+                        )
+                        for v in violations
                     ]
                 )
             )

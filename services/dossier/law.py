@@ -268,28 +268,32 @@ def check_form(procedure: Procedure, form: Mapping[str, Any], *, required: bool)
     if procedure.form is None or (not form and not required):
         return
     violations = [
-        Violation(".".join(["form", *map(str, error.instance_path)]), _in_vietnamese(error), error.message)
+        Violation(".".join(["form", *map(str, error.instance_path)]), *_texts(error))
         for error in _validator(str(procedure.form.schema)).iter_errors(form)
     ]
     if violations:
         raise Invalid(violations, "FORM_INVALID")
 
 
+# Never the validator's own message: it repeats the answer, which is personal data.
 _FAULTS = {
-    "required": "Thiếu mục bắt buộc.",
-    "pattern": "Không đúng định dạng.",
-    "format": "Không đúng định dạng.",
-    "enum": "Không nằm trong các lựa chọn.",
-    "const": "Không đúng giá trị yêu cầu.",
-    "type": "Không đúng kiểu dữ liệu.",
-    "minLength": "Quá ngắn.",
-    "maxLength": "Quá dài.",
-    "minimum": "Quá nhỏ.",
-    "maximum": "Quá lớn.",
-    "additionalProperties": "Có mục không thuộc biểu mẫu.",
+    "required": ("Thiếu mục bắt buộc.", "A required answer is missing."),
+    "pattern": ("Không đúng định dạng.", "It has not the required format."),
+    "format": ("Không đúng định dạng.", "It has not the required format."),
+    "enum": ("Không nằm trong các lựa chọn.", "It is none of the choices."),
+    "const": ("Không đúng giá trị yêu cầu.", "It is not the required value."),
+    "type": ("Không đúng kiểu dữ liệu.", "It is of another type than asked for."),
+    "minLength": ("Quá ngắn.", "It is too short."),
+    "maxLength": ("Quá dài.", "It is too long."),
+    "minimum": ("Quá nhỏ.", "It is too small."),
+    "maximum": ("Quá lớn.", "It is too large."),
+    "minItems": ("Quá ít mục.", "It has too few items."),
+    "maxItems": ("Quá nhiều mục.", "It has too many items."),
+    "additionalProperties": ("Có mục không thuộc biểu mẫu.", "The form has no such answer."),
 }
+_FAULT = ("Không hợp lệ.", "It is not valid.")
 
 
-def _in_vietnamese(error: jsonschema_rs.ValidationError) -> str:
+def _texts(error: jsonschema_rs.ValidationError) -> tuple[str, str]:
     path = [str(part) for part in error.schema_path]
-    return next((_FAULTS[part] for part in reversed(path) if part in _FAULTS), "Không hợp lệ.")
+    return next((_FAULTS[part] for part in reversed(path) if part in _FAULTS), _FAULT)

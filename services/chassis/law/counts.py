@@ -9,13 +9,15 @@ from typing import Any
 
 from services.chassis.law.definitions import Form
 
+MOST = 1_000_000
+
 
 def counts(form: Form | None, answers: Mapping[str, Any]) -> dict[str, int]:
-    """By unit, from the fields that count one: {"page": 12, "copy": 2}."""
+    """By unit, from the fields that count one: {"page": 12, "copy": 2}. What nobody asks for counts as not said."""
     if form is None:
         return {}
     found = {unit: answers.get(field) for field, unit in _counted(str(form.ui))}
-    return {unit: int(value) for unit, value in found.items() if isinstance(value, int | float) and value >= 1}
+    return {unit: int(value) for unit, value in found.items() if isinstance(value, int | float) and 1 <= value <= MOST}
 
 
 @lru_cache(maxsize=512)
