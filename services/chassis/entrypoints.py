@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from typing import Any, TypeVar
 
@@ -11,6 +12,7 @@ import grpc
 import structlog
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import Message
+from google.rpc.status_pb2 import Status
 from nameko.extensions import Entrypoint
 from opentelemetry.trace import SpanKind
 
@@ -19,7 +21,7 @@ from services.chassis.access import Policy
 from services.chassis.caller import Caller
 from services.chassis.container import platform_of, wait_for
 from services.chassis.decider import Rejected
-from services.chassis.errors import Errors
+from services.chassis.errors import CODES, Errors
 from services.chassis.facts import Fact, message_class
 from services.chassis.grpc_server import GrpcServer
 from services.chassis.privacy import SubjectErased
@@ -29,7 +31,10 @@ from services.chassis.store.port import Conflict, StoreUnavailable
 F = TypeVar("F", bound=Callable[..., Any])
 
 log = structlog.get_logger()
-CODES = {code.value[0]: code for code in grpc.StatusCode}
+
+STREAMS_PER_CALLER = 20
+# Nobody in particular, and the platform's own services.
+UNLIMITED = frozenset({"public", "service"})
 
 
 class Api(Entrypoint):  # type: ignore[misc]
@@ -48,10 +53,11 @@ class Api(Entrypoint):  # type: ignore[misc]
         self._span = f"{service.full_name}/{method.name}"
         self._labels = (self.container.service_name, method.name)
         self._in_flight = telemetry.RPC_IN_FLIGHT.labels(self.container.service_name)
-        codecs = {
+        codecs: dict[str, Any] = {
             "request_deserializer": message_class(method.input_type.full_name).FromString,
             "response_serializer": message_class(method.output_type.full_name).SerializeToString,
         }
+        handler: grpc.RpcMethodHandler[Any, Any]
         if method.server_streaming:
             handler = grpc.unary_stream_rpc_method_handler(self._stream, **codecs)
         else:
@@ -61,7 +67,7 @@ class Api(Entrypoint):  # type: ignore[misc]
 
     async def _unary(self, request: Message, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
         began = time.perf_counter()
-        code = "OK"
+        code = grpc.StatusCode.CANCELLED
         metadata = dict(context.invocation_metadata() or ())
         self._in_flight.inc()
         self._load.calls += 1
@@ -71,16 +77,22 @@ class Api(Entrypoint):  # type: ignore[misc]
                     if self._load.calls > self._settings.in_flight:
                         raise Rejected("OVERLOADED")
                     caller = await self._admit(request, metadata)
-                    return await self.container.run_worker(self, request, caller)
+                    answer = await self.container.run_worker(self, request, caller)
                 except Exception as error:
-                    code = await self._refuse(error, context)
-                    raise AssertionError("abort raises") from error
+                    status = self._status(error)
+                    code = CODES[status.code]
+                    return await _abort(context, status)
+                code = grpc.StatusCode.OK
+                return answer
         finally:
             self._load.calls -= 1
             self._in_flight.dec()
-            telemetry.RPC_SECONDS.labels(*self._labels, code).observe(time.perf_counter() - began)
+            telemetry.RPC_SECONDS.labels(*self._labels, code.name).observe(time.perf_counter() - began)
 
     async def _stream(self, request: Message, context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[Any]:
+        began = time.perf_counter()
+        code = grpc.StatusCode.CANCELLED
+        counted = ""
         metadata = dict(context.invocation_metadata() or ())
         self._load.streams += 1
         try:
@@ -88,36 +100,56 @@ class Api(Entrypoint):  # type: ignore[misc]
                 if self._load.streams > self._settings.streams:
                     raise Rejected("OVERLOADED")
                 caller = await self._admit(request, metadata)
+            if caller.kind not in UNLIMITED:
+                counted = caller.actor
+                self._load.watching[counted] += 1
+                if self._load.watching[counted] > STREAMS_PER_CALLER:
+                    raise Rejected("OVERLOADED")
             async for answer in self.container.run_stream(self, request, caller):
                 yield answer
+                # A silent stream says so every now and then: it ends soon after the caller's token does.
+                if caller.expires_at and caller.expires_at <= time.time():
+                    raise Rejected("TOKEN_INVALID", why="expired")
+            code = grpc.StatusCode.OK
         except Exception as error:
-            await self._refuse(error, context)
+            status = self._status(error)
+            code = CODES[status.code]
+            await _abort(context, status)
         finally:
             self._load.streams -= 1
+            if counted:
+                self._load.watching[counted] -= 1
+                if not self._load.watching[counted]:
+                    del self._load.watching[counted]
+            telemetry.RPC_SECONDS.labels(*self._labels, code.name).observe(time.perf_counter() - began)
 
     async def _admit(self, request: Message, metadata: dict[str, Any]) -> Caller:
+        if not self.server.ready:
+            # A view that is behind does not know yet what was asked before.
+            raise Rejected("NOT_READY")
         caller = await self._verifier.caller(metadata.get("authorization"))
         self._policy.check(caller)
         requests.check(request)
         return caller
 
-    async def _refuse(self, error: Exception, context: grpc.aio.ServicerContext[Any, Any]) -> str:
-        """Answer with google.rpc.Status; returns the code's name after aborting has raised in the caller's place."""
-        if isinstance(error, grpc.aio.AbortError):
-            raise error
+    def _status(self, error: Exception) -> Status:
         rejected = _as_rejected(error)
         try:
             status = self._errors.status(rejected)
         except KeyError:
             log.error("a refusal that no proto lists", reason=rejected.reason, rpc=self._span)
-            status = self._errors.status(Rejected("INTERNAL", trace_id=telemetry.trace_id()))
+            rejected = Rejected("INTERNAL", trace_id=telemetry.trace_id())
+            status = self._errors.status(rejected)
         if rejected.reason == "INTERNAL":
-            log.exception("call failed", rpc=self._span, exc_info=error)
-        code = CODES[status.code]
+            log.error("call failed", rpc=self._span, exc_info=error)
         telemetry.REFUSED.labels(*self._labels, rejected.reason).inc()
-        details = (("grpc-status-details-bin", status.SerializeToString()),)
-        await context.abort(code, status.message, trailing_metadata=details)
-        return code.name
+        return status
+
+
+async def _abort(context: grpc.aio.ServicerContext[Any, Any], status: Status) -> None:
+    """Answer with google.rpc.Status. Raises in the caller's place."""
+    details = (("grpc-status-details-bin", status.SerializeToString()),)
+    await context.abort(CODES[status.code], status.message, trailing_metadata=details)
 
 
 def _as_rejected(error: Exception) -> Rejected:
@@ -135,11 +167,12 @@ def _as_rejected(error: Exception) -> Rejected:
 
 
 class _Load:
-    """Calls and streams that one service answers now."""
+    """Calls and streams that one service answers now, and how many streams each caller has."""
 
     def __init__(self) -> None:
         self.calls = 0
         self.streams = 0
+        self.watching: Counter[str] = Counter()
 
     @classmethod
     def of(cls, container: Any) -> _Load:
@@ -160,9 +193,10 @@ def check_complete(service_cls: type) -> None:
 
 
 class On(Entrypoint):  # type: ignore[misc]
-    """`@on(FeeAssessed)`: the method gets each such fact, in order per stream, until it succeeds or is parked."""
+    """`@on(FeeAssessed)`: the method gets each such fact, in order per stream, until it succeeds or is parked.
 
-    server = GrpcServer()
+    The service answers calls however far behind its reactions are.
+    """
 
     def __init__(self, *events: type[Message], **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -29,6 +29,9 @@ class GrpcServer(SharedExtension):  # type: ignore[misc]
     def __init__(self) -> None:
         self._handlers: dict[str, dict[str, grpc.RpcMethodHandler[Any, Any]]] = {}
         self._followers: list[asyncio.Event] = []
+        self._server: grpc.aio.Server | None = None
+        self.ready = False
+        """Whether calls are answered: all that they read has caught up once."""
         self._watch: asyncio.Task[None] | None = None
         self._health = health.aio.HealthServicer()
 
@@ -36,7 +39,7 @@ class GrpcServer(SharedExtension):  # type: ignore[misc]
         self._handlers.setdefault(service, {})[rpc] = handler
 
     def await_follower(self, caught_up: asyncio.Event) -> None:
-        """The service does not serve before this view or reaction has caught up once."""
+        """The service does not serve before this view has caught up once."""
         self._followers.append(caught_up)
 
     def start(self) -> None:
@@ -48,31 +51,33 @@ class GrpcServer(SharedExtension):  # type: ignore[misc]
     async def _start(self) -> None:
         platform = platform_of(self.container)
         name = self.container.service_name
-        self._server = grpc.aio.server(options=OPTIONS)
+        self._server = server = grpc.aio.server(options=OPTIONS)
         for service, methods in self._handlers.items():
-            self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, methods),))
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+            server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, methods),))
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         operations = Operations(platform.verifier, self.container.config.get("reactions", {}))
-        add_OperationsServiceServicer_to_server(operations, self._server)
+        add_OperationsServiceServicer_to_server(operations, server)
         names = (*self._handlers, OPERATIONS.full_name, health.SERVICE_NAME, reflection.SERVICE_NAME)
-        reflection.enable_server_reflection(names, self._server)
+        reflection.enable_server_reflection(names, server)
         settings = platform.settings
-        port = self._server.add_insecure_port(f"{settings.host}:{settings.grpc_port}")
+        port = server.add_insecure_port(f"{settings.host}:{settings.grpc_port}")
         platform.addresses[name] = f"{'127.0.0.1' if settings.host == '0.0.0.0' else settings.host}:{port}"
         await self._report(health_pb2.HealthCheckResponse.NOT_SERVING)
-        await self._server.start()
+        await server.start()
         self._watch = asyncio.create_task(self._serve_when_ready([*self._followers, platform.verifier.caught_up]))
 
     async def _serve_when_ready(self, followers: Iterable[asyncio.Event]) -> None:
         await asyncio.gather(*(follower.wait() for follower in followers))
+        self.ready = True
         await self._report(health_pb2.HealthCheckResponse.SERVING)
 
-    async def _report(self, status: health_pb2.HealthCheckResponse.ServingStatus.ValueType) -> None:
+    async def _report(self, status: int) -> None:
         for service in ("", *self._handlers):
             await self._health.set(service, status)
 
     async def _stop(self) -> None:
         if self._watch:
             self._watch.cancel()
-        await self._health.enter_graceful_shutdown()
-        await self._server.stop(DRAIN_SECONDS)
+        if self._server is not None:
+            await self._health.enter_graceful_shutdown()
+            await self._server.stop(DRAIN_SECONDS)

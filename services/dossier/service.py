@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 from uuid import UUID, uuid5
@@ -76,6 +76,7 @@ CLOCK = Actor("service:dossier")
 SUCCESSION = Sealed("Cơ quan đã giải thể; cơ quan kế thừa tiếp tục giải quyết.")
 CODE_ATTEMPTS = 5
 MOST_DRAFTS = 50
+UNFINISHED = timedelta(days=1)
 
 Make = Callable[[Dossier, Actor, datetime, Law], c.Command]
 
@@ -241,6 +242,8 @@ class DossierService:
         token = request.resume_token
         async for news in self.watchers.watch(f"dossier-{request.code}", request.resume_token):
             if isinstance(news, RecordedEvent):
+                if not _party(caller, (await self.dossiers.load(request.code))[0]):
+                    raise Rejected("NOT_FOUND", code=request.code)
                 token = resume_token_of(news.revision)
                 entry = await entry_of(fact_of(news), self.keys)
                 yield pb.WatchDossierResponse(entry=entry, resume_token=token)
@@ -487,6 +490,10 @@ class DossierService:
             except Exception:
                 # The others' due dates passed as well; this one comes up again.
                 log.exception("a passed due date could not be noted", code=row.code)
+
+    @every(seconds=3600)
+    async def drop_unfinished_uploads(self) -> None:
+        await self.uploads.sweep(datetime.now(UTC) - UNFINISHED)
 
     @every(seconds=60)
     async def rehome_dossiers(self) -> None:
