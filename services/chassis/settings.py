@@ -34,8 +34,8 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     public_url: str = ""
     """As citizens reach the edge; http://localhost:<port> if empty."""
-    service_secret: str = ""
-    """Shared by this site's services; made and kept in the data folder if empty."""
+    service_secret: Annotated[str, Field(pattern=r"^(.{32,})?$")] = ""
+    """Shared by this site's services, at least 32 characters; made and kept in the data folder if empty."""
     master_key: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""
     """32 bytes in hexadecimal that wrap subjects' keys; made and kept in the data folder if empty."""
     key_cache_seconds: Annotated[float, Field(ge=0, le=3600)] = 300

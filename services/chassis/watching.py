@@ -15,6 +15,7 @@ from services.chassis.following import follow
 from services.chassis.store.port import Batch, EventStore, RecordedEvent
 
 HEARTBEAT_SECONDS = 15.0
+LONGEST_NUMBER = 19  # digits of 64 bits
 
 
 class Watchers:
@@ -81,7 +82,8 @@ def revision_of(token: str) -> int:
     if not token:
         return -1
     digits = token[1:]
-    if token[:1] != "r" or not digits.isascii() or not digits.isdigit() or f"r{int(digits)}" != token:
+    plain = digits.isascii() and digits.isdigit() and len(digits) <= LONGEST_NUMBER
+    if token[:1] != "r" or not plain or f"r{int(digits)}" != token:
         raise Rejected("INVALID_POSITION", position=token[:40])
     return int(digits) - 1
 

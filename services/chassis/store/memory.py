@@ -20,10 +20,9 @@ class MemoryStore:
             raise ValueError(f"nothing to append to {stream}")
         history = self._streams.get(stream, [])
         revision = len(history) - 1
+        first = expected + 1
         if expected == ANY:
             first = next((e.revision for e in history if e.id == events[0].id), len(history))
-        else:
-            first = expected + 1
         earlier = history[first : first + len(events)]
         if earlier and [e.id for e in earlier] == [e.id for e in events]:
             return Appended(earlier[-1].revision, earlier[-1].position)
