@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
@@ -35,7 +37,7 @@ def page(described: dict[str, Any]) -> str:
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), undefined=StrictUndefined, autoescape=True, trim_blocks=True
     )
-    environment.filters["type"] = type_of
+    environment.filters |= {"type": type_of, "marked": marked}
     operations = [
         {"verb": verb.upper(), "path": path, "parameters": [], **operation}
         for path, verbs in described["paths"].items()
@@ -51,6 +53,11 @@ def page(described: dict[str, Any]) -> str:
         schemas=components["schemas"],
         responses=components["responses"],
     )
+
+
+def marked(text: str) -> Markup:
+    """Names between backticks as code."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
 
 
 def type_of(schema: dict[str, Any]) -> tuple[str, str | None]:

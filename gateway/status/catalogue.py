@@ -11,7 +11,13 @@ from sqlalchemy import Connection, select
 
 from gateway.status.model import Bilingual, Procedures
 from gateway.status.views import definitions
-from motcua.catalogue.events.v1.definitions_pb2 import Agency, Procedure, TerritorialUnit, Text
+from motcua.catalogue.events.v1.definitions_pb2 import (
+    Agency,
+    CalendarVersion,
+    Procedure,
+    TerritorialUnit,
+    Text,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +32,7 @@ class Catalogue:
         self._procedures: defaultdict[str, dict[int, tuple[str, Procedure]]] = defaultdict(dict)
         self._agencies: dict[str, _Agency] = {}
         self._provinces: dict[str, Bilingual] = {}
+        self._calendars: dict[str, Bilingual] = {}
         for row in db.execute(select(definitions).order_by(definitions.c.key, definitions.c.version)):
             match row.kind:
                 case "procedure":
@@ -36,6 +43,9 @@ class Catalogue:
                     self._agencies[row.key] = _Agency(_both(agency.name), agency.province, row.valid_until)
                 case "province":
                     self._provinces[row.key] = _both(TerritorialUnit.FromString(row.definition).name)
+                case "calendar":
+                    calendar = CalendarVersion.FromString(row.definition)
+                    self._calendars[f"{row.key}@{row.version}"] = _both(calendar.name)
 
     def version(self, code: str, version: int) -> Procedure | None:
         _, procedure = self._procedures.get(code, {}).get(version, ("", None))
@@ -66,6 +76,9 @@ class Catalogue:
 
     def province_names(self, codes: Collection[str]) -> Mapping[str, Bilingual]:
         return {code: self._provinces[code] for code in codes if code in self._provinces}
+
+    def calendar_name(self, calendar: str) -> Bilingual | None:
+        return self._calendars.get(calendar)
 
     def serves(self, province: str, agency: str, day: str) -> bool:
         known = self._agencies.get(agency)

@@ -231,6 +231,20 @@ class DossierPage:
         return sum(fee.amount for fee in self.fees if fee.owed)
 
     @property
+    def fee_first(self) -> int:
+        """The condition of the fee that everything now waits for; 0 without one."""
+        conditions = {
+            Settlement.NEWLY_REGISTERED: facts.FEE_CONDITION_RECEPTION,
+            Settlement.PROCESSED: facts.FEE_CONDITION_RESULT,
+        }
+        condition = conditions.get(self.settlement, 0)
+        return condition if any(fee.owed and fee.condition == condition for fee in self.fees) else 0
+
+    @property
+    def closed(self) -> bool:
+        return self.settlement in ENDED
+
+    @property
     def delivery(self) -> Delivery:
         if self.settlement is Settlement.RESULT_RETURNED:
             return Delivery.DELIVERED
@@ -300,9 +314,12 @@ class Today:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
+    # Submitted, and nobody has said yet whether it is received.
+    waiting: int = 0
     received: int = 0
-    # Not settled and not ended; of these, paused and overdue.
+    # Received, not settled and not ended.
     in_progress: int = 0
+    # Of both.
     paused: int = 0
     overdue: int = 0
     # Processed, returned or withdrawn, as the reports count it.
@@ -313,6 +330,7 @@ class Figures:
 
     def __add__(self, other: Figures) -> Figures:
         return Figures(
+            waiting=self.waiting + other.waiting,
             received=self.received + other.received,
             in_progress=self.in_progress + other.in_progress,
             paused=self.paused + other.paused,
@@ -333,8 +351,9 @@ def figures(page: DossierPage, now: datetime) -> Figures:
     """What one dossier adds to a board."""
     timing = standing(page, now).timing
     return Figures(
+        waiting=int(page.open and page.received_at is None),
         received=int(page.received_at is not None),
-        in_progress=int(page.open),
+        in_progress=int(page.open and page.received_at is not None),
         paused=int(timing is Timing.PAUSED),
         overdue=int(timing is Timing.OVERDUE),
         settled=int(page.settlement in SETTLED or page.withdrawn),

@@ -224,6 +224,7 @@ class _Pages:
         agencies = await self.reader.agency_names(mentioned - {""})
         provinces = await self.reader.province_names([page.province])
         procedure = await self.reader.procedure(page.procedure_code, page.procedure_version)
+        calendar = await self.reader.calendar_name(page.calendar)
         return {
             "page": page,
             "standing": model.standing(page, self.clock()),
@@ -231,6 +232,9 @@ class _Pages:
             "title": words.say(procedure.name) if procedure else page.procedure_code,
             "agency": lambda code: words.name(agencies, code),
             "province": words.name(provinces, page.province),
+            "calendar": words.say(calendar) if calendar else page.calendar,
+            # A fee's items have the name of the law's charge, in Vietnamese.
+            "charge": _namer(words, {item.name.vi: item.name for item in procedure.fee.charges} if procedure else {}),
             "component": _namer(words, {item.code: item.name for item in procedure.components} if procedure else {}),
             "step_name": _namer(words, {item.code: item.name for item in procedure.steps} if procedure else {}),
             "result_name": _namer(

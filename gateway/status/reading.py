@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import OrderedDict, defaultdict
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from datetime import UTC, datetime, time, timedelta
@@ -17,30 +18,47 @@ from gateway.status.fold import fold
 from gateway.status.model import LOCAL, Bilingual, Board, BoardRow, DossierPage, Figures, Freshness, Procedures, Today
 from gateway.status.views import after, aware, dossiers
 from motcua.catalogue.events.v1.definitions_pb2 import Procedure
-from services.chassis.views import RunningView, Snapshot
+from services.chassis.decider import Rejected
+from services.chassis.store.port import EventStore, StoreUnavailable
+from services.chassis.views import RunningView, Snapshot, position_token
 
 HELD_PAGES = 2000
 RETRY_SECONDS = 1.0
+# A page waits this long for a view that is about to catch up.
+CONFIRM_SECONDS = 0.1
 NATION = Bilingual("Cả nước", "The nation")
 
 log = structlog.get_logger()
 
 
 class ViewReader:
-    def __init__(self, view: RunningView, catalogue: Snapshot[Catalogue], now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, store: EventStore, view: RunningView, catalogue: Snapshot[Catalogue], now: Callable[[], datetime]
+    ) -> None:
+        self._store = store
         self._view = view
         self._catalogue = catalogue
         self._now = now
+        self._confirmed_at: datetime | None = None
         self._movements = Movements(view)
         self._pages: OrderedDict[str, DossierPage] = OrderedDict()
 
     async def freshness(self) -> Freshness:
-        def last(db: Connection) -> datetime | None:
-            query = select(dossiers.c.recorded_at).order_by(dossiers.c.position.desc()).limit(1)
-            return db.execute(query).scalar()
+        """Confirmed where the view has all that the log held when it was asked."""
+        asked_at = self._now()
+        try:
+            async with asyncio.timeout(CONFIRM_SECONDS):
+                await self._view.reach(position_token(await self._store.head()))
+        except (TimeoutError, StoreUnavailable, Rejected):
+            return Freshness(self._view.position, self._confirmed_at or await self._recorded_at() or asked_at)
+        self._confirmed_at = asked_at
+        return Freshness(self._view.position, asked_at)
 
-        recorded_at = await self._view.read(last)
-        return Freshness(self._view.position, aware(recorded_at) if recorded_at else self._now())
+    async def _recorded_at(self) -> datetime | None:
+        """When the newest event here was recorded."""
+        query = select(dossiers.c.recorded_at).order_by(dossiers.c.position.desc()).limit(1)
+        recorded_at = await self._view.read(lambda db: db.execute(query).scalar())
+        return aware(recorded_at) if recorded_at else None
 
     async def today(self) -> Today:
         now = self._now().astimezone(UTC)
@@ -116,23 +134,32 @@ class ViewReader:
     async def province_names(self, codes: Collection[str]) -> Mapping[str, Bilingual]:
         return (await self._catalogue.get()).province_names(codes)
 
+    async def calendar_name(self, calendar: str) -> Bilingual | None:
+        return (await self._catalogue.get()).calendar_name(calendar)
+
     def _day(self) -> str:
         return self._now().astimezone(LOCAL).date().isoformat()
 
     async def _sums(self, by: Column[Any], *where: ColumnElement[bool]) -> dict[str, Figures]:
         """The figures of the dossiers, grouped. Lateness is counted now: it needs no event."""
         counts = [
+            _count(and_(dossiers.c.open, dossiers.c.received_at.is_(None))),
             _count(dossiers.c.received_at.is_not(None)),
-            _count(dossiers.c.open),
+            _count(and_(dossiers.c.open, dossiers.c.received_at.is_not(None))),
             _count(and_(dossiers.c.open, dossiers.c.paused)),
             _count(_overdue(self._now().astimezone(UTC))),
             _count(dossiers.c.settled),
             _count(dossiers.c.on_time.is_(True)),
             _count(dossiers.c.on_time.is_(False)),
         ]
-        query = select(by, *counts).where(*where).group_by(by).order_by(by)
+        query = select(by, *counts).where(*where).group_by(by)
         rows = await self._view.read(lambda db: db.execute(query).all())
-        return {code: Figures(*figures) for code, *figures in rows}
+        return {code: Figures(*figures) for code, *figures in sorted(rows, key=lambda row: _by_number(row[0]))}
+
+
+def _by_number(code: str) -> list[int | str]:
+    """P56.2 before P56.15."""
+    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", code)]
 
 
 def _count(condition: ColumnElement[bool]) -> ColumnElement[int]:

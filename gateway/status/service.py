@@ -27,6 +27,6 @@ class StatusService:
     async def site(self) -> ASGIApp:
         settings = self.platform.settings
         key = bytes.fromhex(settings.secret("qr", settings.qr_key))
-        return application(
-            ViewReader(self.pages, self.catalogue, self.clock.now), Settings(settings.url, key), self.clock.now
-        )
+        now = self.clock.now
+        reader = ViewReader(self.platform.store, self.pages, self.catalogue, now)
+        return application(reader, Settings(settings.url, key), now)

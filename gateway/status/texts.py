@@ -82,7 +82,7 @@ class Texts:
         return self.t("money", amount=self.number(value))
 
     def percent(self, value: float) -> str:
-        return f"{format_decimal(value, '0.0', locale=_LOCALES[self.language])}%"
+        return f"{format_decimal(value, '0.#', locale=_LOCALES[self.language])}%"
 
 
 @cache

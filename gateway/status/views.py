@@ -79,7 +79,7 @@ definitions = Table(
 )
 
 pages = Projection("status_pages_v1", metadata)
-catalogue = Projection("status_catalogue_v1", catalogue_metadata)
+catalogue = Projection("status_catalogue_v2", catalogue_metadata)
 
 
 def events_of_dossiers() -> list[type[Message]]:
@@ -181,3 +181,9 @@ def agency_closed(db: Connection, fact: Fact[catalogue_facts.AgencyClosed]) -> N
 def territory_published(db: Connection, fact: Fact[catalogue_facts.TerritoryPublished]) -> None:
     territory = fact.event.territory
     _put(db, "province", territory.province.code, territory.version, "", territory.province)
+
+
+@catalogue.on(catalogue_facts.CalendarPublished)
+def calendar_published(db: Connection, fact: Fact[catalogue_facts.CalendarPublished]) -> None:
+    calendar = fact.event.calendar
+    _put(db, "calendar", calendar.calendar_id, calendar.version, "", calendar)

@@ -24,7 +24,7 @@ from gateway.status.model import (
 )
 from motcua.catalogue.events.v1.definitions_pb2 import Procedure
 from services.chassis.public_view import public_view
-from tests.status.samples import AGENCIES, HISTORIES, PROCEDURES, PROVINCES
+from tests.status.samples import AGENCIES, CALENDARS, HISTORIES, PROCEDURES, PROVINCES
 
 
 class MemoryReader:
@@ -102,6 +102,9 @@ class MemoryReader:
 
     async def agency_names(self, codes: Collection[str]) -> Mapping[str, Bilingual]:
         return {code: AGENCIES[code] for code in codes if code in AGENCIES}
+
+    async def calendar_name(self, calendar: str) -> Bilingual | None:
+        return CALENDARS.get(calendar)
 
     async def province_names(self, codes: Collection[str]) -> Mapping[str, Bilingual]:
         return {code: PROVINCES[code] for code in codes if code in PROVINCES}

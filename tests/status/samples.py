@@ -283,6 +283,7 @@ AGENCIES = {
     FINANCE: Bilingual("Sở Tài chính tỉnh Khánh Hòa", "Khánh Hòa Department of Finance"),
     LAND: Bilingual("Văn phòng Đăng ký đất đai tỉnh Khánh Hòa", "Khánh Hòa Land Registration Office"),
 }
+CALENDARS = {"vn/2026.1": Bilingual("Lịch làm việc chung", "General calendar")}
 PROVINCES = {"56": Bilingual("Khánh Hòa", "Khánh Hòa"), "92": Bilingual("Thành phố Cần Thơ", "Cần Thơ City")}
 
 

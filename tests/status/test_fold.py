@@ -167,7 +167,7 @@ def test_a_paid_fee_ends_its_pause() -> None:
 def test_a_fee_for_reception_pauses_nothing() -> None:
     asked = samples.fee(C, local(11, 8), condition=facts.FEE_CONDITION_RECEPTION)
     given([samples.submitted(C, local(11, 8)), asked]).then(
-        settlement=Settlement.NEWLY_REGISTERED, owed=160_000, pauses=()
+        settlement=Settlement.NEWLY_REGISTERED, owed=160_000, pauses=(), fee_first=facts.FEE_CONDITION_RECEPTION
     )
 
 
@@ -245,7 +245,7 @@ def test_what_is_not_of_a_dossier_is_refused() -> None:
 
 def test_figures_count_as_the_reports_do() -> None:
     total = sum((figures(given(history).page, NOW) for history in HISTORIES.values()), Figures())
-    assert total == Figures(received=13, in_progress=10, paused=2, overdue=2, settled=3, on_time=1, late=1)
+    assert total == Figures(waiting=1, received=13, in_progress=9, paused=2, overdue=2, settled=3, on_time=1, late=1)
     assert total.on_time_share == 50.0
     assert Figures().on_time_share is None
 

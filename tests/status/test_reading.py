@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from gateway.status import views
 from gateway.status.catalogue import Catalogue
-from gateway.status.model import Bilingual, StepKind
+from gateway.status.model import Bilingual, Freshness, StepKind
 from gateway.status.reading import ViewReader
 from motcua.catalogue.events.v1 import events_pb2 as catalogue
+from services.chassis.clock import FixedClock
 from services.chassis.database import Database
 from services.chassis.store.memory import MemoryStore
 from services.chassis.store.port import EventStore
@@ -27,14 +29,16 @@ SECONDS = 5.0
 
 
 @asynccontextmanager
-async def reading(store: EventStore, folder: Path) -> AsyncIterator[ViewReader]:
+async def reading(
+    store: EventStore, folder: Path, now: Callable[[], datetime] = lambda: NOW
+) -> AsyncIterator[ViewReader]:
     database = Database(f"sqlite:///{folder}", "status")
     running = [RunningView(projection, database, store) for projection in (views.pages, views.catalogue)]
     for view in running:
         await view.start()
     async with asyncio.timeout(SECONDS):
         await asyncio.gather(*(view.caught_up.wait() for view in running))
-    yield ViewReader(running[0], Snapshot(running[1], Catalogue), lambda: NOW)
+    yield ViewReader(store, running[0], Snapshot(running[1], Catalogue), now)
     for view in running:
         await view.stop()
     await database.close()
@@ -108,6 +112,19 @@ async def test_what_is_withdrawn_or_closed_keeps_its_name(store: EventStore, tmp
         assert board
         assert board.rows[0].name == Bilingual(PROCEDURES["1.001456"].name.vi, PROCEDURES["1.001456"].name.en)
         assert await reader.agency("56", LAND) is None
+
+
+async def test_freshness_is_when_the_view_was_last_level_with_the_log(tmp_path: Path) -> None:
+    store, clock = MemoryStore(), FixedClock(NOW)
+    await write_histories(store, HISTORIES)
+    async with reading(store, tmp_path, clock.now) as reader:
+        clock.at = NOW + timedelta(hours=1)
+        assert await reader.freshness() == Freshness(await store.head(), clock.at)
+    level = clock.at
+    await write(store, f"dossier-{CODES['new']}", [samples.received(CODES["new"], NOW, samples.local(12, 2, 17))])
+    clock.at = NOW + timedelta(hours=2)
+    assert (await reader.freshness()).at == level  # the view has stopped
+    await store.close()
 
 
 async def test_listeners_hear_of_their_dossier_only(reader: ViewReader, store: EventStore) -> None:

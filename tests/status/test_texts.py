@@ -39,6 +39,7 @@ FAMILIES: dict[str, set[str]] = {
     "method": numbers(facts.DeliveryMethod),
     "channel": numbers(facts.Channel),
     "condition": numbers(facts.FeeCondition),
+    "todo-first": {str(facts.FEE_CONDITION_RECEPTION), str(facts.FEE_CONDITION_RESULT)},
     "online": numbers(definitions.OnlineLevel),
     "cause": {f"{number}.says" for number in numbers(facts.StopCause)},
     "role": {"receptionist", "processor", "approver", "cashier"},
