@@ -15,7 +15,7 @@ def rule(code: str, *sources: ComponentSource, kind: str = "", required: bool = 
 
 
 @pytest.mark.parametrize(
-    "source,channel",
+    ("source", "channel"),
     [(FORM, Channel.ONLINE), (PAPER, Channel.COUNTER), (WAREHOUSE, Channel.ONLINE)],
 )
 def test_only_an_attachment_names_a_file(source: ComponentSource, channel: Channel) -> None:
@@ -31,7 +31,7 @@ def test_an_attachment_is_what_was_uploaded_not_what_is_said_of_it() -> None:
 
 
 @pytest.mark.parametrize(
-    "given,rules,channel,reason",
+    ("given", "rules", "channel", "reason"),
     [
         (Component("cat", PAPER), [rule("deed", PAPER)], Channel.COUNTER, "COMPONENT_UNKNOWN"),
         (Component("deed", PAPER), [rule("deed", PAPER)], Channel.ONLINE, "COMPONENT_SOURCE_REFUSED"),

@@ -1,0 +1,67 @@
+from datetime import UTC, datetime
+
+import pytest
+
+from services.chassis.decider import Sealed
+from services.dossier.draft import (
+    CloseDraft,
+    Command,
+    DiscardDraft,
+    DraftDiscarded,
+    DraftSaved,
+    DraftSubmitted,
+    Event,
+    SaveDraft,
+    draft,
+)
+from tests.support.given import given
+
+NOW = datetime(2026, 3, 2, tzinfo=UTC)
+FORM = Sealed('{"people": 2}')
+
+
+def save(by: str = "citizen-1", *, new: bool = False) -> SaveDraft:
+    return SaveDraft("draft-1", by, NOW, "1.004222", FORM, (), "P56.22.336", new)
+
+
+SAVED = DraftSaved("draft-1", "citizen-1", NOW, "citizen-1", "1.004222", FORM, (), "P56.22.336")
+DISCARDED = DraftDiscarded("draft-1", "citizen-1", NOW, "citizen-1")
+SUBMITTED = DraftSubmitted("draft-1", "citizen-1", NOW, "citizen-1", "code-1")
+
+
+def test_a_draft_is_saved_and_saved_again() -> None:
+    given(draft).when(save(new=True)).then(SAVED)
+    given(draft, SAVED).when(save()).then(SAVED)
+
+
+def test_a_draft_is_discarded() -> None:
+    given(draft, SAVED).when(DiscardDraft("citizen-1", NOW)).then(DISCARDED)
+
+
+def test_a_draft_closes_when_its_owner_s_dossier_is_submitted() -> None:
+    given(draft, SAVED).when(CloseDraft("citizen-1", NOW, "citizen-1", "code-1")).then(SUBMITTED)
+
+
+@pytest.mark.parametrize("history", [(), (SAVED, DISCARDED), (SAVED, SUBMITTED)])
+def test_what_is_not_open_is_not_closed(history: tuple[Event, ...]) -> None:
+    given(draft, *history).when(CloseDraft("citizen-1", NOW, "citizen-1", "code-1")).then()
+
+
+def test_naming_another_s_draft_closes_nothing() -> None:
+    given(draft, SAVED).when(CloseDraft("citizen-2", NOW, "citizen-2", "code-2")).then()
+
+
+@pytest.mark.parametrize("command", [save("citizen-2"), DiscardDraft("citizen-2", NOW)])
+def test_another_s_draft_looks_like_none(command: Command) -> None:
+    given(draft, SAVED).when(command).then_rejected("DRAFT_NOT_FOUND", draft_id="draft-1")
+
+
+def test_there_must_be_a_draft() -> None:
+    given(draft).when(save()).then_rejected("DRAFT_NOT_FOUND", draft_id="draft-1")
+    given(draft).when(DiscardDraft("citizen-1", NOW)).then_rejected("DRAFT_NOT_FOUND", draft_id="")
+
+
+@pytest.mark.parametrize("command", [save(), DiscardDraft("citizen-1", NOW)])
+@pytest.mark.parametrize("end", [DISCARDED, SUBMITTED])
+def test_a_closed_draft_stays_closed(end: Event, command: Command) -> None:
+    given(draft, SAVED, end).when(command).then_rejected("DRAFT_CLOSED")

@@ -1,0 +1,223 @@
+"""A procedure with two components, two steps and a fee; and who is who in its dossiers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date, datetime, time
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from services.chassis.deadlines import Calendar, Term, Unit
+from services.chassis.decider import Sealed
+from services.dossier import commands as c
+from services.dossier import values as v
+from services.dossier.domain import dossier
+from services.dossier.events import Event
+
+ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
+CODE = "P56.22.336-20260302-0000001"
+COMMUNE, DEPARTMENT, ELSEWHERE = "P56.22.336", "P56.1", "P56.22.999"
+
+APPLICANT = v.Actor("citizen-1", frozenset({"citizen"}))
+STRANGER = v.Actor("citizen-2", frozenset({"citizen"}))
+OFFICIAL = v.Actor("official-1", frozenset({"receptionist", "processor", "approver"}), COMMUNE)
+COLLEAGUE = v.Actor("official-2", frozenset({"processor"}), COMMUNE)
+EXPERT = v.Actor("official-3", frozenset({"processor", "approver"}), DEPARTMENT)
+OUTSIDER = v.Actor("official-4", frozenset({"receptionist", "processor", "approver"}), ELSEWHERE)
+TREASURY = v.Actor("service:payment")
+CLOCK = v.Actor("service:dossier")
+PEER = v.Actor("system:vn", frozenset({"system"}))
+
+REASON = Sealed("Thiếu bản chính giấy tờ về nhà ở.")
+SCAN, PHOTO = "ab" * 32, "cd" * 32
+UPLOADED = {SCAN: ("application/pdf", 9), PHOTO: ("image/png", 7)}
+FEE = v.FeeItem("Lệ phí", 20_000)
+
+
+def at(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=ZONE)
+
+
+_DAY = ((time(7, 30), time(11, 30)), (time(13), time(17)))
+CALENDAR = Calendar(
+    "offices",
+    3,
+    "Asia/Ho_Chi_Minh",
+    (_DAY, _DAY, _DAY, _DAY, _DAY, (), ()),
+    closed=frozenset(
+        {
+            *(date(2026, 1, day) for day in (1, 2)),
+            *(date(2026, 2, day) for day in range(14, 23)),
+            *(date(2026, 4, day) for day in (27, 30)),
+            *(date(2026, 9, day) for day in (1, 2)),
+            date(2026, 5, 1),
+            date(2026, 8, 31),
+            date(2026, 11, 24),
+        }
+    ),
+    worked=frozenset({date(2026, 1, 10), date(2026, 8, 22)}),
+)
+TERMS = v.Terms(
+    procedure_code="1.004222",
+    procedure_version=2,
+    term=Term(5, Unit.WORKING_DAYS),
+    calendar=CALENDAR,
+    requirements=(
+        v.Requirement("ct01", True, frozenset({v.ComponentSource.FORM})),
+        v.Requirement(
+            "housing", True, frozenset({v.ComponentSource.ATTACHMENT, v.ComponentSource.WAREHOUSE}), "housing"
+        ),
+        v.Requirement("photo", False, frozenset({v.ComponentSource.ATTACHMENT})),
+    ),
+    steps=(v.StepRule("check", "processor"), v.StepRule("sign", "approver")),
+    fee_items=(),
+    fee_condition=v.FeeCondition.RECEPTION,
+    document_kind="residence",
+)
+HOUSING = v.Component("housing", v.ComponentSource.ATTACHMENT, SCAN, "application/pdf", 9)
+FORM = v.Component("ct01", v.ComponentSource.FORM)
+SUBMITTED, RECEIVED, DUE = at("2026-03-01T20:00"), at("2026-03-02T09:00"), at("2026-03-09T17:00")
+
+
+def terms(**changes: Any) -> v.Terms:
+    return replace(TERMS, **changes)
+
+
+def owing(condition: v.FeeCondition) -> v.Terms:
+    return terms(fee_items=(FEE,), fee_condition=condition)
+
+
+def submit(**changes: Any) -> c.SubmitDossier:
+    command = c.SubmitDossier(
+        by=APPLICANT,
+        at=SUBMITTED,
+        code=CODE,
+        applicant_id=APPLICANT.actor_id,
+        applicant_kind=v.ApplicantKind.CITIZEN,
+        applicant_name=Sealed("Nguyễn Văn A"),
+        email=Sealed("a@vi.example"),
+        phone=Sealed("0905123456"),
+        form=Sealed('{"people": 2}'),
+        channel=v.Channel.ONLINE,
+        components=(v.Component("housing", v.ComponentSource.ATTACHMENT, SCAN),),
+        uploaded=UPLOADED,
+        documents={},
+        reuse_consent=False,
+        place_of_submission="online",
+        reception_agency=COMMUNE,
+        competent_agency=COMMUNE,
+        province="56",
+        delivery_method=v.DeliveryMethod.ELECTRONIC,
+        draft_id="",
+        fee_id="fee-0",
+        terms=TERMS,
+    )
+    return replace(command, **changes)
+
+
+def receive(when: datetime = RECEIVED, law: v.Terms = TERMS, by: v.Actor = OFFICIAL) -> c.ReceiveDossier:
+    return c.ReceiveDossier(by, when, "TN-1", law)
+
+
+def assign(
+    step: str = "check", by: v.Actor = OFFICIAL, to: str = "", when: datetime = RECEIVED, law: v.Terms = TERMS
+) -> c.AssignStep:
+    return c.AssignStep(by, when, step, to, law)
+
+
+def complete(step: str = "check", by: v.Actor = OFFICIAL, when: datetime = RECEIVED) -> c.CompleteStep:
+    return c.CompleteStep(by, when, step, Sealed("đủ điều kiện"), TERMS)
+
+
+def request_supplement(
+    when: datetime = RECEIVED, codes: tuple[str, ...] = ("housing",), by: v.Actor = OFFICIAL, why: Sealed = REASON
+) -> c.RequestSupplement:
+    return c.RequestSupplement(by, when, codes, why, TERMS)
+
+
+def supply(when: datetime = RECEIVED, by: v.Actor = APPLICANT, **changes: Any) -> c.SupplySupplement:
+    given = (v.Component("housing", v.ComponentSource.ATTACHMENT, PHOTO),)
+    return replace(c.SupplySupplement(by, when, given, UPLOADED, {}, "TN-1", TERMS, TERMS), **changes)
+
+
+def assess(
+    condition: v.FeeCondition = v.FeeCondition.PROCESSING,
+    by: v.Actor = OFFICIAL,
+    when: datetime = RECEIVED,
+    fee_id: str = "fee-1",
+    items: tuple[v.FeeItem, ...] = (FEE,),
+) -> c.AssessFee:
+    return c.AssessFee(by, when, fee_id, items, condition)
+
+
+def pay(fee_id: str = "fee-1", amount: int = FEE.amount, when: datetime = RECEIVED) -> c.PayFee:
+    return c.PayFee(TREASURY, when, fee_id, amount, "payment-1", TERMS)
+
+
+def refund(fee_id: str = "fee-1", amount: int = FEE.amount, when: datetime = RECEIVED) -> c.RefundFee:
+    return c.RefundFee(TREASURY, when, fee_id, amount, "payment-1")
+
+
+def transfer(
+    to: str = DEPARTMENT, by: v.Actor = OFFICIAL, when: datetime = RECEIVED, why: Sealed = REASON
+) -> c.TransferDossier:
+    return c.TransferDossier(by, when, to, why)
+
+
+def stop(
+    by: v.Actor = OFFICIAL, cause: v.StopCause = v.StopCause.CONDITIONS_NOT_MET, why: Sealed = REASON
+) -> c.StopProcessing:
+    return c.StopProcessing(by, RECEIVED, cause, why)
+
+
+def withdraw(by: v.Actor = APPLICANT, when: datetime = RECEIVED) -> c.RequestWithdrawal:
+    return c.RequestWithdrawal(by, when, Sealed(""))
+
+
+def approve(by: v.Actor = OFFICIAL, when: datetime = RECEIVED) -> c.ApproveDossier:
+    return c.ApproveDossier(by, when, TERMS)
+
+
+def issue(by: v.Actor = OFFICIAL, when: datetime = RECEIVED, sha256: str = SCAN) -> c.IssueResult:
+    return c.IssueResult(by, when, "12/GCN", sha256, UPLOADED, TERMS)
+
+
+def hand_over(by: v.Actor = OFFICIAL, when: datetime = RECEIVED) -> c.ReturnResult:
+    return c.ReturnResult(by, when, v.DeliveryMethod.COUNTER)
+
+
+def extend(when: datetime, due: datetime, by: v.Actor = OFFICIAL, why: Sealed = REASON) -> c.ExtendDeadline:
+    return c.ExtendDeadline(by, when, due, why, "Chủ tịch")
+
+
+def note(when: datetime, due: datetime = DUE) -> c.NoteDeadline:
+    return c.NoteDeadline(CLOCK, when, due)
+
+
+def rate(score: int = 5, by: v.Actor = APPLICANT) -> c.RateDossier:
+    return c.RateDossier(by, RECEIVED, score, Sealed("nhanh"))
+
+
+def rehome(closed: str = COMMUNE, successor: str = ELSEWHERE) -> c.RehomeDossier:
+    return c.RehomeDossier(CLOCK, RECEIVED, closed, successor, REASON)
+
+
+def confirm(revision: int) -> c.ConfirmSynchronisation:
+    return c.ConfirmSynchronisation(PEER, RECEIVED, revision)
+
+
+def story(*commands: c.Command) -> tuple[Event, ...]:
+    """The events that the commands lead to, one after the other."""
+    history: tuple[Event, ...] = ()
+    for command in commands:
+        history += tuple(dossier.decide(command, dossier.fold(history)))
+    return history
+
+
+NEW = (submit(),)
+PROCESSED_BY_COMMUNE = (*NEW, receive(), assign())
+STEPS_DONE = (*PROCESSED_BY_COMMUNE, complete(), assign("sign"), complete("sign"))
+APPROVED = (*STEPS_DONE, approve())
+ISSUED = (*APPROVED, issue())
+RETURNED = (*ISSUED, hand_over())
+REFUSED = (*NEW, c.RefuseDossier(OFFICIAL, RECEIVED, REASON))
