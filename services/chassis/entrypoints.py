@@ -25,7 +25,7 @@ from services.chassis.errors import CODES, Errors
 from services.chassis.facts import Fact, message_class
 from services.chassis.grpc_server import GrpcServer
 from services.chassis.privacy import SubjectErased
-from services.chassis.reactions import Reaction
+from services.chassis.reactions import Reaction, When
 from services.chassis.store.port import Conflict, StoreUnavailable
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -198,15 +198,21 @@ class On(Entrypoint):  # type: ignore[misc]
     The service answers calls however far behind its reactions are.
     """
 
-    def __init__(self, *events: type[Message], **kwargs: Any) -> None:
+    def __init__(self, *events: type[Message], when: When | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        self._when = when
         self._types = [event.DESCRIPTOR.full_name for event in events]
 
     def setup(self) -> None:
         platform = platform_of(self.container)
         service = self.container.service_name
         self.reaction = Reaction(
-            f"{service}.{self.method_name}", self._types, self._react, platform.database(service), platform.store
+            f"{service}.{self.method_name}",
+            self._types,
+            self._react,
+            platform.database(service),
+            platform.store,
+            self._when,
         )
         self.container.config.setdefault("reactions", {})[self.reaction.name] = self.reaction
 
@@ -254,9 +260,9 @@ def api(method: F) -> F:
     return decorated
 
 
-def on(*events: type[Message]) -> Callable[[F], F]:
-    """React to these facts."""
-    decorator: Callable[[F], F] = On.decorator(*events)
+def on(*events: type[Message], when: When | None = None) -> Callable[[F], F]:
+    """React to these facts, or to those of them for which `when(event)` holds: the others cost next to nothing."""
+    decorator: Callable[[F], F] = On.decorator(*events, when=when)
     return decorator
 
 

@@ -53,9 +53,14 @@ def message_class(event_type: str) -> type[Message]:
     return message_factory.GetMessageClass(descriptor_pool.Default().FindMessageTypeByName(event_type))
 
 
-def fact_of(recorded: RecordedEvent) -> Fact[Any]:
+def message_of(recorded: RecordedEvent) -> Message:
     message = message_class(recorded.type)()
     message.ParseFromString(recorded.data)
+    return message
+
+
+def fact_of(recorded: RecordedEvent) -> Fact[Any]:
+    message = message_of(recorded)
     return Fact(
         message,
         recorded.id,

@@ -22,7 +22,7 @@ from sqlalchemy import BigInteger, Column, Connection, Integer, MetaData, String
 from services.chassis import positions, telemetry
 from services.chassis.database import Database
 from services.chassis.decider import Rejected
-from services.chassis.facts import Fact, fact_of
+from services.chassis.facts import Fact, fact_of, message_of
 from services.chassis.positions import PositionLost
 from services.chassis.privacy import SubjectErased
 from services.chassis.store.port import Conflict, EventStore, RecordedEvent, StoreUnavailable
@@ -54,16 +54,26 @@ FINAL = (Rejected, SubjectErased)
 PASSING = frozenset({"NOT_READY", "OVERLOADED", "UNAVAILABLE", "REVISION_CONFLICT"})
 
 React = Callable[[Fact[Any]], Awaitable[None]]
+When = Callable[[Any], bool]
 
 
 class Reaction:
     """Runs `react` for every fact of some types, as the follower `name`."""
 
-    def __init__(self, name: str, types: Sequence[str], react: React, database: Database, store: EventStore) -> None:
+    def __init__(
+        self,
+        name: str,
+        types: Sequence[str],
+        react: React,
+        database: Database,
+        store: EventStore,
+        when: When | None = None,
+    ) -> None:
         self.name = name
         self.caught_up = asyncio.Event()
         self._types = tuple(types)
         self._react = react
+        self._when = when
         self._database = database
         self._store = store
         self._places = asyncio.Semaphore(SIDE_BY_SIDE)
@@ -117,7 +127,8 @@ class Reaction:
             async for batch in batches:
                 if batch.events:
                     by_stream = itertools.groupby(
-                        sorted(batch.events, key=lambda e: (e.stream, e.revision)), key=lambda e: e.stream
+                        sorted(filter(self._wanted, batch.events), key=lambda e: (e.stream, e.revision)),
+                        key=lambda e: e.stream,
                     )
                     async with asyncio.TaskGroup() as group:
                         for _, events in by_stream:
@@ -128,6 +139,9 @@ class Reaction:
                 if batch.caught_up:
                     telemetry.REACTION_LAG.labels(self.name).set(0)
                     self.caught_up.set()
+
+    def _wanted(self, event: RecordedEvent) -> bool:
+        return self._when is None or self._when(message_of(event))
 
     async def _in_order(self, events: Sequence[RecordedEvent]) -> None:
         async with self._places:

@@ -473,11 +473,10 @@ class DossierService:
 
         await self.dossiers.execute(event.code, command, Origin.of_fact(fact, "note_money", self.name))
 
-    @on(facts.DossierSubmitted)
+    @on(facts.DossierSubmitted, when=lambda event: bool(event.draft_id))
     async def close_draft(self, fact: Fact[facts.DossierSubmitted]) -> None:
-        if fact.event.draft_id:
-            command = d.CloseDraft(fact.actor, self.clock.now(), fact.event.applicant_id, fact.event.code)
-            await self.drafts.execute(fact.event.draft_id, command, Origin.of_fact(fact, "close_draft", self.name))
+        command = d.CloseDraft(fact.actor, self.clock.now(), fact.event.applicant_id, fact.event.code)
+        await self.drafts.execute(fact.event.draft_id, command, Origin.of_fact(fact, "close_draft", self.name))
 
     @every(seconds=15)
     async def note_deadlines(self) -> None:
