@@ -116,8 +116,8 @@ def ratio(part: Target | None, whole: Target) -> dict[str, Any] | None:
 async def serving(address: str) -> None:
     async with grpc.aio.insecure_channel(address) as channel, asyncio.timeout(READY_SECONDS):
         stub = health_pb2_grpc.HealthStub(channel)
-        request = health_pb2.HealthCheckRequest()
-        while (await stub.Check(request, wait_for_ready=True)).status != health_pb2.HealthCheckResponse.SERVING:
+        request, ready = health_pb2.HealthCheckRequest(), health_pb2.HealthCheckResponse.SERVING
+        while (await stub.Check(request, wait_for_ready=True)).status != ready:  # noqa: ASYNC110 - another process's state
             await asyncio.sleep(0.05)
 
 

@@ -69,7 +69,7 @@ async def build(store: EventStore, keys: LocalKeys) -> World:
         await _append(store, event)
     signing = generate_signing_key()
     introduced = identity_pb2.SigningKeyIntroduced(
-        kid=signing.kid, at=to_timestamp(now), by=BY, public_jwk=public_jwk(signing), signs_from=to_timestamp(now)
+        kid=str(signing.kid), at=to_timestamp(now), by=BY, public_jwk=public_jwk(signing), signs_from=to_timestamp(now)
     )
     await _append(store, introduced)
     tokens = []
