@@ -58,8 +58,12 @@ class EdgeProcess:
     async def start(self, timeout_seconds: float = 10) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         self._config.write_text(self.edge.config())
-        await self._validate()
-        await self._launch(timeout_seconds)
+        try:
+            await self._launch(timeout_seconds)
+        except EdgeError:
+            # Said better by the check, if it is the configuration.
+            await self._validate()
+            raise
         self._keeper = asyncio.create_task(self._keep(timeout_seconds))
 
     async def stop(self, grace_seconds: float = 5) -> None:
@@ -90,7 +94,8 @@ class EdgeProcess:
         return self.folder / "envoy.log"
 
     def _admin(self) -> httpx.AsyncClient:
-        return httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.admin_port}", trust_env=False)
+        # Plain HTTP: without `verify` no certificates are read from disk.
+        return httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.admin_port}", trust_env=False, verify=False)
 
     async def _validate(self) -> None:
         arguments = ("--mode", "validate", "-c", str(self._config), "-l", "error", "--disable-hot-restart")

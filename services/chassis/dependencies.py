@@ -15,6 +15,7 @@ from services.chassis.decider import Decider
 from services.chassis.gathering import Gathered
 from services.chassis.grpc_server import GrpcServer
 from services.chassis.handler import Handler
+from services.chassis.http_server import HttpServer
 from services.chassis.keyring import RemoteKeys
 from services.chassis.platform import Platform
 from services.chassis.privacy import KeyRing
@@ -59,6 +60,8 @@ class _Decisions(DependencyProvider):  # type: ignore[misc]
 
 class _View(DependencyProvider):  # type: ignore[misc]
     server = GrpcServer()
+    # Every service has a view, and so metrics and liveness.
+    pages = HttpServer()
 
     def __init__(self, projection: Projection) -> None:
         self._projection = projection

@@ -9,6 +9,9 @@ from collections.abc import Coroutine, Sequence
 from typing import Any
 
 os.environ.setdefault("EVENTLET_HUB", "asyncio")  # before eventlet picks a hub
+os.environ.setdefault(
+    "EVENTLET_NO_GREENDNS", "yes"
+)  # nothing is monkey-patched: a resolver of its own is only slow to load
 # eventlet is in maintenance; docs/adr/0002 says why it stays behind the chassis.
 warnings.filterwarnings("ignore", message="\nEventlet is deprecated")
 

@@ -12,7 +12,6 @@ from typing import Any
 
 import structlog
 from opentelemetry import trace
-from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
@@ -52,6 +51,9 @@ def configure(site: str, *, level: str, sampled: float, path: Path | None = None
     resource = Resource.create({"service.name": "motcua", "motcua.site": site})
     provider = TracerProvider(resource=resource, sampler=sampler)
     if exporting:
+        # Slow to import, and seldom needed.
+        from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
+
         provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     trace.set_tracer_provider(provider)
     structlog.configure(

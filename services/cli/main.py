@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+import warnings
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +16,9 @@ from rich.table import Table
 from services.chassis.settings import Settings
 from services.cli.console import err, fail, out
 from services.cli.registry import CLASSES
+
+# The name that Envoy's JWT filter knows.
+warnings.filterwarnings("ignore", message="EdDSA is deprecated")
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="One door to the whole state.")
 catalogue_app = typer.Typer(no_args_is_help=True, help="Procedures, fees, agencies, calendars.")
