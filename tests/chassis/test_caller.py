@@ -1,3 +1,4 @@
+from typing import Any
 from uuid import uuid4
 
 from motcua.dossier.v1 import dossier_service_pb2 as pb
@@ -7,7 +8,7 @@ OFFICIAL = Caller("official-1", "official", frozenset({"receptionist"}), "P56")
 
 
 def test_a_digest_tells_requests_with_the_same_fields_apart() -> None:
-    same = {"request_id": str(uuid4()), "code": "H29-20260601-0000001"}
+    same: dict[str, Any] = {"request_id": str(uuid4()), "code": "H29-20260601-0000001"}
     requests = [
         kind(**same) for kind in (pb.ReceiveDossierRequest, pb.ApproveDossierRequest, pb.GrantWithdrawalRequest)
     ]

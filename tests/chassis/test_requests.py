@@ -25,7 +25,7 @@ def faults(request: Any) -> list[str]:
 
 
 def submission(**fields: Any) -> pb.SubmitDossierRequest:
-    known = {
+    known: dict[str, Any] = {
         "request_id": ID,
         "procedure_code": "1.001193",
         "channel": 2,
@@ -52,7 +52,7 @@ def test_a_sound_request_passes() -> None:
 
 
 def test_all_faults_are_named_at_once() -> None:
-    request = pb.SubmitDossierRequest(request_id="no uuid", channel=99)
+    request = submission(request_id="no uuid", procedure_code="", channel=99, reception_agency="", delivery_method=0)
     assert faults(request) == ["request_id", "procedure_code", "channel", "reception_agency", "delivery_method"]
 
 

@@ -20,6 +20,7 @@ from services.dossier import events as e
 from services.dossier.codec import dossier_codec
 from services.dossier.domain import Dossier, dossier
 from services.dossier.values import (
+    Actor,
     Delivery,
     FeeCondition,
     Finance,
@@ -82,7 +83,7 @@ Ask = Callable[[Dossier, Any, datetime, Terms], c.Command]
 
 
 def official(agency: str) -> Any:
-    return w.v.Actor("official-1", w.OFFICIAL.roles, agency)
+    return Actor("official-1", w.OFFICIAL.roles, agency)
 
 
 def fee_of(state: Dossier) -> str:
