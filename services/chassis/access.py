@@ -28,6 +28,7 @@ INTERNAL_AUDIENCE = "motcua-internal"
 INTERNAL_SECONDS = 300
 CACHED_TOKENS = 20_000
 LONGEST_TOKEN = 8192
+CLOCK_SKEW_SECONDS = 60
 KEY_WAIT_SECONDS = 2.0
 MOST_WAITING = 16
 UNKNOWN_KEYS = 1000
@@ -167,6 +168,9 @@ def _require(claims: dict[str, object], audience: str) -> None:
         raise Rejected("TOKEN_INVALID", why="for another audience")
     if not isinstance(claims.get("exp"), int | float) or not claims.get("sub"):
         raise Rejected("TOKEN_INVALID", why="without subject or expiry")
+    begins = claims.get("nbf", 0)
+    if not isinstance(begins, int | float) or begins > time.time() + CLOCK_SKEW_SECONDS:
+        raise Rejected("TOKEN_INVALID", why="not valid yet")
 
 
 class Policy:

@@ -45,7 +45,8 @@ class Errors:
 
     def __init__(self, enum: EnumDescriptor | None) -> None:
         self._errors: dict[str, options_pb2.Error] = {}
-        for values in (errors_pb2.CommonError.DESCRIPTOR, enum):
+        # A common reason means the same everywhere.
+        for values in (enum, errors_pb2.CommonError.DESCRIPTOR):
             self._errors |= _declared(values) if values else {}
 
     def status(self, rejected: Rejected) -> Status:

@@ -25,7 +25,7 @@ class RemoteKeys:
         self._seconds = platform.settings.key_cache_seconds
         # None stands for a subject without a key: erased, or never known.
         self._held: OrderedDict[str, tuple[float, bytes | None]] = OrderedDict()
-        self._stub: identity_service_pb2_grpc.IdentityServiceStub | None = None
+        self._stub: identity_service_pb2_grpc.IdentityServiceAsyncStub | None = None
 
     async def keys(self, subjects: Collection[str], *, create: bool) -> Keys:
         now = time.monotonic()

@@ -191,7 +191,7 @@ def _decide(command: Command, state: Document) -> Sequence[Event]:
             if command.by == state.account_id:
                 return []  # one's own documents are read without a trace
             if not command.purpose.strip():
-                raise Rejected("PURPOSE_MISSING")
+                raise Rejected("PURPOSE_UNSTATED")
             return [
                 DocumentRead(
                     command.document_id, state.account_id, command.at, command.by, command.agency, command.purpose

@@ -171,7 +171,7 @@ def test_the_subject_reads_without_a_trace() -> None:
 
 @pytest.mark.parametrize("purpose", ["", " "])
 def test_a_reading_has_a_purpose(purpose: str) -> None:
-    given(document, KEPT).when(replace(READ, purpose=purpose)).then_rejected("PURPOSE_MISSING")
+    given(document, KEPT).when(replace(READ, purpose=purpose)).then_rejected("PURPOSE_UNSTATED")
 
 
 @pytest.mark.parametrize("agency", ["P56.22.336", "P56.22", "P56"])

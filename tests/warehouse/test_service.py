@@ -161,7 +161,7 @@ def test_an_official_needs_a_purpose(world: World) -> None:
     world.happened(submitted(1), issued(1))
     with pytest.raises(grpc.RpcError) as call:
         get(world, RESULT, PROCESSOR)
-    assert refused(call) == "PURPOSE_MISSING"
+    assert refused(call) == "PURPOSE_UNSTATED"
     assert world.stored(w.DocumentRead) == []
 
 
