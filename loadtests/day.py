@@ -12,6 +12,7 @@ import random
 import zlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from uuid import NAMESPACE_URL, uuid4, uuid5
 
@@ -43,6 +44,8 @@ LONGEST_WAIT_SECONDS = 90.0
 
 S = dossier_pb2.Settlement
 ENDED = frozenset({S.SETTLEMENT_NOT_RECEIVED, S.SETTLEMENT_PROCESSING_STOPPED, S.SETTLEMENT_RESULT_RETURNED})
+
+OVERTAKEN = frozenset({"WRONG_STATE", "FEE_UNPAID", "STEP_UNKNOWN", "FEE_SETTLED", "REVISION_CONFLICT"})
 
 
 class Stuck(Exception):
@@ -131,6 +134,9 @@ class Province:
             raise Stuck(f"the applicant {account_id} is none of this day's")
         return self._by_account[account_id]
 
+    async def _work(self, by: Person, page: str) -> Any:
+        return await by.call(self.door.dossiers.ListWork, pb.ListWorkRequest(page_size=200, page_token=page))
+
     async def unfinished(self) -> list[tuple[str, str]]:
         """The open dossiers of all agencies, each with the agency that holds it."""
         found = []
@@ -138,12 +144,7 @@ class Province:
             if role != "receptionist":
                 continue
             by = self.official(agency, role)
-            rows = await _pages(
-                lambda page, by=by: by.call(
-                    self.door.dossiers.ListWork, pb.ListWorkRequest(page_size=200, page_token=page)
-                ),
-                "dossiers",
-            )
+            rows = await _pages(partial(self._work, by), "dossiers")
             found += [(row.code, agency) for row in rows]
         return found
 
@@ -230,32 +231,31 @@ async def apply(province: Province, rng: random.Random) -> str:
 async def settle(province: Province, code: str, holder: str) -> dossier_pb2.Dossier:
     """Do what officials and the applicant do until the dossier has ended; returns it. Raises Stuck, AioRpcError."""
     waited = 0.0
-    while True:
-        reader = province.official(holder, "receptionist")
-        found = (await reader.call(province.door.dossiers.GetDossier, pb.GetDossierRequest(code=code))).dossier
-        holder = found.holder
-        if found.settlement in ENDED:
-            await _rate(province, found)
-            return found
-        before = found.revision
+    found = await _read(province, code, holder)
+    while found.settlement not in ENDED:
         try:
             await _act(province, found)
         except grpc.aio.AioRpcError as error:
             # Somebody was faster, or what another service is to say has not arrived.
-            if refusal(error) not in ("WRONG_STATE", "FEE_UNPAID", "STEP_UNKNOWN", "FEE_SETTLED", "REVISION_CONFLICT"):
+            if refusal(error) not in OVERTAKEN:
                 raise
-        found = (
-            await province.official(holder, "receptionist").call(
-                province.door.dossiers.GetDossier, pb.GetDossierRequest(code=code)
-            )
-        ).dossier
-        if found.revision > before:
+        before, found = found, await _read(province, code, found.holder)
+        if found.revision > before.revision:
             waited = 0.0
             continue
         waited += WAIT_SECONDS
         if waited > LONGEST_WAIT_SECONDS:
             raise Stuck(f"{code} stays in state {S.Name(found.settlement)}")
         await asyncio.sleep(WAIT_SECONDS)
+    await _rate(province, found)
+    return found
+
+
+async def _read(province: Province, code: str, holder: str) -> dossier_pb2.Dossier:
+    """As an official of the agency that held it reads it."""
+    reader = province.official(holder, "receptionist")
+    reply: pb.GetDossierResponse = await reader.call(province.door.dossiers.GetDossier, pb.GetDossierRequest(code=code))
+    return reply.dossier
 
 
 async def _act(province: Province, dossier: dossier_pb2.Dossier) -> None:
@@ -289,12 +289,12 @@ async def _receive(province: Province, dossier: dossier_pb2.Dossier) -> None:
         return
     by = province.official(dossier.holder, "receptionist")
     if _chance(dossier.code, "refused") < REFUSED:
-        request = pb.RefuseDossierRequest(
+        refuse = pb.RefuseDossierRequest(
             request_id=_id(dossier, "refuse"),
             code=dossier.code,
             reason="Thông tin trong tờ khai không khớp với giấy tờ đã nộp, đề nghị kiểm tra lại.",
         )
-        await by.call(province.door.dossiers.RefuseDossier, request)
+        await by.call(province.door.dossiers.RefuseDossier, refuse)
         return
     request = pb.ReceiveDossierRequest(request_id=_id(dossier, "receive"), code=dossier.code)
     await by.call(province.door.dossiers.ReceiveDossier, request)

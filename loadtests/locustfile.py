@@ -63,20 +63,22 @@ class Player:
         )
 
 
-@events.test_start.add_listener  # type: ignore[untyped-decorator]
 def begin(environment: Any, **_: Any) -> None:
     environment.player = Player(environment.host, environment)
 
 
-@events.test_stop.add_listener  # type: ignore[untyped-decorator]
 def end(environment: Any, **_: Any) -> None:
     environment.player.stop()
 
 
-class Citizen(User):  # type: ignore[misc]
+events.test_start.add_listener(begin)
+events.test_stop.add_listener(end)
+
+
+class Citizen(User):
     wait_time = between(0.5, 2)
 
-    @task  # type: ignore[untyped-decorator]
+    @task
     def one_dossier(self) -> None:
         if error := self.environment.player.play():
             self.environment.events.user_error.fire(user_instance=self, exception=RuntimeError(error), tb=None)
