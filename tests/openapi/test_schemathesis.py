@@ -12,6 +12,7 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis.checks import not_a_server_error
 from schemathesis.core.failures import FailureGroup
+from schemathesis.core.result import Ok
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
     response_schema_conformance,
@@ -53,6 +54,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 def test_answers_are_as_documented(site: Site) -> None:
     found: dict[str, str] = {}
     for result in site.schema.get_all_operations():
+        assert isinstance(result, Ok), result
         operation = result.ok()
         if operation.definition.raw.get("x-stream"):
             continue
