@@ -13,7 +13,7 @@ from loadtests.bench import FULL, QUICK, bench
 
 def main(
     quick: Annotated[bool, typer.Option(help="In less than a minute.")] = False,
-    out: Annotated[Path | None, typer.Option(help="Write the figures there, as JSON.")] = None,
+    out: Annotated[Path, typer.Option(help="Write the figures there, as JSON.")] = Path("build/bench.json"),
 ) -> None:
     """Accepted submissions a second as a share of what a bare grpc.aio echo answers."""
     bench(QUICK if quick else FULL, out, Console())

@@ -26,7 +26,11 @@ Observe = Callable[[str, float, Exception | None], None]
 
 # The answers after which the same request is sent again.
 AGAIN = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.DEADLINE_EXCEEDED})
+NOBODY_THERE = frozenset({502, 503, 504})
 PATIENCE_SECONDS = 60.0
+LONGEST_PAUSE_SECONDS = 2.0
+# A server that comes back is noticed soon.
+OPTIONS = (("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 1000))
 CALL_SECONDS = 20.0
 RENEW_SECONDS = 60.0
 
@@ -64,15 +68,17 @@ class Person:
 class Door:
     """The edge at a URL. `observe(name, seconds, error)` hears of every answered call."""
 
-    def __init__(self, url: str, observe: Observe | None = None) -> None:
+    def __init__(self, url: str, observe: Observe | None = None, patience_seconds: float = PATIENCE_SECONDS) -> None:
+        self._patience_seconds = patience_seconds
+        self.longest_pause_seconds = LONGEST_PAUSE_SECONDS
         self.url = url.rstrip("/")
         parts = urlsplit(self.url)
         target = f"{parts.hostname}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
         secure = parts.scheme == "https"
         self._channel = (
-            grpc.aio.secure_channel(target, grpc.ssl_channel_credentials())
+            grpc.aio.secure_channel(target, grpc.ssl_channel_credentials(), OPTIONS)
             if secure
-            else grpc.aio.insecure_channel(target)
+            else grpc.aio.insecure_channel(target, OPTIONS)
         )
         self._observe = observe or (lambda _name, _seconds, _error: None)
         self.http = httpx.AsyncClient(timeout=CALL_SECONDS, limits=httpx.Limits(max_connections=32))
@@ -84,27 +90,34 @@ class Door:
         await self.http.aclose()
         await self._channel.close()
 
-    async def log_in(self, index: int, appointment_id: str = "", *, organisation: bool = False) -> str:
+    async def log_in(self, index: int, appointment_id: str = "", *, organisation: bool = False, level: int = 2) -> str:
         """Through VNeID's sandbox, as a browser would. Raises LoginFailed."""
         number = organisation_at(index).tax_code if organisation else citizen(index).personal_number
-        return await self._patiently(lambda: self._log_in(number, appointment_id))
+        return await self._patiently(lambda: self._log_in(number, appointment_id, level))
 
-    async def _log_in(self, number: str, appointment_id: str) -> str:
-        scope = {"level": "2"} | ({"scope": f"appointment:{appointment_id}"} if appointment_id else {})
-        begun = await self.http.get(f"{self.url}/login", params=scope)
+    async def _log_in(self, number: str, appointment_id: str, level: int) -> str:
+        scope = {"level": str(level)} | ({"scope": f"appointment:{appointment_id}"} if appointment_id else {})
+        begun = await self._get(f"{self.url}/login", params=scope)
         if not begun.is_redirect:
             raise LoginFailed(f"/login answered {begun.status_code}: {begun.text[:200]}")
         hint = {"login_hint": number}
         at_vneid = httpx.URL(begun.headers["location"]).copy_merge_params(hint)
-        agreed = await self.http.get(at_vneid)
+        agreed = await self._get(at_vneid)
         if not agreed.is_redirect:
             raise LoginFailed(f"VNeID answered {agreed.status_code}: {agreed.text[:200]}")
         cookies = begun.headers.get_list("set-cookie")
         cookie = "; ".join(part.partition(";")[0] for part in cookies)
-        back = await self.http.get(agreed.headers["location"], headers={"cookie": cookie, "accept": "application/json"})
+        back = await self._get(agreed.headers["location"], headers={"cookie": cookie, "accept": "application/json"})
         if back.status_code != 200:
             raise LoginFailed(f"the callback answered {back.status_code}: {back.text[:200]}")
         return str(back.json()["access_token"])
+
+    async def _get(self, url: str | httpx.URL, **more: Any) -> httpx.Response:
+        """Raises httpx.TransportError also where nobody stands behind the edge."""
+        got = await self.http.get(url, **more)
+        if got.status_code in NOBODY_THERE:
+            raise httpx.NetworkError(f"{got.status_code} at {got.url.path}")
+        return got
 
     async def call(self, method: Any, request: Any, person: Person | None = None) -> Any:
         """The same request again until it is answered: its request_id gives it one effect."""
@@ -124,7 +137,7 @@ class Door:
         return await self._patiently(once)
 
     async def _patiently(self, once: Callable[[], Awaitable[T]]) -> T:
-        ends = time.monotonic() + PATIENCE_SECONDS
+        ends = time.monotonic() + self._patience_seconds
         pause = 0.1
         while True:
             try:
@@ -136,7 +149,7 @@ class Door:
                 if time.monotonic() > ends:
                     raise
             await asyncio.sleep(pause)
-            pause = min(2 * pause, 2.0)
+            pause = min(2 * pause, self.longest_pause_seconds)
 
 
 def _claims(token: str) -> dict[str, Any]:
@@ -149,7 +162,7 @@ def refusal(error: grpc.aio.AioRpcError) -> str:
     """The reason that ErrorInfo gives; the status code's name without one."""
     for key, value in error.trailing_metadata() or ():
         if key == "grpc-status-details-bin":
-            for detail in Status.FromString(bytes(value)).details:
+            for detail in Status.FromString(value if isinstance(value, bytes) else value.encode()).details:
                 info = error_details_pb2.ErrorInfo()
                 if detail.Unpack(info):
                     return str(info.reason)

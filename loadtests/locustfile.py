@@ -71,8 +71,8 @@ def end(environment: Any, **_: Any) -> None:
     environment.player.stop()
 
 
-events.test_start.add_listener(begin)
-events.test_stop.add_listener(end)
+events.test_start.add_listener(begin)  # type: ignore[no-untyped-call]
+events.test_stop.add_listener(end)  # type: ignore[no-untyped-call]
 
 
 class Citizen(User):

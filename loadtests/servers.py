@@ -1,8 +1,9 @@
-"""The two sides of the comparison, each in a process of its own: a bare echo, and the dossier service."""
+"""What is compared, each in a process of its own: a bare echo, the dossier service, the edge before it."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import multiprocessing
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,18 +14,21 @@ from typing import Any
 
 import grpc
 
+from gateway.edge.envoy import Address, Edge, Jwt
+from gateway.edge.process import EdgeProcess
 from motcua.dossier.v1.dossier_service_pb2 import SubmitDossierRequest
 
 ECHO = ("motcua.loadtests.Echo", "Echo")
 START_SECONDS = 60
+DESCRIPTORS = Path(__file__).parents[1] / "build" / "descriptors.binpb"
 
 
 @contextmanager
-def spawned(serve: Callable[[Connection], None]) -> Iterator[Any]:
+def spawned(serve: Callable[..., None], *args: Any) -> Iterator[Any]:
     """A process that runs `serve`; gives what it says when it is ready. It ends when the pipe does."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=serve, args=(theirs,), daemon=True)
+    process = context.Process(target=serve, args=(theirs, *args), daemon=True)
     process.start()
     theirs.close()
     try:
@@ -83,6 +87,35 @@ async def _serve_dossier(pipe: Connection, folder: Path) -> int:
     await services.stop()
     await platform.close()
     return 0
+
+
+def edge(pipe: Connection, address: str, jwk: str) -> None:
+    """Envoy before the dossier service, as `motcua up` configures it, but for its rate limit."""
+
+    async def main(folder: Path) -> None:
+        keys = folder / "jwks.json"
+        keys.write_text(json.dumps({"keys": [json.loads(jwk)]}))
+        host, _, port = address.rpartition(":")
+        gate = EdgeProcess(
+            Edge(
+                port=0,
+                descriptors=DESCRIPTORS,
+                services={"dossier": Address(host, int(port))},
+                pages={},
+                jwt=Jwt(jwks=keys),
+                rate=1_000_000,
+                burst=1_000_000,
+                access_log=folder / "access.jsonl",
+            ),
+            folder,
+        )
+        await gate.start()
+        pipe.send(f"127.0.0.1:{gate.port}")
+        await _closed(pipe)
+        await gate.stop()
+
+    with TemporaryDirectory(prefix="motcua-bench-") as folder:
+        asyncio.run(main(Path(folder)))
 
 
 async def _closed(pipe: Connection) -> None:
