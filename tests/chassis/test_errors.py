@@ -1,0 +1,123 @@
+"""Every refusal that the code can give is listed in a proto, and is small enough to be sent."""
+
+import ast
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+from google.rpc import error_details_pb2
+
+from motcua.dossier.v1 import errors_pb2 as dossier_errors
+from services.chassis.decider import Rejected
+from services.chassis.errors import Errors, Invalid, Violation
+
+ROOT = Path(__file__).parents[2]
+SERVICES = sorted(path.parent.name for path in (ROOT / "services").glob("*/service.py"))
+# Reasons of the chassis that a service's enum lists: of the rules that two services share, and of its own operations.
+LAW, OPERATIONS = "catalogue", "operations"
+
+
+def reasons(path: Path) -> Iterator[str]:
+    """The literals of Rejected("...") and Invalid(..., "...")."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
+            continue
+        place = {"Rejected": 0, "Invalid": 1}.get(node.func.id)
+        if place is not None and len(node.args) > place and isinstance(node.args[place], ast.Constant):
+            yield node.args[place].value  # type: ignore[attr-defined]
+
+
+def listed(service: str) -> set[str]:
+    enum = next(iter(import_module(f"motcua.{service}.v1.errors_pb2").DESCRIPTOR.enum_types_by_name.values()))
+    return set(Errors(enum)._errors)
+
+
+def given_in(folder: Path) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for path in folder.rglob("*.py"):
+        for reason in reasons(path):
+            found.setdefault(reason, set()).add(str(path.relative_to(ROOT)))
+    return found
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_every_reason_of_a_service_is_in_its_proto(service: str) -> None:
+    given = given_in(ROOT / "services" / service)
+    assert {reason: where for reason, where in given.items() if reason not in listed(service)} == {}
+
+
+def test_every_reason_of_the_chassis_is_in_a_proto() -> None:
+    common = set(Errors(None)._errors)
+    for reason, paths in given_in(ROOT / "services" / "chassis").items():
+        for path in paths:
+            known = common
+            known |= listed(LAW) if "/law/" in path else set()
+            known |= listed(OPERATIONS) if path.endswith("operations.py") else set()
+            assert reason in known, path
+
+
+def test_the_walk_finds_reasons() -> None:
+    assert {"NOT_FOUND", "FORM_INVALID", "STEP_UNKNOWN"} <= set(given_in(ROOT / "services" / "dossier"))
+
+
+ERRORS = Errors(dossier_errors.DossierError.DESCRIPTOR)
+
+
+def details(rejected: Rejected) -> dict[str, list[Any]]:
+    found: dict[str, list[Any]] = {}
+    for packed in ERRORS.status(rejected).details:
+        kind = packed.TypeName().rpartition(".")[2]
+        message = getattr(error_details_pb2, kind)()
+        packed.Unpack(message)
+        found.setdefault(kind, []).append(message)
+    return found
+
+
+def test_a_refusal_says_what_is_wrong_and_what_to_do_in_two_languages() -> None:
+    rejected = Rejected("WRONG_AGENCY", agency="P56")
+    status, found = ERRORS.status(rejected), details(rejected)
+    assert (status.code, status.message) == (
+        7,
+        "The dossier belongs to the agency P56. An official of that agency must do this.",
+    )
+    assert {message.locale: message.message for message in found["LocalizedMessage"]} == {
+        "vi": "Hồ sơ thuộc cơ quan P56. Cán bộ của cơ quan đó phải thực hiện.",
+        "en": status.message,
+    }
+    (info,) = found["ErrorInfo"]
+    assert (info.reason, info.domain, dict(info.metadata)) == ("WRONG_AGENCY", "motcua", {"agency": "P56"})
+    assert "RetryInfo" not in found
+
+
+def test_what_passes_says_when_to_come_back() -> None:
+    (retry,) = details(Rejected("OVERLOADED"))["RetryInfo"]
+    assert retry.retry_delay.seconds == 1
+
+
+def test_all_violations_are_named() -> None:
+    invalid = Invalid([Violation("a", "Sai.", "Wrong."), Violation("b", "Thiếu.", "Missing.")])
+    (bad,) = details(invalid)["BadRequest"]
+    assert [(v.field, v.description) for v in bad.field_violations] == [
+        ("a", "Sai. / Wrong."),
+        ("b", "Thiếu. / Missing."),
+    ]
+
+
+@pytest.mark.parametrize(
+    "rejected",
+    [
+        Rejected("COMPONENT_MISSING", components="ệ" * 100_000),
+        Invalid([Violation("x" * 5000, "ệ" * 5000, "y" * 5000)] * 1000),
+        Invalid([Violation("form.name", "Quá dài.", "It is too long.")] * 1000, "FORM_INVALID"),
+    ],
+)
+def test_a_refusal_fits_into_a_trailer(rejected: Rejected) -> None:
+    assert ERRORS.status(rejected).ByteSize() <= 6_000
+    assert isinstance(rejected, Invalid) is ("BadRequest" in details(rejected))
+
+
+def test_a_reason_that_no_proto_lists_is_an_error() -> None:
+    with pytest.raises(KeyError):
+        ERRORS.status(Rejected("NONSENSE"))

@@ -1,0 +1,220 @@
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import pytest_asyncio
+
+from motcua.dossier.v1 import dossier_service_pb2 as pb
+from services.chassis.caller import Caller, Origin
+from services.chassis.decider import Rejected, Sealed
+from services.chassis.handler import Handler, Outcome
+from services.chassis.privacy import SubjectErased
+from services.chassis.store.memory import MemoryStore
+from services.chassis.store.port import NO_STREAM, EventStore
+from services.chassis.store.sqlite import SqliteStore
+from services.dossier.codec import dossier_codec, draft_codec
+from services.dossier.domain import dossier
+from services.dossier.draft import CloseDraft, DiscardDraft, SaveDraft, draft
+from tests.dossier import world as w
+from tests.support.keys import MemoryKeys
+
+NOW = datetime(2026, 3, 2, tzinfo=UTC)
+CITIZEN = Caller("citizen-1", "citizen", frozenset({"citizen"}))
+
+
+def handler_of(store: EventStore, keys: MemoryKeys) -> Handler[Any, Any, Any]:
+    return Handler("draft", draft, draft_codec, store, keys, "vn-56", "test", lambda: NOW)
+
+
+class Draft:
+    """A draft's handlers: of one process or several, before and after a restart."""
+
+    def __init__(self, store: EventStore) -> None:
+        self.store = store
+        self.keys = MemoryKeys()
+        self.handler = handler_of(store, self.keys)
+
+    def restart(self) -> None:
+        self.handler = handler_of(self.store, self.keys)
+
+    async def save(
+        self,
+        text: str = "a",
+        request_id: str = "",
+        handler: Handler[Any, Any, Any] | None = None,
+        at: datetime = NOW,
+        expected: int | None = None,
+        new: bool = True,
+    ) -> Outcome[Any]:
+        request = pb.SaveDraftRequest(request_id=request_id or str(uuid4()), draft_id=text, expected_revision=expected)
+        command = SaveDraft("draft-1", "citizen-1", at, text, Sealed("form"), (), "P56", new)
+        return await (handler or self.handler).execute(
+            "draft-1", command, Origin.of_request(request, CITIZEN), creates=new
+        )
+
+    async def revision(self) -> int:
+        return len(await self.store.read("draft-draft-1")) - 1
+
+
+@pytest_asyncio.fixture(params=["memory", "sqlite"])
+async def a_draft(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Draft]:
+    store: EventStore = MemoryStore() if request.param == "memory" else await SqliteStore.open(tmp_path / "events.db")
+    yield Draft(store)
+    await store.close()
+
+
+def origin(request_id: str = "", part: str = "discard") -> Origin:
+    return Origin.of_request(pb.DiscardDraftRequest(request_id=request_id or str(uuid4()), draft_id=part), CITIZEN)
+
+
+@pytest.mark.parametrize("restart", [False, True])
+async def test_a_request_sent_twice_has_one_effect_and_one_answer(a_draft: Draft, restart: bool) -> None:
+    request_id = str(uuid4())
+    first = await a_draft.save(request_id=request_id)
+    await a_draft.save("b", new=False)
+    if restart:
+        a_draft.restart()
+    again = await a_draft.save(request_id=request_id, at=datetime(2026, 3, 9, tzinfo=UTC))
+    assert (again.revision, again.position) == (first.revision, first.position) == (0, first.position)
+    assert [event.at for event in again.events] == [NOW]
+    assert await a_draft.revision() == 1
+
+
+async def test_a_request_sent_at_once_has_one_effect(a_draft: Draft) -> None:
+    request_id = str(uuid4())
+    other = handler_of(a_draft.store, a_draft.keys)
+    moments = [datetime(2026, 3, day, tzinfo=UTC) for day in range(1, 11)]
+    outcomes = await asyncio.gather(
+        *(
+            a_draft.save(request_id=request_id, handler=(a_draft.handler, other)[n % 2], at=at)
+            for n, at in enumerate(moments)
+        )
+    )
+    assert len({(outcome.revision, outcome.position) for outcome in outcomes}) == 1
+    assert await a_draft.revision() == 0
+
+
+@pytest.mark.parametrize("restart", [False, True])
+async def test_a_request_id_is_not_used_for_another_content(a_draft: Draft, restart: bool) -> None:
+    request_id = str(uuid4())
+    await a_draft.save(request_id=request_id)
+    if restart:
+        a_draft.restart()
+    with pytest.raises(Rejected) as refused:
+        await a_draft.save("b", request_id=request_id)
+    assert (refused.value.reason, refused.value.facts) == ("REQUEST_ID_REUSED", {"request_id": request_id})
+    assert await a_draft.revision() == 0
+
+
+async def test_an_earlier_answer_is_found_by_its_request(a_draft: Draft) -> None:
+    request = pb.SaveDraftRequest(request_id=str(uuid4()), draft_id="a")
+    sent = Origin.of_request(request, CITIZEN)
+    assert await a_draft.handler.earlier("draft-1", sent) is None
+    first = await a_draft.save(request_id=request.request_id)
+    for handler in (a_draft.handler, handler_of(a_draft.store, a_draft.keys)):
+        found = await handler.earlier("draft-1", sent)
+        assert found
+        assert (found.revision, found.position) == (first.revision, first.position)
+        with pytest.raises(Rejected, match="REQUEST_ID_REUSED"):
+            await handler.earlier("draft-1", origin(request.request_id))
+
+
+async def test_all_events_of_a_request_are_its_answer() -> None:
+    keys, store = MemoryKeys(), MemoryStore()
+    handler: Handler[Any, Any, Any] = Handler(
+        "dossier", dossier, dossier_codec, store, keys, "vn-56", "test", lambda: NOW
+    )
+    for command in (w.submit(), w.receive()):
+        await handler.execute(w.CODE, command, origin())
+    sent = origin()
+    first = await handler.execute(w.CODE, w.assign(), sent)
+    await handler.execute(w.CODE, w.transfer(), origin())
+    again = await handler.execute(w.CODE, w.assign(), sent)
+    assert [type(event).__name__ for event in again.events] == ["ProcessingStarted", "StepAssigned"]
+    assert (again.events, again.revision) == (first.events, 3)
+    stored = [json.loads(event.metadata) for event in await store.read(f"dossier-{w.CODE}", 1)]
+    assert ["request_hash" in metadata for metadata in stored] == [True, False, True]
+    assert {metadata["request_id"] for metadata in stored[:2]} == {sent.request_id}
+
+
+async def test_an_expected_revision_must_be_the_newest(a_draft: Draft) -> None:
+    await a_draft.save()
+    request_id = str(uuid4())
+    assert (await a_draft.save("b", request_id, expected=0, new=False)).revision == 1
+    assert (await a_draft.save("b", request_id, expected=0, new=False)).revision == 1
+    with pytest.raises(Rejected) as refused:
+        await a_draft.save("c", expected=0, new=False)
+    assert (refused.value.reason, refused.value.facts) == ("REVISION_CONFLICT", {"revision": "1", "expected": "0"})
+
+
+async def test_of_two_who_expect_the_same_revision_one_is_refused(a_draft: Draft) -> None:
+    await a_draft.save()
+    other = handler_of(a_draft.store, a_draft.keys)
+    outcomes = await asyncio.gather(
+        *(
+            a_draft.save(text, expected=0, new=False, handler=handler)
+            for text, handler in (("b", other), ("c", a_draft.handler))
+        ),
+        return_exceptions=True,
+    )
+    assert sorted(type(outcome).__name__ for outcome in outcomes) == ["Outcome", "Rejected"]
+
+
+async def test_nothing_is_lost_when_many_change_one_stream(a_draft: Draft) -> None:
+    await a_draft.save()
+    other = handler_of(a_draft.store, a_draft.keys)
+    changes = [a_draft.save(str(n), new=False, handler=(a_draft.handler, other)[n % 2]) for n in range(12)]
+    outcomes = await asyncio.gather(*changes)
+    assert sorted(outcome.revision for outcome in outcomes) == list(range(1, 13))
+
+
+async def test_what_a_stale_state_refuses_is_decided_again(a_draft: Draft) -> None:
+    await a_draft.save()
+    other = handler_of(a_draft.store, a_draft.keys)
+    with pytest.raises(Rejected, match="DRAFT_NOT_FOUND"):
+        await other.execute("draft-2", DiscardDraft("citizen-1", NOW), origin())
+    assert (await other.load("draft-1"))[1] == 0
+    await a_draft.handler.execute("draft-1", DiscardDraft("citizen-1", NOW), origin())
+    with pytest.raises(Rejected, match="DRAFT_CLOSED"):
+        await other.execute("draft-1", DiscardDraft("citizen-1", NOW), origin())
+
+
+async def test_what_a_stale_state_has_nothing_to_say_on_is_decided_again(a_draft: Draft) -> None:
+    store, keys = a_draft.store, a_draft.keys
+    absent = handler_of(store, keys)
+    close = CloseDraft("citizen-1", NOW, "citizen-1", "code")
+    assert (await absent.execute("draft-1", close, origin(), creates=True)).events == ()
+    await a_draft.save()
+    stale = handler_of(store, keys)
+    outcome = await stale.execute("draft-1", close, origin(), creates=True)
+    assert [type(event).__name__ for event in outcome.events] == ["DraftSubmitted"]
+
+
+async def test_a_command_may_be_made_of_the_state_it_is_decided_on(a_draft: Draft) -> None:
+    await a_draft.save()
+    seen: list[Any] = []
+
+    def make(state: Any) -> DiscardDraft:
+        seen.append(state.draft_id)
+        return DiscardDraft(state.applicant_id, NOW)
+
+    await handler_of(a_draft.store, a_draft.keys).execute("draft-1", make, origin())
+    assert seen == ["draft-1"]
+
+
+async def test_no_stream_has_no_state(a_draft: Draft) -> None:
+    state, revision = await a_draft.handler.load("draft-9")
+    assert (state, revision) == (draft.initial, NO_STREAM)
+    assert await a_draft.handler.read("draft-9") == []
+
+
+async def test_nothing_is_stored_for_a_person_who_was_erased(a_draft: Draft) -> None:
+    a_draft.keys.erase("citizen-1")
+    with pytest.raises(SubjectErased):
+        await a_draft.save()
+    assert await a_draft.revision() == NO_STREAM
