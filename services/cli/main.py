@@ -71,8 +71,11 @@ def demo(
 ) -> None:
     """Play a short day of a province through the gateway of a running platform."""
     from loadtests.demo import play
+    from services.cli.running import require_edge
 
-    report = asyncio.run(play(settings(), dossiers, province, rate, quiet=as_json))
+    known = settings()
+    require_edge(known)
+    report = asyncio.run(play(known, dossiers, province, rate, quiet=as_json))
     if as_json:
         print(json.dumps(report.summary()))
     sys.exit(1 if report.failed else 0)

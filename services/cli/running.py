@@ -5,8 +5,18 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import httpx
+
 from services.chassis.settings import Settings
 from services.cli.console import fail
+
+
+def require_edge(settings: Settings) -> None:
+    """Ends the program at once if nothing answers, before anybody waits patiently."""
+    try:
+        httpx.get(f"{settings.url}/healthz", timeout=10)
+    except httpx.TransportError:
+        fail(f"Nothing answers at {settings.url}.", "Start the platform, or set MOTCUA_PORT or MOTCUA_PUBLIC_URL.")
 
 
 def addresses(settings: Settings) -> dict[str, Any]:

@@ -13,12 +13,14 @@ from joserfc.jwk import OKPKey
 from loadtests.door import Door, LoginFailed
 from services.chassis.settings import Settings
 from services.cli.console import err, fail
+from services.cli.running import require_edge
 
 ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 SYSTEM = "motcua-sample-system"
 
 
 async def show(settings: Settings, kind: str, person: int, agency: str, role: str, purposes: list[str]) -> int:
+    require_edge(settings)
     door = Door(settings.url)
     try:
         match kind:

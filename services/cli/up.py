@@ -155,7 +155,7 @@ async def start(settings: Settings, stack: AsyncExitStack) -> Platform:
     except EdgeError as error:
         raise StartFailed(str(error), "The edge's log is in the data folder, under edge/.") from None
     stack.push_async_callback(process.stop)
-    while await health.waiting():
+    while await health.waiting():  # noqa: ASYNC110 - other servers' state
         await asyncio.sleep(0.02)
     _tell(settings, platform, stack)
     return platform

@@ -1,0 +1,154 @@
+"""The `motcua` command as its users run it: a process of its own, on a data folder of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any, TypeVar
+
+import httpx
+
+import services
+
+ROOT = Path(services.__file__).parents[1]
+TLS_ABOVE = 363
+START_SECONDS = 60
+STOP_SECONDS = 15
+COMMAND = (sys.executable, "-c", "from services.cli.main import main; main()")
+
+T = TypeVar("T")
+
+
+def eventually(probe: Callable[[], T | None], seconds: float = 30) -> T:
+    """What `probe` answers once it is true; its last answer is told when time is over."""
+    ends = time.monotonic() + seconds
+    while not (found := probe()):
+        assert time.monotonic() < ends, f"not within {seconds:g} s: {found!r}"
+        time.sleep(0.05)
+    return found
+
+
+def free_port() -> int:
+    """With a free one for TLS above it."""
+    while True:
+        with socket.socket() as plain, socket.socket() as tls:
+            plain.bind(("0.0.0.0", 0))
+            port = int(plain.getsockname()[1])
+            try:
+                tls.bind(("0.0.0.0", port + TLS_ABOVE))
+            except (OSError, OverflowError):
+                continue
+            if 1024 <= port <= 65000:
+                return port
+
+
+@dataclass
+class Deployment:
+    data: Path
+    port: int = field(default_factory=free_port)
+    settings: dict[str, str] = field(default_factory=dict)
+    _process: subprocess.Popen[bytes] | None = None
+    _output: IO[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://localhost:{self.port}"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("MOTCUA_")}
+        paths = os.pathsep.join((str(ROOT), str(ROOT / "protos")))
+        given = {"MOTCUA_DATA": str(self.data), "MOTCUA_PORT": str(self.port), "PYTHONPATH": paths, "COLUMNS": "200"}
+        return kept | given | self.settings
+
+    def run(self, *arguments: str, seconds: float = 60) -> subprocess.CompletedProcess[str]:
+        """Another command of the same user."""
+        return subprocess.run(
+            [*COMMAND, *arguments], env=self.environment, cwd=self.data.parent, capture_output=True, text=True,
+            timeout=seconds, check=False,
+        )  # fmt: skip
+
+    @contextmanager
+    def running(self, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+        """A command that does not end by itself."""
+        pipe = subprocess.PIPE
+        process = subprocess.Popen(
+            [*COMMAND, *arguments], env=self.environment, cwd=self.data.parent, stdout=pipe, stderr=pipe, text=True
+        )
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.communicate()
+
+    def launch(self) -> None:
+        """Do not wait until it serves."""
+        eventually(self._is_free, STOP_SECONDS)
+        self._output = (self.data.parent / f"{self.data.name}.out").open("ab")
+        self._process = subprocess.Popen(
+            [*COMMAND, "up"], env=self.environment, cwd=self.data.parent, stdout=self._output,
+            stderr=subprocess.STDOUT, start_new_session=True,
+        )  # fmt: skip
+
+    def start(self) -> None:
+        self.launch()
+        eventually(self.serves, START_SECONDS)
+        eventually(self.officials, START_SECONDS)
+
+    def serves(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, f"it ended while starting:\n{self.output()}"
+        try:
+            return httpx.get(f"{self.url}/healthz", timeout=5).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def officials(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = httpx.get(f"{self.url}/sandbox/officials", timeout=5).json()
+        return found
+
+    def stop(self) -> None:
+        """As an operator does. Fails if it takes long or does not end well."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            code = self._process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise AssertionError(f"it did not stop within {STOP_SECONDS} s:\n{self.output()}") from None
+        finally:
+            self._close()
+        assert code == 0, f"it ended with {code}:\n{self.output()}"
+
+    def kill(self) -> None:
+        """As a power cut does: this process and Envoy, at once."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+        self._close()
+
+    def _is_free(self) -> bool:
+        """Envoy dies with its parent, a moment later."""
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) != 0
+
+    def _close(self) -> None:
+        if self._output:
+            self._output.close()
+
+    def output(self) -> str:
+        return (self.data.parent / f"{self.data.name}.out").read_text(errors="replace")[-4000:]
+
+    def logged(self, *levels: str) -> list[dict[str, Any]]:
+        lines = (self.data / "logs" / "motcua.jsonl").read_text().splitlines()
+        found = [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
+        return [line for line in found if line.get("level") in levels]
