@@ -78,7 +78,7 @@ def options(state: Dossier, at: datetime, law: v.Terms, amount: int) -> Iterator
     system = v.Actor("service:payment")
     yield c.ReceiveDossier(holder, at, "R-1", law)
     yield c.RequestSupplement(holder, at, ("application",), REASON, law)
-    yield c.SupplySupplement(APPLICANT, at, (SCAN,), UPLOADED, {}, "R-2", law)
+    yield c.SupplySupplement(APPLICANT, at, (SCAN,), UPLOADED, {}, "R-2", law, law)
     yield c.AssignStep(holder, at, "check", holder.actor_id, law)
     yield c.CompleteStep(holder, at, "check", REASON, law)
     for agency in (RECEPTION, COMPETENT, "P56.2"):
