@@ -15,6 +15,7 @@ from services.chassis.facts import message_class
 from services.chassis.privacy import ERASED, SubjectErased, open_message, sealed_fields
 from services.dossier.codec import dossier_codec
 from services.dossier.domain import dossier
+from services.dossier.values import Component
 from tests.dossier import world as w
 from tests.support.keys import MemoryKeys
 
@@ -86,7 +87,7 @@ def test_an_event_comes_back_without_what_was_sealed(event: Any) -> None:
     assert dossier.evolve(dossier.initial, decoded).revision == 0
 
 
-SUBMITTED = LIVES[0]
+SUBMITTED: Any = LIVES[0]
 
 
 async def opened(message: Any, event_id: Any, erased: bool = False) -> dict[str, str]:
@@ -150,5 +151,5 @@ def test_an_id_follows_from_the_request_the_place_and_what_is_said() -> None:
 
 
 def test_a_value_is_joined_by_its_fields_names() -> None:
-    shape = Shape(w.v.Component, events_pb2.Component)
+    shape = Shape(Component, events_pb2.Component)
     assert shape.read(shape.write(w.HOUSING)) == w.HOUSING
