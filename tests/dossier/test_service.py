@@ -1,0 +1,309 @@
+"""The dossier service over gRPC: a submission is answered for ever, files are their owner's, agencies have successors."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import grpc
+import pytest
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+from google.rpc import error_details_pb2
+from google.rpc.status_pb2 import Status
+
+from motcua.catalogue.events.v1 import definitions_pb2 as definitions
+from motcua.catalogue.events.v1 import events_pb2 as catalogue
+from motcua.dossier.events.v1 import events_pb2 as facts
+from motcua.dossier.v1 import dossier_service_pb2 as pb
+from motcua.dossier.v1.dossier_service_pb2_grpc import DossierServiceStub
+from motcua.identity.events.v1 import events_pb2 as identity
+from motcua.payment.events.v1 import events_pb2 as payment
+from services.chassis.entrypoints import every
+from services.chassis.law.definitions import Component, ComponentSource, Fee, Text
+from services.chassis.privacy import seal
+from services.chassis.store.port import ANY, NewEvent
+from services.dossier.law import _PROCEDURE
+from services.dossier.service import DossierService
+from tests.catalogue.samples import PROCEDURE
+from tests.support.hosted import Host, hosted
+from tests.support.keys import MemoryKeys
+from tests.support.tokens import mint, signing_key
+
+PROCEDURE_OF_ONE_COMPONENT = replace(
+    PROCEDURE,
+    fee=Fee(),
+    components=(Component("deed", Text("Giấy tờ", "Deed"), True, (ComponentSource.ATTACHMENT, ComponentSource.PAPER)),),
+)
+SUCCESSOR = "H29.2"
+PDF = b"%PDF-1.7 a deed"
+SHA256 = hashlib.sha256(PDF).hexdigest()
+
+
+class Site:
+    def __init__(self, host: Host, stub: DossierServiceStub, keys: MemoryKeys, shift: Path) -> None:
+        self.host, self.stub, self.keys, self.shift = host, stub, keys, shift
+        self.key = host.run(signing_key(host.platform.store))
+        self.now(0)
+
+    def now(self, days: int) -> None:
+        self.shift.write_text(str(timedelta(days=days).total_seconds()))
+
+    def put(self, stream: str, event: Message, event_id: Any = None) -> None:
+        metadata = json.dumps({"request_id": str(uuid4()), "actor": "service:test"}).encode()
+        new = NewEvent(event_id or uuid4(), event.DESCRIPTOR.full_name, event.SerializeToString(), metadata)
+        self.host.run(self.host.platform.store.append(stream, [new], ANY))
+
+    def register(self, account_id: str) -> None:
+        key, event_id = self.host.run(self.keys.keys({account_id}, create=True))[account_id], uuid4()
+        name = seal("Nguyễn Văn A".encode(), key, event_id, "full_name")
+        self.put(f"account-{account_id}", identity.AccountRegistered(account_id=account_id, full_name=name), event_id)
+
+    def citizen(self, account_id: str = "citizen-1") -> Any:
+        return _bearing(mint(self.key, "citizen", kind="citizen", account_id=account_id))
+
+    def official(self, agency: str = "H29", *roles: str) -> Any:
+        return _bearing(mint(self.key, *(roles or ("receptionist", "processor", "approver")), agency=agency))
+
+    def upload(self, who: Any) -> None:
+        upload = self.stub.CreateUpload(
+            pb.CreateUploadRequest(media_type="application/pdf", size=len(PDF), sha256=SHA256), metadata=who
+        ).upload
+        if not upload.complete:
+            self.stub.UploadChunk(pb.UploadChunkRequest(upload_id=upload.upload_id, data=PDF), metadata=who)
+
+    def submit(self, who: Any, **changes: Any) -> pb.SubmitDossierResponse:
+        return self.stub.SubmitDossier(submission(**changes), metadata=who)
+
+    def history(self, code: str) -> list[str]:
+        events = self.host.run(self.host.platform.store.read(f"dossier-{code}"))
+        return [event.type.rpartition(".")[2] for event in events]
+
+
+def _bearing(token: str) -> Any:
+    return (("authorization", f"Bearer {token}"),)
+
+
+def submission(**changes: Any) -> pb.SubmitDossierRequest:
+    given: dict[str, Any] = {
+        "request_id": str(uuid4()),
+        "procedure_code": PROCEDURE.code,
+        "channel": facts.CHANNEL_ONLINE,
+        "reception_agency": "H29",
+        "delivery_method": facts.DELIVERY_METHOD_ELECTRONIC,
+        "components": [facts.Component(component_code="deed", source=facts.COMPONENT_SOURCE_ATTACHMENT, sha256=SHA256)],
+    }
+    request = pb.SubmitDossierRequest(**(given | changes))
+    request.form["name"] = "Nguyễn Văn A"
+    return request
+
+
+def agency(code: str) -> definitions.Agency:
+    return definitions.Agency(
+        code=code,
+        name=definitions.Text(vi="x", en="x"),
+        level=definitions.LEVEL_COMMUNE,
+        kind=definitions.AGENCY_KIND_PEOPLES_COMMITTEE,
+        province="79",
+        commune="00001",
+        calendar_id="offices",
+        valid_from="2020-01-01",
+    )
+
+
+async def rehome_dossiers(self: DossierService) -> None:
+    await DossierService.rehome_dossiers(self)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    folder, keys = tmp_path_factory.mktemp("site"), MemoryKeys()
+    impatient = every(seconds=0.1)(rehome_dossiers)
+    service = type(
+        "Hosted", (DossierService,), {"key_ring": staticmethod(lambda *_: keys), "rehome_dossiers": impatient}
+    )
+    shift = folder / "shift"
+    with (
+        hosted(folder, [service], clock_shift_file=shift) as host,
+        grpc.insecure_channel(host.address("dossier")) as channel,
+    ):
+        made = Site(host, DossierServiceStub(channel), keys, shift)
+        published: Any = _PROCEDURE.write(PROCEDURE_OF_ONE_COMPONENT)
+        made.put("procedure-1", catalogue.ProcedurePublished(procedure=published))
+        for code in ("H29", SUCCESSOR):
+            made.put(f"agency-{code}", catalogue.AgencyOpened(agency=agency(code)))
+        day = definitions.Weekday(hours=[definitions.Interval(start="07:30", end="17:00")])
+        calendar = definitions.CalendarVersion(
+            calendar_id="offices", version=1, zone="Asia/Ho_Chi_Minh", week=[day] * 7
+        )
+        made.put("calendar-offices", catalogue.CalendarPublished(calendar=calendar))
+        for citizen in ("citizen-1", "citizen-2"):
+            made.register(citizen)
+        reached(made)
+        made.upload(made.citizen())
+        yield made
+
+
+def reached(site: Site) -> None:
+    """The views hold all that the log does: lists are asked for at its head."""
+    head = site.host.run(site.host.platform.store.head())
+    site.stub.ListMyDossiers(pb.ListMyDossiersRequest(min_position=f"p{head}"), metadata=site.citizen())
+
+
+def refused(call: Any) -> str:
+    with pytest.raises(grpc.RpcError) as raised:
+        call()
+    error: Any = raised.value
+    (packed,) = (value for name, value in error.trailing_metadata() if name == "grpc-status-details-bin")
+    info = error_details_pb2.ErrorInfo()
+    assert any(detail.Unpack(info) for detail in Status.FromString(packed).details)
+    return str(info.reason)
+
+
+@pytest.mark.parametrize("days", [0, 1, 400])
+def test_a_submission_sent_again_is_answered_as_before_whatever_the_day(site: Site, days: int) -> None:
+    request_id = str(uuid4())
+    first = site.submit(site.citizen(), request_id=request_id)
+    site.now(days)
+    assert site.submit(site.citizen(), request_id=request_id) == first
+    site.now(0)
+    assert site.history(first.code) == ["DossierSubmitted"]
+
+
+def test_a_submission_sent_again_is_answered_even_when_it_would_be_refused_by_now(site: Site) -> None:
+    request_id = str(uuid4())
+    first = site.submit(site.citizen(), request_id=request_id)
+    site.now(-9999)  # no procedure was in force then
+    assert site.submit(site.citizen(), request_id=request_id) == first
+    assert refused(lambda: site.submit(site.citizen())) == "PROCEDURE_UNKNOWN"
+    site.now(0)
+
+
+def test_a_request_id_is_not_another_s_nor_another_content_s(site: Site) -> None:
+    request_id = str(uuid4())
+    site.submit(site.citizen(), request_id=request_id)
+    paper = [facts.Component(component_code="deed", source=facts.COMPONENT_SOURCE_PAPER)]
+    again = {"request_id": request_id, "delivery_method": facts.DELIVERY_METHOD_POST}
+    assert refused(lambda: site.submit(site.citizen(), **again)) == "REQUEST_ID_REUSED"
+    assert refused(lambda: site.submit(site.citizen("citizen-2"), request_id=request_id, components=paper)) in (
+        "REQUEST_ID_REUSED",
+        "COMPONENT_SOURCE_REFUSED",
+    )
+
+
+def test_a_refused_submission_takes_no_code(site: Site) -> None:
+    request_id = str(uuid4())
+    before = site.submit(site.citizen()).code
+    assert refused(lambda: site.submit(site.citizen(), request_id=request_id, components=[])) == "COMPONENT_MISSING"
+    corrected = site.submit(site.citizen(), request_id=request_id).code
+    assert int(corrected[-7:]) == int(before[-7:]) + 1
+
+
+def test_a_file_is_its_owner_s(site: Site) -> None:
+    assert refused(lambda: site.submit(site.citizen("citizen-2"))) == "ATTACHMENT_UNKNOWN"
+    code = site.submit(site.citizen()).code
+    read = pb.GetAttachmentRequest(code=code, sha256=SHA256)
+    parts = list(site.stub.GetAttachment(read, metadata=site.citizen()))
+    assert b"".join(part.data for part in parts) == PDF
+    assert {part.media_type for part in parts} == {"application/pdf"}
+    assert refused(lambda: list(site.stub.GetAttachment(read, metadata=site.citizen("citizen-2")))) == "NOT_FOUND"
+
+
+def test_no_path_is_a_file(site: Site) -> None:
+    path = str(site.host.platform.settings.data / "secrets" / "service")
+    component = facts.Component(
+        component_code="deed", source=facts.COMPONENT_SOURCE_PAPER, sha256=path, media_type="text/html"
+    )
+    who = site.official()
+    person = {"applicant_id": "citizen-1", "applicant_name": "A", "applicant_kind": facts.APPLICANT_KIND_CITIZEN}
+    code = site.submit(who, channel=facts.CHANNEL_COUNTER, components=[component], **person).code
+    shown = site.stub.GetDossier(pb.GetDossierRequest(code=code), metadata=who).dossier
+    assert [(held.sha256, held.media_type) for held in shown.components] == [("", "")]
+    read = pb.GetAttachmentRequest(code=code, sha256=path)
+    assert refused(lambda: list(site.stub.GetAttachment(read, metadata=who))) == "ATTACHMENT_UNKNOWN"
+
+
+def test_drafts_have_a_limit_and_nobody_closes_another_s(site: Site) -> None:
+    def save(request_id: str = "") -> str:
+        request = pb.SaveDraftRequest(request_id=request_id or str(uuid4()), procedure_code=PROCEDURE.code)
+        return site.stub.SaveDraft(request, metadata=site.citizen("citizen-2")).draft_id
+
+    first_id = str(uuid4())
+    first = save(first_id)
+    for _ in range(49):
+        save()
+    head = site.host.run(site.host.platform.store.head())
+    listed = pb.ListDraftsRequest(min_position=f"p{head}")
+    site.stub.ListDrafts(listed, metadata=site.citizen("citizen-2"))
+    assert refused(save) == "TOO_MANY_DRAFTS"
+    assert save(first_id) == first
+    site.submit(site.citizen(), draft_id=first)
+    reached(site)
+    kept = site.stub.GetDraft(pb.GetDraftRequest(draft_id=first), metadata=site.citizen("citizen-2")).draft
+    assert kept.draft_id == first
+
+
+def test_a_payment_and_its_refund_are_noted_in_order(site: Site) -> None:
+    code = site.submit(site.citizen()).code
+    who = site.official()
+    item = facts.FeeItem(name="Lệ phí", amount=20_000)
+    assessed = site.stub.AssessFee(
+        pb.AssessFeeRequest(request_id=str(uuid4()), code=code, items=[item], condition=facts.FEE_CONDITION_RECEPTION),
+        metadata=who,
+    )
+    now = Timestamp()
+    now.FromDatetime(datetime.now(UTC))
+    money: dict[str, Any] = {
+        "code": code,
+        "fee_id": assessed.fee_id,
+        "amount": 20_000,
+        "payment_id": "payment-1",
+        "at": now,
+    }
+    cause = payment.REFUND_CAUSE_DECIDED
+    site.put(f"payment-{assessed.fee_id}", payment.PaymentConfirmed(**money))
+    site.put(f"payment-{assessed.fee_id}", payment.RefundConfirmed(**money, cause=cause))
+    stream = site.stub.WatchDossier(pb.WatchDossierRequest(code=code), metadata=who, timeout=10)
+    seen = [next(stream).entry.event_type.rpartition(".")[2] for _ in range(5)]
+    stream.cancel()
+    assert [name for name in seen if name] == ["DossierSubmitted", "FeeAssessed", "FeePaid", "FeeRefunded"]
+
+
+def test_a_peer_confirms_from_the_first_revision_on(site: Site) -> None:
+    code = site.submit(site.citizen()).code
+    (rpc,) = (m for m in pb.DESCRIPTOR.services_by_name["DossierService"].methods if m.name == "ConfirmSynchronisation")
+    purposes = ["synchronise"]
+    who = _bearing(mint(site.key, "system", kind="system", account_id="vn", purposes=purposes))
+    assert rpc.input_type.fields_by_name["peer_revision"].has_presence
+
+    def confirm(revision: int | None) -> Any:
+        request = pb.ConfirmSynchronisationRequest(request_id=str(uuid4()), code=code, peer_revision=revision)
+        return site.stub.ConfirmSynchronisation(request, metadata=who)
+
+    assert confirm(0).revision == 1
+    assert refused(lambda: confirm(None)) == "INVALID_REQUEST"
+    assert refused(lambda: confirm(9)) == "REVISION_CONFLICT"
+
+
+def test_a_closed_agency_s_open_dossiers_pass_to_its_successor(site: Site) -> None:
+    """Last: the agency is closed for good."""
+    code = site.submit(site.citizen()).code
+    received = site.stub.ReceiveDossier(
+        pb.ReceiveDossierRequest(request_id=str(uuid4()), code=code), metadata=site.official()
+    )
+    yesterday = (datetime.now(UTC) - timedelta(days=2)).date().isoformat()
+    closed = catalogue.AgencyClosed(code="H29", successor=SUCCESSOR, valid_until=yesterday)
+    site.put("agency-H29", closed)
+    reached(site)
+    successor = site.official(SUCCESSOR)
+    stream = site.stub.WatchDossier(pb.WatchDossierRequest(code=code), metadata=site.citizen(), timeout=70)
+    seen = [next(stream).entry.event_type.rpartition(".")[2] for _ in range(4)]
+    stream.cancel()
+    assert [name for name in seen if name] == ["DossierSubmitted", "DossierReceived", "DossierTransferred"]
+    shown = site.stub.GetDossier(pb.GetDossierRequest(code=code), metadata=successor).dossier
+    assert (shown.holder, shown.reception_agency, shown.competent_agency) == (SUCCESSOR,) * 3
+    assert shown.due_at == received.due_at
