@@ -56,6 +56,9 @@ def _tell(entry: HistoryEntry) -> None:
 
 
 def _plain(value: Any) -> str:
+    """Numbers come as JSON has them: whole ones without a fraction."""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
     return json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else str(value)
 
 
