@@ -76,6 +76,9 @@ def hosted(folder: Path, classes: Sequence[type], **settings: Any) -> Iterator[H
     ready.wait(START_SECONDS)
     if "error" in shared:
         raise shared["error"]
+    if "host" not in shared:
+        shared["loop"].call_soon_threadsafe(shared["stop"].set)
+        raise TimeoutError("the services do not serve: a view that does not catch up says why in the log")
     try:
         yield shared["host"]
     finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from google.protobuf import struct_pb2, timestamp_pb2
-from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 from hypothesis import strategies as st
 
@@ -81,7 +81,7 @@ def _struct(answers: dict[str, Any]) -> struct_pb2.Struct:
 
 def messages(cls: type[Message], depth: int = DEPTH) -> st.SearchStrategy[Message]:
     """Messages of the class, most of their fields set; a request id is a UUID nearly always."""
-    descriptor: Descriptor = cls.DESCRIPTOR
+    descriptor = cls.DESCRIPTOR
     match descriptor.full_name:
         case "google.protobuf.Timestamp":
             return timestamps
@@ -98,7 +98,7 @@ def _made(cls: type[Message], given: dict[str, Any]) -> Message:
     return made
 
 
-def _field(field: FieldDescriptor, depth: int) -> st.SearchStrategy[Any]:
+def _field(field: Any, depth: int) -> st.SearchStrategy[Any]:
     if field.message_type is not None and field.message_type.GetOptions().map_entry:
         entry = field.message_type.fields_by_name
         return st.dictionaries(_value(entry["key"], depth), _value(entry["value"], depth), max_size=3)
@@ -106,7 +106,7 @@ def _field(field: FieldDescriptor, depth: int) -> st.SearchStrategy[Any]:
     return st.lists(value, max_size=4) if field.is_repeated else value
 
 
-def _value(field: FieldDescriptor, depth: int) -> st.SearchStrategy[Any]:
+def _value(field: Any, depth: int) -> st.SearchStrategy[Any]:
     if field.message_type is not None:
         return messages(message_class(field.message_type.full_name), depth - 1)
     if field.enum_type is not None:

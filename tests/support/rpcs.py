@@ -104,8 +104,14 @@ class Answer:
     def _details(self) -> Any:
         return self.status.details if self.status else ()
 
+    @cached_property
+    def faults(self) -> dict[str, str]:
+        request = error_details_pb2.BadRequest()
+        any(detail.Unpack(request) for detail in self._details)
+        return {fault.field: fault.description for fault in request.field_violations}
+
     def __str__(self) -> str:
-        return f"{self.code.name} {self.reason} {self.status.message if self.status else ''}"
+        return f"{self.code.name} {self.reason} {self.faults or (self.status.message if self.status else '')}"
 
 
 class Client:
