@@ -397,7 +397,7 @@ async def pay_online(door: Door, person: Person, fee_id: str, outcome: str = "su
     reply = await person.call(
         door.payments.StartCheckout, payment.StartCheckoutRequest(request_id=str(uuid4()), fee_id=fee_id)
     )
-    await door.http.post(reply.url.replace("/vpcpay.html?", "/pay?") + f"&outcome={outcome}")
+    await door.post(reply.url.replace("/vpcpay.html?", "/pay?") + f"&outcome={outcome}")
 
 
 async def _decide(province: Province, dossier: dossier_pb2.Dossier) -> None:

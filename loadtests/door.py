@@ -97,24 +97,30 @@ class Door:
 
     async def _log_in(self, number: str, appointment_id: str, level: int) -> str:
         scope = {"level": str(level)} | ({"scope": f"appointment:{appointment_id}"} if appointment_id else {})
-        begun = await self._get(f"{self.url}/login", params=scope)
+        begun = await self._sent("GET", f"{self.url}/login", params=scope)
         if not begun.is_redirect:
             raise LoginFailed(f"/login answered {begun.status_code}: {begun.text[:200]}")
         hint = {"login_hint": number}
         at_vneid = httpx.URL(begun.headers["location"]).copy_merge_params(hint)
-        agreed = await self._get(at_vneid)
+        agreed = await self._sent("GET", at_vneid)
         if not agreed.is_redirect:
             raise LoginFailed(f"VNeID answered {agreed.status_code}: {agreed.text[:200]}")
         cookies = begun.headers.get_list("set-cookie")
         cookie = "; ".join(part.partition(";")[0] for part in cookies)
-        back = await self._get(agreed.headers["location"], headers={"cookie": cookie, "accept": "application/json"})
+        back = await self._sent(
+            "GET", agreed.headers["location"], headers={"cookie": cookie, "accept": "application/json"}
+        )
         if back.status_code != 200:
             raise LoginFailed(f"the callback answered {back.status_code}: {back.text[:200]}")
         return str(back.json()["access_token"])
 
-    async def _get(self, url: str | httpx.URL, **more: Any) -> httpx.Response:
+    async def post(self, url: str) -> httpx.Response:
+        """Again until it is answered. Raises httpx.TransportError."""
+        return await self._patiently(lambda: self._sent("POST", url))
+
+    async def _sent(self, method: str, url: str | httpx.URL, **more: Any) -> httpx.Response:
         """Raises httpx.TransportError also where nobody stands behind the edge."""
-        got = await self.http.get(url, **more)
+        got = await self.http.request(method, url, **more)
         if got.status_code in NOBODY_THERE:
             raise httpx.NetworkError(f"{got.status_code} at {got.url.path}")
         return got

@@ -145,6 +145,12 @@ class Deployment:
         if self._output:
             self._output.close()
 
+    @property
+    def status(self) -> str:
+        """Whether it runs, and what it said last."""
+        code = self._process.poll() if self._process else None
+        return f"{'it runs' if code is None else f'it ended with {code}'}:\n{self.output()}"
+
     def output(self) -> str:
         return (self.data.parent / f"{self.data.name}.out").read_text(errors="replace")[-4000:]
 

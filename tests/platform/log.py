@@ -1,0 +1,52 @@
+"""What a stopped or running platform has on disk: its events, and the tables made from them."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from services.chassis.facts import Fact, fact_of
+from services.chassis.store.port import RecordedEvent
+from services.cli import tracking  # noqa: F401 - all services' messages can be decoded
+
+Rows = dict[str, list[tuple[Any, ...]]]
+
+
+class Log:
+    """All events, in order, as they stand now."""
+
+    def __init__(self, data: Path) -> None:
+        query = "SELECT id, type, data, metadata, stream, revision, position FROM events ORDER BY position"
+        with closing(sqlite3.connect(f"file:{data / 'events.db'}?mode=ro", uri=True)) as db:
+            self.rows = db.execute(query).fetchall()
+
+    @property
+    def request_ids(self) -> set[str]:
+        return {json.loads(metadata)["request_id"] for _, _, _, metadata, *_ in self.rows}
+
+    def of(self, *kinds: Any) -> Sequence[Fact[Any]]:
+        names = {kind.DESCRIPTOR.full_name for kind in kinds}
+        return [fact_of(_recorded(row)) for row in self.rows if row[1] in names]
+
+
+def _recorded(row: tuple[Any, ...]) -> RecordedEvent:
+    id_, type_, data, metadata, stream, revision, position = row
+    return RecordedEvent(UUID(bytes=id_), type_, data, metadata, stream, revision, position, datetime.now(UTC))
+
+
+def tables(folder: Path) -> Rows:
+    """The rows of every table of every database in a folder, sorted."""
+    return {name: rows for path in sorted(folder.glob("*.db")) for name, rows in _tables(path)}
+
+
+def _tables(path: Path) -> Iterator[tuple[str, list[tuple[Any, ...]]]]:
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
+        names = [name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")]
+        for name in names:
+            yield f"{path.stem}.{name}", sorted(db.execute(f'SELECT * FROM "{name}"'), key=repr)
