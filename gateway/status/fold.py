@@ -96,7 +96,7 @@ def _next(page: DossierPage, event: Message) -> DossierPage:
         case facts.StepCompleted():
             return _add(page, StepKind.COMPLETED, event.at, agency=event.agency, step_code=event.step_code)
         case facts.DossierTransferred():
-            page = replace(page, competent_agency=event.to_agency)
+            page = _handed_over(page, event)
             return _add(page, StepKind.TRANSFERRED, event.at, agency=event.from_agency, to_agency=event.to_agency)
         case facts.WithdrawalRequested():
             page = replace(page, resumes_as=page.settlement, settlement=Settlement.WITHDRAWAL_REQUESTED)
@@ -265,6 +265,18 @@ def _with(fees: tuple[Fee, ...], index: int, **changes: Any) -> tuple[Fee, ...]:
 
 def _add(page: DossierPage, kind: StepKind, at: Timestamp, **said: Any) -> DossierPage:
     return replace(page, steps=(*page.steps, Step(page.revision, kind, _time(at), **said)))
+
+
+def _handed_over(page: DossierPage, event: facts.DossierTransferred) -> DossierPage:
+    """A succession takes the closed agency's place wherever it was named; a transfer makes competent."""
+    if not event.succession:
+        return replace(page, competent_agency=event.to_agency)
+    old, new = event.from_agency, event.to_agency
+    return replace(
+        page,
+        reception_agency=new if page.reception_agency == old else page.reception_agency,
+        competent_agency=new if page.competent_agency == old else page.competent_agency,
+    )
 
 
 def _time(stamp: Timestamp) -> datetime:

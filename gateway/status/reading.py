@@ -16,8 +16,9 @@ from sqlalchemy import Column, ColumnElement, Connection, Integer, and_, case, c
 from gateway.status.catalogue import Catalogue
 from gateway.status.fold import fold
 from gateway.status.model import LOCAL, Bilingual, Board, BoardRow, DossierPage, Figures, Freshness, Procedures, Today
-from gateway.status.views import after, aware, dossiers
+from gateway.status.views import after, dossiers
 from motcua.catalogue.events.v1.definitions_pb2 import Procedure
+from services.chassis.database import utc
 from services.chassis.decider import Rejected
 from services.chassis.store.port import EventStore, StoreUnavailable
 from services.chassis.views import RunningView, Snapshot, position_token
@@ -58,7 +59,7 @@ class ViewReader:
         """When the newest event here was recorded."""
         query = select(dossiers.c.recorded_at).order_by(dossiers.c.position.desc()).limit(1)
         recorded_at = await self._view.read(lambda db: db.execute(query).scalar())
-        return aware(recorded_at) if recorded_at else None
+        return utc(recorded_at) if recorded_at else None
 
     async def today(self) -> Today:
         now = self._now().astimezone(UTC)

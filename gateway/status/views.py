@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from google.protobuf.message import Message
@@ -136,11 +135,6 @@ def counted(page: DossierPage) -> dict[str, Any]:
         "settled": page.settlement in SETTLED or page.withdrawn,
         "on_time": page.on_time,
     }
-
-
-def aware(moment: datetime) -> datetime:
-    """SQLite gives back moments without their zone; all are UTC."""
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
 
 
 def _put(db: Connection, kind: str, key: str, version: int, until: str, definition: Message) -> None:

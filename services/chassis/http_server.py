@@ -52,6 +52,8 @@ class HostedApp:
             lifespan="auto",
             timeout_graceful_shutdown=DRAIN_SECONDS,
             server_header=False,
+            # Only the edge reaches this port, from an address of the cluster's.
+            forwarded_allow_ips="*",
         )
         self._server = HostedServer(config)
         self._task: asyncio.Task[None] | None = None

@@ -11,19 +11,17 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import jsonschema_rs
-from sqlalchemy import Column, Connection, Integer, LargeBinary, MetaData, String, Table, delete, insert, select, update
+from sqlalchemy import Connection
 
-from motcua.catalogue.events.v1 import definitions_pb2, events_pb2
-from services.chassis.codec import Shape
 from services.chassis.deadlines import Calendar
 from services.chassis.decider import Rejected
 from services.chassis.errors import Invalid, Violation
-from services.chassis.facts import Fact
 from services.chassis.law import definitions
 from services.chassis.law.counts import counts
 from services.chassis.law.definitions import Agency, Authority, FeeOverlay, Level, Procedure, calendar_of
 from services.chassis.law.fees import Case, quote
-from services.chassis.views import Projection
+from services.chassis.law.kept import kept
+from services.chassis.law.validity import Validity
 from services.dossier.values import (
     Channel,
     ComponentSource,
@@ -36,74 +34,6 @@ from services.dossier.values import (
 
 ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
 
-metadata = MetaData()
-definitions_table = Table(
-    "law_definitions",
-    metadata,
-    Column("kind", String, primary_key=True),
-    Column("key", String, primary_key=True),
-    Column("version", Integer, primary_key=True),
-    Column("valid_until", String, nullable=False),
-    Column("definition", LargeBinary, nullable=False),
-)
-
-law = Projection("law_v2", metadata)
-
-_PROCEDURE = Shape(definitions.Procedure, definitions_pb2.Procedure)
-_OVERLAY = Shape(definitions.FeeOverlay, definitions_pb2.FeeOverlay)
-_AGENCY = Shape(definitions.Agency, definitions_pb2.Agency)
-_CALENDAR = Shape(definitions.CalendarVersion, definitions_pb2.CalendarVersion)
-
-
-def _put(db: Connection, kind: str, key: str, version: int, until: str, definition: Any) -> None:
-    t = definitions_table
-    db.execute(delete(t).where(t.c.kind == kind, t.c.key == key, t.c.version == version))
-    db.execute(
-        insert(t).values(
-            kind=kind, key=key, version=version, valid_until=until, definition=definition.SerializeToString()
-        )
-    )
-
-
-def _end(db: Connection, kind: str, key: str, until: str) -> None:
-    t = definitions_table
-    open_ended = (t.c.kind == kind) & (t.c.key == key) & ((t.c.valid_until == "") | (t.c.valid_until > until))
-    db.execute(update(t).where(open_ended).values(valid_until=until))
-
-
-@law.on(events_pb2.ProcedurePublished)
-def procedure_published(db: Connection, fact: Fact[events_pb2.ProcedurePublished]) -> None:
-    procedure = fact.event.procedure
-    _put(db, "procedure", procedure.code, procedure.version, procedure.valid_until, procedure)
-
-
-@law.on(events_pb2.ProcedureWithdrawn)
-def procedure_withdrawn(db: Connection, fact: Fact[events_pb2.ProcedureWithdrawn]) -> None:
-    _end(db, "procedure", fact.event.code, fact.event.valid_until)
-
-
-@law.on(events_pb2.FeeOverlayAdopted)
-def overlay_adopted(db: Connection, fact: Fact[events_pb2.FeeOverlayAdopted]) -> None:
-    _put(db, "overlay", str(fact.event_id), 1, fact.event.overlay.valid_until, fact.event.overlay)
-
-
-@law.on(events_pb2.AgencyOpened)
-def agency_opened(db: Connection, fact: Fact[events_pb2.AgencyOpened]) -> None:
-    _put(db, "agency", fact.event.agency.code, 1, "", fact.event.agency)
-
-
-@law.on(events_pb2.AgencyClosed)
-def agency_closed(db: Connection, fact: Fact[events_pb2.AgencyClosed]) -> None:
-    _end(db, "agency", fact.event.code, fact.event.valid_until)
-    if fact.event.successor:
-        _put(db, "closure", fact.event.code, 1, fact.event.valid_until, fact.event)
-
-
-@law.on(events_pb2.CalendarPublished)
-def calendar_published(db: Connection, fact: Fact[events_pb2.CalendarPublished]) -> None:
-    calendar = fact.event.calendar
-    _put(db, "calendar", calendar.calendar_id, calendar.version, "", calendar)
-
 
 def local_day(at: datetime) -> str:
     return at.astimezone(ZONE).date().isoformat()
@@ -113,31 +43,30 @@ class Law:
     """All of it, in memory."""
 
     def __init__(self, db: Connection) -> None:
-        self._procedures: defaultdict[str, dict[int, tuple[str, Procedure]]] = defaultdict(dict)
+        self._procedures: defaultdict[str, dict[int, tuple[Validity, Procedure]]] = defaultdict(dict)
         self._overlays: list[FeeOverlay] = []
-        self._agencies: dict[str, tuple[str, Agency]] = {}
+        self._agencies: dict[str, tuple[Validity, Agency]] = {}
         self._calendars: dict[str, Calendar] = {}
+        # The last day and the successor of those that closed.
         self._closures: dict[str, tuple[str, str]] = {}
-        for row in db.execute(select(definitions_table).order_by(definitions_table.c.version)):
-            match row.kind:
+        for one in kept(db, "procedure", "overlay", "agency", "calendar"):
+            match one.kind:
                 case "procedure":
-                    procedure = _read(_PROCEDURE, row.definition)
-                    self._procedures[row.key][row.version] = (row.valid_until, procedure)
+                    self._procedures[one.key][one.version] = (one.validity, one.value)
                 case "overlay":
-                    self._overlays.append(_read(_OVERLAY, row.definition))
+                    self._overlays.append(one.value)
                 case "agency":
-                    self._agencies[row.key] = (row.valid_until, _read(_AGENCY, row.definition))
+                    self._agencies[one.key] = (one.validity, one.value)
+                    if one.successor:
+                        self._closures[one.key] = (one.validity.until, one.successor)
                 case "calendar":
-                    self._calendars[row.key] = calendar_of(_read(_CALENDAR, row.definition))
-                case "closure":
-                    closed = events_pb2.AgencyClosed.FromString(row.definition)
-                    self._closures[row.key] = (row.valid_until, closed.successor)
+                    self._calendars[one.key] = calendar_of(one.value)
 
     def in_force(self, procedure_code: str, at: datetime) -> Procedure:
         """The newest version in force on that day. Raises Rejected PROCEDURE_UNKNOWN."""
         day = local_day(at)
-        for until, procedure in reversed(self._procedures.get(procedure_code, {}).values()):
-            if procedure.valid_from <= day and (not until or day <= until):
+        for validity, procedure in reversed(self._procedures.get(procedure_code, {}).values()):
+            if day in validity:
                 return procedure
         raise Rejected("PROCEDURE_UNKNOWN", procedure_code=procedure_code)
 
@@ -150,9 +79,8 @@ class Law:
 
     def agency(self, code: str, at: datetime) -> Agency:
         """Raises Rejected AGENCY_UNKNOWN."""
-        until, agency = self._agencies.get(code, ("", None))
-        day = local_day(at)
-        if agency is None or day < agency.valid_from or (until and day > until):
+        validity, agency = self._agencies.get(code, (Validity(""), None))
+        if agency is None or local_day(at) not in validity:
             raise Rejected("AGENCY_UNKNOWN", agency=code)
         return agency
 
@@ -175,7 +103,8 @@ class Law:
 
     def competent(self, procedure: Procedure, reception: Agency, at: datetime) -> Agency:
         """The reception agency itself where it is competent, else the nearest that is. Raises AGENCY_NOT_COMPETENT."""
-        near = [reception, *(agency for until, agency in self._agencies.values() if not until)]
+        day = local_day(at)
+        near = [reception, *(agency for validity, agency in self._agencies.values() if day in validity)]
         for authority in procedure.authorities:
             for agency in near:
                 if _matches(agency, authority) and _serves(agency, reception):
@@ -231,12 +160,6 @@ class Law:
                 return ()
             raise
         return tuple(FeeItem(item.name.vi, item.amount) for item in items if item.amount)
-
-
-def _read(shape: Shape, definition: bytes) -> Any:
-    message = shape.message()
-    message.ParseFromString(definition)
-    return shape.read(message)
 
 
 def _matches(agency: Agency, authority: Authority) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -13,6 +13,7 @@ from motcua.dossier.events.v1 import events_pb2 as facts
 from motcua.dossier.v1 import dossier_pb2
 from motcua.dossier.v1 import dossier_service_pb2 as pb
 from services.chassis.codec import to_timestamp
+from services.chassis.database import utc
 from services.chassis.privacy import KeyRing, open_message
 from services.dossier.domain import OPEN, PAUSED
 from services.dossier.reading import form_of
@@ -58,7 +59,7 @@ def homed_query(agencies: Collection[str]) -> Select[Any]:
 
 
 def summary_of(row: Any, now: datetime) -> dossier_pb2.DossierSummary:
-    due = _aware(row.due_at)
+    due = utc(row.due_at) if row.due_at else None
     return dossier_pb2.DossierSummary(
         code=row.code,
         procedure_code=row.procedure_code,
@@ -68,7 +69,7 @@ def summary_of(row: Any, now: datetime) -> dossier_pb2.DossierSummary:
         province=row.province,
         reception_agency=row.reception_agency,
         competent_agency=row.competent_agency,
-        submitted_at=to_timestamp(_aware(row.submitted_at) or now),
+        submitted_at=to_timestamp(utc(row.submitted_at)),
         due_at=to_timestamp(due) if due else None,
         paused=row.settlement in _PAUSED,
         overdue=due is not None and due < now and row.settlement in _RUNNING,
@@ -77,11 +78,6 @@ def summary_of(row: Any, now: datetime) -> dossier_pb2.DossierSummary:
         assignee_id=row.assignee_id,
         revision=row.revision,
     )
-
-
-def _aware(moment: datetime | None) -> datetime | None:
-    """SQLite gives back moments without their zone; all are UTC."""
-    return moment.replace(tzinfo=UTC) if moment and moment.tzinfo is None else moment
 
 
 def drafts_of(db: Connection, applicant_id: str) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -16,6 +16,7 @@ from motcua.dossier.v1 import dossier_service_pb2 as pb
 from motcua.identity.events.v1 import events_pb2 as identity
 from services.chassis.caller import Caller, Origin
 from services.chassis.codec import Shape
+from services.chassis.database import utc
 from services.chassis.decider import Rejected, Sealed
 from services.chassis.errors import Invalid, Violation
 from services.chassis.gathering import Gathered
@@ -85,7 +86,7 @@ class Known:
         return {
             row.document_kind: row.document_id
             for row in self.documents
-            if row.valid_until is None or _aware(row.valid_until) > at
+            if row.valid_until is None or utc(row.valid_until) > at
         }
 
 
@@ -102,11 +103,6 @@ def known_accounts(db: Connection, account_ids: Sequence[str]) -> dict[str, Know
     for row in db.execute(_ACCOUNTS, {"ids": account_ids}):
         found[row.account_id] = Known(row.event_id, row.registered, tuple(held[row.account_id]))
     return found
-
-
-def _aware(moment: datetime) -> datetime:
-    """SQLite gives back moments without their zone; all are UTC."""
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 async def applicant_of(

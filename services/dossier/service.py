@@ -18,10 +18,12 @@ from motcua.payment.events.v1 import events_pb2 as payment
 from services.chassis import dependencies, telemetry
 from services.chassis.caller import Caller, Origin
 from services.chassis.codec import from_timestamp, to_timestamp
+from services.chassis.database import utc
 from services.chassis.decider import Rejected, Sealed
 from services.chassis.entrypoints import api, every, on
 from services.chassis.facts import Fact, fact_of
 from services.chassis.handler import Outcome
+from services.chassis.law.kept import law
 from services.chassis.replies import replied
 from services.chassis.requests import page_offset, page_size
 from services.chassis.store.port import RecordedEvent
@@ -42,7 +44,7 @@ from services.dossier.events import (
     StepCompleted,
     SupplementSupplied,
 )
-from services.dossier.law import ZONE, Law, law
+from services.dossier.law import ZONE, Law
 from services.dossier.lists import draft_of, drafts_of, due_query, homed_query, mine_query, summary_of, work_query
 from services.dossier.reading import entry_of, form_answers, form_text, public_entry_of, shown, state_of
 from services.dossier.reception import (
@@ -482,7 +484,7 @@ class DossierService:
     async def note_deadlines(self) -> None:
         now = self.clock.now()
         for row in await self.lists.read(lambda db: db.execute(due_query(now)).all()):
-            due = row.due_at.replace(tzinfo=UTC) if row.due_at.tzinfo is None else row.due_at
+            due = utc(row.due_at)
             origin = Origin.of_clock(f"{row.code} due {due.isoformat()}", self.name)
             try:
                 await self.dossiers.execute(row.code, c.NoteDeadline(CLOCK, now, due), origin)

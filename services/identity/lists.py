@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -12,6 +12,7 @@ from motcua.identity.v1 import identity_pb2
 from motcua.identity.v1 import identity_service_pb2 as pb
 from motcua.options.v1.options_pb2 import Role
 from services.chassis.codec import from_timestamp, to_timestamp
+from services.chassis.database import utc
 from services.identity.views import accounts, appointments, data_uses, systems
 
 
@@ -107,4 +108,4 @@ def _stamp(moment: datetime | None) -> Timestamp | None:
     """SQLite gives back moments without their zone; all are UTC."""
     if moment is None:
         return None
-    return to_timestamp(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+    return to_timestamp(utc(moment))

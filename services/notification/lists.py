@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -13,6 +13,7 @@ from motcua.notification.events.v1 import events_pb2 as facts
 from motcua.notification.v1 import notification_pb2
 from motcua.notification.v1 import notification_service_pb2 as pb
 from services.chassis.codec import to_timestamp
+from services.chassis.database import utc
 from services.chassis.privacy import KeyRing, open_message
 from services.notification.domain import Channel
 from services.notification.views import ABANDONED, PENDING, SENT, deliveries, messages
@@ -82,4 +83,4 @@ def _stamp(moment: datetime | None) -> Timestamp | None:
     """SQLite gives back moments without their zone; all are UTC."""
     if moment is None:
         return None
-    return to_timestamp(moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment)
+    return to_timestamp(utc(moment))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Select, case, func, or_, select
@@ -11,6 +11,7 @@ from motcua.payment.v1 import payment_pb2
 from motcua.payment.v1 import payment_service_pb2 as pb
 from services.chassis.caller import Caller
 from services.chassis.codec import to_timestamp
+from services.chassis.database import utc
 from services.chassis.decider import Rejected
 from services.payment.views import fees, movements, payments, refunds
 
@@ -97,7 +98,7 @@ def movement_of(row: Any) -> payment_pb2.Movement:
         counter=row.counter,
         amount=row.amount,
         # SQLite gives back moments without their zone; all are UTC.
-        at=to_timestamp(row.at.replace(tzinfo=UTC) if row.at.tzinfo is None else row.at),
+        at=to_timestamp(utc(row.at)),
     )
 
 

@@ -13,11 +13,11 @@ from sqlalchemy import Connection, Select, case, func, select
 
 from motcua.warehouse.v1 import warehouse_pb2
 from services.chassis.codec import to_timestamp
+from services.chassis.database import utc
 from services.chassis.decider import Rejected
 from services.chassis.errors import Invalid, Violation
 from services.warehouse.counters import indicators
 from services.warehouse.indicators import COUNTERS, ZONE, rates
-from services.warehouse.lists import aware
 
 _DIMENSIONS = {
     warehouse_pb2.DIMENSION_DAY: "day",
@@ -120,4 +120,4 @@ def indicators_of(row: Any, names: tuple[str, ...]) -> warehouse_pb2.Indicators:
 def as_of(db: Connection) -> Timestamp | None:
     """The time of the last fact counted."""
     latest = db.execute(select(func.max(indicators.c.as_of))).scalar()
-    return to_timestamp(aware(latest)) if latest else None
+    return to_timestamp(utc(latest)) if latest else None

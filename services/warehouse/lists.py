@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Select, select
 
 from motcua.warehouse.v1 import warehouse_pb2
 from services.chassis.codec import to_timestamp
+from services.chassis.database import utc
 from services.warehouse.views import documents
 
 Status = warehouse_pb2.DocumentStatus
@@ -34,8 +35,8 @@ def status_of(
 
 
 def summary_of(row: Any, now: datetime) -> warehouse_pb2.DocumentSummary:
-    valid_from = aware(row.valid_from)
-    valid_until = aware(row.valid_until) if row.valid_until else None
+    valid_from = utc(row.valid_from)
+    valid_until = utc(row.valid_until) if row.valid_until else None
     return warehouse_pb2.DocumentSummary(
         document_id=row.document_id,
         account_id=row.account_id,
@@ -48,8 +49,3 @@ def summary_of(row: Any, now: datetime) -> warehouse_pb2.DocumentSummary:
         status=status_of(row.revoked, valid_from, valid_until, now),
         reuses=row.reuses,
     )
-
-
-def aware(moment: datetime) -> datetime:
-    """SQLite gives back moments without their zone; all are UTC."""
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -25,9 +25,9 @@ from motcua.identity.events.v1 import events_pb2 as identity
 from motcua.payment.events.v1 import events_pb2 as payment
 from services.chassis.entrypoints import every
 from services.chassis.law.definitions import Component, ComponentSource, Fee, Text
+from services.chassis.law.kept import SHAPES
 from services.chassis.privacy import seal
 from services.chassis.store.port import ANY, NewEvent
-from services.dossier.law import _PROCEDURE
 from services.dossier.service import DossierService
 from tests.catalogue.samples import PROCEDURE
 from tests.support.hosted import Host, hosted
@@ -132,7 +132,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         grpc.insecure_channel(host.address("dossier")) as channel,
     ):
         made = Site(host, DossierServiceStub(channel), keys, shift)
-        published: Any = _PROCEDURE.write(PROCEDURE_OF_ONE_COMPONENT)
+        published: Any = SHAPES["procedure"].write(PROCEDURE_OF_ONE_COMPONENT)
         made.put("procedure-1", catalogue.ProcedurePublished(procedure=published))
         for code in ("H29", SUCCESSOR):
             made.put(f"agency-{code}", catalogue.AgencyOpened(agency=agency(code)))

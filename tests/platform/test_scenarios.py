@@ -42,13 +42,12 @@ from tests.platform.world import (
 
 S, Finance = dossier_pb2.Settlement, dossier_pb2.Finance
 COUNTER = facts.Channel.CHANNEL_COUNTER
-CIVIL_STEPS = (("receive", "receptionist"), ("check", "processor"), ("sign", "approver"), ("return", "receptionist"))
+CIVIL_STEPS = (("receive", "receptionist"), ("check", "processor"), ("sign", "approver"))
 RESIDENCE_STEPS = (("receive", "receptionist"), ("verify", "processor"), ("approve", "approver"))
 INSURANCE_STEPS = (
     ("receive", "receptionist"),
     ("settle", "processor"),
     ("approve", "approver"),
-    ("return", "receptionist"),
 )
 ONLINE_FEE = 7_000
 
