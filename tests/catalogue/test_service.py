@@ -144,7 +144,10 @@ def test_every_fault_of_a_definition_at_once(catalogue: Catalogue) -> None:
 def test_a_number_that_no_enum_lists(catalogue: Catalogue) -> None:
     procedure = catalogue("GetProcedure", code="2.000635").procedure
     procedure.authorities[0].level = 77
-    assert catalogue.refusal("LintProcedure", procedure=procedure)[::2] == ("INVALID_REQUEST", ["procedure.authorities[0].level"])
+    assert catalogue.refusal("LintProcedure", procedure=procedure)[::2] == (
+        "INVALID_REQUEST",
+        ["procedure.authorities[0].level"],
+    )
 
 
 @pytest.mark.parametrize("form", ["[]", '{"fields": []}', '{"fields": {"copies": "two"}}'])
