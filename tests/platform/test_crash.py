@@ -37,7 +37,7 @@ SHORTEST_SECONDS, LONGEST_SECONDS = 0.0, 1.5
 
 # Not made from events alone: how far each follower came, and numbers that were drawn for what was then refused or cut short.
 # Such a number is never given again while the counter lasts, and may be once it is filled from the log: nobody got it.
-OWN = {"positions", "code_counters", "codes_given", "receipt_counters", "receipts_given"}
+OWN = ("positions", "code_counters", "codes_given", "receipt_counters", "receipts_given")
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +239,7 @@ def _require_rebuilt(deployment: Deployment) -> None:
 
 
 def _views(folder: Path) -> Rows:
-    return {name: rows for name, rows in tables(folder).items() if name.partition(".")[2] not in OWN}
+    return {name: rows for name, rows in tables(folder).items() if not name.partition(".")[2].startswith(OWN)}
 
 
 def _unlike(before: list[Any], after: list[Any]) -> tuple[list[Any], list[Any]]:
