@@ -18,9 +18,14 @@ warnings.filterwarnings("ignore", message="\nEventlet is deprecated")
 import eventlet  # noqa: E402
 from eventlet import hubs  # noqa: E402
 from eventlet.asyncio import spawn_for_awaitable  # noqa: E402
+from eventlet.hubs import asyncio as asyncio_hub  # noqa: E402
 
 from services.chassis.container import AsyncContainer  # noqa: E402
 from services.chassis.platform import Platform  # noqa: E402
+
+# The hub would give asyncio fresh copies of ssl, socket and others, in case they were monkey-patched. Nothing is, and asyncio's
+# copy of ssl would take no TLS context of the program for one: every TLS connection of the loop would fail.
+asyncio_hub._unmonkey_patch_asyncio_all = lambda: None
 
 
 class Services:

@@ -15,6 +15,7 @@ from motcua.identity.v1 import errors_pb2
 from motcua.identity.v1 import identity_service_pb2 as pb
 from services.chassis import dependencies, telemetry
 from services.chassis.caller import Caller, Origin
+from services.chassis.clock import SystemClock
 from services.chassis.codec import from_timestamp
 from services.chassis.decider import Rejected
 from services.chassis.entrypoints import api, every, on
@@ -48,6 +49,9 @@ from services.identity.vault import Vault
 from services.identity.views import lists
 from services.identity.web import Web
 
+# Tokens live by the machine's time, as everybody who verifies one does; decisions by the platform's, which a trial may shift.
+MACHINE = SystemClock()
+
 
 class IdentityService:
     """Knows people, officials and systems, gives them tokens, and keeps the keys."""
@@ -70,7 +74,7 @@ class IdentityService:
 
     @property
     def signing(self) -> Signing:
-        return Signing(self.signing_history, self.private_keys, self.clock)
+        return Signing(self.signing_history, self.private_keys, MACHINE)
 
     @property
     def identifiers(self) -> Identifiers:
@@ -86,7 +90,7 @@ class IdentityService:
             UsedAssertions(self.vault),
             (f"{self.platform.settings.url}/oauth2/token",),
             self.vault.master,
-            self.clock.now,
+            MACHINE.now,
         )
 
     # The caller's own account
@@ -251,7 +255,7 @@ class IdentityService:
 
     @api
     async def get_signing_keys(self, request: pb.GetSigningKeysRequest, caller: Caller) -> pb.GetSigningKeysResponse:
-        published = (await self.signing.signing_keys()).published(self.clock.now())
+        published = (await self.signing.signing_keys()).published(MACHINE.now())
         return pb.GetSigningKeysResponse(keys=map(signing_key_of, published))
 
     @api

@@ -186,7 +186,7 @@ def test_what_cannot_be_quoted(catalogue: Catalogue) -> None:
     assert catalogue.refusal("QuoteFee", **asked | {"province": "01"})[0] == "FEE_NOT_SET"
     assert catalogue.refusal("QuoteFee", **asked | {"province": "00"})[0] == "PROVINCE_UNKNOWN"
     assert catalogue.refusal("QuoteFee", **asked | {"procedure_code": "0.000000"})[0] == "PROCEDURE_UNKNOWN"
-    assert catalogue.refusal("QuoteFee", **asked | {"channel": 9})[0] == "CHANNEL_NOT_OFFERED"
+    assert catalogue.refusal("QuoteFee", **asked | {"channel": 9})[0] == "INVALID_REQUEST"
     assert catalogue.refusal("QuoteFee", **asked | {"day": "8/8/2026"})[0] == "DATE_INVALID"
     _, _, fields = catalogue.refusal("QuoteFee")
     assert fields == ["procedure_code", "province", "channel"]

@@ -51,13 +51,14 @@ def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
     deployment.stop()
 
 
-@pytest.fixture(scope="session")
+# Its loop must end before the next module has one.
+@pytest.fixture(scope="module")
 def playwright(office: Office) -> Iterator[Playwright]:
     with sync_playwright() as playwright:
         yield playwright
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(playwright: Playwright) -> Iterator[Browser]:
     browser = playwright.chromium.launch(executable_path=chromium.PATH, args=chromium.FLAGS)
     yield browser
