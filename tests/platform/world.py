@@ -120,8 +120,7 @@ class People:
 
     def token(self, person: int, appointment_id: str = "", level: int = 2) -> str:
         if (person, appointment_id) not in self._tokens:
-            with self.clock.unshifted():
-                self._tokens[person, appointment_id] = asyncio.run(self._log_in(person, appointment_id, level))
+            self._tokens[person, appointment_id] = asyncio.run(self._log_in(person, appointment_id, level))
         return self._tokens[person, appointment_id]
 
     async def _log_in(self, person: int, appointment_id: str, level: int) -> str:
