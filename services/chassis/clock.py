@@ -18,6 +18,10 @@ class SystemClock:
         return datetime.now(UTC)
 
 
+# Tokens live by the machine's time, as everybody who verifies one does; decisions by the platform's, which a trial may shift.
+MACHINE = SystemClock()
+
+
 class ShiftedClock:
     """The system's time plus the seconds written in a file: to try out deadlines without waiting for them."""
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 
+from services.chassis.clock import MACHINE
 from services.chassis.platform import Platform
 from services.identity.oidc import Provider, ProviderSettings
 from services.identity.population import HttpPopulation, PopulationSettings
@@ -43,7 +44,7 @@ class National:
         )
         if self._provider is None or self._provider.settings != wanted:
             # It remembers VNeID's addresses and keys, so it stays while the settings do.
-            self._provider = Provider(wanted, self._http, self._platform.clock.now)
+            self._provider = Provider(wanted, self._http, MACHINE.now)
         return self._provider
 
     @property

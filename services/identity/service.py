@@ -15,7 +15,7 @@ from motcua.identity.v1 import errors_pb2
 from motcua.identity.v1 import identity_service_pb2 as pb
 from services.chassis import dependencies, telemetry
 from services.chassis.caller import Caller, Origin
-from services.chassis.clock import SystemClock
+from services.chassis.clock import MACHINE
 from services.chassis.codec import from_timestamp
 from services.chassis.decider import Rejected
 from services.chassis.entrypoints import api, every, on
@@ -48,9 +48,6 @@ from services.identity.signing import PrivateKeys, Signing, introduced_by
 from services.identity.vault import Vault
 from services.identity.views import lists
 from services.identity.web import Web
-
-# Tokens live by the machine's time, as everybody who verifies one does; decisions by the platform's, which a trial may shift.
-MACHINE = SystemClock()
 
 
 class IdentityService:

@@ -7,7 +7,6 @@ import hashlib
 import itertools
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -61,7 +60,7 @@ def pdf(text: str, size: int = 0) -> bytes:
 
 
 class Clock:
-    """The time that the platform sees. Logins happen by the machine's, as tokens do."""
+    """The time that the platform's decisions see. Tokens live by the machine's."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -73,15 +72,6 @@ class Clock:
     def reset(self) -> None:
         """To the machine's own."""
         self._write(0)
-
-    @contextmanager
-    def unshifted(self) -> Iterator[None]:
-        before = self._path.read_text() if self._path.exists() else "0"
-        self._write(0)
-        try:
-            yield
-        finally:
-            self._write(float(before))
 
     def _write(self, seconds: float) -> None:
         fresh = self._path.with_suffix(".new")
