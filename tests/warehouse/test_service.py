@@ -109,7 +109,8 @@ def test_the_population_databases_answer_is_kept_until_it_ends(world: World) -> 
 
 
 def test_a_document_is_reused(world: World) -> None:
-    world.happened(submitted(1), issued(1), submitted(2, reused("birth", RESULT), at=AT + timedelta(days=1)))
+    world.happened(submitted(1), issued(1))
+    world.happened(submitted(2, reused("birth", RESULT), at=AT + timedelta(days=1)))
     (use,) = get(world, RESULT, ME).reuses
     assert (use.code, use.component_code) == (code(2), "birth")
     assert [one.reuses for one in mine(world)] == [1]
@@ -122,8 +123,8 @@ def test_a_document_is_reused(world: World) -> None:
 def test_a_reuse_needs_consent_unless_nothing_but_data_is_accepted(
     world: World, component_code: str, by: str, recorded: int
 ) -> None:
-    again = submitted(2, reused(component_code, RESULT), by=by, reuse_consent=False)
-    world.happened(submitted(1), issued(1), again)
+    world.happened(submitted(1), issued(1))
+    world.happened(submitted(2, reused(component_code, RESULT), by=by, reuse_consent=False))
     assert len(world.stored(w.DocumentReused)) == recorded
     assert len(world.rows("parked")) == 1 - recorded
 

@@ -77,7 +77,10 @@ class World:
         )
 
     def happened(self, *events: d.Event) -> None:
-        """Facts of dossiers, sealed as the dossier service seals them; waits until they are reacted to."""
+        """Facts of dossiers, sealed as the dossier service seals them; waits until they are reacted to.
+
+        Reactions follow the log side by side: what needs an earlier fact's effect must happen in a later call.
+        """
         keys = self.run(self._keys.keys(dossier_codec.subjects(events), create=True))
         for event in events:
             id_, type_, data = dossier_codec.encode(event, uuid4(), 0, keys)
