@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
-import segno
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -137,6 +136,8 @@ class _Pages:
     async def qr(self, request: Request) -> Response:
         page = await self._page(request)
         seal = codes.seal(self.settings.qr_key, page.code)
+        import segno  # slow to load, and not needed to start
+
         picture = io.BytesIO()
         segno.make_qr(self.settings.public_address + _address(page.code, seal), error="m").save(
             picture, kind="svg", border=2, dark="#0f1f3d", light="#fff", svgclass=None, lineclass=None, omitsize=True

@@ -15,11 +15,19 @@ from motcua.operations.v1.operations_service_pb2_grpc import add_OperationsServi
 from services.chassis.container import platform_of, wait_for
 from services.chassis.operations import SERVICE as OPERATIONS
 from services.chassis.operations import Operations
+from services.chassis.settings import SERVICES
+from services.chassis.tls import EDGE, OPERATOR, KnownPeers
 
 DRAIN_SECONDS = 10
+LARGEST_REQUEST_BYTES = 4 * 1024 * 1024
+# More than the edge lets through, and room for the longest token.
+LARGEST_METADATA_BYTES = 32 * 1024
 OPTIONS = (
     ("grpc.so_reuseport", 0),
-    ("grpc.max_receive_message_length", 4 * 1024 * 1024),
+    ("grpc.max_receive_message_length", LARGEST_REQUEST_BYTES),
+    # Both: between a soft and a hard limit gRPC refuses by chance.
+    ("grpc.max_metadata_size", LARGEST_METADATA_BYTES),
+    ("grpc.absolute_max_metadata_size", LARGEST_METADATA_BYTES),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
 )
@@ -51,7 +59,10 @@ class GrpcServer(SharedExtension):  # type: ignore[misc]
     async def _start(self) -> None:
         platform = platform_of(self.container)
         name = self.container.service_name
-        self._server = server = grpc.aio.server(options=OPTIONS)
+        settings = platform.settings
+        credentials = platform.credentials
+        known = [KnownPeers(settings.site, (*SERVICES, EDGE, OPERATOR))] if credentials else []
+        self._server = server = grpc.aio.server(options=OPTIONS, interceptors=known)
         for service, methods in self._handlers.items():
             server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, methods),))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
@@ -59,8 +70,11 @@ class GrpcServer(SharedExtension):  # type: ignore[misc]
         add_OperationsServiceServicer_to_server(operations, server)
         names = (*self._handlers, OPERATIONS.full_name, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, server)
-        settings = platform.settings
-        port = server.add_insecure_port(f"{settings.host}:{settings.grpc_port}")
+        address = f"{settings.host}:{platform.grpc_ports.get(name, settings.grpc_port)}"
+        if credentials:
+            port = server.add_secure_port(address, credentials.for_grpc_server())
+        else:
+            port = server.add_insecure_port(address)
         platform.addresses[name] = f"{'127.0.0.1' if settings.host == '0.0.0.0' else settings.host}:{port}"
         await self._report(health_pb2.HealthCheckResponse.NOT_SERVING)
         await server.start()
@@ -68,7 +82,7 @@ class GrpcServer(SharedExtension):  # type: ignore[misc]
 
     async def _serve_when_ready(self, followers: Iterable[asyncio.Event]) -> None:
         await asyncio.gather(*(follower.wait() for follower in followers))
-        self.ready = True
+        self.ready = self.container.config["ready"] = True
         await self._report(health_pb2.HealthCheckResponse.SERVING)
 
     async def _report(self, status: int) -> None:

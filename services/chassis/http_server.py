@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import prometheus_client
@@ -14,13 +15,16 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from services.chassis.container import platform_of, wait_for
+from services.chassis.tls import EDGE, Credentials, certificate_names, peer_name
 
 Answer = Callable[[Request], Awaitable[Response]]
 F = TypeVar("F", bound=Callable[..., Any])
 DRAIN_SECONDS = 5
+OPEN = frozenset({"/livez", "/readyz", "/metrics"})
 
 
 async def _metrics(_request: Request) -> Response:
@@ -29,6 +33,39 @@ async def _metrics(_request: Request) -> Response:
 
 async def _alive(_request: Request) -> Response:
     return PlainTextResponse("ok")
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Who holds the other end of the connection, which is the edge or a probe."""
+
+    address: str
+    names: frozenset[str]
+
+
+class PeerProtocol(H11Protocol):
+    """Tells the application about the connection: its `request.state.peer`."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        connection = transport.get_extra_info("ssl_object")
+        names = certificate_names(connection.getpeercert()) if connection else frozenset()
+        self.app_state = {**self.app_state, "peer": Peer(self.client[0] if self.client else "", names)}
+
+
+class OnlyTheEdge:
+    """Under mutual TLS, whoever is not the site's edge reaches the probes and the metrics only."""
+
+    def __init__(self, app: ASGIApp, site: str) -> None:
+        self._app = app
+        self._edge = peer_name(EDGE, site)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] not in OPEN and self._edge not in scope["state"]["peer"].names:
+            text = f"This port is for {self._edge}: show a certificate with that name."
+            await PlainTextResponse(text, 403)(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
 
 
 class HostedServer(uvicorn.Server):
@@ -42,9 +79,11 @@ class HostedServer(uvicorn.Server):
 class HostedApp:
     """A Starlette application served on a port of its own until `stop`."""
 
-    def __init__(self, app: Starlette, host: str, port: int) -> None:
+    def __init__(self, app: ASGIApp, host: str, port: int, credentials: Credentials | None = None) -> None:
         config = uvicorn.Config(
-            app,
+            OnlyTheEdge(app, credentials.site) if credentials else app,
+            http=PeerProtocol,
+            ssl_context_factory=(lambda *_: credentials.for_http_server()) if credentials else None,
             host=host,
             port=port,
             log_config=None,
@@ -94,9 +133,17 @@ class HttpServer(SharedExtension):  # type: ignore[misc]
 
     async def _start(self) -> None:
         platform = platform_of(self.container)
-        routes = [Route("/metrics", _metrics), Route("/livez", _alive), *self._routes, *self._mounts]
-        self._app = HostedApp(Starlette(routes=routes), platform.settings.host, platform.settings.http_port)
-        platform.http_addresses[self.container.service_name] = await self._app.start()
+        probes = [Route("/metrics", _metrics), Route("/livez", _alive), Route("/readyz", self._ready)]
+        app = Starlette(routes=[*probes, *self._routes, *self._mounts])
+        name = self.container.service_name
+        port = platform.http_ports.get(name, platform.settings.http_port)
+        self._app = HostedApp(app, platform.settings.host, port, platform.credentials)
+        platform.http_addresses[name] = await self._app.start()
+
+    async def _ready(self, _request: Request) -> Response:
+        if self.container.config.get("ready"):
+            return PlainTextResponse("ok")
+        return PlainTextResponse("waiting for what the service reads to catch up", 503)
 
 
 class Http(Entrypoint):  # type: ignore[misc]

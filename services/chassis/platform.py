@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 
+import grpc
+
 from services.chassis.access import Verifier
 from services.chassis.blobs import FolderBlobs
 from services.chassis.clock import Clock, ShiftedClock, SystemClock
@@ -13,6 +15,7 @@ from services.chassis.settings import Settings
 from services.chassis.store.memory import MemoryStore
 from services.chassis.store.port import EventStore
 from services.chassis.store.sqlite import SqliteStore
+from services.chassis.tls import Credentials
 
 
 @dataclass
@@ -25,10 +28,20 @@ class Platform:
     addresses: dict[str, str] = field(default_factory=dict)
     """host:port of each service's gRPC server, by the service's name."""
     http_addresses: dict[str, str] = field(default_factory=dict)
+    grpc_ports: dict[str, int] = field(default_factory=dict)
+    """Where a service must listen because others were told already; by default as the settings say."""
+    http_ports: dict[str, int] = field(default_factory=dict)
+    credentials: Credentials | None = None
+    """With which the services prove themselves to each other; None on one machine, over the loopback."""
     _databases: dict[str, Database] = field(default_factory=dict)
+    _channels: dict[str, grpc.aio.Channel] = field(default_factory=dict)
 
     @classmethod
     async def open(cls, settings: Settings) -> Platform:
+        try:
+            credentials = Credentials(settings.tls_files, settings.site) if settings.tls_files else None
+        except (OSError, ValueError) as error:
+            raise ValueError(f"MOTCUA_TLS_CERTIFICATE, MOTCUA_TLS_KEY, MOTCUA_TLS_AUTHORITY: {error}") from error
         settings.data.mkdir(parents=True, exist_ok=True)
         store: EventStore
         if settings.event_store == "memory:":
@@ -38,7 +51,7 @@ class Platform:
         clock = ShiftedClock(settings.clock_shift_file) if settings.clock_shift_file else SystemClock()
         verifier = Verifier(store, settings.secret("service", settings.service_secret))
         verifier.start()
-        platform = cls(settings, store, clock, verifier, FolderBlobs(settings.data / "blobs"))
+        platform = cls(settings, store, clock, verifier, FolderBlobs(settings.data / "blobs"), credentials=credentials)
         if settings.identity_address:
             platform.addresses["identity"] = settings.identity_address
         return platform
@@ -51,7 +64,19 @@ class Platform:
             self._databases[name] = Database(url, name, durable=durable)
         return self._databases[name]
 
+    def channel(self, service: str) -> grpc.aio.Channel:
+        """To another service. Ask again for each call: it changes with the certificate."""
+        address = self.addresses[service]
+        if self.credentials:
+            return self.credentials.channel(service, address)
+        if address not in self._channels:
+            self._channels[address] = grpc.aio.insecure_channel(address)
+        return self._channels[address]
+
     async def close(self) -> None:
+        await asyncio.gather(*(channel.close() for channel in self._channels.values()))
+        if self.credentials:
+            await self.credentials.close()
         await self.verifier.stop()
         await asyncio.gather(*(database.close() for database in self._databases.values()))
         await self.store.close()

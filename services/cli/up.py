@@ -8,7 +8,8 @@ import json
 import os
 import signal
 import socket
-from collections.abc import Awaitable, Callable, Sequence
+import sys
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -30,10 +31,13 @@ from services.chassis.http_server import HostedApp
 from services.chassis.platform import Platform
 from services.chassis.runner import Services
 from services.chassis.settings import Settings
-from services.cli.registry import service_classes
+from services.cli.registry import CLASSES, service_classes
 
 DESCRIPTORS = Path(__file__).parents[2] / "build" / "descriptors.binpb"
 TLS_ABOVE = 363
+LOOPBACK = "127.0.0.1"
+# Those with pages for people.
+SITES = ("identity", "payment", "status")
 HEALTH_SECONDS = 2.0
 
 log = structlog.get_logger()
@@ -97,9 +101,25 @@ def _require_free(port: int) -> None:
             raise StartFailed(f"Port {port} is taken.", "Set MOTCUA_PORT to a free one, for example 8090.") from None
 
 
-def _address(text: str) -> Address:
-    host, _, port = text.rpartition(":")
-    return Address(host, int(port))
+def _ports(names: Iterable[str], stack: AsyncExitStack) -> dict[str, int]:
+    """A port for each server that starts later, so that the edge can start beside them: /healthz tells when all serve.
+
+    The sockets are bound and do not listen: Linux lets a server that sets SO_REUSEADDR have the port, and nobody else.
+    """
+    ports = {}
+    for name in names:
+        held = socket.socket()
+        stack.callback(held.close)
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.bind((LOOPBACK, 0))
+        ports[name] = held.getsockname()[1]
+        if sys.platform != "linux":
+            held.close()
+    return ports
+
+
+def _addresses(ports: dict[str, int]) -> dict[str, Address]:
+    return {name: Address(LOOPBACK, port) for name, port in ports.items()}
 
 
 def configure_logs(settings: Settings) -> Path:
@@ -123,42 +143,57 @@ async def start(settings: Settings, stack: AsyncExitStack) -> Platform:
         settings, sandbox_app = mount.prepare(settings)
     platform = await Platform.open(settings)
     stack.push_async_callback(platform.close)
-    pages = {}
+    platform.grpc_ports = _ports(CLASSES, stack)
+    sites = (*SITES, "sandbox") if settings.sandbox else SITES
+    platform.http_ports = _ports((*sites, "admin"), stack)
+    edge = _edge(settings, platform)
+    stack.push_async_callback(edge.stop, 0)  # if anything below fails
+    starting = asyncio.create_task(_start(edge))
     if settings.sandbox:
-        sandbox = HostedApp(sandbox_app, "127.0.0.1", 0)
-        pages["sandbox"] = await sandbox.start()
+        sandbox = HostedApp(sandbox_app, LOOPBACK, platform.http_ports["sandbox"])
+        await sandbox.start()
         stack.push_async_callback(sandbox.stop)
-    services = Services(platform, service_classes())
+    # Importing takes longer than anything else: in a thread, while the edge starts.
+    services = Services(platform, await asyncio.to_thread(service_classes))
     stack.push_async_callback(services.stop)
     await services.start()
     health = Health(platform.addresses)
-    admin = HostedApp(Starlette(routes=[Route("/healthz", health.page), *openapi.routes(DESCRIPTORS)]), "127.0.0.1", 0)
-    pages["admin"] = pages["docs"] = await admin.start()
+    routes = [Route("/healthz", health.page), *openapi.routes(DESCRIPTORS)]
+    admin = HostedApp(Starlette(routes=routes), LOOPBACK, platform.http_ports["admin"])
+    await admin.start()
     stack.push_async_callback(admin.stop)
-    pages |= {name: platform.http_addresses[name] for name in ("identity", "payment", "status")}
+    await starting
+    stack.push_async_callback(edge.stop)  # before what it leads to
+    while await health.waiting():  # noqa: ASYNC110 - other servers' state
+        await asyncio.sleep(0.02)
+    _tell(settings, platform, stack)
+    return platform
+
+
+def _edge(settings: Settings, platform: Platform) -> EdgeProcess:
+    grpc_services, pages = _addresses(platform.grpc_ports), _addresses(platform.http_ports)
     pair = certificates.ensure(settings.data / "tls")
     edge = Edge(
         port=settings.port,
         tls=Tls(port=settings.port + TLS_ABOVE, certificate=pair.certificate, key=pair.key),
         descriptors=DESCRIPTORS,
-        services={name: _address(at) for name, at in platform.addresses.items() if name != "status"},
-        platform=_address(platform.addresses["status"]),
-        pages={name: _address(at) for name, at in pages.items()},
+        services={name: at for name, at in grpc_services.items() if name != "status"},
+        platform=grpc_services["status"],
+        pages=pages | {"docs": pages["admin"]},
         jwt=Jwt(),
         access_log=settings.data / "logs" / "edge.jsonl",
         rate=settings.edge_rate,
         burst=settings.edge_burst,
     )
-    process = EdgeProcess(edge, settings.data / "edge")
+    return EdgeProcess(edge, settings.data / "edge")
+
+
+async def _start(edge: EdgeProcess) -> None:
+    """Raises StartFailed."""
     try:
-        await process.start()
+        await edge.start()
     except EdgeError as error:
         raise StartFailed(str(error), "The edge's log is in the data folder, under edge/.") from None
-    stack.push_async_callback(process.stop)
-    while await health.waiting():  # noqa: ASYNC110 - other servers' state
-        await asyncio.sleep(0.02)
-    _tell(settings, platform, stack)
-    return platform
 
 
 def _tell(settings: Settings, platform: Platform, stack: AsyncExitStack) -> None:

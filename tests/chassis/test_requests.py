@@ -56,7 +56,7 @@ def test_all_faults_are_named_at_once() -> None:
     assert faults(request) == ["request_id", "procedure_code", "channel", "reception_agency", "delivery_method"]
 
 
-@pytest.mark.parametrize("request_id", ["{" + ID + "}", ID.replace("-", ""), "urn:uuid:" + ID, "x" * 36])
+@pytest.mark.parametrize("request_id", ["{" + ID + "}", ID.replace("-", ""), "urn:uuid:" + ID, "x" * 36], ids=range(4))
 def test_a_request_id_is_a_plain_uuid(request_id: str) -> None:
     assert faults(pb.ReceiveDossierRequest(request_id=request_id, code="x")) == ["request_id"]
 

@@ -39,6 +39,7 @@ def test_a_public_key_is_kept_as_its_numbers_alone(key: OKPKey | ECKey) -> None:
         ('{"kty":"OKP","crv":"Ed25519"}', "its numbers are not a key"),
         ('{"kty":"EC","crv":"P-256","x":"AA","y":"AA"}', "its numbers are not a key"),
     ],
+    ids=range(8),
 )
 def test_another_key_is_refused(text: str, why: str) -> None:
     with pytest.raises(Rejected) as caught:
