@@ -11,11 +11,14 @@ from datetime import date
 from enum import StrEnum
 from typing import Any
 
+import structlog
 from sqlalchemy import Column, Connection, Integer, MetaData, String, Table, insert, select, update
 
 from motcua.payment.events.v1.events_pb2 import PaymentConfirmed, PaymentMethod, RefundConfirmed
 from services.chassis.facts import Fact
 from services.chassis.views import Projection, RunningView
+
+log = structlog.get_logger()
 
 NUMBER = re.compile(r"^(?P<series>BL|PC)-(?P<agency>.+)-(?P<day>\d{8})-(?P<sequence>\d{6,})$", re.ASCII)
 
@@ -83,7 +86,9 @@ def refunded(db: Connection, fact: Fact[RefundConfirmed]) -> None:
 def _learn(db: Connection, fact: Fact[Any], number: str) -> None:
     match = NUMBER.match(number)
     if match is None:
-        raise ValueError(f"not a receipt number: {number}")
+        # An event is for ever: one odd number must not keep all later ones from being learnt. It is in no series, so it takes none.
+        log.error("a stored receipt number is none of ours, skipped", number=number, stream=fact.stream)
+        return
     key, sequence = (match["series"], match["agency"], match["day"]), int(match["sequence"])
     here = (counters.c.series == key[0]) & (counters.c.agency == key[1]) & (counters.c.day == key[2])
     last = db.execute(select(counters.c.last).where(here)).scalar()
