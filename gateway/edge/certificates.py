@@ -47,7 +47,15 @@ def ensure(
     return Certificates(folder / "ca.pem", folder / "server.pem", folder / "server.key")
 
 
-def make(*, name: str, days: int, now: datetime, issuer: Pair | None = None, names: tuple[str, ...] = ()) -> Pair:
+def make(
+    *,
+    name: str,
+    days: int,
+    now: datetime,
+    issuer: Pair | None = None,
+    names: tuple[str, ...] = (),
+    uses: tuple[x509.ObjectIdentifier, ...] = (ExtendedKeyUsageOID.SERVER_AUTH,),
+) -> Pair:
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     builder = (
@@ -68,7 +76,7 @@ def make(*, name: str, days: int, now: datetime, issuer: Pair | None = None, nam
         authority_key = x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer.key.public_key())
         builder = (
             builder.add_extension(x509.SubjectAlternativeName([general_name(n) for n in names]), critical=False)
-            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+            .add_extension(x509.ExtendedKeyUsage(uses), critical=False)
             .add_extension(authority_key, critical=False)
         )
     return Pair(builder.sign(issuer.key if issuer else key, hashes.SHA256()), key)

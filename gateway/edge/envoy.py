@@ -56,7 +56,7 @@ PAGES = (
     Route("/", "status"),
 )
 # What a service serves beside its pages, for its operator.
-OPERATIONS = ("/metrics", "/livez")
+OPERATIONS = ("/metrics", "/livez", "/readyz")
 # Failures of which it is certain that the call did not reach the service.
 UNSENT = "connect-failure,refused-stream"
 PLATFORM = (
@@ -71,8 +71,18 @@ class Tls:
     port: int
     certificate: Path
     key: Path
-    # Callers may show a certificate of this authority; the services read it in x-forwarded-client-cert.
+    # Callers may show a certificate of this authority; the services read its SHA-256 in x-forwarded-client-cert.
     client_ca: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mutual:
+    """The edge's own certificate in the site. With it the services answer to it only, and it checks their names."""
+
+    site: str
+    certificate: Path
+    key: Path
+    authority: Path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,8 +107,11 @@ class Edge:
     services: Mapping[str, Address]
     # gRPC health and reflection of the whole.
     platform: Address | None = None
-    # Plain HTTP by the cluster names of PAGES.
+    # HTTP by the cluster names of PAGES.
     pages: Mapping[str, Address]
+    mutual: Mutual | None = None
+    # Where `secret_files` lie. They name the certificates' files, which Envoy reads again when they are replaced.
+    secrets: Path = Path("/etc/envoy-secrets")
     jwt: Jwt | None = None
     # Calls a second for each caller (token's subject, else client address), and how many at once.
     rate: int = 50
@@ -137,6 +150,22 @@ class Edge:
             origins=[_origin(origin) for origin in self.origins],
         )
 
+    def secret_files(self) -> dict[str, str]:
+        """Envoy's secret discovery, by the name of the file."""
+        found: dict[str, dict[str, object]] = {}
+        if self.tls:
+            found["server"] = _pair(self.tls.certificate, self.tls.key)
+            if self.tls.client_ca:
+                found["client-authority"] = _authority(self.tls.client_ca)
+        if self.mutual:
+            found["site"] = _pair(self.mutual.certificate, self.mutual.key)
+            found["site-authority"] = _authority(self.mutual.authority)
+        secret = {"@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"}
+        return {
+            f"{name}.json": json.dumps({"resources": [secret | {"name": name} | kind]}, indent=2) + "\n"
+            for name, kind in found.items()
+        }
+
     def _rpc(self, method: Method) -> Rpc:
         # Streams live until one side ends them; keep-alive pings find the dead.
         timeout = 0 if method.streams else self.timeout_seconds
@@ -158,7 +187,10 @@ class Edge:
         http = {f"http-{name}": address for name, address in self.pages.items()}
         for name, address in sorted((grpc | http).items()):
             dns = bool(address and not _is_ip(address[0]))
-            yield {"name": name, "address": address, "http2": name in grpc, "dns": dns}
+            part = "status" if name == "grpc-platform" else name.partition("-")[2]
+            # The collector of traces is not of the site.
+            peer = f"{part}.{self.mutual.site}.internal" if self.mutual and name != "otlp" else ""
+            yield {"name": name, "address": address, "http2": name in grpc, "dns": dns, "peer": peer}
 
 
 def _refused(served: Mapping[str, Sequence[Method]]) -> Iterator[dict[str, str]]:
@@ -166,6 +198,17 @@ def _refused(served: Mapping[str, Sequence[Method]]) -> Iterator[dict[str, str]]
     yield from ({"path": path} for path in OPERATIONS)
     for methods in served.values():
         yield from ({"path": method.path} for method in methods if method.internal)
+
+
+def _pair(certificate: Path, key: Path) -> dict[str, object]:
+    chain, private = {"filename": str(certificate)}, {"filename": str(key)}
+    watched = {"path": str(certificate.parent)}
+    return {"tls_certificate": {"certificate_chain": chain, "private_key": private, "watched_directory": watched}}
+
+
+def _authority(path: Path) -> dict[str, object]:
+    watched = {"path": str(path.parent)}
+    return {"validation_context": {"trusted_ca": {"filename": str(path)}, "watched_directory": watched}}
 
 
 def _origin(origin: str) -> dict[str, Any]:

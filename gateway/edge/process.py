@@ -9,6 +9,7 @@ import json
 import os
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -42,7 +43,7 @@ class EdgeProcess:
     """`await start()`, and `await stop()`; between them it is started again whenever it dies."""
 
     def __init__(self, edge: Edge, folder: Path, concurrency: int = 1) -> None:
-        self.edge = edge
+        self.edge = replace(edge, secrets=folder.absolute())
         self.folder = folder
         self.concurrency = concurrency
         self.port = edge.port
@@ -58,6 +59,8 @@ class EdgeProcess:
     async def start(self, timeout_seconds: float = 10) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         self._config.write_text(self.edge.config())
+        for name, content in self.edge.secret_files().items():
+            (self.folder / name).write_text(content)
         try:
             await self._launch(timeout_seconds)
         except EdgeError:

@@ -71,10 +71,8 @@ class GrpcServer(SharedExtension):  # type: ignore[misc]
         names = (*self._handlers, OPERATIONS.full_name, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, server)
         address = f"{settings.host}:{platform.grpc_ports.get(name, settings.grpc_port)}"
-        if credentials:
-            port = server.add_secure_port(address, credentials.for_grpc_server())
-        else:
-            port = server.add_insecure_port(address)
+        secure = credentials.for_grpc_server() if credentials else None
+        port = server.add_secure_port(address, secure) if secure else server.add_insecure_port(address)
         platform.addresses[name] = f"{'127.0.0.1' if settings.host == '0.0.0.0' else settings.host}:{port}"
         await self._report(health_pb2.HealthCheckResponse.NOT_SERVING)
         await server.start()

@@ -25,7 +25,6 @@ class RemoteKeys:
         self._seconds = platform.settings.key_cache_seconds
         # None stands for a subject without a key: erased, or never known.
         self._held: OrderedDict[str, tuple[float, bytes | None]] = OrderedDict()
-        self._stub: identity_service_pb2_grpc.IdentityServiceAsyncStub | None = None
 
     async def keys(self, subjects: Collection[str], *, create: bool) -> Keys:
         now = time.monotonic()
@@ -50,12 +49,10 @@ class RemoteKeys:
         return found
 
     async def _fetch(self, subjects: list[str], create: bool) -> dict[str, bytes]:
-        if self._stub is None:
-            channel = grpc.aio.insecure_channel(self._platform.addresses["identity"])
-            self._stub = identity_service_pb2_grpc.IdentityServiceStub(channel)
+        stub = identity_service_pb2_grpc.IdentityServiceStub(self._platform.channel("identity"))
         token = self._platform.verifier.service_token(self._service)
         try:
-            reply = await self._stub.GetSubjectKeys(
+            reply = await stub.GetSubjectKeys(
                 identity_service_pb2.GetSubjectKeysRequest(subject_ids=subjects, create=create),
                 metadata=(("authorization", f"Bearer {token}"),),
                 timeout=TIMEOUT_SECONDS,

@@ -9,8 +9,10 @@ from datetime import date
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from services.chassis.tls import Files
 
 SERVICES = ("identity", "catalogue", "dossier", "payment", "notification", "warehouse", "status")
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -47,6 +49,15 @@ class Settings(BaseSettings):
     edge_burst: Annotated[int, Field(ge=1)] = 200
     streams: Annotated[int, Field(ge=1)] = 2000
     """Watchers a service serves at a time."""
+    tls_certificate: Path | None = None
+    """This process's certificate in the site, PEM: with its key and the site's authority, services speak mutual TLS.
+
+    Read again when the files change. All three or none; none is for one machine, where they talk over the loopback.
+    """
+    tls_key: Path | None = None
+    tls_authority: Path | None = None
+    client_authority: Path | None = None
+    """Authorities, PEM, whose client certificates the edge takes from other systems; nobody shows one if empty."""
     qr_key: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""
     """32 bytes in hexadecimal that seal printed QR codes; made and kept in the data folder if empty."""
     identity_address: str = ""
@@ -86,12 +97,26 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     trace_sampled: Annotated[float, Field(ge=0, le=1)] = 1.0
 
+    @model_validator(mode="after")
+    def _whole_identity(self) -> Settings:
+        files = {"CERTIFICATE": self.tls_certificate, "KEY": self.tls_key, "AUTHORITY": self.tls_authority}
+        missing = [f"MOTCUA_TLS_{name}" for name, file in files.items() if file is None]
+        if 0 < len(missing) < len(files):
+            raise ValueError(f"set {', '.join(missing)} too, or none of the three")
+        return self
+
     @field_validator("clock_shift_file")
     @classmethod
     def _only_in_a_sandbox(cls, value: Path | None, info: object) -> Path | None:
         if value is not None and not getattr(info, "data", {}).get("sandbox", True):
             raise ValueError("MOTCUA_CLOCK_SHIFT_FILE needs MOTCUA_SANDBOX=true")
         return value
+
+    @property
+    def tls_files(self) -> Files | None:
+        if self.tls_certificate is None or self.tls_key is None or self.tls_authority is None:
+            return None
+        return Files(self.tls_certificate, self.tls_key, self.tls_authority)
 
     @property
     def url(self) -> str:

@@ -23,7 +23,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from gateway.edge import certificates
-from gateway.edge.envoy import Address, Edge, Jwt, Tls
+from gateway.edge.envoy import Address, Edge, Jwt, Mutual, Tls
 from gateway.edge.process import EdgeError, EdgeProcess
 from gateway.openapi import pages as openapi
 from services.chassis import telemetry
@@ -54,23 +54,23 @@ class StartFailed(Exception):
 class Health:
     """Whether every service says that it serves."""
 
-    def __init__(self, addresses: dict[str, str]) -> None:
-        self._stubs = {
-            name: health_pb2_grpc.HealthStub(grpc.aio.insecure_channel(address)) for name, address in addresses.items()
-        }
+    def __init__(self, platform: Platform) -> None:
+        self._platform = platform
 
     async def waiting(self) -> list[str]:
         """The services that do not serve."""
 
         async def serves(name: str) -> bool:
             try:
-                reply = await self._stubs[name].Check(health_pb2.HealthCheckRequest(), timeout=HEALTH_SECONDS)
+                stub = health_pb2_grpc.HealthStub(self._platform.channel(name))
+                reply = await stub.Check(health_pb2.HealthCheckRequest(), timeout=HEALTH_SECONDS)
             except grpc.aio.AioRpcError:
                 return False
             return bool(reply.status == health_pb2.HealthCheckResponse.SERVING)
 
-        answers = await asyncio.gather(*map(serves, self._stubs))
-        return [name for name, answer in zip(self._stubs, answers, strict=True) if not answer]
+        names = list(self._platform.addresses)
+        answers = await asyncio.gather(*map(serves, names))
+        return [name for name, answer in zip(names, answers, strict=True) if not answer]
 
     async def page(self, _request: Request) -> Response:
         waiting = await self.waiting()
@@ -150,16 +150,16 @@ async def start(settings: Settings, stack: AsyncExitStack) -> Platform:
     stack.push_async_callback(edge.stop, 0)  # if anything below fails
     starting = asyncio.create_task(_start(edge))
     if settings.sandbox:
-        sandbox = HostedApp(sandbox_app, LOOPBACK, platform.http_ports["sandbox"])
+        sandbox = HostedApp(sandbox_app, LOOPBACK, platform.http_ports["sandbox"], platform.credentials)
         await sandbox.start()
         stack.push_async_callback(sandbox.stop)
     # Importing takes longer than anything else: in a thread, while the edge starts.
     services = Services(platform, await asyncio.to_thread(service_classes))
     stack.push_async_callback(services.stop)
     await services.start()
-    health = Health(platform.addresses)
+    health = Health(platform)
     routes = [Route("/healthz", health.page), *openapi.routes(DESCRIPTORS)]
-    admin = HostedApp(Starlette(routes=routes), LOOPBACK, platform.http_ports["admin"])
+    admin = HostedApp(Starlette(routes=routes), LOOPBACK, platform.http_ports["admin"], platform.credentials)
     await admin.start()
     stack.push_async_callback(admin.stop)
     await starting
@@ -173,9 +173,18 @@ async def start(settings: Settings, stack: AsyncExitStack) -> Platform:
 def _edge(settings: Settings, platform: Platform) -> EdgeProcess:
     grpc_services, pages = _addresses(platform.grpc_ports), _addresses(platform.http_ports)
     pair = certificates.ensure(settings.data / "tls")
+    files = settings.tls_files
     edge = Edge(
         port=settings.port,
-        tls=Tls(port=settings.port + TLS_ABOVE, certificate=pair.certificate, key=pair.key),
+        tls=Tls(
+            port=settings.port + TLS_ABOVE,
+            certificate=pair.certificate,
+            key=pair.key,
+            client_ca=settings.client_authority,
+        ),
+        mutual=Mutual(site=settings.site, certificate=files.certificate, key=files.key, authority=files.authority)
+        if files
+        else None,
         descriptors=DESCRIPTORS,
         services={name: at for name, at in grpc_services.items() if name != "status"},
         platform=grpc_services["status"],

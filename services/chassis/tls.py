@@ -1,0 +1,191 @@
+"""Mutual TLS between the platform's parts: who a certificate says it is, and files that are read again when they change.
+
+A part of the site is known by a DNS name in its certificate: `dossier.vn-56.internal`. The authority is the site's own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+import structlog
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+
+EDGE = "edge"
+OPERATOR = "operator"
+# A call under way keeps its channel for so long when the certificate changes.
+CLOSE_SECONDS = 60.0
+
+log = structlog.get_logger()
+
+
+def peer_name(part: str, site: str) -> str:
+    return f"{part}.{site}.internal"
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    certificate: Path
+    key: Path
+    authority: Path
+
+    def stamp(self) -> tuple[tuple[int, int, int], ...]:
+        found = (path.stat() for path in (self.certificate, self.key, self.authority))
+        return tuple((one.st_mtime_ns, one.st_ino, one.st_size) for one in found)
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    stamp: tuple[tuple[int, int, int], ...]
+    certificate: bytes
+    key: bytes
+    authority: bytes
+    context: ssl.SSLContext
+
+
+class Credentials:
+    """What the files hold now. A pair that does not fit together yet is left until it does, and the one before is used."""
+
+    def __init__(self, files: Files, site: str) -> None:
+        self.site = site
+        self._files = files
+        self._material = _read(files)
+        self._unusable: object = None
+        self._channels: dict[str, tuple[Material, grpc.aio.Channel]] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+
+    def current(self) -> Material:
+        """Called by gRPC's threads too."""
+        try:
+            stamp = self._files.stamp()
+            if stamp not in (self._material.stamp, self._unusable):
+                self._unusable = stamp
+                self._material = _read(self._files)
+                log.info("certificate read again", certificate=str(self._files.certificate))
+        except (OSError, ValueError) as error:
+            log.error("certificate not usable", certificate=str(self._files.certificate), why=str(error))
+        return self._material
+
+    def for_grpc_server(self) -> grpc.ServerCredentials:
+        def configuration() -> Any:
+            now = self.current()
+            return grpc.ssl_server_certificate_configuration([(now.key, now.certificate)], now.authority)
+
+        return grpc.dynamic_ssl_server_credentials(configuration(), configuration, require_client_authentication=True)
+
+    def for_http_server(self) -> ssl.SSLContext:
+        """Each handshake takes the present certificate and authorities."""
+
+        def replace(connection: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
+            connection.context = self.current().context
+
+        context = _context(self._files)
+        context.sni_callback = replace
+        return context
+
+    def channel(self, service: str, address: str) -> grpc.aio.Channel:
+        """To a service, which must prove its name. Kept, and made again when the certificate changed."""
+        now = self.current()
+        made, channel = self._channels.get(address, (None, None))
+        if channel is None or made is not now:
+            if channel is not None:
+                closing = asyncio.create_task(channel.close(CLOSE_SECONDS))
+                self._closing.add(closing)
+                closing.add_done_callback(self._closing.discard)
+            channel = grpc.aio.secure_channel(
+                address,
+                grpc.ssl_channel_credentials(now.authority, now.key, now.certificate),
+                options=(("grpc.ssl_target_name_override", peer_name(service, self.site)),),
+            )
+            self._channels[address] = (now, channel)
+        return channel
+
+    async def close(self) -> None:
+        for _, channel in self._channels.values():
+            await channel.close()
+        for closing in tuple(self._closing):
+            closing.cancel()
+        await asyncio.gather(*self._closing, return_exceptions=True)
+
+
+class KnownPeers(grpc.aio.ServerInterceptor):
+    """Lets in the parts of this site, by the names in their certificates, whatever else the authority signed."""
+
+    def __init__(self, site: str, parts: Collection[str]) -> None:
+        self._names = frozenset(peer_name(part, site) for part in parts)
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]],
+        details: grpc.HandlerCallDetails,
+    ) -> Any:
+        handler: Any = await continuation(details)
+        if handler is None:
+            return None
+        if handler.response_streaming:
+            inner_stream = handler.stream_stream if handler.request_streaming else handler.unary_stream
+
+            async def stream(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
+                await self._check(context)
+                async for answer in inner_stream(request, context):
+                    yield answer
+
+            make = (
+                grpc.stream_stream_rpc_method_handler
+                if handler.request_streaming
+                else grpc.unary_stream_rpc_method_handler
+            )
+            return make(stream, handler.request_deserializer, handler.response_serializer)
+        inner = handler.unary_unary
+
+        async def unary(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
+            await self._check(context)
+            return await inner(request, context)
+
+        return grpc.unary_unary_rpc_method_handler(unary, handler.request_deserializer, handler.response_serializer)
+
+    async def _check(self, context: grpc.aio.ServicerContext[Any, Any]) -> None:
+        if self._names.isdisjoint(names := peer_names(context)):
+            shown = ", ".join(sorted(names)) or "nobody"
+            await context.abort(
+                grpc.StatusCode.PERMISSION_DENIED, f"The certificate names {shown}, which is no part of this site."
+            )
+
+
+def peer_names(context: grpc.aio.ServicerContext[Any, Any]) -> frozenset[str]:
+    """The names in the peer's verified certificate; none without TLS."""
+    found: Mapping[str, Any] = context.auth_context()
+    return frozenset(name.decode() for name in found.get("x509_subject_alternative_name", ()))
+
+
+def certificate_names(certificate: Mapping[str, Any] | None) -> frozenset[str]:
+    """The DNS names of what `ssl.SSLObject.getpeercert` returns."""
+    alternatives = (certificate or {}).get("subjectAltName", ())
+    return frozenset(value for kind, value in alternatives if kind == "DNS")
+
+
+def _read(files: Files) -> Material:
+    """Raises OSError for what cannot be read, ValueError for what does not fit together."""
+    stamp = files.stamp()
+    certificate, key, authority = (path.read_bytes() for path in (files.certificate, files.key, files.authority))
+    public = x509.load_pem_x509_certificates(certificate)[0].public_key()
+    if serialization.load_pem_private_key(key, password=None).public_key() != public:
+        raise ValueError(f"{files.key} is not the key of {files.certificate}")
+    x509.load_pem_x509_certificates(authority)
+    return Material(stamp, certificate, key, authority, _context(files))
+
+
+def _context(files: Files) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    # Whoever shows none reaches the probes only; one of another authority ends the handshake.
+    context.verify_mode = ssl.CERT_OPTIONAL
+    context.load_cert_chain(files.certificate, files.key)
+    context.load_verify_locations(files.authority)
+    return context
