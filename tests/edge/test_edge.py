@@ -17,6 +17,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
 from yaml import safe_load
 
+from gateway.edge import certificates
 from tests.edge.conftest import Running
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
@@ -259,6 +260,35 @@ async def test_grpc_over_tls(edge: Running) -> None:
     async with grpc.aio.secure_channel(f"localhost:{edge.process.tls_port}", credentials) as channel:
         reply = await edge.trial.rpc.TrialServiceStub(channel).GetTrial(edge.trial.pb.GetTrialRequest(trial_code="A-1"))
     assert reply.trial_code == "A-1"
+
+
+async def test_a_new_certificate_is_shown_without_a_restart_and_old_streams_go_on(edge: Running) -> None:
+    tls = edge.process.edge.tls
+    assert tls
+    edge.trial.changed.clear()
+    verify = ssl.create_default_context(cafile=str(edge.authority))
+    pid, before = edge.process.pid, await _shown(edge)
+    live = f"https://localhost:{edge.process.tls_port}/dossiers/A-1/live"
+    async with httpx.AsyncClient(verify=verify, trust_env=False, timeout=30) as http, http.stream("GET", live) as reply:
+        frames = reply.aiter_text()
+        assert await anext(frames) == "data: 1\n\n"
+        tls.certificate.unlink()
+        certificates.ensure(tls.certificate.parent)
+        async with asyncio.timeout(30):
+            while await _shown(edge) == before:  # noqa: ASYNC110 - another process's state
+                await asyncio.sleep(0.05)
+        edge.trial.changed.set()
+        assert await anext(frames) == "data: 2\n\n"
+    assert await _shown(edge) == ssl.PEM_cert_to_DER_cert(tls.certificate.read_text())
+    assert edge.process.pid == pid
+
+
+async def _shown(edge: Running) -> bytes | None:
+    verify = ssl.create_default_context(cafile=str(edge.authority))
+    _, writer = await asyncio.open_connection("localhost", edge.process.tls_port, ssl=verify)
+    found: bytes | None = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+    writer.close()
+    return found
 
 
 async def test_statistics_for_prometheus(edge: Running) -> None:

@@ -54,7 +54,7 @@ def hosted(folder: Path, classes: Sequence[type], **settings: Any) -> Iterator[H
         services = Services(platform, classes)
         try:
             await services.start()
-            await asyncio.gather(*(_serving(platform.addresses[cls.name]) for cls in classes))  # type: ignore[attr-defined]
+            await asyncio.gather(*(_serving(platform.channel(cls.name)) for cls in classes))  # type: ignore[attr-defined]
             shared["host"] = Host(platform, shared["loop"])
             ready.set()
             await shared["stop"].wait()
@@ -88,12 +88,11 @@ def hosted(folder: Path, classes: Sequence[type], **settings: Any) -> Iterator[H
         raise shared["error"]
 
 
-async def _serving(address: str) -> None:
-    async with grpc.aio.insecure_channel(address) as channel:
-        stub = health_pb2_grpc.HealthStub(channel)
-        async with asyncio.timeout(START_SECONDS):
-            while True:
-                reply = await stub.Check(health_pb2.HealthCheckRequest(), wait_for_ready=True)
-                if reply.status == health_pb2.HealthCheckResponse.SERVING:
-                    return
-                await asyncio.sleep(0.02)
+async def _serving(channel: grpc.aio.Channel) -> None:
+    stub = health_pb2_grpc.HealthStub(channel)
+    async with asyncio.timeout(START_SECONDS):
+        while True:
+            reply = await stub.Check(health_pb2.HealthCheckRequest(), wait_for_ready=True)
+            if reply.status == health_pb2.HealthCheckResponse.SERVING:
+                return
+            await asyncio.sleep(0.02)
