@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
 from hashlib import sha256
 
 import pytest
@@ -10,27 +9,11 @@ from hypothesis import strategies as st
 from gateway.ledger import heads
 from gateway.ledger.errors import LedgerError, ProofError
 from gateway.ledger.heads import Head, HeadProof, Placed
-
-
-class Memory:
-    def __init__(self) -> None:
-        self.pages: dict[str, bytes] = {}
-        self.gets = 0
-
-    def get(self, names: Collection[str], /) -> Mapping[str, bytes]:
-        self.gets += 1
-        return {name: self.pages[name] for name in names if name in self.pages}
-
-    def put(self, pages: Mapping[str, bytes], /) -> None:
-        self.pages.update(pages)
+from tests.ledger.samples import MemoryPages, code
 
 
 def head(number: int, events: int = 1) -> Head:
     return Head(events, sha256(f"{number}.{events}".encode()).digest())
-
-
-def code(number: int) -> str:
-    return f"G09.20-20260609-{number:07}"
 
 
 def slow_root(placed: list[Placed], depth: int = 0) -> bytes:
@@ -47,7 +30,7 @@ def slow_root(placed: list[Placed], depth: int = 0) -> bytes:
 
 
 def test_one_two_and_none() -> None:
-    pages = Memory()
+    pages = MemoryPages()
     assert heads.root(pages) == bytes(32)
     assert heads.update(pages, {code(1): head(1)}) == Placed(heads.key_of(code(1)), head(1)).hash()
     two = heads.update(pages, {code(2): head(2)})
@@ -58,13 +41,13 @@ def test_one_two_and_none() -> None:
 @settings(max_examples=60, deadline=None)
 @given(batches=st.lists(st.dictionaries(st.integers(0, 400), st.integers(1, 9), max_size=60), max_size=8))
 def test_the_map_is_what_the_definition_says_however_it_grew(batches: list[dict[int, int]]) -> None:
-    pages, all_of = Memory(), dict[str, Head]()
+    pages, all_of = MemoryPages(), dict[str, Head]()
     for batch in batches:
         changes = {code(number): head(number, events) for number, events in batch.items()}
         all_of |= changes
         expected = slow_root([Placed(heads.key_of(name), one) for name, one in all_of.items()])
         assert heads.update(pages, changes) == expected == heads.root(pages) == heads.root_of(all_of)
-    at_once = Memory()
+    at_once = MemoryPages()
     heads.update(at_once, all_of)
     assert at_once.pages == pages.pages or not all_of
 
@@ -72,7 +55,7 @@ def test_the_map_is_what_the_definition_says_however_it_grew(batches: list[dict[
 @settings(max_examples=60, deadline=None)
 @given(present=st.sets(st.integers(0, 300), max_size=80), asked=st.integers(0, 300))
 def test_every_head_and_every_absence_is_proved(present: set[int], asked: int) -> None:
-    pages = Memory()
+    pages = MemoryPages()
     known = {code(number): head(number) for number in present}
     top = heads.update(pages, known)
     found, proof = heads.prove(pages, code(asked))
@@ -95,7 +78,7 @@ def test_every_head_and_every_absence_is_proved(present: set[int], asked: int) -
 @settings(max_examples=150, deadline=None)
 @given(data=st.data(), count=st.integers(2, 120))
 def test_changed_proofs_are_refused(data: st.DataObject, count: int) -> None:
-    pages = Memory()
+    pages = MemoryPages()
     top = heads.update(pages, {code(number): head(number) for number in range(count)})
     asked = code(data.draw(st.integers(0, 2 * count)))
     found, proof = heads.prove(pages, asked)
@@ -121,7 +104,7 @@ def test_codes_whose_keys_begin_alike() -> None:
     while (start := heads.key_of(code(number)).hex()[:5]) not in seen:
         seen[start] = number
         number += 1
-    pages = Memory()
+    pages = MemoryPages()
     pair = {code(number): head(number), code(seen[start]): head(seen[start])}
     top = heads.update(pages, pair)
     assert top == heads.root_of(pair)
@@ -134,7 +117,7 @@ def test_codes_whose_keys_begin_alike() -> None:
 
 
 def test_a_batch_reads_each_level_once() -> None:
-    pages = Memory()
+    pages = MemoryPages()
     heads.update(pages, {code(number): head(number) for number in range(3000)})
     pages.gets = 0
     heads.update(pages, {code(number): head(number, 2) for number in range(500)})
@@ -142,7 +125,7 @@ def test_a_batch_reads_each_level_once() -> None:
 
 
 def test_a_damaged_page_is_noticed() -> None:
-    pages = Memory()
+    pages = MemoryPages()
     heads.update(pages, {code(number): head(number) for number in range(40)})
     pages.pages[""] = pages.pages[""][:-1]
     with pytest.raises(LedgerError, match="page '' of the map of heads is damaged"):
