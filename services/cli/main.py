@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import sys
 import warnings
@@ -47,6 +48,7 @@ def up(
     province: Province = "56",
 ) -> None:
     """Start the whole platform on this machine: all services, the edge, sandboxes of the national systems."""
+    gc.disable()  # nothing of what a start loads goes away again; enabled when it is done
     from services.cli import starting
 
     sys.exit(starting.up(settings(), dossiers if demo else 0, province))
@@ -55,6 +57,7 @@ def up(
 @app.command()
 def serve(services: Annotated[list[str], typer.Argument(help=f"Of: {', '.join(CLASSES)}.")]) -> None:
     """Run services alone, as a pod does."""
+    gc.disable()
     from services.cli import starting
 
     if unknown := [name for name in services if name not in CLASSES]:
