@@ -109,8 +109,10 @@ class Leaf:
         return leaf
 
 
-def commitment(key: bytes, stream: str, revision: int, event_id: UUID, event_type: str, data: bytes) -> bytes:
-    """Binds a leaf to the event as it is stored, sealed fields included, without showing anything of it.
+def commitment(
+    key: bytes, stream: str, revision: int, event_id: UUID, event_type: str, data: bytes, metadata: bytes
+) -> bytes:
+    """Binds a leaf to the event as it is stored, sealed fields and metadata included, without showing anything of it.
 
     `key` is the subject's data key. When it is destroyed the commitment stays and can no longer be recomputed.
     """
@@ -118,6 +120,7 @@ def commitment(key: bytes, stream: str, revision: int, event_id: UUID, event_typ
     stored: dict[str, str | int] = {
         "data": sha256(data).hexdigest(),
         "id": str(event_id),
+        "metadata": sha256(metadata).hexdigest(),
         "revision": revision,
         "stream": stream,
         "type": event_type,

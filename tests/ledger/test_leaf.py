@@ -136,14 +136,14 @@ def test_what_cannot_be_a_leaf() -> None:
 
 def test_a_commitment_binds_everything_that_is_stored() -> None:
     key, event_id = bytes(range(32)), UUID(int=7)
-    given = (key, "dossier-G09.20-20260609-0092637", 3, event_id, "motcua.A", b"stored")
+    given = (key, "dossier-G09.20-20260609-0092637", 3, event_id, "motcua.A", b"stored", b"meta")
     salt = hmac.new(key, b"motcua ledger commitment/1" + event_id.bytes, sha256).digest()
-    stored = sha256(b"stored").hexdigest()
+    data, metadata = sha256(b"stored").hexdigest(), sha256(b"meta").hexdigest()
     text = (
-        f'{{"data":"{stored}","id":"00000000-0000-0000-0000-000000000007","revision":3,'
+        f'{{"data":"{data}","id":"00000000-0000-0000-0000-000000000007","metadata":"{metadata}","revision":3,'
         '"stream":"dossier-G09.20-20260609-0092637","type":"motcua.A"}'
     )
     assert commitment(*given) == hmac.new(salt, text.encode(), sha256).digest()
-    others = [bytes(32), "dossier-H", 4, UUID(int=8), "motcua.B", b"storeD"]
+    others = [bytes(32), "dossier-H", 4, UUID(int=8), "motcua.B", b"storeD", b"metA"]
     changed = [commitment(*(*given[:at], other, *given[at + 1 :])) for at, other in enumerate(others)]  # type: ignore[arg-type]
-    assert len({commitment(*given), *changed}) == 7
+    assert len({commitment(*given), *changed}) == 8
