@@ -1,118 +1,162 @@
-"""Content-addressed files: attachments and results. A folder here, a bucket in production."""
+"""The blob store's port, and a folder that keeps it. What lies in it is sealed before it gets here.
+
+A blob is put whole, read by ranges, never changed: as buckets have it.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import os
 import re
-from collections.abc import AsyncIterator
+import secrets
+import time
+from collections.abc import AsyncIterable, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Protocol
 
-CHUNK_BYTES = 256 * 1024
-SHA256 = re.compile("[0-9a-f]{64}")
+_PART = "[0-9A-Za-z][0-9A-Za-z:._-]{0,199}"
+NAME = re.compile(f"{_PART}/{_PART}")
+GROUP = re.compile(_PART)
+PARTIAL = ".partial"
+ABANDONED_SECONDS = 3600
 
 
-class WrongContent(Exception):
-    """The bytes are not those that were announced."""
+class BlobMissing(Exception):
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is no blob {name[:200]}")
 
 
-class WrongOffset(Exception):
-    def __init__(self, offset: int) -> None:
-        super().__init__(f"the next byte awaited is {offset}")
-        self.offset = offset
+class BlobStore(Protocol):
+    """A name is `<group>/<member>`, each of letters, digits, `:`, `.`, `_`, `-`. Another one raises ValueError."""
+
+    async def put(self, name: str, pieces: AsyncIterable[bytes]) -> None:
+        """All pieces or, if one raises, nothing; durable when it returns. A blob of that name is replaced."""
+
+    async def size(self, name: str) -> int:
+        """Raises BlobMissing."""
+
+    async def get(self, name: str, start: int, count: int) -> bytes:
+        """The bytes from `start`, at most `count`, fewer where the blob ends. Raises BlobMissing."""
+
+    async def delete(self, name: str) -> None:
+        """One that is not there changes nothing."""
+
+    async def members(self, group: str) -> Sequence[str]:
+        """Of the blobs of a group, sorted."""
+
+
+def _checked(name: str) -> str:
+    if not NAME.fullmatch(name):
+        raise ValueError(f"no name of a blob: {name[:80]!r}")
+    return name
+
+
+def _checked_group(group: str) -> str:
+    if not GROUP.fullmatch(group):
+        raise ValueError(f"no group of blobs: {group[:80]!r}")
+    return group
 
 
 class FolderBlobs:
-    """`<sha256>` names a blob. An upload grows beside them until it is whole, and survives a restart."""
-
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._uploads = folder / "uploads"
+        self._tidied = False
 
-    def _path(self, sha256: str) -> Path:
-        if not SHA256.fullmatch(sha256):
-            raise FileNotFoundError(sha256[:64])
-        return self._folder / sha256[:2] / sha256
+    def _path(self, name: str) -> Path:
+        return self._folder / _checked(name)
 
-    async def has(self, sha256: str) -> bool:
-        return await asyncio.to_thread(self._path(sha256).exists)
-
-    async def offset(self, upload_id: str) -> int:
-        """How many bytes of an upload are on disk."""
-        part = self._uploads / upload_id
-        return await asyncio.to_thread(lambda: part.stat().st_size if part.exists() else 0)
-
-    async def write(self, upload_id: str, offset: int, data: bytes) -> int:
-        """Add bytes at the end; bytes that are there already change nothing. Returns the new offset. Raises WrongOffset."""
-
-        def run() -> int:
-            self._uploads.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(self._uploads / upload_id, os.O_RDWR | os.O_CREAT, 0o600)
+    async def put(self, name: str, pieces: AsyncIterable[bytes]) -> None:
+        path = self._path(name)
+        partial = self._folder / PARTIAL / secrets.token_hex(16)
+        descriptor = await asyncio.to_thread(self._begin, partial)
+        try:
             try:
-                size = os.fstat(descriptor).st_size
-                if offset + len(data) <= size and os.pread(descriptor, len(data), offset) == data:
-                    return size
-                if offset != size:
-                    raise WrongOffset(size)
-                os.pwrite(descriptor, data, offset)
-                os.fsync(descriptor)
-                return size + len(data)
+                async for piece in pieces:
+                    await asyncio.to_thread(_write, descriptor, piece)
+                await asyncio.to_thread(os.fsync, descriptor)
             finally:
                 os.close(descriptor)
+            await asyncio.to_thread(_place, partial, path)
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
 
-        return await asyncio.to_thread(run)
+    def _begin(self, partial: Path) -> int:
+        if not self._tidied:
+            self._tidied = True
+            self._drop_abandoned()
+        partial.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
 
-    async def head(self, upload_id: str, count: int) -> bytes:
+    def _drop_abandoned(self) -> None:
+        """What a crash left half written."""
+        for path in (self._folder / PARTIAL).glob("*"):
+            with suppress(FileNotFoundError):
+                if path.stat().st_mtime < time.time() - ABANDONED_SECONDS:
+                    path.unlink()
+
+    async def size(self, name: str) -> int:
+        path = self._path(name)
+        try:
+            return (await asyncio.to_thread(path.stat)).st_size
+        except FileNotFoundError:
+            raise BlobMissing(name) from None
+
+    async def get(self, name: str, start: int, count: int) -> bytes:
+        path = self._path(name)
+
         def run() -> bytes:
-            with (self._uploads / upload_id).open("rb") as file:
+            with path.open("rb") as file:
+                file.seek(start)
                 return file.read(count)
 
-        return await asyncio.to_thread(run)
+        try:
+            return await asyncio.to_thread(run)
+        except FileNotFoundError:
+            raise BlobMissing(name) from None
 
-    async def discard(self, upload_id: str) -> None:
-        await asyncio.to_thread(lambda: (self._uploads / upload_id).unlink(missing_ok=True))
-
-    async def finish(self, upload_id: str, sha256: str) -> None:
-        """Give a whole upload its name. Raises WrongContent, and the upload begins anew."""
+    async def delete(self, name: str) -> None:
+        path = self._path(name)
 
         def run() -> None:
-            part = self._uploads / upload_id
-            with part.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-            if digest != sha256:
-                part.unlink()
-                raise WrongContent(digest)
-            path = self._path(sha256)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            part.rename(path)
-            descriptor = os.open(path.parent, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+            path.unlink(missing_ok=True)
+            with suppress(OSError):  # another blob of the group is there
+                path.parent.rmdir()
 
         await asyncio.to_thread(run)
 
-    async def put(self, content: bytes) -> str:
-        """Store a whole blob; returns its SHA-256."""
-        sha256 = hashlib.sha256(content).hexdigest()
-        if not await self.has(sha256):
-            upload_id = f"put-{sha256}"
-            await self.discard(upload_id)
-            await self.write(upload_id, 0, content)
-            await self.finish(upload_id, sha256)
-        return sha256
+    async def members(self, group: str) -> Sequence[str]:
+        folder = self._folder / _checked_group(group)
 
-    async def delete(self, sha256: str) -> None:
-        """Forget the content for good; one that is not there changes nothing."""
-        await asyncio.to_thread(lambda: self._path(sha256).unlink(missing_ok=True))
+        def run() -> list[str]:
+            try:
+                return sorted(entry.name for entry in os.scandir(folder))
+            except FileNotFoundError:
+                return []
 
-    async def read(self, sha256: str) -> AsyncIterator[bytes]:
-        """The content in chunks. Raises FileNotFoundError."""
-        file = await asyncio.to_thread(self._path(sha256).open, "rb")
+        return await asyncio.to_thread(run)
+
+
+def _write(descriptor: int, piece: bytes) -> None:
+    rest = memoryview(piece)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+
+
+def _place(partial: Path, path: Path) -> None:
+    while True:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         try:
-            while chunk := await asyncio.to_thread(file.read, CHUNK_BYTES):
-                yield chunk
+            partial.rename(path)
+            break
+        except FileNotFoundError:
+            if not partial.exists():
+                raise
+            # A deletion took the group's empty folder away meanwhile.
+    for folder in (path.parent, path.parent.parent):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
         finally:
-            file.close()
+            os.close(descriptor)

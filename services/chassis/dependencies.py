@@ -19,6 +19,7 @@ from services.chassis.http_server import HttpServer
 from services.chassis.keyring import RemoteKeys
 from services.chassis.platform import Platform
 from services.chassis.privacy import KeyRing
+from services.chassis.sealed_blobs import SealedBlobs
 from services.chassis.views import Projection, RunningView, Snapshot
 
 C = TypeVar("C")
@@ -140,6 +141,12 @@ def clock() -> Clock:
 def keys() -> KeyRing:
     """To open sealed fields with."""
     made: KeyRing = _provided(_Made(key_ring))
+    return made
+
+
+def blobs() -> SealedBlobs:
+    """Attachments and results."""
+    made: SealedBlobs = _provided(_Made(lambda c: SealedBlobs(platform_of(c).blobs, key_ring(c))))
     return made
 
 

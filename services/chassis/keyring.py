@@ -31,6 +31,9 @@ class RemoteKeys:
         found: dict[str, bytes] = {}
         missing = []
         for subject in subjects:
+            if subject in self._platform.erasures:
+                self._held.pop(subject, None)
+                continue
             until, key = self._held.get(subject, (0.0, None))
             if until <= now or (key is None and create):
                 missing.append(subject)

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 import grpc
 
 from services.chassis.access import Verifier
-from services.chassis.blobs import FolderBlobs
+from services.chassis.blobs import BlobStore, FolderBlobs
 from services.chassis.clock import Clock, ShiftedClock, SystemClock
 from services.chassis.database import Database
+from services.chassis.erasures import Erasures
 from services.chassis.settings import Settings
 from services.chassis.store.memory import MemoryStore
 from services.chassis.store.port import EventStore
@@ -24,7 +25,8 @@ class Platform:
     store: EventStore
     clock: Clock
     verifier: Verifier
-    blobs: FolderBlobs
+    blobs: BlobStore
+    erasures: Erasures
     addresses: dict[str, str] = field(default_factory=dict)
     """host:port of each service's gRPC server, by the service's name."""
     http_addresses: dict[str, str] = field(default_factory=dict)
@@ -51,7 +53,10 @@ class Platform:
         clock = ShiftedClock(settings.clock_shift_file) if settings.clock_shift_file else SystemClock()
         verifier = Verifier(store, settings.secret("service", settings.service_secret))
         verifier.start()
-        platform = cls(settings, store, clock, verifier, FolderBlobs(settings.data / "blobs"), credentials=credentials)
+        erasures = Erasures(store)
+        erasures.start()
+        blobs = FolderBlobs(settings.data / "blobs")
+        platform = cls(settings, store, clock, verifier, blobs, erasures, credentials=credentials)
         if settings.identity_address:
             platform.addresses["identity"] = settings.identity_address
         return platform
@@ -63,6 +68,11 @@ class Platform:
             url = self.settings.database or f"sqlite:///{folder.absolute()}"
             self._databases[name] = Database(url, name, durable=durable)
         return self._databases[name]
+
+    @property
+    def mutual_site(self) -> str:
+        """The site under mutual TLS; empty without."""
+        return self.credentials.site if self.credentials else ""
 
     def channel(self, service: str) -> grpc.aio.Channel:
         """To another service. Ask again for each call: it changes with the certificate."""
@@ -78,5 +88,6 @@ class Platform:
         if self.credentials:
             await self.credentials.close()
         await self.verifier.stop()
+        await self.erasures.stop()
         await asyncio.gather(*(database.close() for database in self._databases.values()))
         await self.store.close()

@@ -25,7 +25,7 @@ from services.chassis.settings import Settings
 from services.dossier.commands import SubmitDossier
 from services.dossier.law import Law, check_form, local_day
 from services.dossier.reading import form_answers, form_text
-from services.dossier.uploads import Uploads
+from services.dossier.uploads import Uploads, owner_of
 from services.dossier.values import Actor, ApplicantKind, Channel, Component, ComponentSource, DeliveryMethod
 from services.dossier.views import accounts, documents
 
@@ -185,7 +185,7 @@ async def submission(
         form=Sealed(form_text(answers)),
         channel=channel,
         components=components,
-        uploaded=await uploads.owned(caller.actor, attached(components)),
+        uploaded=await uploads.owned(owner_of(caller), attached(components)),
         documents=known.reusable(at),
         reuse_consent=request.reuse_consent,
         place_of_submission=ONLINE if channel is Channel.ONLINE else caller.agency,

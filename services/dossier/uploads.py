@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+import hashlib
+from collections.abc import AsyncIterator, Collection, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -14,6 +16,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    ColumnElement,
     Connection,
     DateTime,
     Delete,
@@ -27,10 +30,15 @@ from sqlalchemy import (
 )
 
 from motcua.dossier.v1 import dossier_pb2
-from services.chassis.blobs import WrongContent, WrongOffset
+from services.chassis.blobs import BlobStore
+from services.chassis.caller import Caller
+from services.chassis.container import platform_of
 from services.chassis.database import Database, insert_new
 from services.chassis.decider import Rejected
-from services.chassis.platform import Platform
+from services.chassis.dependencies import key_ring
+from services.chassis.growing import GrowingUploads, WrongOffset
+from services.chassis.privacy import KeyRing
+from services.chassis.sealed_blobs import SealedBlobs, WrongContent
 
 LARGEST_BYTES = 50 * 1024 * 1024
 LARGEST_CHUNK_BYTES = 1024 * 1024
@@ -41,10 +49,12 @@ MAGIC = {"application/pdf": b"%PDF-", "image/png": b"\x89PNG\r\n\x1a\n", "image/
 
 metadata = MetaData()
 uploads = Table(
-    "uploads",
+    "uploads_v2",
     metadata,
     Column("upload_id", String, primary_key=True),
     Column("owner", String, nullable=False, index=True),
+    # Whose file it is. Empty: that of whoever's dossier takes it, until when it stays among the growing ones.
+    Column("subject", String, nullable=False),
     Column("media_type", String, nullable=False),
     Column("size", BigInteger, nullable=False),
     Column("sha256", String, nullable=False),
@@ -53,22 +63,36 @@ uploads = Table(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Who uploads, and whose the file is: the uploader's own, or empty for who uploads for others."""
+
+    account: str
+    subject: str
+
+
+def owner_of(caller: Caller) -> Owner:
+    return Owner(caller.actor, caller.actor if caller.kind in ("citizen", "organisation") else "")
+
+
 class Uploads:
     """Each belongs to the account that began it: nobody attaches another's file by its hash.
 
     Whose file is whose stands in no event before a dossier takes the file: the database is durable.
     """
 
-    def __init__(self, platform: Platform, database: Database) -> None:
-        self._blobs = platform.blobs
+    def __init__(self, store: BlobStore, keys: KeyRing, database: Database) -> None:
+        self._growing = GrowingUploads(store, keys)
+        self._blobs = SealedBlobs(store, keys)
         self._database = database
         self._ready = False
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     @classmethod
     def of(cls, container: Any) -> Uploads:
-        platform: Platform = container.config["platform"]
-        return cls(platform, platform.database(f"{container.service_name}-uploads", durable=True))
+        platform = platform_of(container)
+        database = platform.database(f"{container.service_name}-uploads", durable=True)
+        return cls(platform.blobs, key_ring(container), database)
 
     async def _db(self) -> Database:
         if not self._ready:
@@ -76,7 +100,7 @@ class Uploads:
             self._ready = True
         return self._database
 
-    async def create(self, owner: str, media_type: str, size: int, sha256: str) -> dossier_pb2.Upload:
+    async def create(self, owner: Owner, media_type: str, size: int, sha256: str) -> dossier_pb2.Upload:
         """Raises Rejected UPLOAD_TYPE_REFUSED, UPLOAD_TOO_LARGE, UPLOAD_CONTENT_WRONG, UPLOAD_QUOTA."""
         if media_type not in MAGIC:
             raise Rejected("UPLOAD_TYPE_REFUSED", media_type=media_type[:80], accepted=", ".join(MAGIC))
@@ -84,12 +108,13 @@ class Uploads:
             raise Rejected("UPLOAD_TOO_LARGE", limit=str(LARGEST_BYTES))
         if len(sha256) != 64 or set(sha256) - set("0123456789abcdef"):
             raise Rejected("UPLOAD_CONTENT_WRONG", why="sha256: 64 lower-case hexadecimal digits")
-        upload_id = str(uuid5(NAMESPACE_OID, f"upload:{owner}:{media_type}:{size}:{sha256}"))
+        upload_id = str(uuid5(NAMESPACE_OID, f"upload:{owner.account}:{owner.subject}:{media_type}:{size}:{sha256}"))
         database = await self._db()
 
         row = {
             "upload_id": upload_id,
-            "owner": owner,
+            "owner": owner.account,
+            "subject": owner.subject,
             "media_type": media_type,
             "size": size,
             "sha256": sha256,
@@ -102,7 +127,7 @@ class Uploads:
             if (found := db.execute(this).one_or_none()) is not None:
                 return found
             unfinished = select(func.count(), func.coalesce(func.sum(uploads.c.size), 0))
-            count, held = db.execute(unfinished.where(uploads.c.owner == owner, ~uploads.c.complete)).one()
+            count, held = db.execute(unfinished.where(uploads.c.owner == owner.account, ~uploads.c.complete)).one()
             if count >= MOST_UNFINISHED or held + size > MOST_UNFINISHED_BYTES:
                 raise Rejected("UPLOAD_QUOTA", limit=str(MOST_UNFINISHED), bytes=str(MOST_UNFINISHED_BYTES))
             insert_new(db, uploads, row)
@@ -110,11 +135,11 @@ class Uploads:
 
         return await self._shown(await database.write(begin))
 
-    async def get(self, owner: str, upload_id: str) -> dossier_pb2.Upload:
+    async def get(self, owner: Owner, upload_id: str) -> dossier_pb2.Upload:
         """Raises Rejected UPLOAD_UNKNOWN."""
         return await self._shown(await self._row(owner, upload_id))
 
-    async def add(self, owner: str, upload_id: str, offset: int, data: bytes) -> dossier_pb2.Upload:
+    async def add(self, owner: Owner, upload_id: str, offset: int, data: bytes) -> dossier_pb2.Upload:
         """Raises Rejected UPLOAD_UNKNOWN, UPLOAD_TOO_LARGE, UPLOAD_OFFSET_WRONG, UPLOAD_CONTENT_WRONG."""
         async with self._locks.setdefault(upload_id, asyncio.Lock()):
             row = await self._row(owner, upload_id)
@@ -125,7 +150,7 @@ class Uploads:
             if offset < 0 or offset + len(data) > row.size:
                 raise Rejected("UPLOAD_TOO_LARGE", limit=str(row.size))
             try:
-                reached = await self._blobs.write(upload_id, offset, data)
+                reached = await self._growing.write(owner.account, upload_id, offset, data)
             except WrongOffset as wrong:
                 raise Rejected("UPLOAD_OFFSET_WRONG", offset=str(wrong.offset)) from None
             if reached == row.size:
@@ -134,50 +159,78 @@ class Uploads:
             return await self._shown(row)
 
     async def _finish(self, row: Any) -> None:
-        magic = MAGIC[row.media_type]
-        if await self._blobs.head(row.upload_id, len(magic)) != magic:
-            await self._blobs.discard(row.upload_id)
-            raise Rejected("UPLOAD_CONTENT_WRONG", why=f"it is no {row.media_type}")
+        """Raises Rejected UPLOAD_CONTENT_WRONG, and the upload begins anew."""
+        content = self._growing.read(row.owner, row.upload_id)
         try:
-            await self._blobs.finish(row.upload_id, row.sha256)
+            if row.subject:
+                await self._blobs.put(row.subject, row.sha256, _checked(content, row.media_type))
+                await self._growing.discard(row.upload_id)
+            else:
+                await _verify(_checked(content, row.media_type), row.sha256)
+        except _WrongType:
+            await self._growing.discard(row.upload_id)
+            raise Rejected("UPLOAD_CONTENT_WRONG", why=f"it is no {row.media_type}") from None
         except WrongContent as wrong:
-            raise Rejected("UPLOAD_CONTENT_WRONG", why=f"its sha256 is {wrong}") from None
+            await self._growing.discard(row.upload_id)
+            raise Rejected("UPLOAD_CONTENT_WRONG", why=f"its sha256 is {wrong.sha256}") from None
         done = update(uploads).where(uploads.c.upload_id == row.upload_id).values(complete=True)
         await self._database.write(lambda db: db.execute(done))
 
+    async def take(self, owner: Owner, subject: str, hashes: Collection[str]) -> None:
+        """Seal the owner's files as the subject's, before any event names them so.
+
+        Raises SubjectErased, Rejected ATTACHMENT_UNKNOWN.
+        """
+        for row in await self._complete(owner, hashes):
+            if row.subject == subject or await self._blobs.has(subject, row.sha256):
+                continue
+            stored = self._blobs.read(row.subject, row.sha256)
+            content = stored if row.subject else self._growing.read(row.owner, row.upload_id)
+            try:
+                await self._blobs.put(subject, row.sha256, content)
+            except WrongContent:  # dropped at this moment
+                raise Rejected("ATTACHMENT_UNKNOWN", sha256=row.sha256) from None
+
     async def sweep(self, before: datetime) -> None:
-        """Discard what was begun before then and never completed."""
+        """Discard what was begun before then and never completed, and what was uploaded for others: it was taken, or never will."""
+        await self._discard((~uploads.c.complete | (uploads.c.subject == "")) & (uploads.c.began_at < before))
+
+    async def forget(self, account: str) -> None:
+        """All that the account has uploaded is gone; finished files of its own are SealedBlobs' to forget."""
+        await self._discard(uploads.c.owner == account)
+        await self._database.checkpoint()
+
+    async def _discard(self, which: ColumnElement[bool]) -> None:
         database = await self._db()
-        stale = ~uploads.c.complete & (uploads.c.began_at < before)
         for upload_id in await database.read(
-            lambda db: db.execute(select(uploads.c.upload_id).where(stale)).scalars().all()
+            lambda db: db.execute(select(uploads.c.upload_id).where(which)).scalars().all()
         ):
             async with self._locks.setdefault(upload_id, asyncio.Lock()):
-                this = delete(uploads).where(uploads.c.upload_id == upload_id, ~uploads.c.complete)
-                await database.write(partial(_run, statement=this))
-                await self._blobs.discard(upload_id)
+                this = delete(uploads).where(uploads.c.upload_id == upload_id, which)
+                if await database.write(partial(_run, statement=this)):
+                    await self._growing.discard(upload_id)
 
-    async def owned(self, owner: str, hashes: Collection[str]) -> dict[str, tuple[str, int]]:
+    async def owned(self, owner: Owner, hashes: Collection[str]) -> dict[str, tuple[str, int]]:
         """Those of the hashes that the owner uploaded completely, with media type and size."""
-        if not hashes:
-            return {}
-        query = select(uploads.c.sha256, uploads.c.media_type, uploads.c.size).where(
-            uploads.c.owner == owner, uploads.c.sha256.in_(list(hashes)), uploads.c.complete
-        )
-        database = await self._db()
-        rows = await database.read(lambda db: db.execute(query).all())
-        return {row.sha256: (row.media_type, row.size) for row in rows}
+        return {row.sha256: (row.media_type, row.size) for row in await self._complete(owner, hashes)}
 
-    async def _row(self, owner: str, upload_id: str) -> Any:
+    async def _complete(self, owner: Owner, hashes: Collection[str]) -> Sequence[Any]:
+        if not hashes:
+            return []
+        query = select(uploads).where(_belongs(owner), uploads.c.sha256.in_(list(hashes)), uploads.c.complete)
         database = await self._db()
-        query = select(uploads).where(uploads.c.upload_id == upload_id, uploads.c.owner == owner)
+        return await database.read(lambda db: db.execute(query).all())
+
+    async def _row(self, owner: Owner, upload_id: str) -> Any:
+        database = await self._db()
+        query = select(uploads).where(uploads.c.upload_id == upload_id, _belongs(owner))
         row = await database.read(lambda db: db.execute(query).one_or_none())
         if row is None:
             raise Rejected("UPLOAD_UNKNOWN", upload_id=upload_id[:80])
         return row
 
     async def _shown(self, row: Any) -> dossier_pb2.Upload:
-        offset = row.size if row.complete else await self._blobs.offset(row.upload_id)
+        offset = row.size if row.complete else await self._growing.offset(row.upload_id)
         return dossier_pb2.Upload(
             upload_id=row.upload_id,
             media_type=row.media_type,
@@ -188,5 +241,35 @@ class Uploads:
         )
 
 
-def _run(db: Connection, statement: Delete) -> None:
-    db.execute(statement)
+def _belongs(owner: Owner) -> ColumnElement[bool]:
+    return (uploads.c.owner == owner.account) & (uploads.c.subject == owner.subject)
+
+
+def _run(db: Connection, statement: Delete) -> int:
+    return db.execute(statement).rowcount
+
+
+class _WrongType(Exception):
+    """The content does not begin as files of its type do."""
+
+
+async def _checked(content: AsyncIterator[bytes], media_type: str) -> AsyncIterator[bytes]:
+    """Raises _WrongType."""
+    magic, head = MAGIC[media_type], b""
+    async for piece in content:
+        if len(head) < len(magic):
+            head += piece[: len(magic) - len(head)]
+            if not magic.startswith(head):
+                raise _WrongType
+        yield piece
+    if head != magic:
+        raise _WrongType
+
+
+async def _verify(content: AsyncIterator[bytes], sha256: str) -> None:
+    """Raises WrongContent."""
+    digest = hashlib.sha256()
+    async for piece in content:
+        await asyncio.to_thread(digest.update, piece)
+    if digest.hexdigest() != sha256:
+        raise WrongContent(digest.hexdigest())

@@ -10,7 +10,7 @@ from motcua.warehouse.v1 import warehouse_pb2
 from services.chassis.caller import Caller
 from services.chassis.codec import from_timestamp
 from services.chassis.facts import fact_of
-from services.chassis.privacy import KeyRing, open_message
+from services.chassis.privacy import ERASED, KeyRing, open_message
 from services.chassis.store.port import RecordedEvent
 from services.warehouse.domain import Document
 from services.warehouse.lists import status_of
@@ -58,3 +58,19 @@ async def shown(
     until = from_timestamp(reply.valid_until) if reply.HasField("valid_until") else None
     reply.status = status_of(reply.HasField("revoked_at"), from_timestamp(reply.valid_from), until, now)
     return reply
+
+
+def erased(history: Sequence[RecordedEvent]) -> warehouse_pb2.Document:
+    """What is left of it: that it was."""
+    kept: w.DocumentKept = fact_of(history[0]).event
+    return warehouse_pb2.Document(
+        document_id=kept.document_id,
+        account_id=kept.account_id,
+        document_kind=kept.document_kind,
+        source=kept.source,
+        agency=kept.agency,
+        document_number=ERASED,
+        kept_at=kept.at,
+        status=warehouse_pb2.DOCUMENT_STATUS_ERASED,
+        revision=history[-1].revision,
+    )

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
-
 from sqlalchemy import (
     Boolean,
     Column,
@@ -21,16 +18,16 @@ from sqlalchemy import (
     update,
 )
 
-from motcua.dossier.events.v1 import events_pb2 as d
 from motcua.identity.events.v1 import events_pb2 as i
 from motcua.warehouse.events.v1 import events_pb2 as w
 from services.chassis.codec import from_timestamp
+from services.chassis.erasures import shreds
 from services.chassis.facts import Fact
 from services.chassis.views import Projection
 
 metadata = MetaData()
 documents = Table(
-    "documents",
+    "documents_v2",
     metadata,
     Column("document_id", String, primary_key=True),
     Column("account_id", String, nullable=False),
@@ -43,46 +40,15 @@ documents = Table(
     Column("kept_at", DateTime(timezone=True), nullable=False),
     Column("revoked", Boolean, nullable=False, default=False),
     Column("reuses", Integer, nullable=False, default=0),
-    Index("documents_by_account", "account_id", "kept_at"),
+    Index("documents_v2_by_account", "account_id", "kept_at"),
 )
-# Who needs a content: drafts, dossiers and documents name the same files.
-contents = Table(
-    "contents",
-    metadata,
-    Column("sha256", String, primary_key=True),
-    Column("account_id", String, primary_key=True, index=True),
-)
-erased = Table("erased", metadata, Column("account_id", String, primary_key=True))
+erased = Table("erased_v2", metadata, Column("account_id", String, primary_key=True))
 
-lists = Projection("documents_v1", metadata)
+lists = Projection("documents_v2", metadata)
 
 
 def is_erased(db: Connection, account_id: str) -> bool:
     return db.execute(select(erased).where(erased.c.account_id == account_id)).first() is not None
-
-
-def is_needed(db: Connection, sha256: str) -> bool:
-    return db.execute(select(contents).where(contents.c.sha256 == sha256)).first() is not None
-
-
-def _need(db: Connection, account_id: str, hashes: Iterable[str]) -> None:
-    wanted = {sha256 for sha256 in hashes if sha256}
-    if not wanted or is_erased(db, account_id):
-        return
-    query = select(contents.c.sha256).where(contents.c.account_id == account_id, contents.c.sha256.in_(wanted))
-    known = set(db.execute(query).scalars())
-    if new := wanted - known:
-        db.execute(insert(contents), [{"sha256": sha256, "account_id": account_id} for sha256 in sorted(new)])
-
-
-@lists.on(d.DraftSaved, d.DossierSubmitted, d.SupplementSupplied)
-def components_given(db: Connection, fact: Fact[Any]) -> None:
-    _need(db, fact.event.applicant_id, (component.sha256 for component in fact.event.components))
-
-
-@lists.on(d.ResultIssued)
-def result_issued(db: Connection, fact: Fact[d.ResultIssued]) -> None:
-    _need(db, fact.event.applicant_id, [fact.event.sha256])
 
 
 @lists.on(w.DocumentKept)
@@ -101,7 +67,6 @@ def document_kept(db: Connection, fact: Fact[w.DocumentKept]) -> None:
             kept_at=from_timestamp(event.at),
         )
     )
-    _need(db, event.account_id, [event.sha256])
 
 
 @lists.on(w.DocumentReused)
@@ -123,7 +88,5 @@ def document_erased(db: Connection, fact: Fact[w.DocumentErased]) -> None:
 @lists.on(i.ErasureDecided)
 def erasure_decided(db: Connection, fact: Fact[i.ErasureDecided]) -> None:
     account_id = fact.event.account_id
-    if fact.event.outcome != i.ERASURE_OUTCOME_SHREDDED or is_erased(db, account_id):
-        return
-    db.execute(insert(erased).values(account_id=account_id))
-    db.execute(delete(contents).where(contents.c.account_id == account_id))
+    if shreds(fact.event) and not is_erased(db, account_id):
+        db.execute(insert(erased).values(account_id=account_id))

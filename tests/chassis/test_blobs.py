@@ -1,52 +1,122 @@
-import hashlib
+"""The blob store's contract. Another store is added to `stores` and must keep it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from services.chassis.blobs import FolderBlobs, WrongContent, WrongOffset
+from services.chassis.blobs import ABANDONED_SECONDS, PARTIAL, BlobMissing, BlobStore, FolderBlobs
+
+ODD_NAMES = [
+    "", "a", "a/", "/a", "a/b/c", "../secret", "a/..", "a/.b", ".partial/a", "a/b\n", "a/b\0", "a\\b/c", "á/b", "a/" + "b" * 201,
+]  # fmt: skip
 
 
-@pytest.fixture
-def blobs(tmp_path: Path) -> FolderBlobs:
-    return FolderBlobs(tmp_path / "blobs")
+@pytest.fixture(params=["folder"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> BlobStore:
+    return {"folder": lambda: FolderBlobs(tmp_path / "blobs")}[request.param]()
 
 
-async def read(blobs: FolderBlobs, sha256: str) -> bytes:
-    return b"".join([chunk async for chunk in blobs.read(sha256)])
+async def pieces(*parts: bytes) -> AsyncIterator[bytes]:
+    for part in parts:
+        yield part
 
 
-@pytest.mark.parametrize("name", ["", "../../secret", "AB" * 32, "ab" * 31, "ab" * 32 + "\n", "/etc/passwd"])
-async def test_only_a_digest_names_a_blob(tmp_path: Path, blobs: FolderBlobs, name: str) -> None:
+async def broken() -> AsyncIterator[bytes]:
+    yield b"half"
+    raise RuntimeError("the source broke")
+
+
+async def whole(store: BlobStore, name: str) -> bytes:
+    return await store.get(name, 0, await store.size(name))
+
+
+async def test_a_blob_is_what_was_put(store: BlobStore) -> None:
+    await store.put("anna/x", pieces(b"ab", b"", b"cd"))
+    await store.put("anna/empty", pieces())
+    assert await whole(store, "anna/x") == b"abcd"
+    assert await store.size("anna/empty") == 0
+
+
+@pytest.mark.parametrize(
+    ("start", "count", "found"),
+    [(0, 4, b"abcd"), (1, 2, b"bc"), (3, 9, b"d"), (4, 1, b""), (9, 1, b""), (0, 0, b"")],
+)
+async def test_a_range_ends_where_the_blob_ends(store: BlobStore, start: int, count: int, found: bytes) -> None:
+    await store.put("anna/x", pieces(b"abcd"))
+    assert await store.get("anna/x", start, count) == found
+
+
+async def test_what_is_not_there_is_missing(store: BlobStore) -> None:
+    await store.put("anna/x", pieces(b"abcd"))
+    for name in ("anna/y", "ben/x"):
+        with pytest.raises(BlobMissing):
+            await store.size(name)
+        with pytest.raises(BlobMissing):
+            await store.get(name, 0, 1)
+        await store.delete(name)
+    assert await store.members("ben") == []
+
+
+async def test_a_put_that_breaks_leaves_what_was_there(store: BlobStore) -> None:
+    with pytest.raises(RuntimeError):
+        await store.put("anna/x", broken())
+    assert await store.members("anna") == []
+    await store.put("anna/x", pieces(b"before"))
+    with pytest.raises(RuntimeError):
+        await store.put("anna/x", broken())
+    assert await whole(store, "anna/x") == b"before"
+
+
+async def test_a_blob_put_again_is_replaced(store: BlobStore) -> None:
+    for content in (b"before", b"now"):
+        await store.put("anna/x", pieces(content))
+    assert await whole(store, "anna/x") == b"now"
+
+
+async def test_members_are_those_of_the_group_alone(store: BlobStore) -> None:
+    for name in ("anna/y", "anna/x", "annabel/z", "ben/x"):
+        await store.put(name, pieces(b"."))
+    assert await store.members("anna") == ["x", "y"]
+    for member in await store.members("anna"):
+        await store.delete(f"anna/{member}")
+    assert (await store.members("anna"), await store.members("annabel")) == ([], ["z"])
+    await store.put("anna/new", pieces(b"."))
+    assert await store.members("anna") == ["new"]
+
+
+async def test_blobs_come_and_go_side_by_side(store: BlobStore) -> None:
+    async def once(member: int) -> None:
+        for _ in range(10):
+            await store.put(f"anna/{member}", pieces(b"." * member))
+            assert await store.size(f"anna/{member}") == member
+            await store.delete(f"anna/{member}")
+
+    await asyncio.gather(*map(once, range(8)))
+    assert await store.members("anna") == []
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+async def test_an_odd_name_is_refused(tmp_path: Path, store: BlobStore, name: str) -> None:
     (tmp_path / "secret").write_bytes(b"a secret")
-    for access in (blobs.has, blobs.delete):
-        with pytest.raises(FileNotFoundError):
-            await access(name)
-    with pytest.raises(FileNotFoundError):
-        await read(blobs, name)
+    for attempt in (store.put(name, pieces(b".")), store.size(name), store.get(name, 0, 1), store.delete(name)):
+        with pytest.raises(ValueError, match="no name of a blob"):
+            await attempt
+    with pytest.raises(ValueError, match="no group of blobs"):
+        await store.members(name if "/" in name or not name else f"{name}/")
+    assert (tmp_path / "secret").read_bytes() == b"a secret"
 
 
-async def test_an_absolute_path_names_no_blob(tmp_path: Path, blobs: FolderBlobs) -> None:
-    secret = tmp_path / "secret"
-    secret.write_bytes(b"a secret")
-    with pytest.raises(FileNotFoundError):
-        await read(blobs, str(secret))
-
-
-async def test_a_blob_put_twice_is_one_and_can_be_deleted(blobs: FolderBlobs) -> None:
-    name = await blobs.put(b"content")
-    assert name == hashlib.sha256(b"content").hexdigest() == await blobs.put(b"content")
-    assert await read(blobs, name) == b"content"
-    await blobs.delete(name)
-    assert not await blobs.has(name)
-
-
-async def test_an_upload_grows_in_order_and_gets_its_name_when_whole(blobs: FolderBlobs) -> None:
-    assert await blobs.write("u", 0, b"con") == 3
-    assert await blobs.write("u", 0, b"con") == 3
-    with pytest.raises(WrongOffset) as wrong:
-        await blobs.write("u", 5, b"t")
-    assert wrong.value.offset == 3
-    assert await blobs.write("u", 3, b"tent") == 7
-    with pytest.raises(WrongContent):
-        await blobs.finish("u", "ab" * 32)
-    assert await blobs.offset("u") == 0
+async def test_what_a_crash_left_half_written_is_dropped_in_time(tmp_path: Path) -> None:
+    partial = tmp_path / PARTIAL
+    partial.mkdir()
+    for name, age in (("old", ABANDONED_SECONDS + 60), ("being-written", 0)):
+        (partial / name).write_bytes(b"half")
+        os.utime(partial / name, (time.time() - age,) * 2)
+    await FolderBlobs(tmp_path).put("anna/x", pieces(b"."))
+    assert [path.name for path in partial.iterdir()] == ["being-written"]

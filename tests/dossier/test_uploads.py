@@ -3,7 +3,6 @@ import hashlib
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,9 +12,14 @@ from motcua.dossier.v1.dossier_pb2 import Upload
 from services.chassis.blobs import FolderBlobs
 from services.chassis.database import Database
 from services.chassis.decider import Rejected
-from services.dossier.uploads import LARGEST_BYTES, LARGEST_CHUNK_BYTES, MOST_UNFINISHED, Uploads
+from services.chassis.privacy import SubjectErased
+from services.chassis.sealed_blobs import SealedBlobs
+from services.dossier.uploads import LARGEST_BYTES, LARGEST_CHUNK_BYTES, MOST_UNFINISHED, Owner, Uploads
+from tests.support.keys import MemoryKeys
 
 PDF = b"%PDF-1.7 " + b"x" * 91
+ME, SOMEBODY = Owner("citizen-1", "citizen-1"), Owner("citizen-2", "citizen-2")
+OFFICIAL = Owner("official-1", "")
 SHA256 = hashlib.sha256(PDF).hexdigest()
 
 
@@ -26,17 +30,26 @@ async def database(tmp_path: Path) -> AsyncIterator[Database]:
     await made.close()
 
 
-def opened(tmp_path: Path, database: Database) -> Uploads:
-    platform: Any = SimpleNamespace(blobs=FolderBlobs(tmp_path / "blobs"))
-    return Uploads(platform, database)
+@pytest.fixture
+def keys() -> MemoryKeys:
+    return MemoryKeys()
+
+
+def opened(tmp_path: Path, database: Database, keys: MemoryKeys) -> Uploads:
+    return Uploads(FolderBlobs(tmp_path / "blobs"), keys, database)
 
 
 @pytest.fixture
-def uploads(tmp_path: Path, database: Database) -> Uploads:
-    return opened(tmp_path, database)
+def uploads(tmp_path: Path, database: Database, keys: MemoryKeys) -> Uploads:
+    return opened(tmp_path, database, keys)
 
 
-async def begin(uploads: Uploads, owner: str = "citizen-1", content: bytes = PDF) -> Upload:
+@pytest.fixture
+def blobs(tmp_path: Path, keys: MemoryKeys) -> SealedBlobs:
+    return SealedBlobs(FolderBlobs(tmp_path / "blobs"), keys)
+
+
+async def begin(uploads: Uploads, owner: Owner = ME, content: bytes = PDF) -> Upload:
     return await uploads.create(owner, "application/pdf", len(content), hashlib.sha256(content).hexdigest())
 
 
@@ -49,80 +62,82 @@ async def refused(attempt: Any) -> tuple[str, dict[str, str]]:
 async def test_a_file_arrives_in_chunks(uploads: Uploads) -> None:
     upload = await begin(uploads)
     assert (upload.offset, upload.complete) == (0, False)
-    assert (await uploads.add("citizen-1", upload.upload_id, 0, PDF[:40])).offset == 40
-    done = await uploads.add("citizen-1", upload.upload_id, 40, PDF[40:])
+    assert (await uploads.add(ME, upload.upload_id, 0, PDF[:40])).offset == 40
+    done = await uploads.add(ME, upload.upload_id, 40, PDF[40:])
     assert (done.offset, done.complete) == (100, True)
-    assert await uploads.owned("citizen-1", [SHA256]) == {SHA256: ("application/pdf", 100)}
+    assert await uploads.owned(ME, [SHA256]) == {SHA256: ("application/pdf", 100)}
 
 
-async def test_an_upload_goes_on_after_a_restart_where_it_stopped(tmp_path: Path, database: Database) -> None:
-    before = opened(tmp_path, database)
+async def test_an_upload_goes_on_after_a_restart_where_it_stopped(
+    tmp_path: Path, database: Database, keys: MemoryKeys
+) -> None:
+    before = opened(tmp_path, database, keys)
     upload = await begin(before)
-    await before.add("citizen-1", upload.upload_id, 0, PDF[:40])
-    after = opened(tmp_path, database)
+    await before.add(ME, upload.upload_id, 0, PDF[:40])
+    after = opened(tmp_path, database, keys)
     assert (await begin(after)).offset == 40
-    assert (await after.get("citizen-1", upload.upload_id)).offset == 40
-    wrong = after.add("citizen-1", upload.upload_id, 60, PDF[60:])
+    assert (await after.get(ME, upload.upload_id)).offset == 40
+    wrong = after.add(ME, upload.upload_id, 60, PDF[60:])
     assert await refused(wrong) == ("UPLOAD_OFFSET_WRONG", {"offset": "40"})
-    assert (await after.add("citizen-1", upload.upload_id, 40, PDF[40:])).complete
+    assert (await after.add(ME, upload.upload_id, 40, PDF[40:])).complete
 
 
 async def test_a_chunk_sent_twice_counts_once(uploads: Uploads) -> None:
     upload = await begin(uploads)
     for _ in range(2):
-        assert (await uploads.add("citizen-1", upload.upload_id, 0, PDF[:40])).offset == 40
+        assert (await uploads.add(ME, upload.upload_id, 0, PDF[:40])).offset == 40
 
 
 async def test_the_last_chunk_may_arrive_twice_at_once(uploads: Uploads) -> None:
     upload = await begin(uploads)
-    both = await asyncio.gather(*(uploads.add("citizen-1", upload.upload_id, 0, PDF) for _ in range(2)))
+    both = await asyncio.gather(*(uploads.add(ME, upload.upload_id, 0, PDF) for _ in range(2)))
     assert [one.complete for one in both] == [True, True]
 
 
 @pytest.mark.parametrize("size", [0, -1, LARGEST_BYTES + 1])
 async def test_a_size_is_refused(uploads: Uploads, size: int) -> None:
-    attempt = uploads.create("citizen-1", "application/pdf", size, SHA256)
+    attempt = uploads.create(ME, "application/pdf", size, SHA256)
     assert await refused(attempt) == ("UPLOAD_TOO_LARGE", {"limit": str(LARGEST_BYTES)})
 
 
 async def test_a_chunk_has_a_limit_and_ends_with_its_file(uploads: Uploads) -> None:
     upload = await begin(uploads)
-    too_large = uploads.add("citizen-1", upload.upload_id, 0, b"x" * (LARGEST_CHUNK_BYTES + 1))
+    too_large = uploads.add(ME, upload.upload_id, 0, b"x" * (LARGEST_CHUNK_BYTES + 1))
     assert await refused(too_large) == ("UPLOAD_TOO_LARGE", {"limit": str(LARGEST_CHUNK_BYTES)})
     for offset in (-1, 1):
-        assert await refused(uploads.add("citizen-1", upload.upload_id, offset, PDF)) == (
+        assert await refused(uploads.add(ME, upload.upload_id, offset, PDF)) == (
             "UPLOAD_TOO_LARGE",
             {"limit": "100"},
         )
 
 
 async def test_a_type_is_refused(uploads: Uploads) -> None:
-    reason, facts = await refused(uploads.create("citizen-1", "text/html", 9, SHA256))
+    reason, facts = await refused(uploads.create(ME, "text/html", 9, SHA256))
     assert (reason, facts["media_type"]) == ("UPLOAD_TYPE_REFUSED", "text/html")
 
 
 @pytest.mark.parametrize("sha256", ["", "AB" * 32, "../" * 21 + "x", "ab" * 33])
 async def test_a_hash_is_refused(uploads: Uploads, sha256: str) -> None:
-    reason, _ = await refused(uploads.create("citizen-1", "application/pdf", 9, sha256))
+    reason, _ = await refused(uploads.create(ME, "application/pdf", 9, sha256))
     assert reason == "UPLOAD_CONTENT_WRONG"
 
 
 @pytest.mark.parametrize("content", [b"%PDF-" + b"y" * 95, b"<html>" + b"x" * 94])
 async def test_other_content_than_announced_is_refused_and_begins_anew(uploads: Uploads, content: bytes) -> None:
     upload = await begin(uploads)
-    reason, _ = await refused(uploads.add("citizen-1", upload.upload_id, 0, content))
+    reason, _ = await refused(uploads.add(ME, upload.upload_id, 0, content))
     assert reason == "UPLOAD_CONTENT_WRONG"
-    assert (await uploads.get("citizen-1", upload.upload_id)).offset == 0
-    assert (await uploads.add("citizen-1", upload.upload_id, 0, PDF)).complete
+    assert (await uploads.get(ME, upload.upload_id)).offset == 0
+    assert (await uploads.add(ME, upload.upload_id, 0, PDF)).complete
 
 
 async def test_nobody_has_another_s_upload_or_file(uploads: Uploads) -> None:
     upload = await begin(uploads)
-    for attempt in (uploads.get("citizen-2", upload.upload_id), uploads.add("citizen-2", upload.upload_id, 0, PDF)):
+    for attempt in (uploads.get(SOMEBODY, upload.upload_id), uploads.add(SOMEBODY, upload.upload_id, 0, PDF)):
         assert await refused(attempt) == ("UPLOAD_UNKNOWN", {"upload_id": upload.upload_id})
-    await uploads.add("citizen-1", upload.upload_id, 0, PDF)
-    assert await uploads.owned("citizen-2", [SHA256]) == {}
-    assert await uploads.owned("citizen-1", []) == {}
+    await uploads.add(ME, upload.upload_id, 0, PDF)
+    assert await uploads.owned(SOMEBODY, [SHA256]) == {}
+    assert await uploads.owned(ME, []) == {}
 
 
 async def test_unfinished_uploads_have_a_quota_that_finishing_frees(uploads: Uploads) -> None:
@@ -131,25 +146,95 @@ async def test_unfinished_uploads_have_a_quota_that_finishing_frees(uploads: Upl
     reason, _ = await refused(begin(uploads, content=files[-1]))
     assert reason == "UPLOAD_QUOTA"
     await begin(uploads, content=files[0])  # known already
-    await begin(uploads, "citizen-2", files[-1])
-    await uploads.add("citizen-1", begun[0].upload_id, 0, files[0])
+    await begin(uploads, SOMEBODY, files[-1])
+    await uploads.add(ME, begun[0].upload_id, 0, files[0])
     await begin(uploads, content=files[-1])
 
 
 async def test_unfinished_uploads_have_a_quota_of_bytes(uploads: Uploads) -> None:
     for kind in "abcd":
-        await uploads.create("citizen-1", "application/pdf", LARGEST_BYTES, kind * 64)
-    reason, _ = await refused(uploads.create("citizen-1", "application/pdf", 1, "e" * 64))
+        await uploads.create(ME, "application/pdf", LARGEST_BYTES, kind * 64)
+    reason, _ = await refused(uploads.create(ME, "application/pdf", 1, "e" * 64))
     assert reason == "UPLOAD_QUOTA"
 
 
 async def test_what_is_never_finished_is_dropped(tmp_path: Path, uploads: Uploads) -> None:
     whole, part = await begin(uploads), await begin(uploads, content=PDF + b"more")
-    await uploads.add("citizen-1", whole.upload_id, 0, PDF)
-    await uploads.add("citizen-1", part.upload_id, 0, PDF)
+    await uploads.add(ME, whole.upload_id, 0, PDF)
+    await uploads.add(ME, part.upload_id, 0, PDF)
     await uploads.sweep(datetime.now(UTC) - timedelta(days=1))
-    assert (await uploads.get("citizen-1", part.upload_id)).offset == 100
+    assert (await uploads.get(ME, part.upload_id)).offset == 100
     await uploads.sweep(datetime.now(UTC) + timedelta(seconds=1))
-    assert await refused(uploads.get("citizen-1", part.upload_id)) == ("UPLOAD_UNKNOWN", {"upload_id": part.upload_id})
-    assert (await uploads.get("citizen-1", whole.upload_id)).complete
-    assert list((tmp_path / "blobs" / "uploads").iterdir()) == []
+    assert await refused(uploads.get(ME, part.upload_id)) == ("UPLOAD_UNKNOWN", {"upload_id": part.upload_id})
+    assert (await uploads.get(ME, whole.upload_id)).complete
+    assert await files(tmp_path) == [f"citizen-1/{SHA256}"]
+
+
+async def files(tmp_path: Path) -> list[str]:
+    found = (tmp_path / "blobs").rglob("*")
+    return sorted(str(path.relative_to(tmp_path / "blobs")) for path in found if path.is_file())
+
+
+async def read(blobs: SealedBlobs, subject: str) -> bytes:
+    return b"".join([piece async for piece in blobs.read(subject, SHA256)])
+
+
+async def test_one_s_own_file_is_one_s_own_at_once(tmp_path: Path, uploads: Uploads, blobs: SealedBlobs) -> None:
+    upload = await begin(uploads)
+    await uploads.add(ME, upload.upload_id, 0, PDF)
+    assert await files(tmp_path) == [f"citizen-1/{SHA256}"]
+    await uploads.take(ME, "citizen-1", [SHA256])
+    assert await read(blobs, "citizen-1") == PDF
+
+
+async def test_what_is_uploaded_for_others_becomes_theirs_when_it_is_taken(
+    tmp_path: Path, uploads: Uploads, blobs: SealedBlobs
+) -> None:
+    upload = await begin(uploads, OFFICIAL)
+    assert (await uploads.add(OFFICIAL, upload.upload_id, 0, PDF)).complete
+    assert not await blobs.has("citizen-1", SHA256)
+    assert await uploads.owned(OFFICIAL, [SHA256]) == {SHA256: ("application/pdf", 100)}
+    for _ in range(2):
+        await uploads.take(OFFICIAL, "citizen-1", [SHA256])
+        await uploads.take(OFFICIAL, "citizen-2", [SHA256])
+    await uploads.sweep(datetime.now(UTC) + timedelta(seconds=1))
+    assert await files(tmp_path) == [f"citizen-1/{SHA256}", f"citizen-2/{SHA256}"]
+    assert [await read(blobs, subject) for subject in ("citizen-1", "citizen-2")] == [PDF, PDF]
+    assert await uploads.owned(OFFICIAL, [SHA256]) == {}
+
+
+async def test_an_upload_dropped_at_the_moment_it_is_taken_is_unknown(
+    tmp_path: Path, uploads: Uploads, blobs: SealedBlobs
+) -> None:
+    upload = await begin(uploads, OFFICIAL)
+    await uploads.add(OFFICIAL, upload.upload_id, 0, PDF)
+    for path in (tmp_path / "blobs").rglob("*"):
+        if path.is_file():
+            path.unlink()
+    assert await refused(uploads.take(OFFICIAL, "citizen-1", [SHA256])) == ("ATTACHMENT_UNKNOWN", {"sha256": SHA256})
+    assert not await blobs.has("citizen-1", SHA256)
+
+
+async def test_a_person_s_uploads_of_one_kind_are_not_those_of_the_other(uploads: Uploads) -> None:
+    upload = await begin(uploads, Owner("citizen-1", ""))
+    assert (await refused(uploads.get(ME, upload.upload_id)))[0] == "UPLOAD_UNKNOWN"
+
+
+async def test_with_a_person_go_the_uploads(tmp_path: Path, uploads: Uploads, keys: MemoryKeys) -> None:
+    whole, part, other = (
+        await begin(uploads),
+        await begin(uploads, content=PDF + b"more"),
+        await begin(uploads, SOMEBODY),
+    )
+    await uploads.add(ME, whole.upload_id, 0, PDF)
+    for upload, owner in ((part, ME), (other, SOMEBODY)):
+        await uploads.add(owner, upload.upload_id, 0, PDF[:40])
+    keys.erase("citizen-1")
+    with pytest.raises(SubjectErased):
+        await uploads.add(ME, part.upload_id, 40, PDF[40:])
+    for _ in range(2):
+        await uploads.forget("citizen-1")
+    for upload in (whole, part):
+        assert (await refused(uploads.get(ME, upload.upload_id)))[0] == "UPLOAD_UNKNOWN"
+    assert (await uploads.add(SOMEBODY, other.upload_id, 40, PDF[40:])).complete
+    assert await files(tmp_path) == [f"citizen-1/{SHA256}", f"citizen-2/{SHA256}"]

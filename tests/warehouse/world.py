@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +22,7 @@ from motcua.warehouse.v1.warehouse_service_pb2_grpc import WarehouseServiceStub
 from services.chassis.caller import Caller, Origin
 from services.chassis.codec import to_timestamp
 from services.chassis.entrypoints import On
+from services.chassis.sealed_blobs import SealedBlobs
 from services.chassis.store.port import ANY, NewEvent, RecordedEvent
 from services.chassis.store.sqlite import SqliteStore
 from services.dossier import events as d
@@ -42,7 +44,7 @@ FOLLOWERS = {
     for entrypoint in getattr(method, "nameko_entrypoints", ())
     if isinstance(entrypoint, On)
 } | {projection.name: tuple(projection.folds) for projection in (lists, counters, procedures)}
-TABLES = ("documents", "contents", "erased", "counted_dossiers", "indicators", "procedure_components")
+TABLES = ("documents_v2", "erased_v2", "counted_dossiers", "indicators", "procedure_components")
 
 
 def bearer(account_id: str, kind: Any, roles: tuple[str, ...], agency: str = "") -> tuple[tuple[str, str]]:
@@ -54,7 +56,7 @@ class World:
     """Appends facts as their services do, and waits for what the warehouse makes of them."""
 
     def __init__(self, folder: Path, host: Host, stub: WarehouseServiceStub, keys: MemoryKeys) -> None:
-        self.blobs = host.platform.blobs
+        self._blobs = SealedBlobs(host.platform.blobs, keys)
         self.stub: Any = stub
         self._folder = folder
         self._keys = keys
@@ -90,6 +92,15 @@ class World:
 
     def _append(self, stream: str, events: list[NewEvent]) -> None:
         self.run(self._store.append(stream, events, ANY))
+
+    def keep(self, subject: str, content: bytes) -> None:
+        async def pieces() -> AsyncIterator[bytes]:
+            yield content
+
+        self.run(self._blobs.put(subject, hashlib.sha256(content).hexdigest(), pieces()))
+
+    def kept(self, subject: str, sha256: str) -> bool:
+        return bool(self.run(self._blobs.has(subject, sha256)))
 
     def events(self) -> list[RecordedEvent]:
         found: list[RecordedEvent] = self.run(self._store.read_all(0))

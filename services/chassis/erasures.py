@@ -1,0 +1,55 @@
+"""Who was erased, learnt from the log by every process: what it still holds of them in memory is not used any more."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from motcua.identity.events.v1 import events_pb2 as identity
+from services.chassis.facts import fact_of
+from services.chassis.following import follow
+from services.chassis.store.port import START, Batch, EventStore, RecordedEvent
+
+DECIDED = (identity.ErasureDecided.DESCRIPTOR.full_name,)
+PAGE = 1000
+
+
+def shreds(event: identity.ErasureDecided) -> bool:
+    """Whether it erases the person; it may as well be refused, or end in a restriction."""
+    return event.outcome == identity.ERASURE_OUTCOME_SHREDDED
+
+
+class Erasures:
+    def __init__(self, store: EventStore) -> None:
+        self._store = store
+        self._accounts: set[str] = set()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(follow(self._store, START, DECIDED, self._learn, "erasures"), name="erasures")
+
+    async def stop(self) -> None:
+        if self._task:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    def __contains__(self, subject: str) -> bool:
+        return subject in self._accounts
+
+    async def _learn(self, batch: Batch) -> None:
+        self._accounts |= _erased(batch.events)
+
+
+async def erased_accounts(store: EventStore) -> set[str]:
+    """All whom the log says to be erased by now."""
+    found: set[str] = set()
+    position = START
+    while events := await store.read_all(position, DECIDED, PAGE):
+        found |= _erased(events)
+        position = events[-1].position
+    return found
+
+
+def _erased(events: Sequence[RecordedEvent]) -> set[str]:
+    decisions = (fact_of(event).event for event in events)
+    return {decision.account_id for decision in decisions if shreds(decision)}
