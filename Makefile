@@ -5,6 +5,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 PY := $(BIN)/python
 TESTS ?= tests
+# Files of tests that run side by side.
+WORKERS ?= 2
 
 define say
 	@printf '\033[1m%s\033[0m\n' $(1)
@@ -17,7 +19,7 @@ run: .venv/run protos ## Start everything on this machine (ARGS="..." is passed 
 	@$(BIN)/motcua up --demo $(ARGS)
 
 test: .venv/dev protos ## Run the tests (TESTS=tests/edge for some of them)
-	@$(PY) -m pytest $(TESTS) $(ARGS)
+	@$(PY) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS) $(ARGS)
 
 check: .venv/dev protos ## Lint, types, layers, protos: what CI checks before the tests
 	$(call say,"ruff")
