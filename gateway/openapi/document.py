@@ -107,6 +107,8 @@ def operation(method: Method, verb: str, schemas: Schemas, errors: list[tuple[in
     }
     if access.purpose:
         found["x-purpose"] = access.purpose
+    if access.opens:
+        found["x-opens"] = access.opens
     if descriptor.server_streaming:
         found["x-stream"] = True
     if method.http.body == "*":

@@ -6,8 +6,10 @@ import asyncio
 import base64
 import json
 import time
+from dataclasses import replace
 from datetime import UTC
 from math import inf
+from typing import Any
 
 from google.protobuf.descriptor import MethodDescriptor
 from joserfc import jwt
@@ -21,6 +23,7 @@ from services.chassis.decider import Rejected
 from services.chassis.facts import fact_of
 from services.chassis.following import follow
 from services.chassis.store.port import START, Batch, EventStore
+from services.chassis.tls import Connection
 
 ISSUER = "motcua"
 AUDIENCE = "motcua"
@@ -33,11 +36,22 @@ KEY_WAIT_SECONDS = 2.0
 MOST_WAITING = 16
 UNKNOWN_KEYS = 1000
 
-_SIGNING = (identity.SigningKeyIntroduced.DESCRIPTOR.full_name, identity.SigningKeyRetired.DESCRIPTOR.full_name)
+_LEARNT = tuple(
+    event.DESCRIPTOR.full_name
+    for event in (
+        identity.SigningKeyIntroduced,
+        identity.SigningKeyRetired,
+        identity.SystemRegistered,
+        identity.SystemChanged,
+        identity.SystemSuspended,
+        identity.SystemReinstated,
+    )
+)
+UNKNOWN = Connection()
 
 
 class Verifier:
-    """Verifies tokens with the platform's signing keys, learnt from identity's events, or with the site's service secret."""
+    """Verifies tokens by the site's service secret, or by what identity's events tell: its keys, and the systems' rights."""
 
     def __init__(self, store: EventStore, service_secret: str) -> None:
         self.caught_up = asyncio.Event()
@@ -51,10 +65,13 @@ class Verifier:
         self._unknown: dict[str, float] = {}
         self._waiting = 0
         self._learnt = asyncio.Condition()
+        # Of systems, by client id: what they are registered for, and who is suspended.
+        self._purposes: dict[str, frozenset[str]] = {}
+        self._suspended: set[str] = set()
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        learning = follow(self._store, START, _SIGNING, self._learn, "signing keys")
+        learning = follow(self._store, START, _LEARNT, self._learn, "signing keys and systems")
         self._task = asyncio.create_task(learning, name="signing keys")
 
     async def stop(self) -> None:
@@ -64,14 +81,20 @@ class Verifier:
 
     async def _learn(self, batch: Batch) -> None:
         for recorded in batch.events:
-            event = fact_of(recorded).event
-            if isinstance(event, identity.SigningKeyIntroduced):
-                self._keys[event.kid] = (OKPKey.import_key(json.loads(event.public_jwk)), inf)
-            elif event.kid in self._keys:
-                # Retirement is announced ahead: live tokens stay good until the key's last one expires.
-                key, _ = self._keys[event.kid]
-                self._keys[event.kid] = (key, event.verifies_until.ToDatetime(UTC).timestamp())
-                self._known.clear()
+            match event := fact_of(recorded).event:
+                case identity.SigningKeyIntroduced():
+                    self._keys[event.kid] = (OKPKey.import_key(json.loads(event.public_jwk)), inf)
+                case identity.SigningKeyRetired() if event.kid in self._keys:
+                    # Retirement is announced ahead: live tokens stay good until the key's last one expires.
+                    key, _ = self._keys[event.kid]
+                    self._keys[event.kid] = (key, event.verifies_until.ToDatetime(UTC).timestamp())
+                    self._known.clear()
+                case identity.SystemRegistered() | identity.SystemChanged():
+                    self._purposes[event.client_id] = frozenset(event.purposes)
+                case identity.SystemSuspended():
+                    self._suspended.add(event.client_id)
+                case identity.SystemReinstated():
+                    self._suspended.discard(event.client_id)
         async with self._learnt:
             self._learnt.notify_all()
         if batch.caught_up:
@@ -80,8 +103,8 @@ class Verifier:
     def service_token(self, service: str) -> str:
         return service_token(service, self._secret)
 
-    async def caller(self, authorization: str | None) -> Caller:
-        """Who bears the token of an authorization header. Raises Rejected TOKEN_INVALID."""
+    async def caller(self, authorization: str | None, connection: Connection = UNKNOWN) -> Caller:
+        """Who bears the token of an authorization header. Raises Rejected TOKEN_INVALID, CERTIFICATE_MISMATCH."""
         if not authorization:
             return ANYBODY
         scheme, _, token = authorization.partition(" ")
@@ -96,7 +119,23 @@ class Verifier:
         if known.expires_at <= time.time():
             self._known.pop(token, None)
             raise Rejected("TOKEN_INVALID", why="expired")
+        if known.certificate and known.certificate != connection.certificate:
+            why = "another one was shown" if connection.certificate else "none was shown"
+            raise Rejected("CERTIFICATE_MISMATCH", why=why)
+        if known.kind == "service" and connection.parts is not None and known.account_id not in connection.parts:
+            raise Rejected("TOKEN_INVALID", why="the connection's certificate is not that service's")
+        if known.kind == "system":
+            return self._as_registered(known)
         return known
+
+    def _as_registered(self, system: Caller) -> Caller:
+        """With what the system may still do: a token does not outlive its suspension or a purpose taken away."""
+        if system.account_id in self._suspended:
+            raise Rejected("TOKEN_INVALID", why="the system is suspended")
+        purposes = self._purposes.get(system.account_id)
+        if purposes is None or system.purposes <= purposes:
+            return system
+        return replace(system, purposes=system.purposes & purposes)
 
     async def _verify(self, token: str) -> Caller:
         try:
@@ -130,6 +169,7 @@ class Verifier:
             purposes=frozenset(claims.get("purposes", ())),
             loa=int(claims.get("loa", 0)),
             expires_at=min(float(claims["exp"]), until),
+            certificate=_bound(claims),
         )
 
     async def _await_key(self, kid: str) -> None:
@@ -161,6 +201,16 @@ def _segment(token: str, index: int) -> bytes:
     return base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
 
 
+def _bound(claims: dict[str, Any]) -> str:
+    """The certificate that a token is bound to. One that is bound to something else is nobody's (RFC 7800, 3.1)."""
+    confirmation = claims.get("cnf")
+    if confirmation is None:
+        return ""
+    if not isinstance(confirmation, dict) or set(confirmation) != {"x5t#S256"} or not confirmation["x5t#S256"]:
+        raise Rejected("TOKEN_INVALID", why="bound to what this service does not know")
+    return str(confirmation["x5t#S256"])
+
+
 def _require(claims: dict[str, object], audience: str) -> None:
     if claims.get("iss") != ISSUER:
         raise Rejected("TOKEN_INVALID", why="of another issuer")
@@ -184,6 +234,7 @@ class Policy:
         self.roles = frozenset(role_name(role) for role in access.roles)
         self.purpose = access.purpose
         self.mutation = access.mutation
+        self.opens = access.opens
         if not self.roles:
             raise TypeError(f"{method.full_name} lets nobody call it")
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import NAMESPACE_OID, UUID, uuid4, uuid5
 
@@ -23,6 +25,8 @@ class Caller:
     purposes: frozenset[str] = frozenset()
     loa: int = 0
     expires_at: float = 0.0
+    certificate: str = ""
+    """The x5t#S256 of the client certificate that the token is bound to, if it is."""
 
     @property
     def actor(self) -> str:
@@ -77,6 +81,20 @@ class Origin:
         """From the passing of time: `key` names the moment, for example a dossier with its due date."""
         request_id = str(uuid5(NAMESPACE_OID, f"{service}:{key}"))
         return cls(request_id, key, f"service:{service}", str(uuid4()), request_id)
+
+    def metadata(self, site: str, recorded_at: datetime, **more: str) -> bytes:
+        """As every stored event carries it."""
+        known = {
+            "$correlationId": self.correlation_id,
+            "$causationId": self.causation_id,
+            "actor": self.actor,
+            "site": site,
+            "recorded_at": recorded_at.isoformat(),
+            "request_id": self.request_id,
+        }
+        if self.traceparent:
+            known["traceparent"] = self.traceparent
+        return json.dumps(known | more).encode()
 
     def named(self, part: str) -> Origin:
         """The same origin for a second stream that the request changes as well."""

@@ -27,6 +27,8 @@ from services.chassis.grpc_server import GrpcServer
 from services.chassis.privacy import SubjectErased
 from services.chassis.reactions import Reaction, When
 from services.chassis.store.port import Conflict, StoreUnavailable
+from services.chassis.tls import connection_of
+from services.chassis.uses import Reading, Readings
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -48,13 +50,16 @@ class Api(Entrypoint):  # type: ignore[misc]
         method: MethodDescriptor = service.methods_by_name[rpc_name(self.method_name)]
         self._settings = platform_of(self.container).settings
         self._verifier = platform_of(self.container).verifier
+        self._mutual_site = platform_of(self.container).mutual_site
         self._policy = Policy(method)
+        request = message_class(method.input_type.full_name)
+        self._readings = Readings(platform_of(self.container), self._policy, request)
         self._errors = Errors(self.container.service_cls.errors)
         self._span = f"{service.full_name}/{method.name}"
         self._labels = (self.container.service_name, method.name)
         self._in_flight = telemetry.RPC_IN_FLIGHT.labels(self.container.service_name)
         codecs: dict[str, Any] = {
-            "request_deserializer": message_class(method.input_type.full_name).FromString,
+            "request_deserializer": request.FromString,
             "response_serializer": message_class(method.output_type.full_name).SerializeToString,
         }
         handler: grpc.RpcMethodHandler[Any, Any]
@@ -76,8 +81,9 @@ class Api(Entrypoint):  # type: ignore[misc]
                 try:
                     if self._load.calls > self._settings.in_flight:
                         raise Rejected("OVERLOADED")
-                    caller = await self._admit(request, metadata)
+                    caller, reading = await self._admit(request, metadata, context)
                     answer = await self.container.run_worker(self, request, caller)
+                    await reading.record()
                 except Exception as error:
                     status = self._status(error)
                     code = CODES[status.code]
@@ -99,13 +105,14 @@ class Api(Entrypoint):  # type: ignore[misc]
             with telemetry.span(self._span, SpanKind.SERVER, str(metadata.get("traceparent", ""))):
                 if self._load.streams > self._settings.streams:
                     raise Rejected("OVERLOADED")
-                caller = await self._admit(request, metadata)
+                caller, reading = await self._admit(request, metadata, context)
             if caller.kind not in UNLIMITED:
                 counted = caller.actor
                 self._load.watching[counted] += 1
                 if self._load.watching[counted] > STREAMS_PER_CALLER:
                     raise Rejected("OVERLOADED")
             async for answer in self.container.run_stream(self, request, caller):
+                await reading.record()
                 yield answer
                 # A silent stream says so every now and then: it ends soon after the caller's token does.
                 if caller.expires_at and caller.expires_at <= time.time():
@@ -123,14 +130,17 @@ class Api(Entrypoint):  # type: ignore[misc]
                     del self._load.watching[counted]
             telemetry.RPC_SECONDS.labels(*self._labels, code.name).observe(time.perf_counter() - began)
 
-    async def _admit(self, request: Message, metadata: dict[str, Any]) -> Caller:
+    async def _admit(
+        self, request: Message, metadata: dict[str, Any], context: grpc.aio.ServicerContext[Any, Any]
+    ) -> tuple[Caller, Reading]:
         if not self.server.ready:
             # A view that is behind does not know yet what was asked before.
             raise Rejected("NOT_READY")
-        caller = await self._verifier.caller(metadata.get("authorization"))
+        connection = connection_of(context, metadata, self._mutual_site)
+        caller = await self._verifier.caller(metadata.get("authorization"), connection)
         self._policy.check(caller)
         requests.check(request)
-        return caller
+        return caller, self._readings.begin(request, caller)
 
     def _status(self, error: Exception) -> Status:
         rejected = _as_rejected(error)

@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 from uuid import UUID
 
 from services.chassis import telemetry
@@ -182,20 +182,11 @@ class Handler(Generic[C, S, E]):
     async def _encode(self, events: tuple[E, ...], origin: Origin) -> list[NewEvent]:
         subjects = self._codec.subjects(events)
         keys = await self._keys.keys(subjects, create=True) if subjects else {}
-        metadata: dict[str, Any] = {
-            "$correlationId": origin.correlation_id,
-            "$causationId": origin.causation_id,
-            "actor": origin.actor,
-            "site": self._site,
-            "recorded_at": self._now().isoformat(),
-            "request_id": origin.request_id,
-        }
-        if origin.traceparent:
-            metadata["traceparent"] = origin.traceparent
+        now = self._now()
         encoded = []
         for index, event in enumerate(events):
             event_id, type_, data = self._codec.encode(event, UUID(origin.request_id), index, keys)
             # The first event remembers the request, so that another content under its id is noticed for ever.
             extra = {"request_hash": origin.digest} if index == 0 else {}
-            encoded.append(NewEvent(event_id, type_, data, json.dumps(metadata | extra).encode()))
+            encoded.append(NewEvent(event_id, type_, data, origin.metadata(self._site, now, **extra)))
         return encoded

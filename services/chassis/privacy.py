@@ -6,7 +6,8 @@ A sealed value is version (1 byte) + nonce (12 bytes) + AES-256-GCM ciphertext, 
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from contextvars import ContextVar
 from functools import cache
 from typing import Protocol
 from uuid import UUID
@@ -30,6 +31,16 @@ class KeyRing(Protocol):
     async def keys(self, subjects: Collection[str], *, create: bool) -> Keys:
         """The subjects' data keys. `create` makes those that never existed; an erased one stays away."""
         ...
+
+
+# While a call is answered: hears of whose data is opened, and in which dossier.
+opening: ContextVar[Callable[[str, str], None] | None] = ContextVar("opening", default=None)
+
+
+def opened(subject: str, code: str) -> None:
+    """Data of the subject is about to be shown, in a dossier or (empty) in none. open_message says so itself."""
+    if hear := opening.get():
+        hear(subject, code)
 
 
 class SubjectErased(Exception):
@@ -75,8 +86,12 @@ async def open_message(message: Message, event_id: UUID, keys: KeyRing) -> dict[
     if not fields:
         return {}
     held = await keys.keys({getattr(message, subject) for subject in fields.values()}, create=False)
-    opened = {}
-    for name, subject in fields.items():
-        key = held.get(getattr(message, subject))
-        opened[name] = unseal(getattr(message, name), key, event_id, name).decode() if key else ERASED
-    return opened
+    texts = {}
+    for name, subject_field in fields.items():
+        subject = getattr(message, subject_field)
+        if key := held.get(subject):
+            opened(subject, getattr(message, "code", ""))
+            texts[name] = unseal(getattr(message, name), key, event_id, name).decode()
+        else:
+            texts[name] = ERASED
+    return texts

@@ -90,6 +90,11 @@ class Law:
             raise Rejected("NOT_READY")
         return self._agencies[code][1]
 
+    def lies_in(self, code: str, province: str) -> bool:
+        """Whether the agency belongs to the province, or none is given. What is not known yet is not held against anybody."""
+        _, agency = self._agencies.get(code, (None, None))
+        return not province or agency is None or agency.province in ("", province)
+
     def successions(self, at: datetime) -> dict[str, str]:
         """The agencies that closed before this day, each with the one that took its place."""
         day = local_day(at)

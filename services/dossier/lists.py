@@ -12,10 +12,11 @@ from sqlalchemy import Connection, Select, func, nulls_last, select
 from motcua.dossier.events.v1 import events_pb2 as facts
 from motcua.dossier.v1 import dossier_pb2
 from motcua.dossier.v1 import dossier_service_pb2 as pb
-from services.chassis.codec import to_timestamp
+from services.chassis.codec import from_timestamp, to_timestamp
 from services.chassis.database import utc
-from services.chassis.privacy import KeyRing, open_message
+from services.chassis.privacy import ERASED, KeyRing, open_message
 from services.dossier.domain import OPEN, PAUSED
+from services.dossier.parties import names
 from services.dossier.reading import form_of
 from services.dossier.views import dossiers, drafts
 
@@ -42,6 +43,23 @@ def work_query(agency: str, account_id: str, request: pb.ListWorkRequest, now: d
     if request.overdue:
         query = query.where(dossiers.c.due_at < now, dossiers.c.settlement.in_(_RUNNING))
     return query.order_by(nulls_last(dossiers.c.due_at), dossiers.c.submitted_at, dossiers.c.code)
+
+
+def search_query(office: str, request: pb.SearchDossiersRequest) -> Select[Any]:
+    t = dossiers.c
+    query = select(dossiers).where(names(office))
+    for column, value in (
+        (t.applicant_id, request.applicant_id),
+        (t.procedure_code, request.procedure_code),
+        (t.settlement, request.settlement),
+    ):
+        if value:
+            query = query.where(column == value)
+    if request.HasField("submitted_from"):
+        query = query.where(t.submitted_at >= from_timestamp(request.submitted_from))
+    if request.HasField("submitted_until"):
+        query = query.where(t.submitted_at < from_timestamp(request.submitted_until))
+    return query.order_by(t.submitted_at.desc(), t.code)
 
 
 def due_query(now: datetime) -> Select[Any]:
@@ -92,6 +110,7 @@ async def draft_of(draft_id: str, event_id: str, revision: int, saved: bytes, ke
         draft_id=draft_id,
         procedure_code=event.procedure_code,
         form=form_of(opened.get("form", "")),
+        erased=opened.get("form") == ERASED,
         components=event.components,
         reception_agency=event.reception_agency,
         saved_at=event.at,

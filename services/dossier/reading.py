@@ -13,12 +13,13 @@ from google.protobuf.struct_pb2 import Struct
 from motcua.dossier.events.v1 import events_pb2 as e
 from motcua.dossier.v1 import dossier_pb2
 from services.chassis.codec import to_timestamp
-from services.chassis.facts import Fact, fact_of
+from services.chassis.facts import Fact, fact_of, message_of
 from services.chassis.privacy import ERASED, KeyRing, open_message, sealed_fields
 from services.chassis.public_view import public_view
 from services.chassis.store.port import RecordedEvent
 from services.dossier.codec import dossier_codec
 from services.dossier.domain import Dossier, dossier
+from services.dossier.values import ComponentSource
 
 
 def state_of(history: Sequence[RecordedEvent]) -> Dossier:
@@ -57,6 +58,21 @@ async def shown(history: Sequence[RecordedEvent], keys: KeyRing, now: datetime) 
     return reply
 
 
+def files_of(history: Sequence[RecordedEvent]) -> tuple[str, dict[str, str]]:
+    """Whose dossier it is, and the media types of its attachments and its result by their hashes."""
+    files: dict[str, str] = {}
+    applicant_id = ""
+    for component in state_of(history).components:
+        if component.source is ComponentSource.ATTACHMENT:
+            files[component.sha256] = component.media_type
+    for event in map(message_of, history):
+        if isinstance(event, e.DossierSubmitted):
+            applicant_id = event.applicant_id
+        elif isinstance(event, e.ResultIssued) and event.sha256:
+            files[event.sha256] = event.media_type
+    return applicant_id, files
+
+
 def _told(event: Any) -> bool:
     return isinstance(event, e.DossierSubmitted)
 
@@ -73,6 +89,7 @@ def _add(reply: dossier_pb2.Dossier, event: Any, opened: dict[str, str]) -> None
             reply.applicant.email = opened.get("email", "")
             reply.applicant.phone = opened.get("phone", "")
             reply.form.CopyFrom(form_of(opened.get("form", "")))
+            reply.erased = ERASED in opened.values()
             reply.components.extend(event.components)
             reply.place_of_submission = event.place_of_submission
             reply.province = event.province
@@ -140,7 +157,7 @@ async def entry_of(fact: Fact[Any], keys: KeyRing) -> dossier_pb2.HistoryEntry:
     for name in sealed_fields(fact.event.DESCRIPTOR):
         fields.pop(name, None)
     fields |= opened
-    if "form" in fields:
+    if fields.get("form", ERASED) != ERASED:
         fields["form"] = MessageToDict(form_of(fields["form"]))
     return dossier_pb2.HistoryEntry(
         event_id=str(fact.event_id),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -14,6 +14,7 @@ from sqlalchemy import Select, select
 from motcua.dossier.events.v1 import events_pb2 as facts
 from motcua.dossier.v1 import dossier_service_pb2 as pb
 from motcua.dossier.v1 import errors_pb2
+from motcua.identity.events.v1 import events_pb2 as identity
 from motcua.payment.events.v1 import events_pb2 as payment
 from services.chassis import dependencies, telemetry
 from services.chassis.caller import Caller, Origin
@@ -21,9 +22,11 @@ from services.chassis.codec import from_timestamp, to_timestamp
 from services.chassis.database import utc
 from services.chassis.decider import Rejected, Sealed
 from services.chassis.entrypoints import api, every, on
+from services.chassis.erasures import shreds
 from services.chassis.facts import Fact, fact_of
 from services.chassis.handler import Outcome
 from services.chassis.law.kept import law
+from services.chassis.privacy import SubjectErased, opened
 from services.chassis.replies import replied
 from services.chassis.requests import page_offset, page_size
 from services.chassis.store.port import RecordedEvent
@@ -45,8 +48,18 @@ from services.dossier.events import (
     SupplementSupplied,
 )
 from services.dossier.law import ZONE, Law
-from services.dossier.lists import draft_of, drafts_of, due_query, homed_query, mine_query, summary_of, work_query
-from services.dossier.reading import entry_of, form_answers, form_text, public_entry_of, shown, state_of
+from services.dossier.lists import (
+    draft_of,
+    drafts_of,
+    due_query,
+    homed_query,
+    mine_query,
+    search_query,
+    summary_of,
+    work_query,
+)
+from services.dossier.parties import is_party, office_of
+from services.dossier.reading import entry_of, files_of, form_answers, form_text, public_entry_of, shown, state_of
 from services.dossier.reception import (
     Known,
     actor_of,
@@ -58,7 +71,7 @@ from services.dossier.reception import (
     require_open_window,
     submission,
 )
-from services.dossier.uploads import Uploads
+from services.dossier.uploads import Uploads, owner_of
 from services.dossier.values import (
     Actor,
     Channel,
@@ -99,6 +112,7 @@ class DossierService:
     law = dependencies.snapshot(law, Law)
     uploads = dependencies.made(Uploads.of)
     watchers = watching("motcua.dossier.events.v1.")
+    blobs = dependencies.blobs()
     keys = dependencies.keys()
     clock = dependencies.clock()
     platform = dependencies.platform()
@@ -108,7 +122,7 @@ class DossierService:
         now, known, actor = self.clock.now(), await self.law.get(), actor_of(caller)
 
         def command(state: Dossier) -> c.Command:
-            if not _party(caller, state):
+            if not is_party(caller, state, known):
                 raise Rejected("NOT_FOUND", code=request.code)
             return make(state, actor, now, known)
 
@@ -162,17 +176,17 @@ class DossierService:
 
     @api
     async def create_upload(self, request: pb.CreateUploadRequest, caller: Caller) -> pb.CreateUploadResponse:
-        upload = await self.uploads.create(caller.actor, request.media_type, request.size, request.sha256)
+        upload = await self.uploads.create(owner_of(caller), request.media_type, request.size, request.sha256)
         return pb.CreateUploadResponse(upload=upload)
 
     @api
     async def upload_chunk(self, request: pb.UploadChunkRequest, caller: Caller) -> pb.UploadChunkResponse:
-        upload = await self.uploads.add(caller.actor, request.upload_id, request.offset, request.data)
+        upload = await self.uploads.add(owner_of(caller), request.upload_id, request.offset, request.data)
         return pb.UploadChunkResponse(upload=upload)
 
     @api
     async def get_upload(self, request: pb.GetUploadRequest, caller: Caller) -> pb.GetUploadResponse:
-        return pb.GetUploadResponse(upload=await self.uploads.get(caller.actor, request.upload_id))
+        return pb.GetUploadResponse(upload=await self.uploads.get(owner_of(caller), request.upload_id))
 
     # Submission and reading
 
@@ -183,6 +197,7 @@ class DossierService:
             require_open_window(self.platform.settings, Channel(request.channel), now)
             command = await submission(request, caller, now, known, self.people, self.uploads, self.keys)
             dossier.decide(command, dossier.initial)  # what is refused takes no code
+            await self.uploads.take(owner_of(caller), command.applicant_id, command.uploaded)
         except Rejected:
             # What was accepted once is answered for ever, whatever the law says by now.
             given = await self.codes.read(lambda db: given_to(db, origin.request_id))
@@ -225,8 +240,16 @@ class DossierService:
     @api
     async def list_work(self, request: pb.ListWorkRequest, caller: Caller) -> pb.ListWorkResponse:
         now = self.clock.now()
-        rows, token = await self._page(request, work_query(caller.agency, caller.account_id, request, now))
+        office = office_of(caller, await self.law.get())
+        rows, token = await self._page(request, work_query(office, caller.account_id, request, now))
         return pb.ListWorkResponse(dossiers=[summary_of(row, now) for row in rows], next_page_token=token)
+
+    @api
+    async def search_dossiers(self, request: pb.SearchDossiersRequest, caller: Caller) -> pb.SearchDossiersResponse:
+        office = office_of(caller, await self.law.get())
+        rows, token = await self._page(request, search_query(office, request))
+        now = self.clock.now()
+        return pb.SearchDossiersResponse(dossiers=[summary_of(row, now) for row in rows], next_page_token=token)
 
     @api
     async def list_history(self, request: pb.ListHistoryRequest, caller: Caller) -> pb.ListHistoryResponse:
@@ -244,7 +267,8 @@ class DossierService:
         token = request.resume_token
         async for news in self.watchers.watch(f"dossier-{request.code}", request.resume_token):
             if isinstance(news, RecordedEvent):
-                if not _party(caller, (await self.dossiers.load(request.code))[0]):
+                state, _ = await self.dossiers.load(request.code)
+                if not is_party(caller, state, await self.law.get()):
                     raise Rejected("NOT_FOUND", code=request.code)
                 token = resume_token_of(news.revision)
                 entry = await entry_of(fact_of(news), self.keys)
@@ -274,14 +298,17 @@ class DossierService:
     async def get_attachment(
         self, request: pb.GetAttachmentRequest, caller: Caller
     ) -> AsyncIterator[pb.GetAttachmentResponse]:
-        found = await shown(await self._history(request.code, caller), self.keys, self.clock.now())
-        attachment = facts.ComponentSource.COMPONENT_SOURCE_ATTACHMENT
-        files = {x.sha256: x.media_type for x in found.components if x.source == attachment}
-        files |= {found.result.sha256: found.result.media_type} if found.result.sha256 else {}
+        history = await self._history(request.code, caller)
+        applicant_id, files = files_of(history)
         if request.sha256 not in files:
             raise Rejected("ATTACHMENT_UNKNOWN", sha256=request.sha256)
-        async for data in self.platform.blobs.read(request.sha256):
-            yield pb.GetAttachmentResponse(media_type=files[request.sha256], data=data)
+        opened(applicant_id, request.code)
+        media_type = files[request.sha256]
+        try:
+            async for data in self.blobs.read(applicant_id, request.sha256):
+                yield pb.GetAttachmentResponse(media_type=media_type, data=data)
+        except SubjectErased:
+            yield pb.GetAttachmentResponse(media_type=media_type, erased=True)
 
     # Settlement
 
@@ -319,8 +346,8 @@ class DossierService:
         self, request: pb.SupplySupplementRequest, caller: Caller
     ) -> pb.SupplySupplementResponse:
         components = components_of(request.components)
-        uploaded = await self.uploads.owned(caller.actor, attached(components))
         state, _ = await self.dossiers.load(request.code)
+        uploaded = await self._taken(state, attached(components), caller)
         held = (await self.people.get(state.applicant_id) or Known()).reusable(self.clock.now())
 
         def make(state: Dossier, by: Actor, at: datetime, law: Law) -> c.Command:
@@ -415,7 +442,8 @@ class DossierService:
 
     @api
     async def issue_result(self, request: pb.IssueResultRequest, caller: Caller) -> pb.IssueResultResponse:
-        files = await self.uploads.owned(caller.actor, [request.sha256])
+        state, _ = await self.dossiers.load(request.code)
+        files = await self._taken(state, [request.sha256], caller)
         outcome = await self._change(
             request,
             caller,
@@ -492,6 +520,10 @@ class DossierService:
                 # The others' due dates passed as well; this one comes up again.
                 log.exception("a passed due date could not be noted", code=row.code)
 
+    @on(identity.ErasureDecided, when=shreds)
+    async def forget_uploads(self, fact: Fact[identity.ErasureDecided]) -> None:
+        await self.uploads.forget(fact.event.account_id)
+
     @every(seconds=3600)
     async def drop_unfinished_uploads(self) -> None:
         await self.uploads.sweep(datetime.now(UTC) - UNFINISHED)
@@ -511,10 +543,17 @@ class DossierService:
                 except Exception:
                     log.exception("a dossier could not be passed on", code=row.code, closed=closed)
 
+    async def _taken(self, state: Dossier, hashes: Collection[str], caller: Caller) -> dict[str, tuple[str, int]]:
+        """Those of the files that the caller uploaded, now the applicant's."""
+        owner = owner_of(caller)
+        found = await self.uploads.owned(owner, hashes) if is_party(caller, state, await self.law.get()) else {}
+        await self.uploads.take(owner, state.applicant_id, found)
+        return found
+
     async def _history(self, code: str, caller: Caller) -> list[RecordedEvent]:
         """The dossier's events, for its parties. For others there is no such dossier. Raises Rejected NOT_FOUND."""
         history = await self.dossiers.read(code)
-        if not _party(caller, state_of(history)):
+        if not is_party(caller, state_of(history), await self.law.get()):
             raise Rejected("NOT_FOUND", code=code)
         return history
 
@@ -553,17 +592,3 @@ def _submitted(outcome: Outcome[Event]) -> pb.SubmitDossierResponse:
 
 def _one(outcome: Outcome[Event], kind: type[Any]) -> Any:
     return next(event for event in outcome.events if isinstance(event, kind))
-
-
-def _party(caller: Caller, state: Dossier) -> bool:
-    """Who may know of the dossier: its applicant, who submitted it, officials of its agencies, systems for their purpose."""
-    if state.settlement is Settlement.ABSENT:
-        return False
-    if caller.account_id == state.applicant_id or caller.actor == state.submitted_by or caller.kind == "system":
-        return True
-    return caller.kind == "official" and caller.agency in (
-        state.place_of_submission,
-        state.reception_agency,
-        state.competent_agency,
-        state.holder,
-    )

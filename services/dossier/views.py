@@ -37,7 +37,7 @@ from services.chassis.views import Projection
 # The tables' names end in the projection's version: another version fills its own beside them.
 metadata = MetaData()
 dossiers = Table(
-    "dossiers_v2",
+    "dossiers_v3",
     metadata,
     Column("code", String, primary_key=True),
     Column("applicant_id", String, nullable=False),
@@ -48,6 +48,7 @@ dossiers = Table(
     Column("province", String, nullable=False),
     Column("reception_agency", String, nullable=False),
     Column("competent_agency", String, nullable=False),
+    Column("place_of_submission", String, nullable=False),
     Column("holder", String, nullable=False),
     Column("submitted_at", DateTime(timezone=True), nullable=False),
     Column("due_at", DateTime(timezone=True)),
@@ -56,12 +57,16 @@ dossiers = Table(
     Column("step_role", String, nullable=False, default=""),
     Column("assignee_id", String, nullable=False, default=""),
     Column("revision", BigInteger, nullable=False),
-    Index("dossiers_v2_by_applicant", "applicant_id", "submitted_at"),
-    Index("dossiers_v2_by_holder", "holder", "settlement", "due_at"),
-    Index("dossiers_v2_by_due", "due_at"),
+    Index("dossiers_v3_by_applicant", "applicant_id", "submitted_at"),
+    Index("dossiers_v3_by_holder", "holder", "settlement", "due_at"),
+    Index("dossiers_v3_by_due", "due_at"),
+    # Whoever is named may search; SQLite and PostgreSQL unite the four indexes.
+    Index("dossiers_v3_by_reception", "reception_agency"),
+    Index("dossiers_v3_by_competent", "competent_agency"),
+    Index("dossiers_v3_by_place", "place_of_submission"),
 )
 fees = Table(
-    "fees_v2",
+    "fees_v3",
     metadata,
     Column("fee_id", String, primary_key=True),
     Column("code", String, nullable=False, index=True),
@@ -69,7 +74,7 @@ fees = Table(
     Column("finance", Integer, nullable=False),
 )
 drafts = Table(
-    "drafts_v2",
+    "drafts_v3",
     metadata,
     Column("draft_id", String, primary_key=True),
     Column("applicant_id", String, nullable=False, index=True),
@@ -80,7 +85,7 @@ drafts = Table(
     Column("saved", LargeBinary, nullable=False),
 )
 documents = Table(
-    "documents_v2",
+    "documents_v3",
     metadata,
     Column("document_id", String, primary_key=True),
     Column("account_id", String, nullable=False, index=True),
@@ -88,7 +93,7 @@ documents = Table(
     Column("valid_until", DateTime(timezone=True)),
 )
 accounts = Table(
-    "accounts_v2",
+    "accounts_v3",
     metadata,
     Column("account_id", String, primary_key=True),
     Column("event_id", String, nullable=False),
@@ -96,7 +101,7 @@ accounts = Table(
     Column("registered", LargeBinary, nullable=False),
 )
 
-lists = Projection("dossiers_v2", metadata, by_stream=True)
+lists = Projection("dossiers_v3", metadata, by_stream=True)
 
 BEING_PROCESSED = Settlement.SETTLEMENT_BEING_PROCESSED
 OBLIGATION_REQUESTED = Settlement.SETTLEMENT_FINANCIAL_OBLIGATION_REQUESTED
@@ -139,6 +144,7 @@ def _submitted(event: e.DossierSubmitted, revision: int) -> dict[str, Any]:
         "province": event.province,
         "reception_agency": event.reception_agency,
         "competent_agency": event.competent_agency,
+        "place_of_submission": event.place_of_submission,
         "holder": event.reception_agency,
         "submitted_at": from_timestamp(event.at),
         "revision": revision,

@@ -263,15 +263,6 @@ class RecordLookup:
 
 
 @dataclass(frozen=True, slots=True)
-class RecordRead:
-    account_id: str
-    at: datetime
-    by: str
-    agency: str
-    purpose: str
-
-
-@dataclass(frozen=True, slots=True)
 class RequestErasure:
     account_id: str
     at: datetime
@@ -288,14 +279,7 @@ class DecideErasure:
 
 
 AccountCommand = (
-    RecordLogin
-    | ChangeProfile
-    | AppointOfficial
-    | EndAppointment
-    | RecordLookup
-    | RecordRead
-    | RequestErasure
-    | DecideErasure
+    RecordLogin | ChangeProfile | AppointOfficial | EndAppointment | RecordLookup | RequestErasure | DecideErasure
 )
 
 
@@ -412,9 +396,6 @@ def decide_account(command: AccountCommand, state: Account) -> Sequence[AccountE
             )
         case RecordLookup():
             return _look_up(command)
-        case RecordRead():
-            require(purpose=command.purpose)
-            return (AccountRead(command.account_id, command.at, command.by, command.agency, command.purpose),)
         case RequestErasure():
             if state.erasure_pending:
                 raise Rejected("ERASURE_PENDING")
@@ -595,6 +576,16 @@ class SystemRegistered:
     purposes: tuple[str, ...]
     kid: str
     public_jwk: str
+    certificate_required: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SystemChanged:
+    client_id: str
+    at: datetime
+    by: str
+    purposes: tuple[str, ...]
+    certificate_required: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -623,7 +614,7 @@ class SystemReinstated:
     reason: str
 
 
-SystemEvent = SystemRegistered | SystemKeyRotated | SystemSuspended | SystemReinstated
+SystemEvent = SystemRegistered | SystemChanged | SystemKeyRotated | SystemSuspended | SystemReinstated
 
 
 # Systems: commands
@@ -639,6 +630,16 @@ class RegisterSystem:
     purposes: tuple[str, ...]
     kid: str
     public_jwk: str
+    certificate_required: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeSystem:
+    client_id: str
+    at: datetime
+    by: str
+    purposes: tuple[str, ...]
+    certificate_required: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -667,7 +668,7 @@ class ReinstateSystem:
     reason: str
 
 
-SystemCommand = RegisterSystem | RotateSystemKey | SuspendSystem | ReinstateSystem
+SystemCommand = RegisterSystem | ChangeSystem | RotateSystemKey | SuspendSystem | ReinstateSystem
 
 
 # Systems: state
@@ -686,6 +687,7 @@ class System:
     # Every key it ever had, the newest last.
     keys: tuple[SystemKey, ...] = ()
     suspended: bool = False
+    certificate_required: bool = False
 
     @property
     def registered(self) -> bool:
@@ -703,6 +705,13 @@ def decide_system(command: SystemCommand, state: System) -> Sequence[SystemEvent
     match command:
         case RegisterSystem():
             return _register(command, state)
+        case ChangeSystem():
+            _require_purposes(command.purposes)
+            return (
+                SystemChanged(
+                    command.client_id, command.at, command.by, command.purposes, command.certificate_required
+                ),
+            )
         case RotateSystemKey():
             return _rotate(command, state)
         case SuspendSystem():
@@ -725,11 +734,7 @@ def _register(command: RegisterSystem, state: System) -> Sequence[SystemEvent]:
     if not CLIENT_ID.fullmatch(command.client_id):
         raise Rejected("CLIENT_ID_MALFORMED", client_id=command.client_id)
     require(name=command.name, operator_agency=command.operator_agency)
-    if not command.purposes:
-        raise Rejected("PURPOSES_MISSING")
-    for index, purpose in enumerate(command.purposes):
-        if not PURPOSE.fullmatch(purpose) or purpose in command.purposes[:index]:
-            raise Rejected("PURPOSE_MALFORMED", purpose=purpose)
+    _require_purposes(command.purposes)
     return (
         SystemRegistered(
             command.client_id,
@@ -740,8 +745,17 @@ def _register(command: RegisterSystem, state: System) -> Sequence[SystemEvent]:
             command.purposes,
             command.kid,
             command.public_jwk,
+            command.certificate_required,
         ),
     )
+
+
+def _require_purposes(purposes: tuple[str, ...]) -> None:
+    if not purposes:
+        raise Rejected("PURPOSES_MISSING")
+    for index, purpose in enumerate(purposes):
+        if not PURPOSE.fullmatch(purpose) or purpose in purposes[:index]:
+            raise Rejected("PURPOSE_MALFORMED", purpose=purpose)
 
 
 def _rotate(command: RotateSystemKey, state: System) -> Sequence[SystemEvent]:
@@ -764,7 +778,10 @@ def _rotate(command: RotateSystemKey, state: System) -> Sequence[SystemEvent]:
 def evolve_system(state: System, event: SystemEvent) -> System:
     match event:
         case SystemRegistered():
-            return System(event.purposes, (SystemKey(event.kid, event.public_jwk),))
+            keys = (SystemKey(event.kid, event.public_jwk),)
+            return System(event.purposes, keys, certificate_required=event.certificate_required)
+        case SystemChanged():
+            return replace(state, purposes=event.purposes, certificate_required=event.certificate_required)
         case SystemKeyRotated():
             until = event.previous_until or event.at
             earlier = (replace(key, until=min(key.until or until, until)) for key in state.keys)

@@ -13,7 +13,8 @@ from motcua.identity.v1 import identity_service_pb2 as pb
 from motcua.options.v1.options_pb2 import Role
 from services.chassis.codec import from_timestamp, to_timestamp
 from services.chassis.database import utc
-from services.identity.views import accounts, appointments, data_uses, systems
+from services.identity.uses import data_uses
+from services.identity.views import accounts, appointments, systems
 
 
 def accounts_query(request: pb.ListAccountsRequest, now: datetime) -> Select[Any]:
@@ -89,6 +90,7 @@ def system_of(row: Any) -> identity_pb2.System:
         suspended=row.suspended,
         registered_at=_stamp(row.registered_at),
         revision=row.revision,
+        certificate_required=row.certificate_required,
     )
 
 
@@ -101,6 +103,7 @@ def data_use_of(row: Any) -> identity_pb2.DataUse:
         legal_basis=row.legal_basis,
         dossier_code=row.dossier_code,
         source=row.source,
+        roles=row.roles.split(),
     )
 
 

@@ -12,7 +12,6 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from motcua.identity.events.v1 import events_pb2 as facts
 from motcua.identity.v1 import identity_pb2
-from services.chassis.caller import Caller
 from services.chassis.codec import to_timestamp
 from services.chassis.decider import Rejected
 from services.chassis.errors import Invalid, Violation
@@ -127,10 +126,3 @@ def member(kind: type[E], number: int, field: str) -> E:
         return kind(number)
     except ValueError:
         raise Invalid([Violation(field, "Giá trị không tồn tại.", "There is no such value.")]) from None
-
-
-def stated_purpose(purpose: str, caller: Caller) -> str:
-    """An official's own words; of a system, a purpose of its token. Raises Rejected PURPOSE_MISSING."""
-    if caller.kind == "system" and purpose not in caller.purposes:
-        raise Rejected("PURPOSE_MISSING", purpose=purpose)
-    return purpose

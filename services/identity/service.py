@@ -21,9 +21,10 @@ from services.chassis.decider import Rejected
 from services.chassis.entrypoints import api, every, on
 from services.chassis.facts import Fact
 from services.chassis.handler import Outcome
-from services.chassis.http_server import http
+from services.chassis.http_server import client_certificate, http
 from services.chassis.replies import replied
 from services.chassis.requests import page_offset, page_size
+from services.chassis.views import RunningView, position_token
 from services.identity import domain as d
 from services.identity import endpoints, tokens
 from services.identity.accounts import Accounts, Systems
@@ -43,8 +44,9 @@ from services.identity.lists import (
 )
 from services.identity.lookup import look_up
 from services.identity.national import CALLBACK, National
-from services.identity.reading import account_of, member, person_of, signing_key_of, stated_purpose, subject_keys_of
+from services.identity.reading import account_of, member, person_of, signing_key_of, subject_keys_of
 from services.identity.signing import PrivateKeys, Signing, introduced_by
+from services.identity.uses import uses
 from services.identity.vault import Vault
 from services.identity.views import lists
 from services.identity.web import Web
@@ -62,6 +64,7 @@ class IdentityService:
     systems = dependencies.decisions("system", d.system, system_codec)
     signing_history = dependencies.decisions("signing", d.signing_keys, signing_codec)
     lists = dependencies.view(lists)
+    uses = dependencies.view(uses)
     vault = dependencies.made(lambda container: Vault.of(container.config["platform"]))
     private_keys = dependencies.made(lambda container: PrivateKeys(Vault.of(container.config["platform"])))
     national = dependencies.made(National.of, National.close)
@@ -111,7 +114,8 @@ class IdentityService:
 
     @api
     async def list_my_data_uses(self, request: pb.ListMyDataUsesRequest, caller: Caller) -> pb.ListMyDataUsesResponse:
-        rows, token = await self._page(request, data_uses_query(caller.account_id), data_use_of)
+        query = data_uses_query(caller.account_id)
+        rows, token = await self._page(request, query, data_use_of, self.uses)
         return pb.ListMyDataUsesResponse(data_uses=rows, next_page_token=token)
 
     @api
@@ -135,11 +139,12 @@ class IdentityService:
 
     @api
     async def get_account(self, request: pb.GetAccountRequest, caller: Caller) -> pb.GetAccountResponse:
-        purpose = stated_purpose(request.purpose, caller)
-        command = d.RecordRead(request.account_id, self.clock.now(), caller.actor, caller.agency, purpose)
-        outcome = await self._change(request, caller, command)
-        account = await account_of(request.account_id, await self.accounts.read(request.account_id), self.keys)
-        return replied(pb.GetAccountResponse, outcome, account=account)
+        history = await self.accounts.read(request.account_id)
+        account = await account_of(request.account_id, history, self.keys)
+        newest = history[-1]
+        return pb.GetAccountResponse(
+            account=account, revision=newest.revision, position=position_token(newest.position)
+        )
 
     @api
     async def list_accounts(self, request: pb.ListAccountsRequest, caller: Caller) -> pb.ListAccountsResponse:
@@ -149,7 +154,6 @@ class IdentityService:
 
     @api
     async def look_up_person(self, request: pb.LookUpPersonRequest, caller: Caller) -> pb.LookUpPersonResponse:
-        stated_purpose(request.purpose, caller)
         proposed = str(uuid5(UUID(request.request_id), "account"))
         answer, make = await look_up(request, caller, self.national.population, self.clock.now())
         account_id = await self.identifiers.claim(d.AccountKind.CITIZEN, request.personal_number, proposed)
@@ -212,8 +216,20 @@ class IdentityService:
             tuple(request.purposes),
             kid,
             public_jwk,
+            request.certificate_required,
         )
         return replied(pb.RegisterSystemResponse, await self._change_system(request, caller, command), kid=kid)
+
+    @api
+    async def change_system(self, request: pb.ChangeSystemRequest, caller: Caller) -> pb.ChangeSystemResponse:
+        command = d.ChangeSystem(
+            request.client_id,
+            self.clock.now(),
+            caller.actor,
+            tuple(request.purposes),
+            request.certificate_required,
+        )
+        return replied(pb.ChangeSystemResponse, await self._change_system(request, caller, command))
 
     @api
     async def rotate_system_key(self, request: pb.RotateSystemKeyRequest, caller: Caller) -> pb.RotateSystemKeyResponse:
@@ -272,7 +288,7 @@ class IdentityService:
 
     @http("POST", "/oauth2/token")
     async def token(self, request: Request) -> Response:
-        return await endpoints.token(self.web, request)
+        return await endpoints.token(self.web, request, client_certificate(request, self.platform.mutual_site))
 
     @http("GET", "/.well-known/jwks.json")
     async def jwks(self, request: Request) -> Response:
@@ -284,10 +300,12 @@ class IdentityService:
     async def _change_system(self, request: Any, caller: Caller, command: d.SystemCommand) -> Outcome[d.SystemEvent]:
         return await self.systems.execute(command.client_id, command, _origin(request, caller))
 
-    async def _page(self, request: Any, query: Select[Any], shown: Callable[[Any], Any]) -> tuple[list[Any], str]:
+    async def _page(
+        self, request: Any, query: Select[Any], shown: Callable[[Any], Any], view: RunningView | None = None
+    ) -> tuple[list[Any], str]:
         start, size = page_offset(request), page_size(request)
         limited = query.offset(start).limit(size + 1)
-        rows = await self.lists.read(lambda db: list(db.execute(limited)), request.min_position)
+        rows = await (view or self.lists).read(lambda db: list(db.execute(limited)), request.min_position)
         return [shown(row) for row in rows[:size]], str(start + size) if len(rows) > size else ""
 
 

@@ -10,7 +10,6 @@ from sqlalchemy import (
     Column,
     Connection,
     DateTime,
-    Index,
     Integer,
     MetaData,
     String,
@@ -26,7 +25,7 @@ from services.chassis.views import Projection
 
 metadata = MetaData()
 accounts = Table(
-    "accounts",
+    "accounts_v2",
     metadata,
     Column("account_id", String, primary_key=True),
     Column("kind", Integer, nullable=False),
@@ -35,7 +34,7 @@ accounts = Table(
     Column("erased", Boolean, nullable=False, default=False),
 )
 appointments = Table(
-    "appointments",
+    "appointments_v2",
     metadata,
     Column("appointment_id", String, primary_key=True),
     Column("account_id", String, nullable=False, index=True),
@@ -50,7 +49,7 @@ appointments = Table(
     Column("ended_at", DateTime(timezone=True)),
 )
 systems = Table(
-    "systems",
+    "systems_v2",
     metadata,
     Column("client_id", String, primary_key=True),
     Column("name", String, nullable=False),
@@ -59,25 +58,12 @@ systems = Table(
     Column("kid", String, nullable=False),
     Column("public_jwk", String, nullable=False),
     Column("suspended", Boolean, nullable=False, default=False),
+    Column("certificate_required", Boolean, nullable=False),
     Column("registered_at", DateTime(timezone=True), nullable=False),
     Column("revision", BigInteger, nullable=False),
 )
-data_uses = Table(
-    "data_uses",
-    metadata,
-    Column("position", BigInteger, primary_key=True, autoincrement=False),
-    Column("account_id", String, nullable=False),
-    Column("at", DateTime(timezone=True), nullable=False),
-    Column("by", String, nullable=False),
-    Column("agency", String, nullable=False),
-    Column("purpose", String, nullable=False),
-    Column("legal_basis", String, nullable=False, default=""),
-    Column("dossier_code", String, nullable=False, default=""),
-    Column("source", String, nullable=False),
-    Index("data_uses_of_account", "account_id", "position"),
-)
 
-lists = Projection("identity_v1", metadata)
+lists = Projection("identity_v2", metadata)
 
 
 @lists.on(e.AccountRegistered)
@@ -135,6 +121,7 @@ def system_registered(db: Connection, fact: Fact[e.SystemRegistered]) -> None:
             purposes=" ".join(event.purposes),
             kid=event.kid,
             public_jwk=event.public_jwk,
+            certificate_required=event.certificate_required,
             registered_at=from_timestamp(event.at),
             revision=fact.revision,
         )
@@ -144,6 +131,12 @@ def system_registered(db: Connection, fact: Fact[e.SystemRegistered]) -> None:
 def _set_system(db: Connection, fact: Fact[Any], **values: Any) -> None:
     this = systems.c.client_id == fact.event.client_id
     db.execute(update(systems).where(this).values(revision=fact.revision, **values))
+
+
+@lists.on(e.SystemChanged)
+def system_changed(db: Connection, fact: Fact[e.SystemChanged]) -> None:
+    purposes, required = " ".join(fact.event.purposes), fact.event.certificate_required
+    _set_system(db, fact, purposes=purposes, certificate_required=required)
 
 
 @lists.on(e.SystemKeyRotated)
@@ -159,31 +152,3 @@ def system_suspended(db: Connection, fact: Fact[e.SystemSuspended]) -> None:
 @lists.on(e.SystemReinstated)
 def system_reinstated(db: Connection, fact: Fact[e.SystemReinstated]) -> None:
     _set_system(db, fact, suspended=False)
-
-
-def _use(db: Connection, fact: Fact[Any], source: str, **values: Any) -> None:
-    event = fact.event
-    if event.by != event.account_id:
-        db.execute(
-            insert(data_uses).values(
-                position=fact.position,
-                account_id=event.account_id,
-                at=from_timestamp(event.at),
-                by=event.by,
-                agency=event.agency,
-                purpose=event.purpose,
-                source=source,
-                **values,
-            )
-        )
-
-
-@lists.on(e.AccountRead)
-def account_read(db: Connection, fact: Fact[e.AccountRead]) -> None:
-    _use(db, fact, "account")
-
-
-@lists.on(e.PopulationLookedUp)
-def population_looked_up(db: Connection, fact: Fact[e.PopulationLookedUp]) -> None:
-    event = fact.event
-    _use(db, fact, "population", legal_basis=event.legal_basis, dossier_code=event.dossier_code)

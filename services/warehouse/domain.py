@@ -131,15 +131,6 @@ class ReuseDocument:
 
 
 @dataclass(frozen=True, slots=True)
-class ReadDocument:
-    document_id: str
-    at: datetime
-    by: str
-    agency: str
-    purpose: str
-
-
-@dataclass(frozen=True, slots=True)
 class RevokeDocument:
     document_id: str
     at: datetime
@@ -155,7 +146,7 @@ class EraseDocument:
     by: str
 
 
-Command = KeepDocument | ReuseDocument | ReadDocument | RevokeDocument | EraseDocument
+Command = KeepDocument | ReuseDocument | RevokeDocument | EraseDocument
 
 
 # State
@@ -187,16 +178,6 @@ def _decide(command: Command, state: Document) -> Sequence[Event]:
     match command:
         case ReuseDocument():
             return _reuse(command, state)
-        case ReadDocument():
-            if command.by == state.account_id:
-                return []  # one's own documents are read without a trace
-            if not command.purpose.strip():
-                raise Rejected("PURPOSE_UNSTATED")
-            return [
-                DocumentRead(
-                    command.document_id, state.account_id, command.at, command.by, command.agency, command.purpose
-                )
-            ]
         case RevokeDocument():
             return _revoke(command, state)
         case EraseDocument():

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Coroutine, Iterable
 from typing import Any
 
-from sqlalchemy import Connection, Select, select
+from sqlalchemy import Select, select
 
 from motcua.dossier.events.v1 import events_pb2 as dossier
 from motcua.identity.events.v1 import events_pb2 as identity
@@ -17,7 +17,9 @@ from services.chassis import dependencies, telemetry
 from services.chassis.caller import Caller, Origin
 from services.chassis.decider import Rejected
 from services.chassis.entrypoints import api, on
+from services.chassis.erasures import shreds
 from services.chassis.facts import Fact, fact_of
+from services.chassis.privacy import opened
 from services.chassis.replies import replied
 from services.chassis.requests import page_offset, page_size
 from services.chassis.views import RunningView, position_token
@@ -27,7 +29,6 @@ from services.warehouse.domain import (
     Command,
     EraseDocument,
     KeepDocument,
-    ReadDocument,
     RevokeDocument,
     document,
 )
@@ -36,8 +37,8 @@ from services.warehouse.keeping import BY, held, of_components, of_population, o
 from services.warehouse.lists import documents_query, summary_of
 from services.warehouse.live import watched
 from services.warehouse.procedures import Procedures, Rules, procedures
-from services.warehouse.reading import may_read, shown
-from services.warehouse.views import documents, is_erased, is_needed, lists
+from services.warehouse.reading import erased, may_read, shown
+from services.warehouse.views import documents, is_erased, lists
 
 
 class WarehouseService:
@@ -51,6 +52,7 @@ class WarehouseService:
     lists = dependencies.view(lists)
     counters = dependencies.view(counters)
     procedures = dependencies.snapshot(procedures, Procedures)
+    blobs = dependencies.blobs()
     keys = dependencies.keys()
     clock = dependencies.clock()
     platform = dependencies.platform()
@@ -67,7 +69,7 @@ class WarehouseService:
     @api
     async def list_documents(self, request: pb.ListDocumentsRequest, caller: Caller) -> pb.ListDocumentsResponse:
         rows, token = await _page(request, documents_query(request.account_id, request.document_kind), self.lists)
-        await asyncio.gather(*(self._read(row.document_id, request.purpose, caller) for row in rows))
+        opened(request.account_id, "")
         now = self.clock.now()
         return pb.ListDocumentsResponse(documents=[summary_of(row, now) for row in rows], next_page_token=token)
 
@@ -76,8 +78,10 @@ class WarehouseService:
         state, _ = await self.documents.load(request.document_id)
         if not may_read(caller, state):
             raise Rejected("NOT_FOUND", document_id=request.document_id)
-        await self._read(request.document_id, request.purpose, caller)
         history = await self.documents.read(request.document_id)
+        if state.erased:
+            return pb.GetDocumentResponse(document=erased(history))
+        opened(state.account_id, fact_of(history[0]).event.code)
         found = await shown(history, caller.actor == state.account_id, self.keys, self.clock.now())
         return pb.GetDocumentResponse(document=found)
 
@@ -139,36 +143,22 @@ class WarehouseService:
 
     # Erasure. A document may be kept just before or after its subject is erased: whichever fact comes second sees the other.
 
-    @on(identity.ErasureDecided)
+    @on(identity.ErasureDecided, when=shreds)
     async def erase_documents(self, fact: Fact[identity.ErasureDecided]) -> None:
-        if fact.event.outcome == identity.ERASURE_OUTCOME_SHREDDED:
-            query = select(documents.c.document_id).where(documents.c.account_id == fact.event.account_id)
-            found = await self.lists.read(lambda db: db.execute(query).scalars().all(), position_token(fact.position))
-            await _all(self._erase(fact, "erase_documents", document_id) for document_id in found)
+        query = select(documents.c.document_id).where(documents.c.account_id == fact.event.account_id)
+        found = await self.lists.read(lambda db: db.execute(query).scalars().all(), position_token(fact.position))
+        await _all(self._erase(fact, "erase_documents", document_id) for document_id in found)
+
+    @on(identity.ErasureDecided, when=shreds)
+    async def delete_content(self, fact: Fact[identity.ErasureDecided]) -> None:
+        """Of the person's files, in dossiers as well. What is written at this moment can be opened by nobody."""
+        await self.blobs.forget(fact.event.account_id)
 
     @on(facts.DocumentKept)
     async def erase_late_document(self, fact: Fact[facts.DocumentKept]) -> None:
         account_id = fact.event.account_id
         if await self.lists.read(lambda db: is_erased(db, account_id), position_token(fact.position)):
             await self._erase(fact, "erase_late_document", fact.event.document_id)
-
-    @on(facts.DocumentErased)
-    async def delete_content(self, fact: Fact[facts.DocumentErased]) -> None:
-        """Unless somebody else's draft, dossier or document holds the same content."""
-        sha256 = fact_of((await self.documents.read(fact.event.document_id))[0]).event.sha256
-        if not sha256:
-            return
-
-        def needed(db: Connection) -> bool:
-            return is_needed(db, sha256)
-
-        if not await self.lists.read(needed, position_token(fact.position)):
-            await self.platform.blobs.delete(sha256)
-
-    async def _read(self, document_id: str, purpose: str, caller: Caller) -> None:
-        """Store who reads, before it is shown."""
-        command = ReadDocument(document_id, self.clock.now(), caller.actor, caller.agency, purpose)
-        await self.documents.execute(document_id, command, Origin.of_reading(caller, telemetry.traceparent()))
 
     async def _keep(self, fact: Fact[Any], reaction: str, commands: Iterable[KeepDocument]) -> None:
         origin = Origin.of_fact(fact, reaction, self.name)

@@ -221,9 +221,9 @@ def test_no_path_is_a_file(site: Site) -> None:
     who = site.official()
     person = {"applicant_id": "citizen-1", "applicant_name": "A", "applicant_kind": facts.APPLICANT_KIND_CITIZEN}
     code = site.submit(who, channel=facts.CHANNEL_COUNTER, components=[component], **person).code
-    shown = site.stub.GetDossier(pb.GetDossierRequest(code=code), metadata=who).dossier
+    shown = site.stub.GetDossier(pb.GetDossierRequest(code=code, purpose="settle"), metadata=who).dossier
     assert [(held.sha256, held.media_type) for held in shown.components] == [("", "")]
-    read = pb.GetAttachmentRequest(code=code, sha256=path)
+    read = pb.GetAttachmentRequest(code=code, sha256=path, purpose="settle")
     assert refused(lambda: list(site.stub.GetAttachment(read, metadata=who))) == "ATTACHMENT_UNKNOWN"
 
 
@@ -267,7 +267,7 @@ def test_a_payment_and_its_refund_are_noted_in_order(site: Site) -> None:
     cause = payment.REFUND_CAUSE_DECIDED
     site.put(f"payment-{assessed.fee_id}", payment.PaymentConfirmed(**money))
     site.put(f"payment-{assessed.fee_id}", payment.RefundConfirmed(**money, cause=cause))
-    stream = site.stub.WatchDossier(pb.WatchDossierRequest(code=code), metadata=who, timeout=10)
+    stream = site.stub.WatchDossier(pb.WatchDossierRequest(code=code, purpose="settle"), metadata=who, timeout=10)
     seen = [next(stream).entry.event_type.rpartition(".")[2] for _ in range(5)]
     stream.cancel()
     assert [name for name in seen if name] == ["DossierSubmitted", "FeeAssessed", "FeePaid", "FeeRefunded"]
@@ -304,6 +304,7 @@ def test_a_closed_agency_s_open_dossiers_pass_to_its_successor(site: Site) -> No
     seen = [next(stream).entry.event_type.rpartition(".")[2] for _ in range(4)]
     stream.cancel()
     assert [name for name in seen if name] == ["DossierSubmitted", "DossierReceived", "DossierTransferred"]
-    shown = site.stub.GetDossier(pb.GetDossierRequest(code=code), metadata=successor).dossier
+    request = pb.GetDossierRequest(code=code, purpose="settle")
+    shown = site.stub.GetDossier(request, metadata=successor).dossier
     assert (shown.holder, shown.reception_agency, shown.competent_agency) == (SUCCESSOR,) * 3
     assert shown.due_at == received.due_at

@@ -213,11 +213,6 @@ def decide_erasure(world: World) -> Sending:
     return world.sending("DecideErasure", "administrator", account_id=me, **fields)
 
 
-@case
-def get_account(world: World) -> Sending:
-    return world.sending("GetAccount", "processor", account_id=world.account(), purpose="P56-20260302-0000001")
-
-
 def _appointment() -> dict[str, Any]:
     return {
         "roles": [options_pb2.ROLE_PROCESSOR],
@@ -269,6 +264,11 @@ def register_system(world: World) -> Sending:
 @case
 def rotate_system_key(world: World) -> Sending:
     return world.sending("RotateSystemKey", "administrator", client_id=_registered(world), public_jwk=_jwk())
+
+
+@case
+def change_system(world: World) -> Sending:
+    return world.sending("ChangeSystem", "administrator", client_id=_registered(world), purposes=["settle"])
 
 
 @case

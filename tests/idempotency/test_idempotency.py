@@ -158,8 +158,6 @@ def _change_inside(request: Any) -> None:
     match request.DESCRIPTOR.name:
         case "OpenAgencyRequest":
             request.agency.name.vi += " khác"
-        case "GetAccountRequest":
-            request.purpose += "x"
         case "ConfirmSynchronisationRequest":
             request.peer_revision = 0
         case name:

@@ -11,7 +11,6 @@ import pytest
 from services.chassis.decider import Sealed
 from services.identity.domain import (
     AccountKind,
-    AccountRead,
     AccountRegistered,
     AppointmentEnded,
     AppointOfficial,
@@ -30,7 +29,6 @@ from services.identity.domain import (
     ProfileChanged,
     RecordLogin,
     RecordLookup,
-    RecordRead,
     RegisterSystem,
     ReinstateSystem,
     RequestErasure,
@@ -298,13 +296,6 @@ def test_a_lookup_without_an_answer_confirms_nothing(outcome: LookupOutcome) -> 
 )
 def test_a_lookup_is_refused(change: dict[str, Any], reason: str, facts: dict[str, str]) -> None:
     given(account, registered).when(replace(look_up, **change)).then_rejected(reason, **facts)
-
-
-def test_a_read_leaves_a_fact_and_needs_a_purpose() -> None:
-    read = RecordRead(AN, AT, BINH, "P56.22.336", "Giải quyết hồ sơ")
-    given(account, registered).when(read).then(AccountRead(AN, AT, BINH, "P56.22.336", "Giải quyết hồ sơ"))
-    given(account, registered).when(replace(read, purpose="")).then_rejected("FIELD_MISSING", field="purpose")
-    given(account).when(read).then_rejected("ACCOUNT_UNKNOWN", account_id=AN)
 
 
 ask_erasure = RequestErasure(AN, AT, AN)

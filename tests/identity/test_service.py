@@ -268,7 +268,7 @@ def test_an_outage_of_vneid_is_told(world: World) -> None:
 
 
 def test_a_look_up_leaves_a_fact_that_the_person_sees(world: World) -> None:
-    token, asked = world.official(0), {"purpose": "Đăng ký thường trú", "legal_basis": LEGAL_BASIS}
+    token, asked = world.official(0), {"purpose": "settle", "legal_basis": LEGAL_BASIS}
     found = world.call(
         "LookUpPerson", token, personal_number=AN.personal_number, full_name=AN.full_name, dossier_code="D-1", **asked
     )
@@ -299,7 +299,7 @@ def stored(world: World, account_id: str, kind: type[Any]) -> list[Any]:
 
 
 def test_a_look_up_of_nobody_is_a_fact_too(world: World) -> None:
-    asked = {"purpose": "p", "legal_basis": LEGAL_BASIS, "full_name": "X", "personal_number": "056000000000"}
+    asked = {"purpose": "look-up", "legal_basis": LEGAL_BASIS, "full_name": "X", "personal_number": "056000000000"}
     request_id = str(uuid.uuid4())
     for _ in range(2):
         reason, code = world.refusal("LookUpPerson", world.official(0), request_id=request_id, **asked)
@@ -319,7 +319,9 @@ def test_a_system_names_a_purpose_of_its_token(world: World) -> None:
     assert stored(world, found.account_id, facts.PopulationLookedUp)[-1].by == "system:tax"
     read = world.call("GetAccount", token, account_id=found.account_id, purpose="settle")
     assert read.account.full_name == AN.full_name
-    assert stored(world, found.account_id, facts.AccountRead)[-1].by == "system:tax"
+    mine = world.token(AN.personal_number)
+    newest = eventually(lambda: (use := world.call("ListMyDataUses", mine).data_uses[0]).source == "account" and use)
+    assert (newest.by, newest.purpose, newest.legal_basis) == ("system:tax", "settle", "Nghị định 118/2025/NĐ-CP")
     alone = world.system_token("settle").json()["access_token"]
     assert world.refusal("LookUpPerson", alone, purpose="settle", **asked)[0] == "PURPOSE_MISSING"
 
@@ -414,8 +416,8 @@ def test_erasure_destroys_the_key_and_the_person_is_gone(world: World) -> None:
     assert (account.erased, account.personal_number, account.email) == (True, "erased", "erased")
     [left] = world.call("GetSubjectKeys", service, subject_ids=[account_id], create=True).keys
     assert (len(key.key), left.key, left.destroyed) == (32, b"", True)
-    purpose = {"account_id": account_id, "purpose": "p"}
-    assert world.refusal("GetAccount", administrator, **purpose)[0] == "ACCOUNT_ERASED"
+    read = world.call("GetAccount", administrator, account_id=account_id, purpose="data-request").account
+    assert (read.erased, read.full_name) == (True, "erased")
     eventually(lambda: wrapped not in b"".join(path.read_bytes() for path in world.folder.glob("keys.db*")))
     again = eventually(lambda: world.log_in(gone.personal_number).json().get("access_token"))
     assert claims(world, again)["sub"] != account_id

@@ -187,11 +187,11 @@ class World:
         return reply
 
     def dossier(self, token: str, code: str) -> Dossier:
-        found: Dossier = self.call(token, pb.GetDossierRequest(code=code)).dossier
+        found: Dossier = self.call(token, pb.GetDossierRequest(code=code, purpose="settle")).dossier
         return found
 
     def history(self, token: str, code: str) -> list[HistoryEntry]:
-        return list(self.call(token, pb.ListHistoryRequest(code=code, page_size=200)).entries)
+        return list(self.call(token, pb.ListHistoryRequest(code=code, page_size=200, purpose="settle")).entries)
 
     def told(self, token: str, code: str) -> list[str]:
         """The dossier's events, by name."""

@@ -15,7 +15,6 @@ from services.warehouse.domain import (
     DocumentSource,
     EraseDocument,
     KeepDocument,
-    ReadDocument,
     ReuseDocument,
     RevokeDocument,
     document,
@@ -51,7 +50,6 @@ KEEP = KeepDocument(
 KEPT = DocumentKept(**asdict(KEEP))
 REUSE = ReuseDocument(ID, ME, AT, SERVICE, OTHER, "birth", consent=True, data_only=False)
 REUSED = DocumentReused(ID, ME, AT, SERVICE, OTHER, "birth")
-READ = ReadDocument(ID, AT, OFFICIAL, "P56.1", "Giải quyết hồ sơ")
 WAS_READ = DocumentRead(ID, ME, AT, OFFICIAL, "P56.1", "Giải quyết hồ sơ")
 REVOKE = RevokeDocument(ID, AT, OFFICIAL, "P56.22.336", "Cấp sai họ tên")
 REVOKED = DocumentRevoked(ID, ME, AT, OFFICIAL, "P56.22.336", Sealed("Cấp sai họ tên"))
@@ -156,24 +154,6 @@ def test_a_document_is_not_reused_before_it_is_valid() -> None:
     given(document, KEPT).when(early).then_rejected("NOT_YET_VALID", document_id=ID, valid_from=AT.isoformat())
 
 
-def test_a_reading_leaves_a_fact() -> None:
-    given(document, KEPT).when(READ).then(WAS_READ)
-    given(document, KEPT, WAS_READ).when(READ).then(WAS_READ)
-
-
-def test_a_revoked_document_is_still_read() -> None:
-    given(document, KEPT, REVOKED).when(READ).then(WAS_READ)
-
-
-def test_the_subject_reads_without_a_trace() -> None:
-    given(document, KEPT).when(replace(READ, by=ME, agency="", purpose="")).then()
-
-
-@pytest.mark.parametrize("purpose", ["", " "])
-def test_a_reading_has_a_purpose(purpose: str) -> None:
-    given(document, KEPT).when(replace(READ, purpose=purpose)).then_rejected("PURPOSE_UNSTATED")
-
-
 @pytest.mark.parametrize("agency", ["P56.22.336", "P56.22", "P56"])
 def test_the_issuer_or_one_above_revokes(agency: str) -> None:
     given(document, KEPT, REUSED).when(replace(REVOKE, agency=agency)).then(replace(REVOKED, agency=agency))
@@ -198,10 +178,10 @@ def test_a_document_is_erased_with_its_subject() -> None:
 
 
 def test_an_erased_document_is_gone() -> None:
-    for command in (REUSE, READ, REVOKE, ERASE):
+    for command in (REUSE, REVOKE, ERASE):
         given(document, KEPT, ERASED).when(command).then_rejected("ERASED", document_id=ID)
 
 
 def test_what_is_not_kept_is_not_found() -> None:
-    for command in (REUSE, READ, REVOKE, ERASE):
+    for command in (REUSE, REVOKE, ERASE):
         given(document).when(command).then_rejected("NOT_FOUND", document_id=ID)

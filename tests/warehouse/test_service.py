@@ -11,6 +11,7 @@ from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
 from motcua.identity.events.v1 import events_pb2 as identity
+from motcua.privacy.events.v1.events_pb2 import DataUsed
 from motcua.warehouse.events.v1 import events_pb2 as w
 from motcua.warehouse.v1 import warehouse_pb2
 from motcua.warehouse.v1 import warehouse_service_pb2 as pb
@@ -151,19 +152,24 @@ def test_only_the_issuer_or_one_above_revokes(world: World) -> None:
 
 def test_an_officials_reading_is_seen_by_the_subject(world: World) -> None:
     world.happened(submitted(1), issued(1))
-    assert not get(world, RESULT, PROCESSOR, "Giải quyết hồ sơ").readings
-    request = pb.ListDocumentsRequest(account_id=CITIZEN, purpose="Tra cứu")
+    assert get(world, RESULT, PROCESSOR, "settle").document_id == RESULT
+    request = pb.ListDocumentsRequest(account_id=CITIZEN, purpose="complaint", dossier_code="D-9")
     assert [one.document_id for one in world.stub.ListDocuments(request, metadata=PROCESSOR).documents] == [RESULT]
-    readings = [(one.by, one.agency, one.purpose) for one in get(world, RESULT, ME).readings]
-    assert readings == [(OFFICIAL, "P56.1", "Giải quyết hồ sơ"), (OFFICIAL, "P56.1", "Tra cứu")]
+    assert get(world, RESULT, ME).document_id == RESULT
+    used = [(one.subject_id, one.by, one.agency, one.purpose, one.code) for one in world.stored(DataUsed)]
+    code = get(world, RESULT, ME).code
+    assert used == [
+        (CITIZEN, OFFICIAL, "P56.1", "settle", code),
+        (CITIZEN, OFFICIAL, "P56.1", "complaint", "D-9"),
+    ]
 
 
 def test_an_official_needs_a_purpose(world: World) -> None:
     world.happened(submitted(1), issued(1))
     with pytest.raises(grpc.RpcError) as call:
         get(world, RESULT, PROCESSOR)
-    assert refused(call) == "PURPOSE_UNSTATED"
-    assert world.stored(w.DocumentRead) == []
+    assert refused(call) == "INVALID_REQUEST"
+    assert world.stored(DataUsed) == []
 
 
 def test_for_a_stranger_there_is_no_document(world: World) -> None:
@@ -172,32 +178,24 @@ def test_for_a_stranger_there_is_no_document(world: World) -> None:
         with pytest.raises(grpc.RpcError) as call:
             get(world, id_, SOMEBODY, "tò mò")
         assert refused(call) == "NOT_FOUND"
-    assert world.stored(w.DocumentRead) == []
+    assert world.stored(DataUsed) == []
 
 
-def test_an_erasure_takes_documents_and_content_that_nobody_else_needs(world: World) -> None:
-    own, shared = b"%PDF-own", b"%PDF-shared"
-    hashes = [hashlib.sha256(content).hexdigest() for content in (own, shared)]
-    for content in (own, shared):
-        world.run(world.blobs.put(content))
-    world.happened(
-        submitted(1),
-        issued(1, sha256=hashes[0]),
-        submitted(2),
-        issued(2, sha256=hashes[1]),
-        submitted(3, applicant_id=STRANGER),
-        issued(3, sha256=hashes[1], applicant_id=STRANGER),
-    )
+def test_an_erasure_takes_documents_and_all_files_of_the_person(world: World) -> None:
+    content = b"%PDF-the same for both"
+    sha256 = hashlib.sha256(content).hexdigest()
+    for subject in (CITIZEN, STRANGER):
+        world.keep(subject, content)
+    world.happened(submitted(1), issued(1, sha256=sha256))
     world.append(f"account-{CITIZEN}", erasure(CITIZEN, identity.ERASURE_OUTCOME_RESTRICTED))
     world.settled()
-    assert len(mine(world)) == 2
+    assert len(mine(world)) == 1
     world.append(f"account-{CITIZEN}", erasure(CITIZEN, identity.ERASURE_OUTCOME_SHREDDED))
     world.settled()
     assert mine(world) == []
-    assert [world.run(world.blobs.has(sha256)) for sha256 in hashes] == [False, True]
-    with pytest.raises(grpc.RpcError) as call:
-        get(world, RESULT, PROCESSOR, "Tra cứu")
-    assert refused(call) == "ERASED"
+    assert [world.kept(subject, sha256) for subject in (CITIZEN, STRANGER)] == [False, True]
+    left = get(world, RESULT, PROCESSOR, "settle")
+    assert (left.status, left.document_number, left.sha256) == (warehouse_pb2.DOCUMENT_STATUS_ERASED, "erased", "")
 
 
 def test_what_is_kept_after_an_erasure_is_erased_too(world: World) -> None:

@@ -1,0 +1,69 @@
+"""Who opened whose data, in every service: what each person may see of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import BigInteger, Column, Connection, DateTime, Index, MetaData, String, Table, insert
+
+from motcua.identity.events.v1 import events_pb2 as e
+from motcua.privacy.events.v1.events_pb2 import DataUsed
+from motcua.warehouse.events.v1.events_pb2 import DocumentRead
+from services.chassis.codec import from_timestamp
+from services.chassis.facts import Fact
+from services.chassis.views import Projection
+
+metadata = MetaData()
+data_uses = Table(
+    "data_uses_v1",
+    metadata,
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("account_id", String, nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False),
+    Column("by", String, nullable=False),
+    Column("agency", String, nullable=False),
+    # With blanks between.
+    Column("roles", String, nullable=False, default=""),
+    Column("purpose", String, nullable=False),
+    Column("legal_basis", String, nullable=False, default=""),
+    Column("dossier_code", String, nullable=False, default=""),
+    Column("source", String, nullable=False),
+    Index("data_uses_v1_of_account", "account_id", "position"),
+)
+
+uses = Projection("data_uses_v1", metadata)
+
+
+def _use(db: Connection, fact: Fact[Any], account_id: str, source: str, **values: str) -> None:
+    event = fact.event
+    if event.by == account_id:
+        return
+    row = {"position": fact.position, "account_id": account_id, "at": from_timestamp(event.at), "source": source}
+    db.execute(insert(data_uses).values(**row, by=event.by, agency=event.agency, purpose=event.purpose, **values))
+
+
+@uses.on(DataUsed)
+def data_used(db: Connection, fact: Fact[DataUsed]) -> None:
+    event = fact.event
+    more = {"roles": " ".join(event.roles), "legal_basis": event.legal_basis, "dossier_code": event.code}
+    _use(db, fact, event.subject_id, event.opened, **more)
+
+
+@uses.on(e.PopulationLookedUp)
+def population_looked_up(db: Connection, fact: Fact[e.PopulationLookedUp]) -> None:
+    """A look-up's own fact is its record: it stands whatever the answer was."""
+    event = fact.event
+    _use(db, fact, event.account_id, "population", legal_basis=event.legal_basis, dossier_code=event.dossier_code)
+
+
+# As it was recorded before DataUsed.
+
+
+@uses.on(e.AccountRead)
+def account_read(db: Connection, fact: Fact[e.AccountRead]) -> None:
+    _use(db, fact, fact.event.account_id, "account")
+
+
+@uses.on(DocumentRead)
+def document_read(db: Connection, fact: Fact[DocumentRead]) -> None:
+    _use(db, fact, fact.event.account_id, "document")
