@@ -45,6 +45,7 @@ _LEARNT = tuple(
         identity.SystemChanged,
         identity.SystemSuspended,
         identity.SystemReinstated,
+        identity.AppointmentEnded,
     )
 )
 UNKNOWN = Connection()
@@ -68,10 +69,12 @@ class Verifier:
         # Of systems, by client id: what they are registered for, and who is suspended.
         self._purposes: dict[str, frozenset[str]] = {}
         self._suspended: set[str] = set()
+        # Appointments that ended before their term.
+        self._ended: set[str] = set()
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        learning = follow(self._store, START, _LEARNT, self._learn, "signing keys and systems")
+        learning = follow(self._store, START, _LEARNT, self._learn, "signing keys, systems and appointments")
         self._task = asyncio.create_task(learning, name="signing keys")
 
     async def stop(self) -> None:
@@ -95,6 +98,8 @@ class Verifier:
                     self._suspended.add(event.client_id)
                 case identity.SystemReinstated():
                     self._suspended.discard(event.client_id)
+                case identity.AppointmentEnded():
+                    self._ended.add(event.appointment_id)
         async with self._learnt:
             self._learnt.notify_all()
         if batch.caught_up:
@@ -116,9 +121,11 @@ class Verifier:
             if len(self._known) >= CACHED_TOKENS:
                 self._known.clear()
             self._known[token] = known
-        if known.expires_at <= time.time():
+        try:
+            self.require_live(known)
+        except Rejected:
             self._known.pop(token, None)
-            raise Rejected("TOKEN_INVALID", why="expired")
+            raise
         if known.certificate and known.certificate != connection.certificate:
             why = "another one was shown" if connection.certificate else "none was shown"
             raise Rejected("CERTIFICATE_MISMATCH", why=why)
@@ -128,10 +135,17 @@ class Verifier:
             return self._as_registered(known)
         return known
 
-    def _as_registered(self, system: Caller) -> Caller:
-        """With what the system may still do: a token does not outlive its suspension or a purpose taken away."""
-        if system.account_id in self._suspended:
+    def require_live(self, caller: Caller) -> None:
+        """A token outlives neither its time, nor its system's suspension, nor its appointment. Raises Rejected TOKEN_INVALID."""
+        if caller.expires_at and caller.expires_at <= time.time():
+            raise Rejected("TOKEN_INVALID", why="expired")
+        if caller.kind == "system" and caller.account_id in self._suspended:
             raise Rejected("TOKEN_INVALID", why="the system is suspended")
+        if caller.appointment in self._ended:
+            raise Rejected("TOKEN_INVALID", why="the appointment has ended")
+
+    def _as_registered(self, system: Caller) -> Caller:
+        """With what the system may still do: a token does not outlive a purpose taken away."""
         purposes = self._purposes.get(system.account_id)
         if purposes is None or system.purposes <= purposes:
             return system
@@ -170,6 +184,7 @@ class Verifier:
             loa=int(claims.get("loa", 0)),
             expires_at=min(float(claims["exp"]), until),
             certificate=_bound(claims),
+            appointment=str(claims.get("appointment", "")),
         )
 
     async def _await_key(self, kid: str) -> None:

@@ -25,6 +25,8 @@ class Caller:
     purposes: frozenset[str] = frozenset()
     loa: int = 0
     expires_at: float = 0.0
+    appointment: str = ""
+    """Of an official: the one that the token was issued for."""
     certificate: str = ""
     """The x5t#S256 of the client certificate that the token is bound to, if it is."""
 

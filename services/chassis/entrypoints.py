@@ -115,8 +115,7 @@ class Api(Entrypoint):  # type: ignore[misc]
                 await reading.record()
                 yield answer
                 # A silent stream says so every now and then: it ends soon after the caller's token does.
-                if caller.expires_at and caller.expires_at <= time.time():
-                    raise Rejected("TOKEN_INVALID", why="expired")
+                self._verifier.require_live(caller)
             code = grpc.StatusCode.OK
         except Exception as error:
             status = self._status(error)

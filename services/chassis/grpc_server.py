@@ -66,7 +66,7 @@ class GrpcServer(SharedExtension):  # type: ignore[misc]
         for service, methods in self._handlers.items():
             server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, methods),))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
-        operations = Operations(platform.verifier, self.container.config.get("reactions", {}))
+        operations = Operations(platform.verifier, self.container.config.get("reactions", {}), platform.mutual_site)
         add_OperationsServiceServicer_to_server(operations, server)
         names = (*self._handlers, OPERATIONS.full_name, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, server)

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import Any, TypeVar
 
 import prometheus_client
@@ -19,7 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from services.chassis.container import platform_of, wait_for
-from services.chassis.tls import EDGE, Credentials, certificate_names, peer_name
+from services.chassis.tls import EDGE, FORWARDED, Credentials, certificate_names, peer_name, thumbprint
 
 Answer = Callable[[Request], Awaitable[Response]]
 F = TypeVar("F", bound=Callable[..., Any])
@@ -51,6 +52,13 @@ class PeerProtocol(H11Protocol):
         connection = transport.get_extra_info("ssl_object")
         names = certificate_names(connection.getpeercert()) if connection else frozenset()
         self.app_state = {**self.app_state, "peer": Peer(self.client[0] if self.client else "", names)}
+
+
+def client_certificate(request: Request, mutual_site: str) -> str:
+    """The x5t#S256 of the certificate that the caller showed to the edge; empty if none, or if not the edge says so."""
+    peer: Peer = request.state.peer
+    from_edge = peer_name(EDGE, mutual_site) in peer.names if mutual_site else ip_address(peer.address).is_loopback
+    return thumbprint(request.headers.get(FORWARDED, "")) if from_edge else ""
 
 
 class OnlyTheEdge:

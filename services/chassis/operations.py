@@ -17,21 +17,24 @@ from services.chassis.codec import to_timestamp
 from services.chassis.decider import Rejected
 from services.chassis.errors import CODES, Errors
 from services.chassis.reactions import Reaction
+from services.chassis.tls import connection_of
 
 SERVICE = pb.DESCRIPTOR.services_by_name["OperationsService"]
 _ERRORS = Errors(errors_pb2.OperationsError.DESCRIPTOR)
 
 
 class Operations(OperationsServiceServicer):
-    def __init__(self, verifier: Verifier, reactions: Mapping[str, Reaction]) -> None:
+    def __init__(self, verifier: Verifier, reactions: Mapping[str, Reaction], mutual_site: str) -> None:
         self._verifier = verifier
+        self._mutual_site = mutual_site
         self._reactions = reactions
         self._policies = {method.name: Policy(method) for method in SERVICE.methods}
 
     async def _admit(self, rpc: str, request: Message, context: Any) -> None:
         metadata = dict(context.invocation_metadata() or ())
         try:
-            self._policies[rpc].check(await self._verifier.caller(metadata.get("authorization")))
+            connection = connection_of(context, metadata, self._mutual_site)
+            self._policies[rpc].check(await self._verifier.caller(metadata.get("authorization"), connection))
             requests.check(request)
         except Rejected as rejected:
             await _refuse(rejected, context)

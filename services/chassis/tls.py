@@ -6,6 +6,8 @@ A part of the site is known by a DNS name in its certificate: `dossier.vn-56.int
 from __future__ import annotations
 
 import asyncio
+import base64
+import re
 import ssl
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -21,6 +23,10 @@ EDGE = "edge"
 OPERATOR = "operator"
 # A call under way keeps its channel for so long when the certificate changes.
 CLOSE_SECONDS = 60.0
+FORWARDED = "x-forwarded-client-cert"
+_FORWARDED = re.compile(r"(?:By=[^;,\"]*;)?Hash=([0-9a-f]{64})")
+# As gRPC writes peers.
+LOOPBACK = ("ipv4:127.", "ipv6:%5B::1%5D:")
 
 log = structlog.get_logger()
 
@@ -112,6 +118,32 @@ class Credentials:
         for closing in tuple(self._closing):
             closing.cancel()
         await asyncio.gather(*self._closing, return_exceptions=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """What is known of a caller beside the token."""
+
+    certificate: str = ""
+    """The x5t#S256 (RFC 8705) of the one shown to the edge; empty without."""
+    parts: frozenset[str] | None = None
+    """Which parts of the site hold the other end; None without mutual TLS."""
+
+
+def connection_of(context: grpc.aio.ServicerContext[Any, Any], metadata: Mapping[str, Any], site: str) -> Connection:
+    """`site` under mutual TLS, empty without: then what came over the loopback came from the edge."""
+    forwarded = str(metadata.get(FORWARDED, ""))
+    if not site:
+        return Connection(thumbprint(forwarded)) if forwarded and context.peer().startswith(LOOPBACK) else Connection()
+    ending = peer_name("", site)
+    parts = frozenset(name.removesuffix(ending) for name in peer_names(context) if name.endswith(ending))
+    return Connection(thumbprint(forwarded) if EDGE in parts else "", parts)
+
+
+def thumbprint(forwarded: str) -> str:
+    """The x5t#S256 of an x-forwarded-client-cert, of which the edge writes one element; empty if it did not."""
+    found = _FORWARDED.fullmatch(forwarded)
+    return base64.urlsafe_b64encode(bytes.fromhex(found[1])).decode().rstrip("=") if found else ""
 
 
 class KnownPeers(grpc.aio.ServerInterceptor):

@@ -53,9 +53,10 @@ async def finish_login(web: Web, request: Request, url: str) -> Response:
     return response
 
 
-async def token(web: Web, request: Request) -> Response:
+async def token(web: Web, request: Request, certificate: str) -> Response:
+    """`certificate`: the x5t#S256 of the one that the client showed to the edge, or nothing."""
     try:
-        return JSONResponse(asdict(await web.token(await _form(request))), headers=NO_STORE)
+        return JSONResponse(asdict(await web.token(await _form(request), certificate)), headers=NO_STORE)
     except OAuthError as error:
         return _refusal(error)
 

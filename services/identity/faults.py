@@ -32,6 +32,12 @@ class Fault(Enum):
         "Chứng thực đã được dùng; hãy ký một chứng thực mới.",
         "The assertion was used before. Sign a new one with another jti.",
     )
+    CERTIFICATE_MISSING = (
+        "invalid_client",
+        401,
+        "Hệ thống này phải xuất trình chứng thư máy khách qua TLS.",
+        "The client is registered to show a client certificate. Call the token endpoint over TLS with it.",
+    )
     SCOPE_INVALID = (
         "invalid_scope",
         400,

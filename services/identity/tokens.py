@@ -46,6 +46,11 @@ class AccessClaims:
     province: str = ""
     purposes: tuple[str, ...] = ()
     level_of_assurance: int = 0
+    # The appointment that an official acts for, and its end.
+    appointment_id: str = ""
+    until: datetime | None = None
+    # The SHA-256 of the client certificate that the token is bound to, as x5t#S256 has it.
+    certificate: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +81,11 @@ def public_jwk(key: OKPKey) -> str:
     return json.dumps(key.as_dict(private=False), sort_keys=True, separators=(",", ":"))
 
 
+def lifetime(claims: AccessClaims, now: datetime) -> int:
+    """In whole seconds: a token does not outlive its appointment's term."""
+    return int(min(LIFETIME, (claims.until or now + LIFETIME) - now).total_seconds())
+
+
 def mint(key: OKPKey, claims: AccessClaims, now: datetime, jti: str) -> str:
     issued = int(now.timestamp())
     payload: dict[str, Any] = {
@@ -90,9 +100,13 @@ def mint(key: OKPKey, claims: AccessClaims, now: datetime, jti: str) -> str:
         "loa": claims.level_of_assurance,
         "iat": issued,
         "nbf": issued,
-        "exp": issued + int(LIFETIME.total_seconds()),
+        "exp": issued + lifetime(claims, now),
         "jti": jti,
     }
+    if claims.appointment_id:
+        payload["appointment"] = claims.appointment_id
+    if claims.certificate:
+        payload["cnf"] = {"x5t#S256": claims.certificate}
     return jwt.encode({"alg": "EdDSA", "kid": key.kid}, payload, key, algorithms=["EdDSA"])
 
 

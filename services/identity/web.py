@@ -138,7 +138,8 @@ class Web:
             raise OAuthError(Fault.ASSURANCE_TOO_LOW)
         return LoggedIn(await self._token_for(person, login.appointment_id), login.return_to)
 
-    async def token(self, form: Iterable[tuple[str, str]]) -> Token:
+    async def token(self, form: Iterable[tuple[str, str]], certificate: str = "") -> Token:
+        """A system's token is bound to the certificate that it shows (RFC 8705, section 3)."""
         fields: dict[str, str] = {}
         for name, value in form:
             if name in fields:
@@ -146,7 +147,7 @@ class Web:
             fields[name] = value
         match _field(fields, "grant_type"):
             case "client_credentials":
-                return await self._client_credentials(fields)
+                return await self._client_credentials(fields, certificate)
             case grant if grant == TOKEN_EXCHANGE:
                 return await self._exchange(fields)
             case _:
@@ -166,7 +167,7 @@ class Web:
         person = await self._identify(_field(fields, "subject_token"), nonce=None)
         return await self._token_for(person, appointment_id)
 
-    async def _client_credentials(self, fields: Mapping[str, str]) -> Token:
+    async def _client_credentials(self, fields: Mapping[str, str], certificate: str) -> Token:
         if _field(fields, "client_assertion_type") != JWT_BEARER:
             raise OAuthError(Fault.REQUEST_MALFORMED, "client_assertion_type")
         raw, now = _field(fields, "client_assertion"), self.clock()
@@ -181,9 +182,11 @@ class Web:
         purposes = tuple(dict.fromkeys(fields.get("scope", "").split()))
         if not purposes or not set(purposes) <= set(system.purposes):
             raise OAuthError(Fault.SCOPE_INVALID)
+        if system.certificate_required and not certificate:
+            raise OAuthError(Fault.CERTIFICATE_MISSING)
         if not await self.assertions.first_use(client_id, assertion.jti, assertion.expires_at, now):
             raise OAuthError(Fault.ASSERTION_REPLAYED)
-        claims = AccessClaims(client_id, "system", ("system",), purposes=purposes)
+        claims = AccessClaims(client_id, "system", ("system",), purposes=purposes, certificate=certificate)
         return await self._mint(claims, " ".join(purposes))
 
     async def _identify(self, id_token: str, nonce: str | None) -> Person:
@@ -205,7 +208,14 @@ class Web:
         if acting is not None:
             roles = tuple(role.name.lower() for role in acting.roles)
             claims = AccessClaims(
-                account_id, "official", roles, acting.agency, acting.province, level_of_assurance=level
+                account_id,
+                "official",
+                roles,
+                acting.agency,
+                acting.province,
+                level_of_assurance=level,
+                appointment_id=appointment_id,
+                until=acting.ends_at,
             )
             return await self._mint(claims, APPOINTMENT_SCOPE + appointment_id)
         kind: tokens.Kind = "citizen" if person.kind is AccountKind.CITIZEN else "organisation"
@@ -216,7 +226,8 @@ class Web:
         signing = (await self.keys.signing_keys()).signing(now)
         if signing is None:
             raise RuntimeError("no signing key was introduced")
-        return Token(tokens.mint(await self.keys.private_key(signing.kid), claims, now, str(uuid.uuid4())), scope)
+        minted = tokens.mint(await self.keys.private_key(signing.kid), claims, now, str(uuid.uuid4()))
+        return Token(minted, scope, expires_in=tokens.lifetime(claims, now))
 
     def _cookie_key(self) -> OctKey:
         return OctKey.import_key(derive_key(self.master_key, "login-cookie/1"))

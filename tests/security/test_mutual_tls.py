@@ -7,6 +7,7 @@ import shutil
 import ssl
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import grpc
 import httpx
@@ -95,14 +96,14 @@ def test_nor_does_it_reach_what_lies_beside_the_api(host: Host, authority: Autho
     options = (("grpc.ssl_target_name_override", IDENTITY),)
     with grpc.secure_channel(host.address("identity"), stranger, options) as channel:
         if service.endswith("Health"):
-            calls = [
+            calls: list[Any] = [
                 lambda: health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=PATIENCE),
                 lambda: next(
                     health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(), timeout=PATIENCE)
                 ),
             ]
         else:
-            reflect = channel.stream_stream(f"/{service}/ServerReflectionInfo")
+            reflect: Any = channel.stream_stream(f"/{service}/ServerReflectionInfo")
             calls = [lambda: next(reflect(iter([b""]), timeout=PATIENCE))]
         for call in calls:
             with pytest.raises(grpc.RpcError) as refused:
@@ -246,13 +247,14 @@ async def test_a_call_under_way_outlives_both_certificates(tmp_path: Path) -> No
         yield b"after " + request
 
     server = grpc.aio.server()
-    handlers = {"Watch": grpc.unary_stream_rpc_method_handler(answer)}
+    handlers: dict[str, Any] = {"Watch": grpc.unary_stream_rpc_method_handler(answer)}
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test.Old", handlers),))
     port = server.add_secure_port("127.0.0.1:0", ends.for_grpc_server())
     await server.start()
     address = f"127.0.0.1:{port}"
     old = ends.channel("identity", address)
-    watching = old.unary_stream("/test.Old/Watch")(b"old")
+    watch: Any = old.unary_stream("/test.Old/Watch")
+    watching = watch(b"old")
     assert await watching.read() == b"before old"
 
     after = certificate(authority.give("both", IDENTITY))
@@ -261,7 +263,8 @@ async def test_a_call_under_way_outlives_both_certificates(tmp_path: Path) -> No
     await until_served(address, IDENTITY, verify, after)
     new = ends.channel("identity", address)
     assert new is not old
-    assert await new.unary_stream("/test.Old/Watch")(b"new").read() == b"before new"
+    watch = new.unary_stream("/test.Old/Watch")
+    assert await watch(b"new").read() == b"before new"
     rotated.set()
     assert await watching.read() == b"after old"
     await ends.close()
