@@ -38,8 +38,11 @@ class Route(NamedTuple):
 
     path: str
     cluster: str
+    # 0: as everywhere.
+    max_request_bytes: int = 0
 
 
+LEDGER_REQUEST_BYTES = 32 * 1024
 # In order: the first one that matches serves.
 PAGES = (
     Route("/healthz", "admin"),
@@ -51,6 +54,11 @@ PAGES = (
     Route("/.well-known/", "identity"),
     Route("/payment/", "payment"),
     Route("/sandbox/", "sandbox"),
+    Route("/ledger", "ledger", LEDGER_REQUEST_BYTES),
+    # Other sites' checkpoints and whoever guesses codes do not take from who reads the log.
+    Route("/ledger/witness/", "ledger", LEDGER_REQUEST_BYTES),
+    Route("/ledger/receipts/", "ledger", LEDGER_REQUEST_BYTES),
+    Route("/ledger/", "ledger", LEDGER_REQUEST_BYTES),
     # Whoever guesses codes is counted apart from who reads pages.
     Route("/dossiers/", "status"),
     Route("/", "status"),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from nameko.extensions import DependencyProvider
 from sqlalchemy import Connection
@@ -26,6 +27,7 @@ C = TypeVar("C")
 S = TypeVar("S")
 E = TypeVar("E")
 T = TypeVar("T")
+F = TypeVar("F", bound="Follower")
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
@@ -59,29 +61,46 @@ class _Decisions(DependencyProvider):  # type: ignore[misc]
         return self._handler
 
 
-class _View(DependencyProvider):  # type: ignore[misc]
+class Follower(Protocol):
+    """Follows the log from the service's start to its end."""
+
+    caught_up: asyncio.Event
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+
+class _Running(DependencyProvider):  # type: ignore[misc]
     server = GrpcServer()
-    # Every service has a view, and so metrics and liveness.
+    # Every service follows the log, and so has metrics and liveness.
     pages = HttpServer()
 
-    def __init__(self, projection: Projection) -> None:
-        self._projection = projection
+    def __init__(self, make: Callable[[Any], Any]) -> None:
+        self._make = make
 
     def setup(self) -> None:
-        platform = platform_of(self.container)
-        database = platform.database(self.container.service_name)
-        self._view = RunningView(self._projection, database, platform.store)
-        self.server.await_follower(self._view.caught_up)
-        self._provided: Any = self._view
+        self._running: Any = self._make(self.container)
+        self.server.await_follower(self._running.caught_up)
+        self._provided = self._running
 
     def start(self) -> None:
-        wait_for(self._view.start())
+        wait_for(self._running.start())
 
     def stop(self) -> None:
-        wait_for(self._view.stop())
+        wait_for(self._running.stop())
 
     def get_dependency(self, worker_ctx: Any) -> Any:
         return self._provided
+
+
+class _View(_Running):
+    def __init__(self, projection: Projection) -> None:
+        def make(container: Any) -> RunningView:
+            platform = platform_of(container)
+            return RunningView(projection, platform.database(container.service_name), platform.store)
+
+        super().__init__(make)
 
 
 class _Snapshot(_View):
@@ -91,7 +110,7 @@ class _Snapshot(_View):
 
     def setup(self) -> None:
         super().setup()
-        self._provided = Snapshot(self._view, self._build)
+        self._provided = Snapshot(self._running, self._build)
 
 
 class _Made(DependencyProvider):  # type: ignore[misc]
@@ -125,6 +144,12 @@ def view(projection: Projection) -> RunningView:
     """A projection that this service keeps and reads. It does not serve before its views have caught up once."""
     running: RunningView = _provided(_View(projection))
     return running
+
+
+def running(make: Callable[[Any], F]) -> F:
+    """What follows the log and is no view, made from the service's container. The service does not serve before it caught up."""
+    made: F = _provided(_Running(make))
+    return made
 
 
 def snapshot(projection: Projection, build: Callable[[Connection], T]) -> Snapshot[T]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from contextlib import suppress
 from datetime import date
@@ -14,7 +15,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from services.chassis.tls import Files
 
-SERVICES = ("identity", "catalogue", "dossier", "payment", "notification", "warehouse", "status")
+SERVICES = ("identity", "catalogue", "dossier", "payment", "notification", "warehouse", "status", "ledger")
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
@@ -39,7 +40,9 @@ class Settings(BaseSettings):
     service_secret: Annotated[str, Field(pattern=r"^(.{32,})?$")] = ""
     """Shared by this site's services, at least 32 characters; made and kept in the data folder if empty."""
     master_key: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""
-    """32 bytes in hexadecimal that wrap subjects' keys; made and kept in the data folder if empty."""
+    """32 bytes in hexadecimal that wrap what wraps subjects' keys; made and kept in the data folder if empty."""
+    master_key_previous: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""
+    """The one before, until `motcua keys rotate-master` is done."""
     key_cache_seconds: Annotated[float, Field(ge=0, le=3600)] = 300
     """How long a subject's key may be used after it was last asked for: an erasure takes effect within this time."""
     in_flight: Annotated[int, Field(ge=1)] = 512
@@ -60,6 +63,20 @@ class Settings(BaseSettings):
     """Authorities, PEM, whose client certificates the edge takes from other systems; nobody shows one if empty."""
     qr_key: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""
     """32 bytes in hexadecimal that seal printed QR codes; made and kept in the data folder if empty."""
+    ledger_origin: Annotated[str, Field(pattern=r"^[^\s+]*$")] = ""
+    """The name of this site's public ledger, for ever: its public address without scheme; <site>.motcua.local/ledger if empty."""
+    ledger_key: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""
+    """Seed of the Ed25519 key that signs the ledger, 32 bytes in hexadecimal; made and kept in the data folder if empty."""
+    ledger_checkpoint_seconds: Annotated[float, Field(ge=0, le=60)] = 1.0
+    """The least time between two checkpoints of the ledger."""
+    ledger_witnesses: str = ""
+    """Who cosigns our ledger: `<vkey> <url>` pairs with commas between; add-checkpoint is below the URL."""
+    ledger_witnessed: str = ""
+    """Logs that we cosign: their vkeys, with commas between."""
+    ledger_witness_name: Annotated[str, Field(pattern=r"^[^\s+]*$")] = ""
+    """Our name as a witness; <site>.motcua.local/witness if empty."""
+    witness_key: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""
+    """The same for the key that cosigns, which signs nothing else."""
     identity_address: str = ""
     """host:port of the identity service, for a service that runs alone."""
     smtp_url: str = ""
@@ -117,6 +134,28 @@ class Settings(BaseSettings):
         if self.tls_certificate is None or self.tls_key is None or self.tls_authority is None:
             return None
         return Files(self.tls_certificate, self.tls_key, self.tls_authority)
+
+    @field_validator("ledger_witnesses")
+    @classmethod
+    def _pairs(cls, value: str) -> str:
+        for pair in filter(None, value.split(",")):
+            if not re.fullmatch(r"\s*\S+\+[0-9a-f]{8}\+\S+\s+https?://\S+\s*", pair):
+                raise ValueError(f"{pair.strip()!r} is not `<vkey> <url>`")
+        return value
+
+    @field_validator("ledger_witnessed")
+    @classmethod
+    def _vkeys(cls, value: str) -> str:
+        for vkey in filter(None, value.split(",")):
+            if not re.fullmatch(r"\s*\S+\+[0-9a-f]{8}\+\S+\s*", vkey):
+                raise ValueError(f"{vkey.strip()!r} is no vkey")
+        return value
+
+    @model_validator(mode="after")
+    def _two_keys(self) -> Settings:
+        if self.ledger_key and self.ledger_key == self.witness_key:
+            raise ValueError("MOTCUA_WITNESS_KEY must not be MOTCUA_LEDGER_KEY: a witness's key signs nothing else")
+        return self
 
     @property
     def url(self) -> str:

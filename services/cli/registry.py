@@ -13,7 +13,10 @@ CLASSES = {
     "notification": "services.notification.service:NotificationService",
     "warehouse": "services.warehouse.service:WarehouseService",
     "status": "gateway.status.service:StatusService",
+    "ledger": "gateway.ledger.service:LedgerService",
 }
+# They serve pages, and no RPCs of their own.
+WITHOUT_RPCS = ("status", "ledger")
 
 
 def service_classes(names: Sequence[str] = tuple(CLASSES)) -> list[type]:

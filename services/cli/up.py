@@ -25,19 +25,20 @@ from starlette.routing import Route
 from gateway.edge import certificates
 from gateway.edge.envoy import Address, Edge, Jwt, Mutual, Tls
 from gateway.edge.process import EdgeError, EdgeProcess
+from gateway.ledger.errors import LedgerError
 from gateway.openapi import pages as openapi
 from services.chassis import telemetry
 from services.chassis.http_server import HostedApp
 from services.chassis.platform import Platform
 from services.chassis.runner import Services
 from services.chassis.settings import Settings
-from services.cli.registry import CLASSES, service_classes
+from services.cli.registry import CLASSES, WITHOUT_RPCS, service_classes
 
 DESCRIPTORS = Path(__file__).parents[2] / "build" / "descriptors.binpb"
 TLS_ABOVE = 363
 LOOPBACK = "127.0.0.1"
 # Those with pages for people.
-SITES = ("identity", "payment", "status")
+SITES = ("identity", "payment", "status", "ledger")
 HEALTH_SECONDS = 2.0
 
 log = structlog.get_logger()
@@ -156,7 +157,10 @@ async def start(settings: Settings, stack: AsyncExitStack) -> Platform:
     # Importing takes longer than anything else: in a thread, while the edge starts.
     services = Services(platform, await asyncio.to_thread(service_classes))
     stack.push_async_callback(services.stop)
-    await services.start()
+    try:
+        await services.start()
+    except LedgerError as error:
+        raise StartFailed(f"The ledger cannot go on: {error}", "docs/ledger.md says what can be done.") from None
     health = Health(platform)
     routes = [Route("/healthz", health.page), *openapi.routes(DESCRIPTORS)]
     admin = HostedApp(Starlette(routes=routes), LOOPBACK, platform.http_ports["admin"], platform.credentials)
@@ -186,7 +190,7 @@ def _edge(settings: Settings, platform: Platform) -> EdgeProcess:
         if files
         else None,
         descriptors=DESCRIPTORS,
-        services={name: at for name, at in grpc_services.items() if name != "status"},
+        services={name: at for name, at in grpc_services.items() if name not in WITHOUT_RPCS},
         platform=grpc_services["status"],
         pages=pages | {"docs": pages["admin"]},
         jwt=Jwt(),

@@ -16,7 +16,7 @@ Object = dict[str, Any]
 ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "charts" / "motcua"
 PROFILES = ("province", "national")
-SERVICES = ("identity", "catalogue", "dossier", "payment", "notification", "warehouse", "status")
+SERVICES = ("identity", "catalogue", "dossier", "payment", "notification", "warehouse", "status", "ledger")
 EVERYTHING = {
     "image": {"digest": "sha256:" + "a" * 64, "pullPolicy": "Always", "pullSecrets": ["pull"]},
     "secret": {"revision": "7"},

@@ -97,6 +97,11 @@ def test_a_service_is_served_by_its_own_command_and_settings(service: str) -> No
         "MOTCUA_SERVICE_SECRET": "motcua/service-secret",
         "MOTCUA_EVENT_STORE": "motcua/event-store",
         **({"MOTCUA_MASTER_KEY": "motcua/master-key"} if service == "identity" else {}),
+        **(
+            {"MOTCUA_LEDGER_KEY": "motcua/ledger-key", "MOTCUA_WITNESS_KEY": "motcua/witness-key"}
+            if service == "ledger"
+            else {}
+        ),
     }
 
 

@@ -151,7 +151,7 @@ def notes(name: str, values: Object) -> str:
 def test_the_notes_say_what_must_be_there() -> None:
     said = notes("province", {})
     assert "Motcua 0.1.0, site vn-56, https://motcua.khanhhoa.example" in said
-    needed = "Secret motcua: database-<service> for each of {}; service-secret; master-key; event-store\n"
+    needed = "Secret motcua: database-<service> for each of {}; service-secret; master-key; ledger-key; witness-key; event-store\n"
     assert needed.format(", ".join(sorted(SERVICES))) in said
     assert "ConfigMap motcua-edge: envoy.yaml" in said
     assert "sandbox" not in said

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -11,6 +12,11 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from gateway.ledger.checkpoint import Checkpoint
+from gateway.ledger.leaf import Leaf
+from gateway.ledger.merkle import TILE_WIDTH
+from gateway.ledger.note import Note
+from gateway.ledger.tiles import TileName, decode_bundle
 from services.chassis.facts import Fact, fact_of
 from services.chassis.store.port import RecordedEvent
 from services.cli import tracking  # noqa: F401 - all services' messages can be decoded
@@ -30,6 +36,10 @@ class Log:
     def request_ids(self) -> set[str]:
         return {json.loads(metadata)["request_id"] for _, _, _, metadata, *_ in self.rows}
 
+    @property
+    def of_dossiers(self) -> list[UUID]:
+        return [UUID(bytes=id_) for id_, _, _, _, stream, *_ in self.rows if stream.startswith("dossier-")]
+
     def of(self, *kinds: Any) -> Sequence[Fact[Any]]:
         names = {kind.DESCRIPTOR.full_name for kind in kinds}
         return [fact_of(_recorded(row)) for row in self.rows if row[1] in names]
@@ -38,6 +48,18 @@ class Log:
 def _recorded(row: tuple[Any, ...]) -> RecordedEvent:
     id_, type_, data, metadata, stream, revision, position = row
     return RecordedEvent(UUID(bytes=id_), type_, data, metadata, stream, revision, position, datetime.now(UTC))
+
+
+def published(data: Path) -> list[UUID]:
+    """The events that the ledger shows to everybody, in its order: read from its files alone."""
+    folder = data / "ledger"
+    size = Checkpoint.parse(Note.parse((folder / "checkpoint").read_bytes()).text).size
+    events: list[UUID] = []
+    while len(events) < size:
+        name = TileName(None, len(events) // TILE_WIDTH, min(TILE_WIDTH, size - len(events)))
+        bundle = gzip.decompress((folder / name.path).read_bytes())
+        events += [Leaf.parse(entry).id for entry in decode_bundle(bundle, name.width)]
+    return events
 
 
 def tables(folder: Path) -> Rows:

@@ -73,8 +73,11 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 def _recorded(row: tuple[bytes, str, bytes, bytes, str, int, int, int]) -> RecordedEvent:
     id_, type_, data, metadata, stream, revision, position, at = row
-    recorded_at = datetime.fromtimestamp(at / 1e6, UTC)
-    return RecordedEvent(UUID(bytes=id_), type_, data, metadata, stream, revision, position, recorded_at)
+    return RecordedEvent(UUID(bytes=id_), type_, data, metadata, stream, revision, position, _moment(at))
+
+
+def _moment(at: int) -> datetime:
+    return datetime.fromtimestamp(at / 1e6, UTC)
 
 
 class SqliteStore:
@@ -224,8 +227,7 @@ class SqliteStore:
             return earlier
         if expected not in (ANY, revision):
             raise Conflict(stream, expected, revision)
-        now = datetime.now(UTC)
-        at = int(now.timestamp() * 1e6)
+        at = round(datetime.now(UTC).timestamp() * 1e6)
         position = START
         for event in events:
             revision += 1
@@ -235,7 +237,7 @@ class SqliteStore:
             )
             position = cursor.lastrowid or START
             recorded.append(
-                RecordedEvent(event.id, event.type, event.data, event.metadata, stream, revision, position, now)
+                RecordedEvent(event.id, event.type, event.data, event.metadata, stream, revision, position, _moment(at))
             )
         return Appended(revision, position)
 

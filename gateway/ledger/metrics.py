@@ -1,0 +1,24 @@
+"""What an operator sees of the ledger, beside the metrics of every service."""
+
+from __future__ import annotations
+
+import time
+
+from prometheus_client import Counter, Gauge
+
+SIZE = Gauge("motcua_ledger_size", "Leaves of the published checkpoint")
+LAG = Gauge("motcua_ledger_lag_seconds", "Age of the newest event sequenced, 0 when caught up")
+FAILURES = Counter("motcua_ledger_failures_total", "Attempts to sequence or to publish that failed", ["step"])
+CHECKPOINT_AGE = Gauge("motcua_ledger_checkpoint_age_seconds", "Since this replica last published a checkpoint")
+COSIGNATURES = Gauge("motcua_ledger_cosignatures", "Witnesses that cosigned the current checkpoint")
+WITNESS_FAILURES = Counter("motcua_ledger_witness_failures_total", "Cosignatures that did not come", ["witness"])
+WITNESSED = Counter("motcua_ledger_witnessed_total", "Checkpoints of other logs that were sent here", ["status"])
+
+for _step in ("sequence", "publish"):
+    FAILURES.labels(_step)
+
+
+def published(size: int) -> None:
+    began = time.monotonic()
+    SIZE.set(size)
+    CHECKPOINT_AGE.set_function(lambda: time.monotonic() - began)

@@ -1,0 +1,103 @@
+"""The ledger's parts, put together from the settings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.applications import Starlette
+
+from gateway.ledger import web
+from gateway.ledger.cosigning import Cosigning, Remote
+from gateway.ledger.errors import LedgerError
+from gateway.ledger.note import COSIGNATURE, ED25519, CoSigner, Note, Signer, Verifier
+from gateway.ledger.opening import open_log
+from gateway.ledger.publishing import Publisher
+from gateway.ledger.receipts import Receipts
+from gateway.ledger.sequencing import Sequencer
+from gateway.ledger.storage import FolderStorage, Storage
+from gateway.ledger.web import Site
+from gateway.ledger.witness import Witness
+from services.chassis.container import platform_of
+from services.chassis.dependencies import key_ring
+from services.chassis.platform import Platform
+from services.chassis.privacy import KeyRing
+from services.chassis.settings import Settings
+
+
+class RunningLedger:
+    def __init__(self, platform: Platform, keys: KeyRing, storage: Storage | None = None) -> None:
+        settings = platform.settings
+        self._store = platform.store
+        self._database = platform.database("ledger", durable=True)
+        self._storage = storage or FolderStorage(settings.data / "ledger")
+        self._signer = log_key(settings)
+        verifier = self._signer.verifier
+        self._publisher = Publisher(self._database, self._storage, verifier)
+        witnesses = remotes(settings)
+        self._cosigning = Cosigning(self._database, verifier, witnesses, self._publisher.publish)
+        self._receipts = Receipts(self._database, self._store)
+        self._sequencer = Sequencer(
+            self._store,
+            self._database,
+            keys,
+            self._signer,
+            self._publisher,
+            settings.ledger_checkpoint_seconds,
+            self._published,
+        )
+        self.caught_up = self._sequencer.caught_up
+        cosigner = witness_key(settings)
+        self._witness = Witness(self._database, cosigner, keys_of(settings.ledger_witnessed, ED25519))
+        self._site = Site(settings.url, verifier, cosigner.verifier, [witness.verifier for witness in witnesses])
+
+    @classmethod
+    def of(cls, container: Any) -> RunningLedger:
+        return cls(platform_of(container), key_ring(container))
+
+    async def start(self) -> None:
+        """Raises LedgerError where the log must not go on."""
+        await open_log(self._database, self._storage, self._store, self._signer, self._publisher)
+        self._cosigning.start()
+        self._sequencer.start()
+
+    async def stop(self) -> None:
+        await self._sequencer.stop()
+        await self._cosigning.stop()
+
+    def application(self) -> Starlette:
+        return web.application(self._site, self._publisher, self._receipts, self._witness)
+
+    def _published(self, note: Note) -> None:
+        self._receipts.moved()
+        self._cosigning.offer(note)
+
+
+def log_key(settings: Settings) -> Signer:
+    origin = settings.ledger_origin or f"{settings.site}.motcua.local/ledger"
+    return Signer(origin, bytes.fromhex(settings.secret("ledger", settings.ledger_key)))
+
+
+def witness_key(settings: Settings) -> CoSigner:
+    name = settings.ledger_witness_name or f"{settings.site}.motcua.local/witness"
+    return CoSigner(name, bytes.fromhex(settings.secret("witness", settings.witness_key)))
+
+
+def remotes(settings: Settings) -> list[Remote]:
+    """Raises LedgerError for a key that is none."""
+    found = []
+    for pair in filter(None, settings.ledger_witnesses.split(",")):
+        vkey, url = pair.split()
+        found.append(Remote(_verifier(vkey, COSIGNATURE), url.rstrip("/")))
+    return found
+
+
+def keys_of(vkeys: str, type_: int) -> list[Verifier]:
+    """Raises LedgerError for a key that is none."""
+    return [_verifier(vkey.strip(), type_) for vkey in filter(None, vkeys.split(","))]
+
+
+def _verifier(vkey: str, type_: int) -> Verifier:
+    verifier = Verifier.parse(vkey)
+    if verifier.type != type_:
+        raise LedgerError(f"the key {vkey} is of type {verifier.type:#04x}, here it must be {type_:#04x}")
+    return verifier
