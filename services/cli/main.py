@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import os
 import sys
 import warnings
 from pathlib import Path
@@ -23,11 +24,24 @@ warnings.filterwarnings("ignore", message="EdDSA is deprecated")
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="One door to the whole state.")
 catalogue_app = typer.Typer(no_args_is_help=True, help="Procedures, fees, agencies, calendars.")
+keys_app = typer.Typer(no_args_is_help=True, help="The site's root key.")
 parked_app = typer.Typer(no_args_is_help=True, help="Facts that a service could not settle.")
+ledger_app = typer.Typer(no_args_is_help=True, help="The public ledger, judged from outside.")
 app.add_typer(catalogue_app, name="catalogue")
+app.add_typer(keys_app, name="keys")
 app.add_typer(parked_app, name="parked")
+app.add_typer(ledger_app, name="ledger")
 
 Json = Annotated[bool, typer.Option("--json", help="End with one line of JSON.")]
+Key = Annotated[str, typer.Option("--key", metavar="VKEY", help="The log's key; the remembered one if left out.")]
+Witnesses = Annotated[
+    list[str] | None,
+    typer.Option("--witness", metavar="VKEY", help="A witness that must have cosigned; may be repeated."),
+]
+Memory = Annotated[
+    Path, typer.Option("--memory", help="The folder in which logs' keys and newest checkpoints are remembered.")
+]
+REMEMBERED = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "motcua" / "ledgers"
 Province = Annotated[str, typer.Option(help="Two-digit code of the province.")]
 
 
@@ -121,6 +135,59 @@ def events(
     sys.exit(asyncio.run(tracking.events(settings(), stream, follow, as_json)))
 
 
+@app.command()
+def verify(
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE...", help="Receipts, of an event or of a whole dossier.")
+    ],
+    key: Key = "",
+    witness: Witnesses = None,
+    memory: Memory = REMEMBERED,
+    as_json: Annotated[bool, typer.Option("--json", help="One line of JSON for each file.")] = False,
+) -> None:
+    """Verify receipts of the public ledger, offline. Ends with 0: verified, 1: not verified, 2: could not verify."""
+    from services.cli import verifying
+
+    sys.exit(verifying.verify(files, key, witness or [], memory, as_json))
+
+
+@ledger_app.command("check")
+def ledger_check(
+    address: Annotated[str, typer.Argument(metavar="URL", help="Of the log, as https://<site>/ledger, or a folder.")],
+    key: Key = "",
+    witness: Witnesses = None,
+    events: Annotated[
+        bool, typer.Option("--events", help="Compare with the event store of this machine's data folder, too.")
+    ] = False,
+    memory: Memory = REMEMBERED,
+    as_json: Json = False,
+) -> None:
+    """Read a whole log again and verify all of it. Ends with 0: all is well, 1: something is wrong, 2: could not check."""
+    from gateway.ledger.remembering import Memory
+    from services.cli import ledger
+
+    asked = ledger.Asked(address, key, witness or [], Memory(memory), as_json)
+    sys.exit(ledger.check(asked, settings() if events else None))
+
+
+@ledger_app.command("follow")
+def ledger_follow(
+    address: Annotated[str, typer.Argument(metavar="URL", help="Of the log, as https://<site>/ledger, or a folder.")],
+    key: Key = "",
+    witness: Witnesses = None,
+    once: Annotated[bool, typer.Option("--once", help="Look once and end, as cron wants it.")] = False,
+    seconds: Annotated[float, typer.Option(min=0.1, help="Between two looks.")] = 10.0,
+    memory: Memory = REMEMBERED,
+    as_json: Annotated[bool, typer.Option("--json", help="One line of JSON for each look.")] = False,
+) -> None:
+    """Watch a log, and end with 1 as soon as it is rolled back or forked."""
+    from gateway.ledger.remembering import Memory
+    from services.cli import ledger
+
+    asked = ledger.Asked(address, key, witness or [], Memory(memory), as_json)
+    sys.exit(ledger.follow(asked, seconds, once))
+
+
 @catalogue_app.command("load")
 def catalogue_load(
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=True, help="A YAML file, or a folder of them.")],
@@ -130,6 +197,33 @@ def catalogue_load(
     from services.cli import catalogue
 
     sys.exit(catalogue.load(settings(), file, access_token))
+
+
+@keys_app.command("rotate-master")
+def keys_rotate_master() -> None:
+    """Wrap all keys anew under a new master key. The site goes on meanwhile; interrupted, it is finished by running it again.
+
+    The key in the data folder is replaced. One from the environment: first start identity with the new MOTCUA_MASTER_KEY and the
+    old one as MOTCUA_MASTER_KEY_PREVIOUS, and run this with the same two.
+    """
+    from services.cli import keys
+
+    sys.exit(asyncio.run(keys.rotate_master(settings())))
+
+
+@keys_app.command("forget-numbers")
+def keys_forget_numbers(
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Destroy the key by which personal numbers are looked up: no number leads to an account any more, for ever.
+
+    Everybody who logs in afterwards gets a new account; the old ones stay with their dossiers.
+    """
+    from services.cli import keys
+
+    if not yes:
+        typer.confirm("Nobody will find the account of a personal number again. Destroy the key?", abort=True)
+    sys.exit(asyncio.run(keys.forget_numbers(settings())))
 
 
 @parked_app.command("list")
