@@ -14,6 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from gateway.edge.api import Api, Method, read, without_comments
 from gateway.edge.replies import REPLIES, RETRY_SECONDS
+from services.chassis.security_headers import HEADERS
 
 UNAVAILABLE_PAGE = """<!doctype html><html lang="vi"><meta charset="utf-8">
 <meta name="viewport" content="width=device-width"><title>Motcua</title>
@@ -47,6 +48,7 @@ LEDGER_REQUEST_BYTES = 32 * 1024
 PAGES = (
     Route("/healthz", "admin"),
     Route("/docs", "docs"),
+    Route("/docs/", "docs"),
     Route("/openapi.json", "docs"),
     Route("/oauth2/", "identity"),
     Route("/login", "identity"),
@@ -155,6 +157,7 @@ class Edge:
             replies=REPLIES,
             retry_after=RETRY_SECONDS,
             unavailable_page=UNAVAILABLE_PAGE,
+            headers=HEADERS,
             origins=[_origin(origin) for origin in self.origins],
         )
 

@@ -16,6 +16,7 @@ from starlette.routing import Route
 
 from gateway.edge.api import read
 from gateway.openapi.document import document
+from services.chassis.security_headers import stylesheet
 
 
 def routes(descriptors: Path) -> list[Route]:
@@ -28,9 +29,10 @@ def routes(descriptors: Path) -> list[Route]:
         return Response(content, media_type="application/json", headers={"access-control-allow-origin": "*"})
 
     async def as_html(_: Request) -> Response:
-        return HTMLResponse(html, headers={"content-security-policy": "default-src 'none'; style-src 'unsafe-inline'"})
+        return HTMLResponse(html)
 
-    return [Route("/openapi.json", as_json), Route("/docs", as_html)]
+    style = stylesheet(Path(__file__).with_name("page.css"))
+    return [Route("/openapi.json", as_json), Route("/docs", as_html), Route("/docs/page.css", style)]
 
 
 def page(described: dict[str, Any]) -> str:

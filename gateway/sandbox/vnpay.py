@@ -28,6 +28,7 @@ from starlette.routing import Route
 from starlette.templating import Jinja2Templates
 
 from services.chassis.clock import Clock, SystemClock
+from services.chassis.security_headers import stylesheet
 
 HERE = Path(__file__).parent
 VIETNAM = ZoneInfo("Asia/Ho_Chi_Minh")
@@ -482,6 +483,7 @@ def create_app(settings: Settings, http: httpx.AsyncClient | None = None) -> Sta
         lifespan=lifespan,
         routes=[
             Route("/paymentv2/vpcpay.html", show),
+            Route("/paymentv2/vnpay.css", stylesheet(HERE / "vnpay_templates" / "vnpay.css")),
             Route("/paymentv2/pay", pay, methods=["POST"]),
             Route("/merchant_webapi/api/transaction", transaction, methods=["POST"]),
             Route("/admin/behaviour", behave, methods=["GET", "PUT"]),

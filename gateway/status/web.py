@@ -5,50 +5,22 @@ from __future__ import annotations
 import hashlib
 import mimetypes
 from pathlib import Path
+from typing import ClassVar
 
-from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from services.chassis import security_headers
 
 _STATIC = Path(__file__).parent / "static"
-_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
-_HEADERS = {
-    "content-security-policy": _POLICY,
-    "cross-origin-opener-policy": "same-origin",
-    "cross-origin-resource-policy": "same-origin",
-    # The camera reads QR codes; nothing else is used.
-    "permissions-policy": "camera=(self), geolocation=(), microphone=(), payment=(), usb=()",
-    # An address holds a dossier's code, which is nobody else's business.
-    "referrer-policy": "no-referrer",
-    "x-content-type-options": "nosniff",
-    "x-frame-options": "DENY",
-}
 
 
-class SecurityHeaders:
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-
-        async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in _HEADERS.items():
-                    headers.setdefault(name, value)
-                if scope.get("scheme") == "https":
-                    headers.setdefault("strict-transport-security", "max-age=31536000")
-            await send(message)
-
-        await self.app(scope, receive, send_with_headers)
+class SecurityHeaders(security_headers.SecurityHeaders):
+    # The camera reads QR codes.
+    own: ClassVar = {
+        "permissions-policy": security_headers.HEADERS["permissions-policy"].replace("camera=()", "camera=(self)")
+    }
 
 
 def etag(body: bytes) -> str:

@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from services.chassis.container import platform_of, wait_for
+from services.chassis.security_headers import SecurityHeaders
 from services.chassis.tls import EDGE, FORWARDED, Credentials, certificate_names, peer_name, thumbprint
 
 Answer = Callable[[Request], Awaitable[Response]]
@@ -89,7 +90,7 @@ class HostedApp:
 
     def __init__(self, app: ASGIApp, host: str, port: int, credentials: Credentials | None = None) -> None:
         config = uvicorn.Config(
-            OnlyTheEdge(app, credentials.site) if credentials else app,
+            SecurityHeaders(OnlyTheEdge(app, credentials.site) if credentials else app),
             http=PeerProtocol,
             ssl_context_factory=(lambda *_: credentials.for_http_server()) if credentials else None,
             host=host,

@@ -10,17 +10,14 @@ from jinja2 import Environment, FileSystemLoader
 from starlette.responses import HTMLResponse, Response
 
 from motcua.payment.v1 import payment_pb2 as p
+from services.chassis.security_headers import stylesheet
 from services.payment.commands import Outcome
 from services.payment.reading import CANCELLED, PAID, REFUNDED, REFUNDING
 from services.payment.vnpay import Callback, Refused
 
-_TEMPLATES = Environment(loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True)
-_HEADERS = {
-    "cache-control": "no-store",
-    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
-    "referrer-policy": "no-referrer",  # the address holds the provider's signed answer
-    "x-content-type-options": "nosniff",
-}
+_FOLDER = Path(__file__).parent / "templates"
+_TEMPLATES = Environment(loader=FileSystemLoader(_FOLDER), autoescape=True)
+style = stylesheet(_FOLDER / "return.css")
 
 
 class Next(Enum):
@@ -59,4 +56,4 @@ def returned(said: Callback | Refused, payment: p.Payment, url: str) -> Response
         receipt=next((taking.receipt_number for taking in payment.takings if taking.receipt_number), ""),
         href=f"{url}/dossiers/{quote(payment.code)}" if known else url,
     )
-    return HTMLResponse(html, status, _HEADERS)
+    return HTMLResponse(html, status, {"cache-control": "no-store"})

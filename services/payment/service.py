@@ -41,7 +41,7 @@ from services.payment.lists import (
     sums_query,
     waiting_query,
 )
-from services.payment.pages import returned
+from services.payment.pages import returned, style
 from services.payment.provider import ACTOR, NAME, Provider
 from services.payment.reading import payment_of
 from services.payment.receipts import Series, number_for, receipts
@@ -150,6 +150,10 @@ class PaymentService:
             log.exception("callback not recorded: the provider sends it again")
             code = RspCode.OTHER
         return JSONResponse(reply(code))
+
+    @http("GET", "/payment/return.css")
+    async def style_of_return(self, request: Request) -> Response:
+        return await style(request)
 
     @http("GET", "/payment/vnpay/return")
     async def return_from_vnpay(self, request: Request) -> Response:
