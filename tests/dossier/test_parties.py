@@ -64,10 +64,12 @@ def stories(draw: st.DrawFn) -> tuple[c.Command, ...]:
         )
     ]
     holder = _office(reception)
-    commands.append(draw(st.sampled_from((w.receive(by=holder), c.RefuseDossier(holder, w.RECEIVED, w.REASON)))))
+    first: tuple[c.Command, ...] = (w.receive(by=holder), c.RefuseDossier(holder, w.RECEIVED, w.REASON))
+    commands.append(draw(st.sampled_from(first)))
     for _ in range(draw(st.integers(0, 2))):
         to, by = draw(LAWFUL), _office(draw(st.sampled_from((reception, competent))))
-        commands.append(draw(st.sampled_from((w.transfer(to, by), w.rehome(reception, to), w.rehome(competent, to)))))
+        onward: tuple[c.Command, ...] = (w.transfer(to, by), w.rehome(reception, to), w.rehome(competent, to))
+        commands.append(draw(st.sampled_from(onward)))
     return tuple(commands)
 
 
@@ -120,7 +122,8 @@ def _listed(method: Any, request: type[Any], site: Site, who: Metadata) -> set[s
 
 def _readable(site: Site, code: str, who: Metadata) -> dict[str, bool]:
     """By each way to read the dossier, whether it is there for the caller."""
-    stub, given = site.stub, {"code": code, "purpose": "settle"}
+    stub = site.stub
+    given: dict[str, Any] = {"code": code, "purpose": "settle"}
 
     def watched() -> None:
         stream = stub.WatchDossier(pb.WatchDossierRequest(**given), metadata=who, timeout=20)

@@ -14,6 +14,7 @@ from motcua.privacy.events.v1.events_pb2 import DataUsed
 from services.chassis.caller import ANYBODY, Caller
 from services.chassis.store.port import Appended, NewEvent, StoreUnavailable
 from services.chassis.uses import Reading, purposes
+from services.dossier import values as v
 from tests.dossier import world as w
 from tests.dossier.site import ROLES, Site, refusal_of, site_in
 
@@ -35,7 +36,7 @@ CONTENT = b"%PDF-1.7 housing"
 def code(site: Site) -> str:
     """A dossier with a file."""
     code, sha256 = site.new_code(), site.keep(PERSON, CONTENT)
-    held = (w.v.Component("housing", w.v.ComponentSource.ATTACHMENT, sha256),)
+    held = (v.Component("housing", v.ComponentSource.ATTACHMENT, sha256),)
     uploaded = {sha256: ("application/pdf", len(CONTENT))}
     site.told(code, [w.submit(code=code, components=held, uploaded=uploaded)])
     return code
@@ -120,9 +121,8 @@ def test_a_system_states_a_purpose_of_its_token(site: Site, code: str) -> None:
     assert refusal_of(lambda: read(site, "GetDossier", code, who, "synchronise")) == ("PURPOSE_MISSING", [])
     assert refusal_of(lambda: read(site, "GetDossier", code, who, "")) == ("INVALID_REQUEST", ["purpose"])
     read(site, "GetDossier", code, who, "inspect")
-    assert [(use.by, use.agency, use.roles, use.purpose) for use in site.uses(code)] == [
-        ("system:tax", "", ["system"], "inspect")
-    ]
+    (use,) = site.uses(code)
+    assert (use.by, use.agency, tuple(use.roles), use.purpose) == ("system:tax", "", ("system",), "inspect")
 
 
 def test_whom_the_dossier_does_not_concern_opens_nothing(site: Site, code: str) -> None:
@@ -150,7 +150,7 @@ def test_what_cannot_be_recorded_is_not_shown(site: Site, code: str, way: str, m
 
 def test_an_erased_person_s_dossier_opens_nothing(site: Site) -> None:
     code, erased = site.new_code(), f"citizen-{site.new_code()}"
-    site.told(code, [w.submit(code=code, by=w.v.Actor(erased, frozenset({"citizen"})), applicant_id=erased)])
+    site.told(code, [w.submit(code=code, by=v.Actor(erased, frozenset({"citizen"})), applicant_id=erased)])
     site.keys.erase(erased)
     assert read(site, "GetDossier", code, site.official(w.COMMUNE)).dossier.applicant.name == "erased"
     assert site.uses(code) == []
