@@ -60,6 +60,8 @@ class Database:
         else:
             options: dict[str, Any] = {
                 "pool_pre_ping": True,
+                # A failed statement goes to the log; its values do not.
+                "hide_parameters": True,
                 "execution_options": {"schema_translate_map": {None: name}},
             }
             self._write_engine = self._read_engine = create_engine(parsed, pool_size=READERS + 1, **options)
@@ -69,7 +71,8 @@ class Database:
 
     @staticmethod
     def _sqlite_engine(url: Any, begin: str, durable: bool) -> Engine:
-        engine = create_engine(url, connect_args={"timeout": 30, "check_same_thread": False}, pool_size=READERS)
+        options: dict[str, Any] = {"connect_args": {"timeout": 30, "check_same_thread": False}, "pool_size": READERS}
+        engine = create_engine(url, hide_parameters=True, **options)
 
         @event.listens_for(engine, "connect")
         def on_connect(connection: Any, _record: Any) -> None:

@@ -40,10 +40,10 @@ class Erasures:
         self._accounts |= _erased(batch.events)
 
 
-async def erased_accounts(store: EventStore) -> set[str]:
-    """All whom the log says to be erased by now."""
+async def erased_accounts(store: EventStore, after: int = START) -> set[str]:
+    """Those whom the log says to be erased by now, decided after a position."""
     found: set[str] = set()
-    position = START
+    position = after
     while events := await store.read_all(position, DECIDED, PAGE):
         found |= _erased(events)
         position = events[-1].position

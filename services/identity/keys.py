@@ -1,4 +1,4 @@
-"""Subjects' data keys: one random key for each person, wrapped by the master key. Destroying it erases the person.
+"""Subjects' data keys: one random key for each person, wrapped by the vault. Destroying it erases the person.
 
 A key that is lost is personal data lost: a new key is on disk before anybody seals with it. Concurrent requests for new keys share
 one transaction.
@@ -13,26 +13,16 @@ from collections import OrderedDict
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 
-from sqlalchemy import Boolean, Column, Connection, LargeBinary, String, Table, insert, select, update
+from sqlalchemy import Connection, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from services.chassis.platform import Platform
 from services.chassis.privacy import KEY_BYTES, Keys
-from services.identity.vault import Vault, metadata
-
-subject_keys = Table(
-    "subject_keys",
-    metadata,
-    Column("subject", String, primary_key=True),
-    # Empty when it was destroyed; the row stays, so that no key is ever made again.
-    Column("wrapped", LargeBinary, nullable=False),
-    Column("destroyed", Boolean, nullable=False),
-)
+from services.identity.vault import AT_ONCE, Vault, Wrapping, bury, subject_keys, subject_name
 
 CACHED_SUBJECTS = 100_000
 # How long a key may outlive its destruction by another replica.
 CACHED_SECONDS = 5.0
-AT_ONCE = 500
 
 Held = Mapping[str, bytes | None]
 """Keys by subject, None for a destroyed one. A subject that never had a key is not in it."""
@@ -43,7 +33,6 @@ class SubjectKeys:
 
     def __init__(self, vault: Vault) -> None:
         self._vault = vault
-        self._wrapping = vault.wrapping("subject-keys/1")
         self._cache: OrderedDict[str, tuple[float, bytes | None]] = OrderedDict()
         self._wanted: dict[str, asyncio.Future[bytes | None]] = {}
         self._maker: asyncio.Task[None] | None = None
@@ -65,20 +54,14 @@ class SubjectKeys:
         }
         unknown = [subject for subject in subjects if subject not in found]
         for start in range(0, len(unknown), AT_ONCE):
-            found |= self._remember(await self._vault.read(partial(self._stored, unknown[start : start + AT_ONCE])))
+            found |= self._remember(await self._vault.unwrapping(partial(_stored, unknown[start : start + AT_ONCE])))
         if create and (missing := [subject for subject in unknown if subject not in found]):
             found |= dict(zip(missing, await asyncio.gather(*map(self._create, missing)), strict=True))
         return found
 
     async def destroy(self, subject: str) -> None:
-        """For ever, and on disk when it returns."""
-
-        def write(db: Connection) -> None:
-            gone = {"wrapped": b"", "destroyed": True}
-            if not db.execute(update(subject_keys).where(subject_keys.c.subject == subject).values(gone)).rowcount:
-                db.execute(insert(subject_keys).values(subject=subject, **gone))
-
-        await self._vault.write(write)
+        """For ever, with the person's identifiers, and on disk when it returns."""
+        await self._vault.write(lambda db: bury(db, subject))
         self._remember({subject: None})
         await self._vault.scrub()
 
@@ -105,10 +88,10 @@ class SubjectKeys:
     async def _ensure(self, subjects: Sequence[str]) -> Held:
         fresh = {subject: os.urandom(KEY_BYTES) for subject in subjects}
 
-        def write(db: Connection) -> Held:
-            held = dict(self._stored(subjects, db))
+        def write(db: Connection, wrapping: Wrapping) -> Held:
+            held = dict(_stored(subjects, db, wrapping))
             rows = [
-                {"subject": subject, "wrapped": self._wrapping.wrap(key, subject), "destroyed": False}
+                {"subject": subject, "wrapped": wrapping.wrap(key, subject_name(subject)), "destroyed": False}
                 for subject, key in fresh.items()
                 if subject not in held
             ]
@@ -117,13 +100,9 @@ class SubjectKeys:
             return fresh | held
 
         try:
-            return await self._vault.write(write)
+            return await self._vault.wrapping_write(write)
         except IntegrityError:  # another replica made one of them meanwhile
             return await self._ensure(subjects)
-
-    def _stored(self, subjects: Sequence[str], db: Connection) -> Held:
-        rows = db.execute(select(subject_keys).where(subject_keys.c.subject.in_(subjects)))
-        return {row.subject: None if row.destroyed else self._wrapping.unwrap(row.wrapped, row.subject) for row in rows}
 
     def _remember(self, held: Held) -> Held:
         until = time.monotonic() + CACHED_SECONDS
@@ -133,3 +112,10 @@ class SubjectKeys:
         while len(self._cache) > CACHED_SUBJECTS:
             self._cache.popitem(last=False)
         return held
+
+
+def _stored(subjects: Sequence[str], db: Connection, wrapping: Wrapping) -> Held:
+    rows = db.execute(select(subject_keys).where(subject_keys.c.subject.in_(subjects)))
+    return {
+        row.subject: None if row.destroyed else wrapping.unwrap(row.wrapped, subject_name(row.subject)) for row in rows
+    }

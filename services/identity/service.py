@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, cast
 from uuid import UUID, uuid5
 
@@ -19,6 +20,7 @@ from services.chassis.clock import MACHINE
 from services.chassis.codec import from_timestamp
 from services.chassis.decider import Rejected
 from services.chassis.entrypoints import api, every, on
+from services.chassis.erasures import shreds
 from services.chassis.facts import Fact
 from services.chassis.handler import Outcome
 from services.chassis.http_server import client_certificate, http
@@ -89,7 +91,7 @@ class IdentityService:
             self.signing,
             UsedAssertions(self.vault),
             (f"{self.platform.settings.url}/oauth2/token",),
-            self.vault.master,
+            partial(self.vault.secret, "login-cookie"),
             MACHINE.now,
         )
 
@@ -131,11 +133,9 @@ class IdentityService:
         command = d.DecideErasure(request.account_id, self.clock.now(), caller.actor, outcome, request.legal_basis)
         return replied(pb.DecideErasureResponse, await self._change(request, caller, command))
 
-    @on(facts.ErasureDecided)
+    @on(facts.ErasureDecided, when=shreds)
     async def shred(self, fact: Fact[facts.ErasureDecided]) -> None:
-        if fact.event.outcome == facts.ErasureOutcome.ERASURE_OUTCOME_SHREDDED:
-            await self.keys.destroy(fact.event.account_id)
-            await self.identifiers.forget(fact.event.account_id)
+        await self.keys.destroy(fact.event.account_id)
 
     @api
     async def get_account(self, request: pb.GetAccountRequest, caller: Caller) -> pb.GetAccountResponse:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from joserfc.jwk import OKPKey
-from sqlalchemy import Column, LargeBinary, String, Table, delete, insert, select
+from sqlalchemy import delete, insert, select
 
 from services.chassis.caller import Origin
 from services.chassis.clock import Clock
@@ -22,14 +22,7 @@ from services.identity.domain import (
     SigningKeyIntroduced,
     SigningKeys,
 )
-from services.identity.vault import Vault, metadata
-
-signing_keys = Table(
-    "signing_keys",
-    metadata,
-    Column("kid", String, primary_key=True),
-    Column("wrapped", LargeBinary, nullable=False),
-)
+from services.identity.vault import Vault, signing_keys, signing_name
 
 STREAM = "keys"
 # Longer than any verifier keeps its copy of the key set.
@@ -40,19 +33,24 @@ PERIOD = timedelta(days=30)
 class PrivateKeys:
     def __init__(self, vault: Vault) -> None:
         self._vault = vault
-        self._wrapping = vault.wrapping("signing-keys/1")
         self._opened: dict[str, OKPKey] = {}
 
     async def keep(self, key: OKPKey) -> None:
         kid = key.kid or ""
-        wrapped = self._wrapping.wrap(json.dumps(key.as_dict(private=True)).encode(), kid)
-        await self._vault.write(lambda db: db.execute(insert(signing_keys).values(kid=kid, wrapped=wrapped)))
+        private = json.dumps(key.as_dict(private=True)).encode()
+        await self._vault.wrapping_write(
+            lambda db, wrapping: db.execute(
+                insert(signing_keys).values(kid=kid, wrapped=wrapping.wrap(private, signing_name(kid)))
+            )
+        )
 
     async def get(self, kid: str) -> OKPKey:
         if kid not in self._opened:
             query = select(signing_keys.c.wrapped).where(signing_keys.c.kid == kid)
-            wrapped: bytes = await self._vault.read(lambda db: db.execute(query).scalar_one())
-            self._opened[kid] = OKPKey.import_key(json.loads(self._wrapping.unwrap(wrapped, kid)))
+            private = await self._vault.unwrapping(
+                lambda db, wrapping: wrapping.unwrap(db.execute(query).scalar_one(), signing_name(kid))
+            )
+            self._opened[kid] = OKPKey.import_key(json.loads(private))
         return self._opened[kid]
 
     async def forget(self, kids: Collection[str]) -> None:

@@ -9,7 +9,7 @@ import hmac
 import json
 import secrets
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
@@ -98,7 +98,8 @@ class Web:
     assertions: Assertions
     # The addresses by which clients may name us in an assertion: the token endpoint's.
     token_endpoints: tuple[str, ...]
-    master_key: bytes
+    # The site's own, for the login cookie.
+    cookie_secret: Callable[[], Awaitable[bytes]]
     clock: Callable[[], datetime]
 
     async def start_login(self, return_to: str = "/", level: int = 1, scope: str = "") -> Redirect:
@@ -117,10 +118,10 @@ class Web:
             url = await self.provider.authorize_url(login.state, login.nonce, login.verifier, level)
         except (ProviderUnavailable, ProviderRefused) as error:
             raise OAuthError(Fault.PROVIDER_UNAVAILABLE, str(error)) from error
-        return Redirect(url, self._seal(login))
+        return Redirect(url, await self._seal(login))
 
     async def finish_login(self, query: Mapping[str, str], cookie: str) -> LoggedIn:
-        login = self._open(cookie)
+        login = await self._open(cookie)
         if not hmac.compare_digest(login.state.encode(), query.get("state", "").encode()):
             raise OAuthError(Fault.LOGIN_EXPIRED)
         if "error" in query:
@@ -229,15 +230,17 @@ class Web:
         minted = tokens.mint(await self.keys.private_key(signing.kid), claims, now, str(uuid.uuid4()))
         return Token(minted, scope, expires_in=tokens.lifetime(claims, now))
 
-    def _cookie_key(self) -> OctKey:
-        return OctKey.import_key(derive_key(self.master_key, "login-cookie/1"))
+    async def _cookie_key(self) -> OctKey:
+        return OctKey.import_key(derive_key(await self.cookie_secret(), "login-cookie/1"))
 
-    def _seal(self, login: Login) -> str:
-        return jwe.encrypt_compact({"alg": "dir", "enc": "A256GCM"}, json.dumps(asdict(login)), self._cookie_key())
+    async def _seal(self, login: Login) -> str:
+        return jwe.encrypt_compact(
+            {"alg": "dir", "enc": "A256GCM"}, json.dumps(asdict(login)), await self._cookie_key()
+        )
 
-    def _open(self, cookie: str) -> Login:
+    async def _open(self, cookie: str) -> Login:
         try:
-            plaintext = jwe.decrypt_compact(cookie, self._cookie_key(), algorithms=["dir", "A256GCM"]).plaintext
+            plaintext = jwe.decrypt_compact(cookie, await self._cookie_key(), algorithms=["dir", "A256GCM"]).plaintext
         except (JoseError, ValueError):
             raise OAuthError(Fault.LOGIN_EXPIRED) from None
         login = Login(**json.loads(plaintext or b"{}"))

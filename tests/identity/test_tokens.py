@@ -10,11 +10,13 @@ from sqlalchemy import select
 
 from services.chassis.database import Database
 from services.chassis.decider import Rejected
-from services.identity import identifiers
+from services.chassis.store.memory import MemoryStore
 from services.identity.domain import AccountKind
 from services.identity.identifiers import Identifiers
+from services.identity.keys import SubjectKeys
+from services.identity.kms import LocalKeys
 from services.identity.tokens import parse_public_key
-from services.identity.vault import Vault
+from services.identity.vault import Vault, identifiers
 
 
 @pytest.mark.parametrize("key", [OKPKey.generate_key("Ed25519"), ECKey.generate_key("P-256")])
@@ -49,14 +51,14 @@ def test_another_key_is_refused(text: str, why: str) -> None:
 
 async def test_a_number_is_claimed_once_by_many_found_and_forgotten(tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path}", "keys", durable=True)
-    table = Identifiers(Vault(database, bytes(32)))
+    vault = Vault(database, LocalKeys(lambda: [bytes(32)]), MemoryStore())
+    table = Identifiers(vault)
     claims = [table.claim(AccountKind.CITIZEN, "056303271828", f"account-{n}") for n in range(8)]
     [winner] = set(await asyncio.gather(*claims))
     assert await table.find(AccountKind.CITIZEN, "056303271828") == winner
     assert await table.find(AccountKind.ORGANISATION, "056303271828") is None
-    assert await Identifiers(Vault(database, bytes(31) + b"1")).find(AccountKind.CITIZEN, "056303271828") is None
-    rows = await database.read(lambda db: db.execute(select(identifiers.identifiers)).all())
+    rows = await database.read(lambda db: db.execute(select(identifiers)).all())
     assert "056303271828" not in repr(rows)
-    await table.forget(winner)
+    await SubjectKeys(vault).destroy(winner)
     assert await table.find(AccountKind.CITIZEN, "056303271828") is None
     await database.close()

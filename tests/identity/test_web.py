@@ -19,6 +19,7 @@ from joserfc.jwk import ECKey, KeySet, OKPKey
 from gateway.sandbox import vneid
 from gateway.sandbox.people import citizen, organisation
 from services.chassis.database import Database
+from services.chassis.store.memory import MemoryStore
 from services.identity import tokens
 from services.identity.assertions import UsedAssertions
 from services.identity.domain import (
@@ -41,6 +42,7 @@ from services.identity.domain import (
 )
 from services.identity.faults import Fault, OAuthError
 from services.identity.identifiers import Identifiers
+from services.identity.kms import LocalKeys
 from services.identity.oidc import Provider, ProviderSettings
 from services.identity.tokens import Person
 from services.identity.vault import Vault
@@ -114,7 +116,7 @@ def key_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 async def vault(tmp_path: Path) -> AsyncIterator[Vault]:
     database = Database(f"sqlite:///{tmp_path}", "keys", durable=True)
-    yield Vault(database, MASTER)
+    yield Vault(database, LocalKeys(lambda: [MASTER]), MemoryStore())
     await database.close()
 
 
@@ -138,9 +140,12 @@ def make_web(world: World, http: httpx.AsyncClient, vault: Vault) -> Callable[[]
     def clock() -> datetime:
         return world.now
 
+    async def cookie_secret() -> bytes:
+        return await vault.secret("login-cookie")
+
     settings = ProviderSettings(ISSUER, "motcua", "secret", BACK, trusted_clients=("portal",))
     return lambda: Web(
-        Provider(settings, http, clock), world, world, world, UsedAssertions(vault), (ENDPOINT,), MASTER, clock
+        Provider(settings, http, clock), world, world, world, UsedAssertions(vault), (ENDPOINT,), cookie_secret, clock
     )
 
 
