@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -34,6 +35,12 @@ VIEW_FAILURES = Counter("motcua_view_failures_total", "Folds that failed", ["vie
 REACTION_LAG = Gauge("motcua_reaction_lag_seconds", "Age of the newest fact settled, 0 when caught up", ["reaction"])
 PARKED = Gauge("motcua_parked_facts", "Facts that wait for an operator", ["reaction"])
 
+_SECRETS = re.compile(
+    r"eyJ[\w-]{4,}(?:\.[\w-]*){2,4}"  # JSON Web Tokens, signed and encrypted
+    r"|(?<=[Bb]earer )[\w.~+/=-]{8,}|(?<=[Bb]asic )[\w+/=]{8,}"
+    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)"
+    r"|(?<=://)[^/\s:@\"]*:[^/\s@\"]+(?=@)"  # in an address
+)
 _propagator = TraceContextTextMapPropagator()
 tracer = trace.get_tracer("motcua")
 
@@ -64,11 +71,17 @@ def configure(site: str, *, level: str, sampled: float, path: Path | None = None
             _add_trace,
             structlog.processors.format_exc_info,
             structlog.processors.JSONRenderer(ensure_ascii=False),
+            _redacted,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level)),
         logger_factory=structlog.WriteLoggerFactory(path.open("a") if path else None),
         cache_logger_on_first_use=True,
     )
+
+
+def _redacted(_logger: Any, _method: str, line: str) -> str:
+    """The second line of defence: nothing of ours logs a secret, and what an error's text carries along ends here."""
+    return _SECRETS.sub("[redacted]", line)
 
 
 def _add_trace(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
