@@ -9,8 +9,9 @@ from starlette.applications import Starlette
 from gateway.ledger import web
 from gateway.ledger.cosigning import Cosigning, Remote
 from gateway.ledger.errors import LedgerError
-from gateway.ledger.note import COSIGNATURE, ED25519, CoSigner, Note, Signer, Verifier
+from gateway.ledger.note import COSIGNATURE, ED25519, Note, Verifier
 from gateway.ledger.opening import open_log
+from gateway.ledger.own_keys import log_key, witness_key
 from gateway.ledger.publishing import Publisher
 from gateway.ledger.receipts import Receipts
 from gateway.ledger.sequencing import Sequencer
@@ -70,16 +71,6 @@ class RunningLedger:
     def _published(self, note: Note) -> None:
         self._receipts.moved()
         self._cosigning.offer(note)
-
-
-def log_key(settings: Settings) -> Signer:
-    origin = settings.ledger_origin or f"{settings.site}.motcua.local/ledger"
-    return Signer(origin, bytes.fromhex(settings.secret("ledger", settings.ledger_key)))
-
-
-def witness_key(settings: Settings) -> CoSigner:
-    name = settings.ledger_witness_name or f"{settings.site}.motcua.local/witness"
-    return CoSigner(name, bytes.fromhex(settings.secret("witness", settings.witness_key)))
 
 
 def remotes(settings: Settings) -> list[Remote]:

@@ -10,23 +10,26 @@ from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from gateway.ledger import checking, following, reading
 from gateway.ledger.checking import Report
-from gateway.ledger.comparing import EventComparison, Stored, stored_events
 from gateway.ledger.errors import LedgerError
 from gateway.ledger.faults import Fault, Kind
 from gateway.ledger.note import ED25519, Verifier
 from gateway.ledger.reading import Wrong
 from gateway.ledger.remembering import Memory, Remembered
 from gateway.ledger.source import FolderSource, HttpSource, Unreachable, open_source
-from services.chassis.platform import Platform
-from services.chassis.settings import Settings
 from services.cli.console import err, out
+
+if TYPE_CHECKING:
+    # Only `--events` needs the platform's parts, and with them a second to load.
+    from gateway.ledger.comparing import EventComparison, Stored
+    from services.chassis.platform import Platform
+    from services.chassis.settings import Settings
 
 RIGHT, WRONG, UNKNOWN = 0, 1, 2
 """What the program ends with: all is well, something is wrong, it could not be found out."""
@@ -46,7 +49,7 @@ class Asked:
 
 def check(asked: Asked, settings: Settings | None) -> int:
     """With settings, the event store of this machine's data folder is compared, too."""
-    source, key, witnesses, old = _prepare(asked)
+    source, key, witnesses, old = _prepare(asked, settings)
     with closing(source):
         try:
             if settings:
@@ -102,7 +105,9 @@ def could_not(what: str, action: str = "") -> NoReturn:
     raise SystemExit(UNKNOWN)
 
 
-def _prepare(asked: Asked) -> tuple[HttpSource | FolderSource, Verifier, list[Verifier], Remembered | None]:
+def _prepare(
+    asked: Asked, settings: Settings | None = None
+) -> tuple[HttpSource | FolderSource, Verifier, list[Verifier], Remembered | None]:
     witnesses = keys_of(asked.witnesses)
     try:
         source = open_source(asked.address)
@@ -111,6 +116,8 @@ def _prepare(asked: Asked) -> tuple[HttpSource | FolderSource, Verifier, list[Ve
             key = key_of(asked.key)
         elif old:
             key = old.key
+        elif settings:
+            key = _own_key(settings)
         else:
             key = reading.read_key(source)
             _note(
@@ -152,7 +159,7 @@ async def _check_with_events(
     old: Remembered | None,
     settings: Settings,
 ) -> tuple[Report, EventComparison]:
-    # Identity is the one that holds persons' keys.
+    from gateway.ledger.comparing import EventComparison, stored_events
     from services.identity.keys import SubjectKeys
 
     loop = asyncio.get_running_loop()
@@ -160,7 +167,10 @@ async def _check_with_events(
         events = stored_events(platform.store, SubjectKeys.of(platform, "ledger"))
 
         async def more() -> Sequence[Stored]:
-            return await anext(events, ())
+            try:
+                return await anext(events)
+            except StopAsyncIteration:
+                return ()
 
         def stored() -> Iterator[Stored]:
             while batch := asyncio.run_coroutine_threadsafe(more(), loop).result():
@@ -172,10 +182,19 @@ async def _check_with_events(
         return report, comparison
 
 
+def _own_key(settings: Settings) -> Verifier:
+    """The one with which this very site signs."""
+    from gateway.ledger.own_keys import log_key
+
+    if not settings.data.exists():
+        could_not(f"There is no data folder {settings.data}.", "Set MOTCUA_DATA to the platform's data folder.")
+    return log_key(settings).verifier
+
+
 @asynccontextmanager
 async def _opened(settings: Settings) -> AsyncIterator[Platform]:
-    if not (settings.data / "events.db").exists():
-        could_not(f"There is no event store in {settings.data}.", "Set MOTCUA_DATA to the platform's data folder.")
+    from services.chassis.platform import Platform
+
     platform = await Platform.open(settings)
     try:
         yield platform

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from enum import Enum
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from rich.markup import escape
 
@@ -28,7 +29,8 @@ from gateway.ledger.proof import (
 from gateway.ledger.remembering import Memory
 from services.cli.console import out
 from services.cli.ledger import RIGHT, UNKNOWN, WRONG, key_of, keys_of
-from services.cli.tracking import ZONE
+
+ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
 
 
 class Outcome(Enum):
