@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -539,7 +540,10 @@ class DossierService:
                 command = c.RehomeDossier(CLOCK, now, closed, successions[closed], SUCCESSION)
                 origin = Origin.of_clock(f"{row.code} from {closed}", self.name)
                 try:
-                    await self.dossiers.execute(row.code, command, origin)
+                    try:
+                        await self.dossiers.execute(row.code, command, origin)
+                    except SubjectErased:
+                        await self.dossiers.execute(row.code, replace(command, reason=Sealed()), origin)
                 except Exception:
                     log.exception("a dossier could not be passed on", code=row.code, closed=closed)
 

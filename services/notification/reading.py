@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from motcua.notification.events.v1 import events_pb2 as e
 from motcua.notification.v1 import notification_pb2
 from services.chassis.facts import fact_of
-from services.chassis.privacy import KeyRing, open_message
+from services.chassis.privacy import ERASED, KeyRing, open_message
 from services.chassis.store.port import NO_STREAM, RecordedEvent
 from services.notification.codec import preferences_codec
 from services.notification.domain import CHANNELS, ChannelChoice, Language, MessageKind
@@ -58,21 +58,27 @@ class Chosen:
     # Empty: none was chosen, or the person was erased.
     email: str
     revision: int
+    erased: bool = False
 
 
 async def chosen_of(history: Sequence[RecordedEvent], contact: Stored | None, keys: KeyRing) -> Chosen:
     if history:
         last = history[-1]
         event = preferences_codec.decode(last.type, last.data)
-        opened = await Stored(fact_of(last).event, last.id).opened(keys)
+        opened = await open_message(fact_of(last).event, last.id, keys)
         chosen = {choice.kind: choice for choice in event.choices}
         language, email, revision = event.language, opened.get("email", ""), last.revision
+        if email == ERASED:
+            return Chosen(language, _every(chosen), "", revision, erased=True)
     else:
         profile = getattr(contact.event, "language", 0) if contact else 0
         chosen, language, email, revision = {}, Language(profile or Language.VIETNAMESE.value), "", NO_STREAM
+    return Chosen(language, _every(chosen), email, revision)
+
+
+def _every(chosen: Mapping[MessageKind, ChannelChoice]) -> tuple[ChannelChoice, ...]:
     kinds = (kind for kind in MessageKind if kind is not MessageKind.UNSPECIFIED)
-    choices = tuple(chosen.get(kind, ChannelChoice(kind, CHANNELS)) for kind in kinds)
-    return Chosen(language, choices, email, revision)
+    return tuple(chosen.get(kind, ChannelChoice(kind, CHANNELS)) for kind in kinds)
 
 
 def preferences_of(chosen: Chosen) -> notification_pb2.Preferences:
@@ -86,7 +92,7 @@ def preferences_of(chosen: Chosen) -> notification_pb2.Preferences:
     return notification_pb2.Preferences(
         language=e.Language.ValueType(chosen.language.value),
         choices=choices,
-        email=chosen.email,
+        email=ERASED if chosen.erased else chosen.email,
         revision=chosen.revision,
     )
 
