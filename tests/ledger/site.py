@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from gateway.ledger import heads, tiles
 from gateway.ledger.checkpoint import Checkpoint
+from gateway.ledger.heads import Head
+from gateway.ledger.leaf import Leaf
+from gateway.ledger.merkle import TILE_WIDTH, leaf_hash
 from gateway.ledger.note import Note, Verifier
+from gateway.ledger.own_keys import log_key
 from gateway.ledger.running import RunningLedger
 from gateway.ledger.storage import Storage
+from gateway.ledger.tiles import TileName
 from motcua.dossier.events.v1 import events_pb2 as d
 from services.chassis.platform import Platform
 from services.chassis.privacy import seal
 from services.chassis.settings import Settings
 from services.chassis.store.port import ANY, EventStore, NewEvent
+from tests.ledger import naive
+from tests.ledger.tree import Tree
 from tests.support.keys import MemoryKeys
 
 T = TypeVar("T")
@@ -67,12 +76,14 @@ async def play(store: EventStore, keys: MemoryKeys, dossiers: int, events: int =
     """Dossiers that take turns; each is another person's."""
     codes = [code_of(start + number) for number in range(dossiers)]
     held = await keys.keys([f"person-{code}" for code in codes], create=True)
-    for code in codes:
-        person = f"person-{code}"
-        await append(store, code, submitted(code, person, seal(b"Nguyen", held[person], uuid4(), "applicant_name")))
+    first = [
+        append(store, code, submitted(code, f"person-{code}", seal(b"Nguyen", key, uuid4(), "applicant_name")))
+        for code, key in ((code, held[f"person-{code}"]) for code in codes)
+    ]
+    await asyncio.gather(*first)
     for revision in range(1, events):
-        for code in codes:
-            await append(store, code, assigned(code, f"person-{code}", f"step-{revision}"))
+        step = f"step-{revision}"
+        await asyncio.gather(*(append(store, code, assigned(code, f"person-{code}", step)) for code in codes))
     return codes
 
 
@@ -103,8 +114,6 @@ class Site:
 
     @property
     def log(self) -> Verifier:
-        from gateway.ledger.running import log_key
-
         return log_key(self.platform.settings).verifier
 
     def note(self) -> Note:
@@ -121,6 +130,31 @@ class Site:
     async def published(self, size: int) -> None:
         """Wait until a checkpoint of that size is out."""
         await eventually(lambda: self.size() == size)
+
+
+def reread(folder: Path, log: Verifier) -> list[Leaf]:
+    """All leaves of the published files, as anybody checks them."""
+    note = Note.parse((folder / "checkpoint").read_bytes())
+    note.require(log)
+    checkpoint = Checkpoint.parse(note.text)
+    found: list[bytes] = []
+    while len(found) < checkpoint.size:
+        name = TileName(None, len(found) // TILE_WIDTH, min(TILE_WIDTH, checkpoint.size - len(found)))
+        found += tiles.decode_bundle(gzip.decompress((folder / name.path).read_bytes()), name.width)
+    assert naive.tree_hash(found) == checkpoint.root
+    tree = Tree(found)
+    for level, index, width in tiles.new_tiles(0, checkpoint.size):
+        content = (folder / tiles.tile_path(level, index, width)).read_bytes()
+        assert content == tree.read(level, index, width), (level, index, width)
+    leaves = [Leaf.parse(entry) for entry in found]
+    newest = {leaf.code: Head(leaf.revision + 1, leaf_hash(entry)) for leaf, entry in zip(leaves, found, strict=True)}
+    assert heads.root_of(newest) == checkpoint.heads
+    return leaves
+
+
+async def of_dossiers(store: EventStore) -> list[UUID]:
+    """What the ledger must show, in order."""
+    return [event.id for event in await store.read_all(limit=100_000) if event.stream.startswith("dossier-")]
 
 
 @asynccontextmanager
