@@ -32,6 +32,10 @@ class Comparison(Protocol):
 
     def leaf(self, index: int, leaf: Leaf, /) -> Iterator[Fault]: ...
 
+    def unreadable(self) -> None:
+        """There is a leaf, but nobody can say of which event."""
+        ...
+
     def finish(self) -> Iterator[Fault]: ...
 
 
@@ -175,6 +179,7 @@ class _Work:
         self.differences: list[_Difference] = []
         self.chains: dict[str, DossierHead] = {}
         self.chain_faults: list[Fault] = []
+        self.event_faults: list[Fault] = []
         self.ids: set[UUID] = set()
         self.full: bytearray | None = bytearray()
         """What the next level must hold: the hashes of the full tiles."""
@@ -196,6 +201,8 @@ class _Work:
                 self.by_tiles.add(said)
             if entries is not None:
                 self._entry(first + offset, entries[offset], said)
+            elif self.comparison:
+                self.comparison.unreadable()
             self._remember()
 
     def _entry(self, index: int, entry: bytes, said: bytes | None) -> None:
@@ -210,10 +217,12 @@ class _Work:
         except LedgerError as unusable:
             if said in (None, hashed):
                 self.report.faults.append(Fault(Kind.ENTRY_UNUSABLE, _at(index), str(unusable)))
+            if self.comparison:
+                self.comparison.unreadable()
             return
         self._chain(index, leaf, hashed)
-        if self.comparison and said in (None, hashed):
-            self.report.faults += self.comparison.leaf(index, leaf)
+        if self.comparison:
+            self.event_faults += self.comparison.leaf(index, leaf)
 
     def _chain(self, index: int, leaf: Leaf, hashed: bytes) -> None:
         head = self.chains.get(leaf.code)
@@ -297,7 +306,7 @@ class _Work:
             report.faults += self.chain_faults
             self._judge_heads()
         if self.comparison:
-            report.faults += self.comparison.finish()
+            report.faults += [*self.event_faults, *self.comparison.finish()]
 
     def _told(self, difference: _Difference, entries_hold: bool, tiles_hold: bool) -> Fault:
         index = difference.index

@@ -62,6 +62,7 @@ class EventComparison:
         self._stored = stored
         self._leaves: dict[UUID, tuple[int, Leaf]] = {}
         self._events: dict[UUID, Stored] = {}
+        self._unreadable = False
         self._position = START
         self._highest = START
         """The newest event with a leaf."""
@@ -83,6 +84,9 @@ class EventComparison:
         else:
             self._leaves[leaf.id] = (index, leaf)
 
+    def unreadable(self) -> None:
+        self._unreadable = True
+
     def finish(self) -> Iterator[Fault]:
         for stored in self._stored:
             waiting = self._leaves.pop(stored.event.id, None)
@@ -97,6 +101,8 @@ class EventComparison:
             event = stored.event
             if event.position > self._highest:
                 self.ahead += 1
+                continue
+            if self._unreadable:  # its leaf may be one of those
                 continue
             what = f"the event {event.id} ({_short(event.type)}) is in the event store at position {event.position} and has no leaf"
             yield Fault(Kind.EVENT_LEFT_OUT, _where(event), what)
