@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from rich.markup import escape
 
-from gateway.ledger.errors import LedgerError
+from gateway.ledger.errors import LedgerError, SignatureError
 from gateway.ledger.leaf import Leaf
 from gateway.ledger.note import Note, Verifier
 from gateway.ledger.proof import (
@@ -102,12 +102,21 @@ def _judge(file: Path, given: Verifier | None, witnesses: Sequence[Verifier], me
         if isinstance(receipt, TlogProof):
             return _event(verify_event(receipt, key, witnesses))
         return _dossier(verify_dossier(receipt, key, witnesses))
+    except SignatureError as unsigned:
+        return _Verdict(
+            Outcome.NOT_VERIFIED,
+            [
+                f"Why: {unsigned}.",
+                "Compare the keys that you gave with those that you trust. A witness may sign a little later than the log: "
+                "then a receipt that is downloaded again has its line.",
+            ],
+        )
     except LedgerError as unproved:
         return _Verdict(
             Outcome.NOT_VERIFIED,
             [
-                f"{str(unproved)[:1].upper()}{str(unproved)[1:]}.",
-                "Do not rely on it: it was changed, or it belongs to another log, or the log does not hold what it says.",
+                f"Why: {unproved}.",
+                "Do not rely on it: it was changed, or the log does not hold what it says.",
                 "Download it again from the site. If that one fails, too, keep both and ask the log's witnesses.",
             ],
         )
