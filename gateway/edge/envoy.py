@@ -54,6 +54,7 @@ PAGES = (
     Route("/login", "identity"),
     Route("/login/", "identity"),
     Route("/.well-known/", "identity"),
+    Route("/my/", "identity"),
     Route("/payment/", "payment"),
     Route("/sandbox/", "sandbox"),
     Route("/ledger", "ledger", LEDGER_REQUEST_BYTES),

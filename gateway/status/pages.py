@@ -25,8 +25,8 @@ from gateway.status.reader import Reader
 from gateway.status.settings import Settings
 from gateway.status.web import Assets, SecurityHeaders, etag, unchanged
 from motcua.catalogue.events.v1.definitions_pb2 import Text
+from services.chassis.languages import COOKIE
 
-COOKIE: Final = "lang"
 PAGE_SIZE: Final = 20
 LONGEST_QUERY: Final = 100
 _FORMATS = ("t", "n", "say", "known", "term", "day", "date", "weekday", "clock", "moment", "number", "money", "percent")

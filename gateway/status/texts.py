@@ -16,8 +16,10 @@ from babel.numbers import format_decimal
 from gateway.status.model import LOCAL, Bilingual, Term
 from motcua.catalogue.events.v1.definitions_pb2 import Text
 from motcua.dossier.events.v1 import events_pb2 as events
+from services.chassis.languages import LANGUAGES, choose
 
-LANGUAGES = ("vi", "en")
+__all__ = ["LANGUAGES", "Texts", "choose", "load"]
+
 _FOLDER = Path(__file__).parent / "texts"
 _LOCALES = {"vi": "vi", "en": "en_GB"}
 _DAY = {"vi": "dd/MM/yyyy", "en": "d MMMM yyyy"}
@@ -88,26 +90,6 @@ class Texts:
 @cache
 def load(language: str) -> Texts:
     return Texts(language, dict(_flatten(tomllib.loads((_FOLDER / f"{language}.toml").read_text("utf-8")))))
-
-
-def choose(asked: str | None, remembered: str | None, accept_language: str) -> str:
-    """The address, then the cookie, then the browser; Vietnamese otherwise."""
-    for wish in (asked, remembered):
-        if wish in LANGUAGES:
-            return wish
-    return _preferred(accept_language) or LANGUAGES[0]
-
-
-def _preferred(header: str) -> str | None:
-    wishes: list[tuple[float, str]] = []
-    for item in header.split(","):
-        tag, _, weight = item.strip().partition(";q=")
-        try:
-            wishes.append((float(weight or 1), tag[:2].lower()))
-        except ValueError:
-            continue
-    ranked = sorted((wish for wish in wishes if wish[0] > 0), key=lambda wish: -wish[0])
-    return next((tag for _, tag in ranked if tag in LANGUAGES), None)
 
 
 def _flatten(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

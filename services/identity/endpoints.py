@@ -8,11 +8,14 @@ from urllib.parse import parse_qsl, urlsplit
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
+from services.identity import pages
 from services.identity.faults import Fault, OAuthError
 from services.identity.national import CALLBACK
+from services.identity.sessions import LIFETIME, Sessions
 from services.identity.web import LOGIN_LIFETIME, Web
 
 COOKIE = "motcua-login"
+SESSION = "motcua-session"
 PARAMETERS = frozenset({"return_to", "level", "scope"})
 FORM = "application/x-www-form-urlencoded"
 LARGEST_FORM_BYTES = 64 * 1024
@@ -42,13 +45,19 @@ async def start_login(web: Web, request: Request, url: str) -> Response:
     return response
 
 
-async def finish_login(web: Web, request: Request, url: str) -> Response:
-    """The token, for the page or program that began; no page is needed, because the edge reads no cookie."""
+async def finish_login(web: Web, sessions: Sessions, request: Request, url: str) -> Response:
+    """For a person in front of a browser a session, and back to the page; for a program, and for an appointment, the token."""
+    browser = "text/html" in request.headers.get("accept", "")
     try:
         done = await web.finish_login(request.query_params, request.cookies.get(COOKIE, ""))
-        response: Response = JSONResponse({**asdict(done.token), "return_to": done.return_to}, headers=NO_STORE)
+        if browser and done.in_person:
+            page = pages.DATA if done.return_to == "/" else done.return_to
+            response: Response = RedirectResponse(page, 303, NO_STORE)
+            set_session(response, await sessions.begin(done.account_id), int(LIFETIME.total_seconds()), url)
+        else:
+            response = JSONResponse({**asdict(done.token), "return_to": done.return_to}, headers=NO_STORE)
     except OAuthError as error:
-        response = _refusal(error)
+        response = pages.refusal(request, error) if browser else _refusal(error)
     response.delete_cookie(COOKIE, path=CALLBACK, secure=_secure(url), httponly=True, samesite="lax")
     return response
 
@@ -77,6 +86,28 @@ async def _form(request: Request) -> list[tuple[str, str]]:
         return parse_qsl(body.decode(), keep_blank_values=True, errors="strict")
     except ValueError:
         raise OAuthError(Fault.REQUEST_MALFORMED, "the form is not UTF-8") from None
+
+
+async def log_out(sessions: Sessions, request: Request, url: str) -> Response:
+    """From the session's own form only: another site can neither read its token nor, by SameSite, send its cookie."""
+    session = await sessions.of(request.cookies.get(SESSION, ""))
+    if session is not None:
+        try:
+            form = dict(await _form(request))
+        except OAuthError as error:
+            return pages.refusal(request, error)
+        if not session.sent(form.get("form_token", "")):
+            return pages.stale(request)
+        await sessions.end(session)
+    response = pages.to_data()
+    set_session(response, "", 0, url)
+    return response
+
+
+def set_session(response: Response, cookie: str, seconds: int, url: str) -> None:
+    response.set_cookie(
+        SESSION, cookie, max_age=seconds, path=pages.ROOT, secure=_secure(url), httponly=True, samesite="lax"
+    )
 
 
 def _refusal(error: OAuthError) -> Response:

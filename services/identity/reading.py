@@ -18,6 +18,7 @@ from services.chassis.errors import Invalid, Violation
 from services.chassis.facts import fact_of
 from services.chassis.privacy import KeyRing, open_message
 from services.chassis.store.port import RecordedEvent
+from services.identity.accounts import AccountHistory
 from services.identity.domain import SigningKey
 from services.identity.keys import Held
 from services.identity.population import Person
@@ -66,6 +67,12 @@ async def account_of(account_id: str, history: Sequence[RecordedEvent], keys: Ke
             setattr(shown, name, text)
     shown.appointments.extend(appointments.values())
     return shown
+
+
+async def own_account(account_id: str, accounts: AccountHistory, keys: KeyRing) -> identity_pb2.Account | None:
+    """None once the person was erased."""
+    account = await account_of(account_id, await accounts.read(account_id), keys)
+    return None if account.erased else account
 
 
 def _appointment(event: facts.OfficialAppointed) -> identity_pb2.Appointment:

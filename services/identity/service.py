@@ -28,7 +28,7 @@ from services.chassis.replies import replied
 from services.chassis.requests import page_offset, page_size
 from services.chassis.views import RunningView, position_token
 from services.identity import domain as d
-from services.identity import endpoints, tokens
+from services.identity import endpoints, pages, tokens
 from services.identity.accounts import Accounts, Systems
 from services.identity.assertions import UsedAssertions
 from services.identity.codec import account_codec, signing_codec, system_codec
@@ -46,7 +46,8 @@ from services.identity.lists import (
 )
 from services.identity.lookup import look_up
 from services.identity.national import CALLBACK, National
-from services.identity.reading import account_of, member, person_of, signing_key_of, subject_keys_of
+from services.identity.reading import account_of, member, own_account, person_of, signing_key_of, subject_keys_of
+from services.identity.sessions import Sessions
 from services.identity.signing import PrivateKeys, Signing, introduced_by
 from services.identity.uses import uses
 from services.identity.vault import Vault
@@ -94,6 +95,10 @@ class IdentityService:
             partial(self.vault.secret, "login-cookie"),
             MACHINE.now,
         )
+
+    @property
+    def sessions(self) -> Sessions:
+        return Sessions(self.vault, MACHINE.now)
 
     # The caller's own account
 
@@ -284,7 +289,7 @@ class IdentityService:
 
     @http("GET", CALLBACK)
     async def finish_login(self, request: Request) -> Response:
-        return await endpoints.finish_login(self.web, request, self.platform.settings.url)
+        return await endpoints.finish_login(self.web, self.sessions, request, self.platform.settings.url)
 
     @http("POST", "/oauth2/token")
     async def token(self, request: Request) -> Response:
@@ -293,6 +298,26 @@ class IdentityService:
     @http("GET", "/.well-known/jwks.json")
     async def jwks(self, request: Request) -> Response:
         return await endpoints.jwks(self.web)
+
+    # The person's own pages
+
+    @http("GET", pages.DATA)
+    async def my_data(self, request: Request) -> Response:
+        session = await self.sessions.of(request.cookies.get(endpoints.SESSION, ""))
+        account = await own_account(session.account_id, self.accounts, self.keys) if session else None
+        if session is None or account is None:
+            return pages.enter(request)
+        page, language = pages.page_of(request), pages.language_of(request)
+        uses, more = await self.uses.read(lambda db: pages.read(db, session.account_id, page, language))
+        return pages.data(request, session, account.full_name, page, language, uses, more)
+
+    @http("POST", "/my/logout")
+    async def log_out(self, request: Request) -> Response:
+        return await endpoints.log_out(self.sessions, request, self.platform.settings.url)
+
+    @http("GET", "/my/my.css")
+    async def my_style(self, request: Request) -> Response:
+        return await pages.style(request)
 
     async def _change(self, request: Any, caller: Caller, command: d.AccountCommand) -> Outcome[d.AccountEvent]:
         return await self.accounts.execute(command.account_id, command, _origin(request, caller))

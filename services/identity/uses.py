@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Connection, DateTime, Index, MetaData, String, Table, insert
+from sqlalchemy import BigInteger, Column, Connection, DateTime, Index, MetaData, String, Table, delete, insert, select
 
+from motcua.catalogue.events.v1.events_pb2 import AgencyOpened
 from motcua.identity.events.v1 import events_pb2 as e
 from motcua.privacy.events.v1.events_pb2 import DataUsed
 from motcua.warehouse.events.v1.events_pb2 import DocumentRead
@@ -31,7 +32,39 @@ data_uses = Table(
     Index("data_uses_v1_of_account", "account_id", "position"),
 )
 
+# What agencies and systems are called.
+agencies = Table(
+    "agency_names_v1",
+    metadata,
+    Column("code", String, primary_key=True),
+    Column("vi", String, nullable=False),
+    Column("en", String, nullable=False),
+)
+systems = Table(
+    "system_names_v1",
+    metadata,
+    Column("client_id", String, primary_key=True),
+    Column("name", String, nullable=False),
+    Column("agency", String, nullable=False),
+)
+
 uses = Projection("data_uses_v1", metadata)
+
+
+def name_of_agency(db: Connection, code: str, language: str) -> str:
+    """The code itself where the catalogue does not know it."""
+    row = db.execute(select(agencies).where(agencies.c.code == code)).one_or_none()
+    if row is None:
+        return code
+    name: str = row.en if language == "en" and row.en else row.vi
+    return name
+
+
+def name_of_system(db: Connection, client_id: str, language: str, pattern: str) -> str:
+    row = db.execute(select(systems).where(systems.c.client_id == client_id)).one_or_none()
+    if row is None:
+        return client_id
+    return pattern.format(name=row.name, agency=name_of_agency(db, row.agency, language))
 
 
 def _use(db: Connection, fact: Fact[Any], account_id: str, source: str, **values: str) -> None:
@@ -54,6 +87,19 @@ def population_looked_up(db: Connection, fact: Fact[e.PopulationLookedUp]) -> No
     """A look-up's own fact is its record: it stands whatever the answer was."""
     event = fact.event
     _use(db, fact, event.account_id, "population", legal_basis=event.legal_basis, dossier_code=event.dossier_code)
+
+
+@uses.on(AgencyOpened)
+def agency_opened(db: Connection, fact: Fact[AgencyOpened]) -> None:
+    agency = fact.event.agency
+    db.execute(delete(agencies).where(agencies.c.code == agency.code))
+    db.execute(insert(agencies).values(code=agency.code, vi=agency.name.vi, en=agency.name.en))
+
+
+@uses.on(e.SystemRegistered)
+def system_registered(db: Connection, fact: Fact[e.SystemRegistered]) -> None:
+    event = fact.event
+    db.execute(insert(systems).values(client_id=event.client_id, name=event.name, agency=event.operator_agency))
 
 
 # As it was recorded before DataUsed.

@@ -87,6 +87,9 @@ class Token:
 class LoggedIn:
     token: Token
     return_to: str
+    account_id: str
+    # For their own affairs, not for an appointment.
+    in_person: bool
 
 
 @dataclass(frozen=True)
@@ -137,7 +140,8 @@ class Web:
         person = await self._identify(id_token, login.nonce)
         if person.level_of_assurance < login.level:
             raise OAuthError(Fault.ASSURANCE_TOO_LOW)
-        return LoggedIn(await self._token_for(person, login.appointment_id), login.return_to)
+        token, account_id = await self._token_for(person, login.appointment_id)
+        return LoggedIn(token, login.return_to, account_id, not login.appointment_id)
 
     async def token(self, form: Iterable[tuple[str, str]], certificate: str = "") -> Token:
         """A system's token is bound to the certificate that it shows (RFC 8705, section 3)."""
@@ -166,7 +170,8 @@ class Web:
             raise OAuthError(Fault.REQUEST_MALFORMED, "requested_token_type")
         appointment_id = _appointment(fields.get("scope", ""))
         person = await self._identify(_field(fields, "subject_token"), nonce=None)
-        return await self._token_for(person, appointment_id)
+        token, _ = await self._token_for(person, appointment_id)
+        return token
 
     async def _client_credentials(self, fields: Mapping[str, str], certificate: str) -> Token:
         if _field(fields, "client_assertion_type") != JWT_BEARER:
@@ -198,7 +203,8 @@ class Web:
         except TokenInvalid as error:
             raise OAuthError(Fault.SUBJECT_TOKEN_INVALID, str(error)) from error
 
-    async def _token_for(self, person: Person, appointment_id: str) -> Token:
+    async def _token_for(self, person: Person, appointment_id: str) -> tuple[Token, str]:
+        """The token, and the account that it is for."""
         now, level = self.clock(), person.level_of_assurance
         try:
             account_id, account = await self.accounts.sign_in(person, appointment_id, now)
@@ -218,9 +224,9 @@ class Web:
                 appointment_id=appointment_id,
                 until=acting.ends_at,
             )
-            return await self._mint(claims, APPOINTMENT_SCOPE + appointment_id)
+            return await self._mint(claims, APPOINTMENT_SCOPE + appointment_id), account_id
         kind: tokens.Kind = "citizen" if person.kind is AccountKind.CITIZEN else "organisation"
-        return await self._mint(AccessClaims(account_id, kind, (kind,), level_of_assurance=level), "")
+        return await self._mint(AccessClaims(account_id, kind, (kind,), level_of_assurance=level), ""), account_id
 
     async def _mint(self, claims: AccessClaims, scope: str) -> Token:
         now = self.clock()

@@ -1,0 +1,163 @@
+"""What a person sees of their own data: who opened it. Server-rendered, no script, Vietnamese first."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from babel.dates import format_datetime
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from sqlalchemy import Connection
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from services.chassis.database import utc
+from services.chassis.languages import COOKIE, LANGUAGES, choose
+from services.chassis.security_headers import stylesheet
+from services.chassis.uses import purposes
+from services.identity.faults import OAuthError
+from services.identity.lists import data_uses_query
+from services.identity.sessions import Session
+from services.identity.uses import name_of_agency, name_of_system
+
+ROOT = "/my"
+DATA = "/my/data"
+PAGE_SIZE = 20
+LAST_PAGE = 10_000
+_FOLDER = Path(__file__).parent
+_ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
+_MOMENT = {"vi": ("HH:mm, dd/MM/yyyy", "vi"), "en": ("HH:mm, d MMMM yyyy", "en_GB")}
+_YEAR = 31_536_000
+_TEMPLATES = Environment(
+    loader=FileSystemLoader(_FOLDER / "templates"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+style = stylesheet(_FOLDER / "templates" / "my.css")
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """One line of the page."""
+
+    at: datetime
+    opened: str
+    code: str
+    who: str
+    roles: tuple[str, ...]
+    # The official's id: with it, the agency knows whom a complaint is about.
+    account: str
+    purpose: str
+    basis: str
+
+
+@cache
+def _words(language: str) -> Mapping[str, Any]:
+    return tomllib.loads((_FOLDER / "texts" / f"{language}.toml").read_text("utf-8"))
+
+
+def language_of(request: Request) -> str:
+    query, cookies = request.query_params.get("lang"), request.cookies.get(COOKIE)
+    return choose(query, cookies, request.headers.get("accept-language", ""))
+
+
+def page_of(request: Request) -> int:
+    """The first where the address names none that there can be."""
+    written = request.query_params.get("page", "1")
+    plain = written.isascii() and written.isdigit() and len(written) <= len(str(LAST_PAGE))
+    return min(max(int(written), 1), LAST_PAGE) if plain else 1
+
+
+def read(db: Connection, account_id: str, page: int, language: str) -> tuple[list[Use], bool]:
+    """A page of the uses of the person's data, and whether older ones follow."""
+    query = data_uses_query(account_id).offset((page - 1) * PAGE_SIZE).limit(PAGE_SIZE + 1)
+    rows = db.execute(query).all()
+    return [_use(db, row, language) for row in rows[:PAGE_SIZE]], len(rows) > PAGE_SIZE
+
+
+def _use(db: Connection, row: Any, language: str) -> Use:
+    purpose = purposes().get(row.purpose)
+    system = row.by.startswith("system:")
+    if system:
+        who = name_of_system(db, row.by.removeprefix("system:"), language, _t(language, "data.system"))
+    else:
+        who = name_of_agency(db, row.agency, language)
+    return Use(
+        at=utc(row.at).astimezone(_ZONE),
+        opened=row.source,
+        code=row.dossier_code,
+        who=who,
+        roles=() if system else tuple(row.roles.split()),
+        account="" if system else row.by,
+        purpose=row.purpose if purpose is None else purpose.en if language == "en" else purpose.vi,
+        basis=row.legal_basis,
+    )
+
+
+def data(
+    request: Request, session: Session, name: str, page: int, language: str, uses: Sequence[Use], more: bool
+) -> Response:
+    context = {"name": name, "form_token": session.form_token, "uses": uses, "more": more, "page": page}
+    return _render(request, "data.html", language, context)
+
+
+def enter(request: Request) -> Response:
+    return _render(request, "enter.html", language_of(request), {})
+
+
+def refusal(request: Request, error: OAuthError) -> Response:
+    """Why somebody could not log in."""
+    language = language_of(request)
+    text = error.fault.en if language == "en" else error.fault.vi
+    shown = {"heading": _t(language, "message.login"), "text": text}
+    response = _render(request, "message.html", language, shown, error.status)
+    response.headers.update(error.headers)
+    return response
+
+
+def stale(request: Request) -> Response:
+    """A form that is not one of the session's."""
+    language = language_of(request)
+    shown = {"heading": _t(language, "message.stale"), "text": _t(language, "message.stale-text")}
+    return _render(request, "message.html", language, shown, 403)
+
+
+def to_data() -> Response:
+    return RedirectResponse(DATA, 303, {"cache-control": "no-store"})
+
+
+def _t(language: str, key: str, /, **facts: str) -> str:
+    family, _, word = key.partition(".")
+    text: str = _words(language)[family][word]
+    return text.format_map(facts) if facts else text
+
+
+def _render(request: Request, template: str, language: str, context: Mapping[str, Any], status: int = 200) -> Response:
+    pattern, locale = _MOMENT[language]
+    words = {
+        "lang": language,
+        "page": 1,
+        "t": lambda key, **facts: _t(language, key, **facts),
+        "known": lambda family, word: _words(language)[family].get(word, word),
+        "moment": lambda at: format_datetime(at, pattern, tzinfo=_ZONE, locale=locale),
+    }
+    html = _TEMPLATES.get_template(template).render(words | dict(context))
+    headers = {
+        "cache-control": "no-store",
+        "content-language": language,
+        "vary": "Accept-Language, Cookie",
+        "x-robots-tag": "noindex",
+    }
+    response = HTMLResponse(html, status, headers)
+    if request.query_params.get("lang") in LANGUAGES:
+        secure = request.url.scheme == "https"
+        response.set_cookie(COOKIE, language, _YEAR, secure=secure, httponly=True, samesite="lax")
+    return response

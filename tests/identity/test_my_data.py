@@ -1,0 +1,179 @@
+"""A person logs in with a browser, sees who opened their data, and leaves."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import timedelta
+
+import httpx
+import pytest
+from starlette.responses import Response
+
+from services.identity import endpoints, sessions
+from services.identity.endpoints import SESSION
+from services.identity.pages import PAGE_SIZE
+from tests.identity.test_service import AN, World, citizen, eventually, world_in
+
+BROWSER = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+BINH = citizen(2)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    with world_in(tmp_path_factory.mktemp("my-data")) as world:
+        yield world
+
+
+class Person:
+    """Somebody's browser."""
+
+    def __init__(self, world: World, number: str) -> None:
+        self.world = world
+        self.number = number
+        self.http = httpx.Client(base_url=world.http.base_url, headers=BROWSER)
+
+    def log_in(self, **query: str) -> httpx.Response:
+        begun = self.http.get("/login", params=query)
+        return self.http.get(self.world.at_vneid(begun.headers["location"], self.number))
+
+    def data(self, **query: str) -> httpx.Response:
+        return self.http.get("/my/data", params=query)
+
+    def leave(self, form_token: str | None = None) -> httpx.Response:
+        page = self.data().text
+        (own,) = re.findall(r'name="form_token" value="([^"]+)"', page)
+        return self.http.post("/my/logout", data={"form_token": own if form_token is None else form_token})
+
+
+@pytest.fixture
+def an(world: World) -> Iterator[Person]:
+    person = Person(world, AN.personal_number)
+    yield person
+    person.http.close()
+
+
+def read_by_official(world: World, number: str, purpose: str = "settle", times: int = 1) -> str:
+    """Officials read the person's account; returns its id."""
+    account_id: str = world.call("GetMyAccount", world.token(number)).account.account_id
+    token = world.official(0)
+    for _ in range(times):
+        world.call("GetAccount", token, account_id=account_id, purpose=purpose, dossier_code="P56-20260302-0000001")
+    return account_id
+
+
+def test_a_browser_gets_a_session_and_the_page(world: World, an: Person) -> None:
+    read_by_official(world, AN.personal_number)
+    back = an.log_in(return_to="/my/data")
+    assert (back.status_code, back.headers["location"], back.text) == (303, "/my/data", "")
+    (cookie,) = (line for line in back.headers.get_list("set-cookie") if line.startswith(SESSION))
+    assert all(part in cookie for part in ("HttpOnly", "SameSite=lax", "Path=/my", "Max-Age=1800"))
+    page = eventually(lambda: "Giải quyết thủ tục hành chính" in (shown := an.data()).text and shown)
+    assert page.headers["cache-control"] == "no-store"
+    for text in (AN.full_name, "Mở thông tin tài khoản", "cán bộ", "Nghị định 118/2025/NĐ-CP", "P56-20260302-0000001"):
+        assert text in page.text
+    english = an.data(lang="en").text
+    for text in ("Who opened my data", "Settling an administrative procedure", "Your account was opened"):
+        assert text in english
+    assert "Who opened my data" in an.data().text  # the choice is remembered
+
+
+def test_the_session_cookie_is_for_tls_where_the_site_is() -> None:
+    for url, secure in (("https://motcua.test", True), ("http://10.0.0.1:8080", True), ("http://localhost:8080", False)):
+        response = Response()
+        endpoints.set_session(response, "x", 60, url)
+        assert ("Secure" in response.headers["set-cookie"]) is secure, url
+
+
+def test_a_program_and_an_official_still_get_a_token(world: World, an: Person) -> None:
+    assert world.log_in(AN.personal_number).json()["token_type"] == "Bearer"
+    made = world.appointments[0]
+    official = Person(world, made.official.person.personal_number)
+    back = official.log_in(scope=f"appointment:{made.appointment_id}")
+    assert back.json()["scope"] == f"appointment:{made.appointment_id}"
+    assert SESSION not in back.headers.get("set-cookie", "")
+
+
+def test_without_a_session_the_page_only_says_how_to_log_in(world: World, an: Person) -> None:
+    read_by_official(world, AN.personal_number)
+    for cookie in ("", "x", "a.b.c.d.e"):
+        page = httpx.get(f"{world.http.base_url}/my/data", headers=BROWSER | {"cookie": f"{SESSION}={cookie}"})
+        assert page.status_code == 200
+        assert "Đăng nhập bằng VNeID" in page.text
+        assert AN.full_name not in page.text
+        assert "Giải quyết" not in page.text
+
+
+def test_everybody_sees_their_own_only(world: World, an: Person) -> None:
+    mine = read_by_official(world, AN.personal_number, "complaint")
+    an.log_in()
+    eventually(lambda: "Giải quyết khiếu nại" in an.data().text)
+    other = Person(world, BINH.personal_number)
+    other.log_in()
+    page = other.data().text
+    assert "Chưa có cán bộ hay hệ thống nào mở dữ liệu" in page
+    assert mine not in page
+
+
+def test_whoever_leaves_is_out_with_every_copy_of_the_cookie(an: Person) -> None:
+    an.log_in()
+    copy = an.http.cookies[SESSION]
+    left = an.leave()
+    assert (left.status_code, left.headers["location"]) == (303, "/my/data")
+    assert SESSION not in an.http.cookies
+    assert AN.full_name not in an.data().text
+    again = httpx.get(f"{an.http.base_url}/my/data", headers=BROWSER | {"cookie": f"{SESSION}={copy}"})
+    assert AN.full_name not in again.text
+    assert an.http.post("/my/logout").status_code == 303  # nobody is logged in: nothing to do
+
+
+def test_another_site_cannot_log_somebody_out(an: Person) -> None:
+    an.log_in()
+    assert an.leave("").status_code == 403
+    other = an.leave("x" * 43)
+    assert other.status_code == 403
+    assert "không đến từ phiên đăng nhập" in other.text
+    assert an.http.post("/my/logout", json={}).status_code == 400
+    assert an.http.get("/my/logout").status_code == 405
+    assert AN.full_name in an.data().text
+
+
+def test_a_session_ends_by_itself(an: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sessions, "LIFETIME", timedelta(seconds=-1))
+    an.log_in()
+    assert SESSION in an.http.cookies
+    assert AN.full_name not in an.data().text
+
+
+def test_one_cookie_does_not_stand_in_for_the_other(world: World, an: Person) -> None:
+    login = an.http.get("/login").cookies["motcua-login"]
+    page = httpx.get(f"{world.http.base_url}/my/data", headers=BROWSER | {"cookie": f"{SESSION}={login}"})
+    assert (page.status_code, "Đăng nhập bằng VNeID" in page.text) == (200, True)
+
+
+def test_a_login_that_fails_says_so_in_words(world: World) -> None:
+    page = httpx.get(f"{world.http.base_url}/login/callback?state=x&code=y", headers=BROWSER)
+    assert page.status_code == 400
+    assert page.headers["content-type"].startswith("text/html")
+    assert "hãy đăng nhập lại" in page.text
+    assert httpx.get(f"{world.http.base_url}/login/callback?state=x&code=y").json()["error"] == "invalid_request"
+
+
+def test_uses_come_in_pages(world: World, an: Person) -> None:
+    cuong = Person(world, citizen(4).personal_number)
+    read_by_official(world, cuong.number, times=PAGE_SIZE + 3)
+    cuong.log_in()
+    lines = eventually(lambda: "page=2" in (page := cuong.data().text) and page).count("<time ")
+    older = eventually(lambda: (page := cuong.data(page="2").text).count("<time ") == 3 and page)
+    assert lines == PAGE_SIZE
+    assert "page=1" in older
+    for odd in ("0", "-1", "x", "٣", "9" * 9):
+        assert cuong.data(page=odd).status_code == 200
+
+
+def test_words_are_the_same_in_both_languages() -> None:
+    from services.identity.pages import _words
+
+    assert {family: set(words) for family, words in _words("vi").items()} == {
+        family: set(words) for family, words in _words("en").items()
+    }
