@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import warnings
 from collections.abc import Coroutine, Sequence
@@ -38,10 +37,6 @@ class Services:
     async def start(self) -> None:
         for container in self._containers:
             await eventlet.spawn(container.start)
-        # What was loaded until now stays for good: no collection needs to look at it.
-        gc.collect()
-        gc.freeze()
-        gc.enable()
 
     async def stop(self) -> None:
         """Stop taking calls, finish those that run, then let go of what they needed."""

@@ -40,6 +40,8 @@ LOOPBACK = "127.0.0.1"
 # Those with pages for people.
 SITES = ("identity", "payment", "status", "ledger")
 HEALTH_SECONDS = 2.0
+# It opens when identity has told it the keys.
+EDGE_SECONDS = 60.0
 
 log = structlog.get_logger()
 
@@ -204,7 +206,7 @@ def _edge(settings: Settings, platform: Platform) -> EdgeProcess:
 async def _start(edge: EdgeProcess) -> None:
     """Raises StartFailed."""
     try:
-        await edge.start()
+        await edge.start(EDGE_SECONDS)
     except EdgeError as error:
         raise StartFailed(str(error), "The edge's log is in the data folder, under edge/.") from None
 
