@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -28,7 +28,7 @@ from services.identity.uses import name_of_agency, name_of_system
 
 ROOT = "/my"
 DATA = "/my/data"
-PAGE_SIZE = 20
+PAGE_SIZE = 50
 LAST_PAGE = 10_000
 _FOLDER = Path(__file__).parent
 _ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
@@ -46,9 +46,11 @@ style = stylesheet(_FOLDER / "templates" / "my.css")
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """One line of the page."""
+    """One line of the page: uses that follow each other and differ in nothing but the moment are one."""
 
     at: datetime
+    since: datetime
+    count: int
     opened: str
     code: str
     who: str
@@ -80,7 +82,19 @@ def read(db: Connection, account_id: str, page: int, language: str) -> tuple[lis
     """A page of the uses of the person's data, and whether older ones follow."""
     query = data_uses_query(account_id).offset((page - 1) * PAGE_SIZE).limit(PAGE_SIZE + 1)
     rows = db.execute(query).all()
-    return [_use(db, row, language) for row in rows[:PAGE_SIZE]], len(rows) > PAGE_SIZE
+    return _joined(_use(db, row, language) for row in rows[:PAGE_SIZE]), len(rows) > PAGE_SIZE
+
+
+def _joined(uses: Iterable[Use]) -> list[Use]:
+    """Newest first, as they come."""
+    joined: list[Use] = []
+    for use in uses:
+        last = joined[-1] if joined else None
+        if last and replace(use, at=last.at, since=last.since, count=last.count) == last:
+            joined[-1] = replace(last, since=use.at, count=last.count + 1)
+        else:
+            joined.append(use)
+    return joined
 
 
 def _use(db: Connection, row: Any, language: str) -> Use:
@@ -90,8 +104,11 @@ def _use(db: Connection, row: Any, language: str) -> Use:
         who = name_of_system(db, row.by.removeprefix("system:"), language, _t(language, "data.system"))
     else:
         who = name_of_agency(db, row.agency, language)
+    at = utc(row.at).astimezone(_ZONE)
     return Use(
-        at=utc(row.at).astimezone(_ZONE),
+        at=at,
+        since=at,
+        count=1,
         opened=row.source,
         code=row.dossier_code,
         who=who,

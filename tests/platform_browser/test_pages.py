@@ -9,6 +9,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
+from gateway.sandbox.people import citizen
 from tests.platform_browser.conftest import Office
 from tests.support import chromium
 
@@ -89,3 +90,50 @@ def test_the_api_page_opens_an_operation(page: Page, office: Office) -> None:
     operation.locator("summary").click()
     expect(operation.get_by_text("Who may call")).to_be_visible()
     expect(operation.get_by_text("requestId")).to_be_visible()
+
+
+def test_a_person_sees_who_opened_their_data_and_leaves(browser: Browser, office: Office, received: str) -> None:
+    """Without JavaScript, on a phone and on a desk."""
+    receptionist = office.world.people.official(office.agency, "receptionist")
+    assert office.world.dossier(receptionist, received).code == received
+    for width in WIDTHS:
+        context = browser.new_context(viewport={"width": width, "height": 800}, locale="vi", java_script_enabled=False)
+        page = context.new_page()
+        page.goto(office.url)
+        page.get_by_role("link", name="Ai đã xem dữ liệu của tôi").click()
+        page.get_by_role("link", name="Đăng nhập bằng VNeID").click()
+        # The first whom the fixture logged in.
+        page.get_by_role("button", name=citizen(1).full_name).first.click()
+        expect(page).to_have_url(f"{office.url}/my/data")
+        use = page.locator(".uses > li").filter(has_text=received).first
+        for _ in range(200):  # the view follows the log
+            if use.count():
+                break
+            page.reload()
+        expect(use).to_contain_text("Mục đích: Giải quyết thủ tục hành chính. Căn cứ: Nghị định 118/2025/NĐ-CP.")
+        expect(use).not_to_contain_text(office.agency + ",")  # names stand where the API has codes
+        page.get_by_role("button", name="Đăng xuất").click()
+        expect(page.get_by_role("link", name="Đăng nhập bằng VNeID")).to_be_visible()
+        page.goto(f"{office.url}/my/data")
+        expect(page.locator("main")).not_to_contain_text(citizen(1).full_name)
+        context.close()
+
+
+def test_the_page_of_one_s_own_is_accessible_and_fits(browser: Browser, office: Office, received: str) -> None:
+    office.world.dossier(office.world.people.official(office.agency, "receptionist"), received)
+    page = browser.new_page(locale="vi")
+    blocked: list[str] = []
+    page.on("console", lambda message: blocked.append(message.text) if "Content Security" in message.text else None)
+    page.goto(f"{office.url}/my/data")
+    for path in ("/my/data", "/my/data?lang=en", "/login/callback?state=x", "/my/data?lang=vi"):
+        for width in WIDTHS:
+            page.set_viewport_size({"width": width, "height": 800})
+            page.goto(office.url + path)
+            for scheme in ("light", "dark"):
+                page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+                _accessible(page, path, chromium.RULES)
+        if path == "/my/data":
+            page.get_by_role("link", name="Đăng nhập bằng VNeID").click()
+            page.get_by_role("button", name=citizen(1).full_name).first.click()
+            expect(page.get_by_role("button", name="Đăng xuất")).to_be_visible()
+    assert blocked == []
