@@ -131,7 +131,17 @@ class Edge:
     trusted_hops: int = 0
     max_connections: int = 20_000
     timeout_seconds: int = 15
+    # Of a body that is JSON or for a page; a gRPC message is the service's affair.
     max_request_bytes: int = 8 * 1024 * 1024
+    # All of a request's headers together, its path among them.
+    max_headers_kib: int = 16
+    max_headers: int = 100
+    streams_per_connection: int = 1000
+    # How long a caller may take to send the headers, and all of the request.
+    headers_seconds: float = 10
+    request_seconds: float = 60
+    # How long a stream may be silent.
+    idle_seconds: float = 300
     # Which web origins may call the API. Tokens travel in a header and no cookie is read, so any may by default.
     origins: tuple[str, ...] = ("*",)
     access_log: Path

@@ -45,7 +45,7 @@ class Reply:
 
     @property
     def explained(self) -> bool:
-        return self.code in (code_pb2.INVALID_ARGUMENT, code_pb2.UNAUTHENTICATED)
+        return self.code in (code_pb2.INVALID_ARGUMENT, code_pb2.UNAUTHENTICATED) and self.http not in (413, 431)
 
     @property
     def header(self) -> str:
@@ -61,8 +61,10 @@ REPLIES = (
     Reply(403, code_pb2.PERMISSION_DENIED, "ROLE_MISSING", "The call is not allowed.", False),
     Reply(404, code_pb2.NOT_FOUND, "INVALID_REQUEST", "There is no such method.", False),
     Reply(405, code_pb2.UNIMPLEMENTED, "INVALID_REQUEST", "There is no such method.", False),
+    Reply(408, code_pb2.DEADLINE_EXCEEDED, "INVALID_REQUEST", "The request did not arrive in time.", False),
     Reply(413, code_pb2.INVALID_ARGUMENT, "INVALID_REQUEST", "The request is too large.", False),
     Reply(415, code_pb2.INVALID_ARGUMENT, "INVALID_REQUEST", "The body must be JSON.", False),
+    Reply(431, code_pb2.INVALID_ARGUMENT, "INVALID_REQUEST", "The headers are too large.", False),
     Reply(429, code_pb2.RESOURCE_EXHAUSTED, "OVERLOADED", "Too many calls.", True),
     Reply(502, code_pb2.UNAVAILABLE, "UNAVAILABLE", "The service does not answer.", True),
     Reply(503, code_pb2.UNAVAILABLE, "UNAVAILABLE", "The service does not answer.", True),

@@ -26,6 +26,8 @@ from services.chassis.tls import EDGE, FORWARDED, Credentials, certificate_names
 Answer = Callable[[Request], Awaitable[Response]]
 F = TypeVar("F", bound=Callable[..., Any])
 DRAIN_SECONDS = 5
+# More than the edge lets through.
+LARGEST_HEADERS_BYTES = 64 * 1024
 OPEN = frozenset({"/livez", "/readyz", "/metrics"})
 
 
@@ -100,6 +102,7 @@ class HostedApp:
             lifespan="auto",
             timeout_graceful_shutdown=DRAIN_SECONDS,
             server_header=False,
+            h11_max_incomplete_event_size=LARGEST_HEADERS_BYTES,
             # Only the edge reaches this port, from an address of the cluster's.
             forwarded_allow_ips="*",
         )
