@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from functools import partial
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, select, tuple_
 
 from gateway.ledger import heads, merkle, tables
 from gateway.ledger.checkpoint import Checkpoint
@@ -14,8 +15,9 @@ from gateway.ledger.entries import CATEGORY
 from gateway.ledger.errors import LedgerError
 from gateway.ledger.note import Note
 from gateway.ledger.proof import DossierReceipt, TlogProof
-from gateway.ledger.tables import Standing
+from gateway.ledger.tables import Standing, leaves
 from services.chassis.database import Database
+from services.chassis.gathering import Gathered
 from services.chassis.store.port import EventStore
 
 WAIT_SECONDS = 2.0
@@ -29,8 +31,9 @@ class NotYet(Exception):
 
 class Receipts:
     def __init__(self, database: Database, store: EventStore) -> None:
-        self._database = database
         self._store = store
+        self._events = Gathered[tuple[str, int], TlogProof](lambda asked: database.read(partial(_events, asked=asked)))
+        self._dossiers = Gathered[str, DossierReceipt](lambda codes: database.read(partial(_dossiers, codes=codes)))
         self._moved = asyncio.Event()
 
     def moved(self) -> None:
@@ -43,7 +46,7 @@ class Receipts:
         until = time.monotonic() + WAIT_SECONDS
         while True:
             moved = self._moved
-            if found := await self._database.read(partial(_event, code=code, revision=revision)):
+            if found := await self._events.get((code, revision)):
                 return found
             if not await self._store.read(CATEGORY + code, revision - 1):
                 return None
@@ -57,7 +60,7 @@ class Receipts:
             return None
         while True:
             moved = self._moved
-            found = await self._database.read(partial(_dossier, code=code))
+            found = await self._dossiers.get(code)
             if found and len(found.entries) >= len(newest):
                 return found
             await self._wait(moved, until)
@@ -73,28 +76,36 @@ class Receipts:
             pass
 
 
-def _event(db: Connection, code: str, revision: int) -> TlogProof | None:
-    standing = _published(db)
-    query = select(tables.leaves).where(tables.leaves.c.code == code, tables.leaves.c.revision == revision)
-    row = db.execute(query).first()
-    if standing is None or row is None:
-        return None
-    note = _best(standing, row.number)
-    size = Checkpoint.parse(note.text).size
-    hashes = merkle.inclusion_proof(tables.tile_reader(db), row.number, size)
-    return TlogProof(row.number, tuple(hashes), note, row.entry)
-
-
-def _dossier(db: Connection, code: str) -> DossierReceipt | None:
+def _events(db: Connection, asked: Sequence[tuple[str, int]]) -> dict[tuple[str, int], TlogProof]:
     standing = _published(db)
     if standing is None:
-        return None
-    query = select(tables.leaves.c.entry).where(tables.leaves.c.code == code).order_by(tables.leaves.c.revision)
-    entries = tuple(row.entry for row in db.execute(query))
-    head, proof = heads.prove(tables.StoredPages(db), code)
-    if (head.events if head else 0) != len(entries):
-        raise LedgerError(f"the map of heads says that {code} has {head}, the database has {len(entries)} leaves")
-    return DossierReceipt(code, entries, proof, Note.parse(standing.note))
+        return {}
+    notes, read = _notes(standing), tables.tile_reader(db)
+    columns = (leaves.c.number, leaves.c.code, leaves.c.revision, leaves.c.entry)
+    found = {}
+    for row in db.execute(select(*columns).where(tuple_(leaves.c.code, leaves.c.revision).in_(asked))):
+        size, note = next(each for each in notes if row.number < each[0])
+        hashes = merkle.inclusion_proof(read, row.number, size)
+        found[row.code, row.revision] = TlogProof(row.number, tuple(hashes), note, row.entry)
+    return found
+
+
+def _dossiers(db: Connection, codes: Sequence[str]) -> dict[str, DossierReceipt]:
+    standing = _published(db)
+    if standing is None:
+        return {}
+    note, pages = Note.parse(standing.note), tables.StoredPages(db)
+    query = select(leaves.c.code, leaves.c.entry).where(leaves.c.code.in_(codes)).order_by(leaves.c.revision)
+    entries: dict[str, list[bytes]] = {code: [] for code in codes}
+    for row in db.execute(query):
+        entries[row.code].append(row.entry)
+    found = {}
+    for code in codes:
+        head, proof = heads.prove(pages, code)
+        if (head.events if head else 0) != len(entries[code]):
+            raise LedgerError(f"the map says of {code} {head}, the database has {len(entries[code])} leaves")
+        found[code] = DossierReceipt(code, tuple(entries[code]), proof, note)
+    return found
 
 
 def _published(db: Connection) -> Standing | None:
@@ -103,11 +114,15 @@ def _published(db: Connection) -> Standing | None:
     return standing if standing and standing.published else None
 
 
-def _best(standing: Standing, index: int) -> Note:
-    """The current checkpoint; while witnesses have not answered, the one before that they cosigned, if it has the leaf."""
+def _notes(standing: Standing) -> list[tuple[int, Note]]:
+    """The checkpoints, with their sizes, of which the first that has a leaf is the one to prove it under.
+
+    While witnesses have not answered for the current one, that is the one before, which they cosigned.
+    """
     current = Note.parse(standing.note)
+    notes = [(standing.size, current)]
     if standing.cosigned:
         earlier = Note.parse(standing.cosigned)
-        if len(earlier.signatures) > len(current.signatures) and Checkpoint.parse(earlier.text).size > index:
-            return earlier
-    return current
+        if len(earlier.signatures) > len(current.signatures):
+            notes.insert(0, (Checkpoint.parse(earlier.text).size, earlier))
+    return notes

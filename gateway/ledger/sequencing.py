@@ -31,7 +31,7 @@ from services.chassis.store.port import EventStore, RecordedEvent
 
 FOLLOWER = "ledger"
 # Leaves of one transaction and one checkpoint.
-MOST_LEAVES = 2048
+MOST_LEAVES = 1000
 # How long a replica leaves the log to the one that runs it, and what failed rests.
 BACK_OFF_SECONDS = 2.0
 

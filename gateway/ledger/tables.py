@@ -158,21 +158,22 @@ def put_tiles(db: Connection, changed: Mapping[tuple[int, int], bytes]) -> None:
 
 
 class StoredPages:
-    """The map of heads in the database. What is put is collected, to be written in another transaction."""
+    """The map of heads as one transaction sees it. What is put is collected, to be written in another one."""
 
     def __init__(self, db: Connection) -> None:
         self._db = db
+        self._known: dict[str, bytes | None] = {}
         self.changed: dict[str, bytes] = {}
 
     def get(self, names: Collection[str], /) -> Mapping[str, bytes]:
-        found = {name: self.changed[name] for name in names if name in self.changed}
-        asked = [name for name in names if name not in found]
-        for some in _parts(asked):
+        for some in _parts([name for name in names if name not in self._known]):
+            self._known |= dict.fromkeys(some)
             query = select(pages.c.name, pages.c.page).where(pages.c.name.in_(some))
-            found |= {row.name: row.page for row in self._db.execute(query)}
-        return found
+            self._known |= {row.name: row.page for row in self._db.execute(query)}
+        return {name: page for name in names if (page := self._known[name]) is not None}
 
     def put(self, changed: Mapping[str, bytes], /) -> None:
+        self._known |= changed
         self.changed |= changed
 
 

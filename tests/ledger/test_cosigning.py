@@ -16,6 +16,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from gateway.ledger import cosigning, proof
+from gateway.ledger.errors import LedgerError
 from gateway.ledger.note import CoSigner, Note, Signer
 from gateway.ledger.proof import DossierReceipt, TlogProof
 from gateway.ledger.service import LedgerService
@@ -195,7 +196,12 @@ def test_a_witness_does_not_sign_with_the_ledgers_key() -> None:
 
 async def test_keys_of_the_wrong_kind_are_refused(tmp_path: Path) -> None:
     log = Signer("log.test", b"l" * 32)
-    for settings in ({"ledger_witnesses": f"{log.vkey} http://w.test"}, {"ledger_witnessed": WITNESS.vkey}):
-        async with site(tmp_path, **settings) as at:
-            with pytest.raises(cosigning.LedgerError, match="is of type"):
+    wrong = (
+        Settings(data=tmp_path, ledger_witnesses=f"{log.vkey} http://w.test"),
+        Settings(data=tmp_path, ledger_witnessed=WITNESS.vkey),
+    )
+    for settings in wrong:
+        async with site(tmp_path) as at:
+            at.platform.settings = settings
+            with pytest.raises(LedgerError, match="is of type"):
                 at.ledger()
