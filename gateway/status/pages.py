@@ -241,6 +241,8 @@ class _Pages:
             "result_name": _namer(
                 words, {item.document_kind: item.name for item in procedure.results} if procedure else {}
             ),
+            "whole_receipt": self.settings.whole_receipt_address.format(code=page.code),
+            "log_key": self.settings.log_key_address,
             "receipt": lambda step: self.settings.receipt_address.format(code=page.code, revision=step.revision),
         }
 

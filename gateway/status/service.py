@@ -29,4 +29,11 @@ class StatusService:
         key = bytes.fromhex(settings.secret("qr", settings.qr_key))
         now = self.clock.now
         reader = ViewReader(self.platform.store, self.pages, self.catalogue, now)
-        return application(reader, Settings(settings.url, key), now)
+        page_settings = Settings(
+            settings.url,
+            key,
+            receipt_address="/ledger/receipts/{code}/{revision}",
+            whole_receipt_address="/ledger/receipts/{code}",
+            log_key_address="/ledger/vkey",
+        )
+        return application(reader, page_settings, now)

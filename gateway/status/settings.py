@@ -11,6 +11,10 @@ class Settings:
     qr_key: bytes
     # Where a step's ledger receipt is, with {code} and {revision}; empty where there is no ledger.
     receipt_address: str = ""
+    # Where the receipt of all steps is, with {code}.
+    whole_receipt_address: str = ""
+    # Where the ledger gives its key.
+    log_key_address: str = ""
     heartbeat_seconds: float = 15.0
     # Open live connections of one process. Beyond it the page still works, without live updates.
     live_limit: int = 2000

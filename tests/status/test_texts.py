@@ -30,6 +30,12 @@ def numbers(kind: object) -> set[str]:
 LEVELS = ("nation", "province", "agency")
 TODAY_AND_ABOUT = {"shown", "withheld", "time", "true", "qr", "device"}
 # Families whose last words are made up at run time, with exactly the words that can occur.
+# What verify.js says.
+SCRIPT = (PACKAGE / "static" / "verify.js").read_text()
+VERDICTS = {"verified", "not-verified", "could-not"}
+THEN = {f"then-{verdict}" for verdict in VERDICTS}
+VERIFIED = set(re.findall(r'say\("(verified-[a-z]+)"', SCRIPT))
+REASONS = {f"reason-{reason}" for reason in re.findall(r'(?:wrong\(|unknown\(|must\(.*, )"([a-z]+)"\)', SCRIPT)}
 FAMILIES: dict[str, set[str]] = {
     "settlement": {f"{item.value}.{part}" for item in model.Settlement for part in ("name", "todo")},
     "finance": values(model.Finance),
@@ -46,6 +52,7 @@ FAMILIES: dict[str, set[str]] = {
     "counted": {"page", "copy", "person", "day", "document"},
     "term": {f"{unit}.{form}" for unit in ("working-days", "days", "hours", "months") for form in ("one", "other")}
     | {"same-day"},
+    "verify": {"checking", "download", *VERDICTS, *THEN, *VERIFIED, *REASONS},
     "about-heading": TODAY_AND_ABOUT,
     "about-text": TODAY_AND_ABOUT,
 }
