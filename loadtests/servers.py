@@ -67,6 +67,17 @@ def dossier(pipe: Connection) -> None:
         run(_serve_dossier(pipe, Path(folder)))
 
 
+def forgetful(pipe: Connection) -> None:
+    """The same, but that nobody records who opened whose data: to measure what the record costs. Nothing else can do without."""
+    from services.chassis.uses import Reading
+
+    async def forget(_reading: Reading) -> None:
+        return
+
+    Reading.record = forget  # type: ignore[method-assign]
+    dossier(pipe)
+
+
 async def _serve_dossier(pipe: Connection, folder: Path) -> int:
     from loadtests.world import LocalKeys, build
     from services.chassis import telemetry

@@ -45,11 +45,12 @@ class LocalKeys:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """What a client knows: a token for each applicant, where they apply, and what verifies the tokens."""
+    """What a client knows: a token for each applicant, where they apply, an official's there, and what verifies the tokens."""
 
     tokens: tuple[str, ...]
     agency: str
     jwk: str
+    official: str
 
     def requests(self) -> Iterator[tuple[SubmitDossierRequest, tuple[tuple[str, str], ...]]]:
         """Submissions of one applicant after the other, each with its call's metadata."""
@@ -79,7 +80,8 @@ async def build(store: EventStore, keys: LocalKeys) -> World:
         claims = AccessClaims(account_id, "citizen", ("citizen",), level_of_assurance=2)
         tokens.append(mint(signing, claims, now, str(uuid4())))
     police = next(a for a in agencies if (a.level, a.kind) == (Level.COMMUNE, AgencyKind.POLICE))
-    return World(tuple(tokens), police.code, public_jwk(signing))
+    processor = AccessClaims(str(uuid4()), "official", ("processor",), police.code, PROVINCE, level_of_assurance=2)
+    return World(tuple(tokens), police.code, public_jwk(signing), mint(signing, processor, now, str(uuid4())))
 
 
 def _law_events(law: Any, agencies: list[Any], now: datetime) -> Iterator[Message]:

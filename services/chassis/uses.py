@@ -90,7 +90,10 @@ class Reading:
         if not self._new:
             return
         new, self._new = tuple(self._new), {}
-        await asyncio.gather(*(self._append(*use) for use in new))
+        if len(new) == 1:
+            await self._append(*new[0])
+        else:
+            await asyncio.gather(*(self._append(*use) for use in new))
         self._recorded.update(use[:2] for use in new)
 
     async def _append(self, subject: str, code: str, purpose: Purpose) -> None:
