@@ -456,6 +456,12 @@ def test_a_fee_may_be_assessed_while_processing(condition: FeeCondition) -> None
     after(*PROCESSED_BY_COMMUNE).when(assess(condition)).then(assessed)
 
 
+def test_the_largest_fee() -> None:
+    items = (FeeItem("x", LARGEST_FEE),)
+    assessed = e.FeeAssessed(*head(OFFICIAL), "fee-1", LARGEST_FEE, items, RECEPTION, COMMUNE)
+    after(*NEW).when(assess(RECEPTION, items=items)).then(assessed)
+
+
 def test_a_fee_may_be_assessed_before_reception() -> None:
     assessed = e.FeeAssessed(*head(OFFICIAL), "fee-1", 20_000, (FEE,), RECEPTION, COMMUNE)
     after(*NEW).when(assess(RECEPTION)).then(assessed)
@@ -478,7 +484,7 @@ OWING = (submit(terms=owing(RECEPTION)),)
         (PROCESSED_BY_COMMUNE, assess(by=OUTSIDER), "WRONG_AGENCY", {"agency": COMMUNE}),
         (PROCESSED_BY_COMMUNE, assess(items=()), "FEE_INVALID", {}),
         (PROCESSED_BY_COMMUNE, assess(items=(FEE, FeeItem("x", -1))), "FEE_INVALID", {}),
-        (PROCESSED_BY_COMMUNE, assess(items=(FEE, FeeItem("x", LARGEST_FEE))), "FEE_INVALID", {}),
+        (PROCESSED_BY_COMMUNE, assess(items=(FeeItem("x", LARGEST_FEE), FeeItem("y", 1))), "FEE_INVALID", {}),
         (NEW, pay(), "FEE_UNKNOWN", {"fee_id": "fee-1"}),
         (OWING, pay("fee-0", 19_999), "FEE_AMOUNT_WRONG", {"fee_id": "fee-0", "amount": "20000"}),
         ((*OWING, pay("fee-0")), pay("fee-0"), "FEE_SETTLED", {"fee_id": "fee-0"}),

@@ -102,6 +102,9 @@ async def test_a_size_is_refused(uploads: Uploads, size: int) -> None:
 
 async def test_a_chunk_has_a_limit_and_ends_with_its_file(uploads: Uploads) -> None:
     upload = await begin(uploads)
+    large = await uploads.create(ME, "application/pdf", LARGEST_CHUNK_BYTES + 1, "a" * 64)
+    whole = b"%PDF-".ljust(LARGEST_CHUNK_BYTES, b"x")
+    assert (await uploads.add(ME, large.upload_id, 0, whole)).offset == LARGEST_CHUNK_BYTES
     too_large = uploads.add(ME, upload.upload_id, 0, b"x" * (LARGEST_CHUNK_BYTES + 1))
     assert await refused(too_large) == ("UPLOAD_TOO_LARGE", {"limit": str(LARGEST_CHUNK_BYTES)})
     for offset in (-1, 1):
