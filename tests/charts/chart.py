@@ -20,6 +20,7 @@ SERVICES = ("identity", "catalogue", "dossier", "payment", "notification", "ware
 EVERYTHING = {
     "image": {"digest": "sha256:" + "a" * 64, "pullPolicy": "Always", "pullSecrets": ["pull"]},
     "secret": {"revision": "7"},
+    "mutualTls": {"enabled": True},
     "eventStore": {"url": "kurrentdb://store:2113?tls=true", "caSecret": "store-ca"},
     "blobs": {"url": "file:///var/lib/motcua/blobs", "claim": "blobs"},
     "telemetry": {"endpoint": "http://collector.observability:4317"},
@@ -29,6 +30,7 @@ EVERYTHING = {
     "edge": {
         "config": "static_resources: {}\n",
         "tlsSecret": "edge-tls",
+        "clientAuthoritySecret": "systems",
         "service": {"type": "LoadBalancer", "annotations": {"example/class": "public"}},
         "image": {"pullSecrets": ["pull"]},
     },

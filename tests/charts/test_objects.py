@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
+import json
 import subprocess
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -13,7 +15,9 @@ import envoy
 import kubernetes_validate
 import pytest
 
-from tests.charts.chart import SERVICES, VARIANTS, Object, container, environment, one, variant
+from gateway.edge.envoy import Address, Edge, Mutual, Tls
+from services.chassis.http_server import OPEN
+from tests.charts.chart import ROOT, SERVICES, VARIANTS, Object, container, environment, one, variant
 from tests.charts.problems import problems
 
 KUBERNETES = ("1.30", "1.37")  # the oldest that Chart.yaml allows, the newest known
@@ -27,7 +31,7 @@ def test_the_objects_are_counted(name: str) -> None:
     varying = {
         "province": {"ConfigMap": 1},
         "national": {"ConfigMap": 1, "HorizontalPodAutoscaler": components},
-        "everything": {"ConfigMap": 2, "HorizontalPodAutoscaler": len(SERVICES) - 1},
+        "everything": {"ConfigMap": 3, "HorizontalPodAutoscaler": len(SERVICES) - 1},
     }[name]
     assert Counter(o["kind"] for o in variant(name)) == {**fixed, **varying}
 
@@ -124,7 +128,7 @@ def test_every_option_reaches_the_pod() -> None:
     assert status["image"] == "motcua@sha256:" + "a" * 64
     assert {"secretRef": {"name": "extra"}} in status["envFrom"]
     assert {m["mountPath"] for m in status["volumeMounts"]} == {
-        "/tmp", "/var/lib/motcua/blobs", "/etc/motcua/event-store"
+        "/tmp", "/var/lib/motcua/blobs", "/etc/motcua/event-store", "/etc/motcua/tls"
     }  # fmt: skip
     template = one(objects, "Deployment", "status")["spec"]["template"]
     assert template["metadata"]["annotations"]["motcua/secret-revision"] == "7"
@@ -172,6 +176,65 @@ def test_envoy_takes_the_edges_command(tmp_path: Path) -> None:
     placed = [str(config) if a == "/etc/envoy/envoy.yaml" else a for a in arguments]
     binary = Path(envoy.__file__).parent / "_bin" / "envoy"
     check = subprocess.run([binary, *placed, "--mode", "validate"], capture_output=True, text=True, check=False)
+    assert check.returncode == 0, check.stderr
+
+
+def test_certificates_are_mounted_where_they_are_looked_for() -> None:
+    objects = variant("everything")
+    settings = environment(objects, "dossier")
+    names = ("CERTIFICATE", "KEY", "AUTHORITY")
+    files = [settings[f"MOTCUA_TLS_{name}"] for name in names]
+    assert files == ["/etc/motcua/tls/tls.crt", "/etc/motcua/tls/tls.key", "/etc/motcua/tls/ca.crt"]
+    for part in (*SERVICES, "edge"):
+        spec = one(objects, "Deployment", part)["spec"]["template"]["spec"]
+        secrets = {volume["name"]: volume.get("secret", {}).get("secretName") for volume in spec["volumes"]}
+        mounts = {mount["mountPath"]: secrets[mount["name"]] for mount in spec["containers"][0]["volumeMounts"]}
+        assert mounts["/etc/motcua/tls"] == f"motcua-{part}-certificate"
+        if part == "edge":
+            assert (mounts["/etc/envoy-tls"], mounts["/etc/envoy-clients"]) == ("edge-tls", "systems")
+    for variation in ("province", "national"):
+        assert "MOTCUA_TLS_CERTIFICATE" not in environment(variant(variation), "dossier")
+
+
+def test_the_kubelet_asks_what_needs_no_certificate() -> None:
+    probes = container(variant("everything"), "dossier")
+    plain = container(variant("province"), "dossier")
+    assert probes["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": "http", "scheme": "HTTPS"}
+    assert plain["readinessProbe"]["grpc"] == {"port": 50051}
+    for probe in ("startupProbe", "livenessProbe"):
+        assert probes[probe]["httpGet"] == {"path": "/livez", "port": "http", "scheme": "HTTPS"}
+        assert plain[probe]["httpGet"] == {"path": "/livez", "port": "http"}
+    served = {probes[probe]["httpGet"]["path"] for probe in ("startupProbe", "readinessProbe", "livenessProbe")}
+    assert served <= OPEN
+
+
+def test_envoy_finds_its_certificates(tmp_path: Path) -> None:
+    """The chart's files are those that the edge's own settings lead to, and Envoy takes the whole."""
+    mounted, clients, public = Path("/etc/motcua/tls"), Path("/etc/envoy-clients"), Path("/etc/envoy-tls")
+    edge = Edge(
+        port=8080,
+        tls=Tls(port=8443, certificate=public / "tls.crt", key=public / "tls.key", client_ca=clients / "ca.crt"),
+        mutual=Mutual(
+            site="vn-56", certificate=mounted / "tls.crt", key=mounted / "tls.key", authority=mounted / "ca.crt"
+        ),
+        descriptors=ROOT / "build" / "descriptors.binpb",
+        services={"dossier": Address("motcua-dossier", 50051)},
+        pages={"status": Address("motcua-status", 8081)},
+        access_log=Path("/dev/stdout"),
+    )
+    objects = variant("everything")
+    held = one(objects, "ConfigMap", "edge-secrets")["data"]
+    assert {name: json.loads(text) for name, text in held.items()} == {
+        name: json.loads(text) for name, text in edge.secret_files().items()
+    }
+    for name, text in held.items():
+        (tmp_path / name).write_text(text)
+    mounts = {mount["name"]: mount["mountPath"] for mount in container(objects, "edge")["volumeMounts"]}
+    assert mounts["secrets"] == str(edge.secrets)
+    (tmp_path / "envoy.yaml").write_text(replace(edge, secrets=tmp_path).config())
+    binary = Path(envoy.__file__).parent / "_bin" / "envoy"
+    command = [binary, "--config-path", str(tmp_path / "envoy.yaml"), "--mode", "validate"]
+    check = subprocess.run(command, capture_output=True, text=True, check=False)
     assert check.returncode == 0, check.stderr
 
 

@@ -62,6 +62,10 @@ REFUSED: dict[str, tuple[Object, str]] = {
         {"edge": {"resources": {"limits": {"memory": "96"}}}},
         "at '/edge/resources/limits/memory': '96' does not match pattern",
     ),
+    "client certificates without TLS": (
+        {"edge": {"clientAuthoritySecret": "systems"}},
+        "at '/edge/clientAuthoritySecret': value must be ''",
+    ),
     "least more than most": (
         {"services": {"dossier": {"autoscaling": {"enabled": True, "min": 9, "max": 3}}}},
         "dossier: autoscaling.min (9) is more than autoscaling.max (3)",
