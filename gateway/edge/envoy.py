@@ -146,8 +146,9 @@ class Edge:
     origins: tuple[str, ...] = ("*",)
     access_log: Path
     admin_port: int = 0
-    # Spans go here by OTLP; without it trace ids are still made and passed on.
-    otlp: Address | None = None
+    # How many of the traces that begin here the services shall record. The edge itself records none: its spans would hold
+    # queries, and what refusals say, both of which may be personal data.
+    trace_percent: float = 0
 
     def config(self) -> str:
         descriptors = read(self.descriptors)
@@ -205,13 +206,12 @@ class Edge:
     def _clusters(self) -> Iterator[dict[str, Any]]:
         grpc: dict[str, Address | None] = {f"grpc-{name}": address for name, address in self.services.items()}
         grpc |= {"grpc-platform": self.platform} if self.platform else {}
-        grpc |= {"otlp": self.otlp}
+        grpc |= {"nowhere": None}
         http = {f"http-{name}": address for name, address in self.pages.items()}
         for name, address in sorted((grpc | http).items()):
             dns = bool(address and not _is_ip(address[0]))
             part = "status" if name == "grpc-platform" else name.partition("-")[2]
-            # The collector of traces is not of the site.
-            peer = f"{part}.{self.mutual.site}.internal" if self.mutual and name != "otlp" else ""
+            peer = f"{part}.{self.mutual.site}.internal" if self.mutual and address else ""
             yield {"name": name, "address": address, "http2": name in grpc, "dns": dns, "peer": peer}
 
 

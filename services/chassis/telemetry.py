@@ -49,15 +49,17 @@ def age(at: datetime) -> float:
     return max(0.0, (datetime.now(UTC) - at).total_seconds())
 
 
+def exporting() -> bool:
+    """Whether there is somebody to export traces to."""
+    return bool(os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or os.environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"))
+
+
 def configure(site: str, *, level: str, sampled: float, path: Path | None = None) -> None:
     """Call once per process, before the first service starts. Logs go to a file, or to standard output."""
-    exporting = bool(
-        os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or os.environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
-    )
-    sampler = ParentBased(TraceIdRatioBased(sampled)) if exporting else ALWAYS_OFF
+    sampler = ParentBased(TraceIdRatioBased(sampled)) if exporting() else ALWAYS_OFF
     resource = Resource.create({"service.name": "motcua", "motcua.site": site})
     provider = TracerProvider(resource=resource, sampler=sampler)
-    if exporting:
+    if exporting():
         # Slow to import, and seldom needed.
         from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
 

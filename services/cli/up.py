@@ -13,7 +13,6 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import grpc
 import structlog
@@ -41,7 +40,6 @@ LOOPBACK = "127.0.0.1"
 # Those with pages for people.
 SITES = ("identity", "payment", "status", "ledger")
 HEALTH_SECONDS = 2.0
-OTLP_PORT = 4317
 # It opens when identity has told it the keys.
 EDGE_SECONDS = 60.0
 
@@ -127,14 +125,6 @@ def _addresses(ports: dict[str, int]) -> dict[str, Address]:
     return {name: Address(LOOPBACK, port) for name, port in ports.items()}
 
 
-def _collector() -> Address | None:
-    """Where traces go. The edge begins them, and speaks to a collector without TLS only."""
-    environment = os.environ
-    endpoint = environment.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") or environment.get("OTEL_EXPORTER_OTLP_ENDPOINT")
-    url = urlsplit(endpoint or "")
-    return Address(url.hostname, url.port or OTLP_PORT) if url.scheme == "http" and url.hostname else None
-
-
 def configure_logs(settings: Settings) -> Path:
     """Logs go to a file beside the data; the terminal is for people."""
     folder = settings.data / "logs"
@@ -209,7 +199,7 @@ def _edge(settings: Settings, platform: Platform) -> EdgeProcess:
         access_log=settings.data / "logs" / "edge.jsonl",
         rate=settings.edge_rate,
         burst=settings.edge_burst,
-        otlp=_collector(),
+        trace_percent=100 * settings.trace_sampled if telemetry.exporting() else 0,
     )
     return EdgeProcess(edge, settings.data / "edge")
 
