@@ -74,7 +74,7 @@ def forgetful(pipe: Connection) -> None:
     async def forget(_reading: Reading) -> None:
         return
 
-    Reading.record = forget  # type: ignore[method-assign]
+    Reading.record = forget  # type: ignore[method-assign, assignment]
     dossier(pipe)
 
 

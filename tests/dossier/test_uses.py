@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,9 +12,10 @@ import pytest
 
 from motcua.dossier.v1 import dossier_service_pb2 as pb
 from motcua.privacy.events.v1.events_pb2 import DataUsed
+from services.chassis.access import Policy
 from services.chassis.caller import ANYBODY, Caller
 from services.chassis.store.port import Appended, NewEvent, StoreUnavailable
-from services.chassis.uses import Reading, purposes
+from services.chassis.uses import Reading, Readings, purposes
 from services.dossier import values as v
 from tests.dossier import world as w
 from tests.dossier.site import ROLES, Site, refusal_of, site_in
@@ -154,6 +156,26 @@ def test_an_erased_person_s_dossier_opens_nothing(site: Site) -> None:
     site.keys.erase(erased)
     assert read(site, "GetDossier", code, site.official(w.COMMUNE)).dossier.applicant.name == "erased"
     assert site.uses(code) == []
+
+
+def test_calls_at_the_same_time_are_not_taken_for_each_other(site: Site) -> None:
+    codes = [site.new_code() for _ in range(4)]
+    for code in codes:
+        site.told(code, [w.submit(code=code)])
+    officials = {code: site.official(w.COMMUNE, sub=f"official-{code}") for code in codes}
+    person = site.person(PERSON)
+    calls = [(code, who) for _ in range(8) for code in codes for who in (officials[code], person)]
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(lambda call: read(site, "GetDossier", *call), calls))
+    for code in codes:
+        assert [use.by for use in site.uses(code)] == [f"official-{code}"] * 8
+
+
+def test_a_method_that_opens_data_without_asking_for_a_purpose_stops_the_start(site: Site) -> None:
+    policy = Policy(pb.DESCRIPTOR.services_by_name["DossierService"].methods_by_name["GetDossier"])
+    Readings(site.host.platform, policy, pb.GetDossierRequest)
+    with pytest.raises(TypeError, match="GetDraftRequest has no purpose"):
+        Readings(site.host.platform, policy, pb.GetDraftRequest)
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,11 @@ import httpx
 import pytest
 from starlette.responses import Response
 
+from gateway.sandbox.people import citizen
 from services.identity import endpoints, sessions
 from services.identity.endpoints import SESSION
 from services.identity.pages import PAGE_SIZE
-from tests.identity.test_service import AN, World, citizen, eventually, world_in
+from tests.identity.test_service import AN, World, eventually, world_in
 
 BROWSER = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 BINH = citizen(2)
