@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from gateway.sandbox.people import citizen
+from tests.platform.deployment import eventually
 from tests.platform_browser.conftest import Office
 from tests.support import chromium
 
@@ -55,6 +57,24 @@ def test_names_stand_where_the_api_has_codes(page: Page, office: Office, receive
     page.goto(f"{office.url}/boards/56")
     expect(page.get_by_role("heading", level=1)).to_have_text("Tỉnh Khánh Hòa")
     assert "P56" not in page.locator("main").inner_text()
+
+
+def test_every_step_is_verified_against_the_ledger(page: Page, received: str, office: Office) -> None:
+    page.goto(f"{office.url}/dossiers/{received}")
+    links = page.locator("a[data-verify]")
+    count = links.count()
+    assert count >= 3  # submitted, received, and the dossier as a whole
+    for number in range(count):
+        link = links.nth(number)
+        verdict = link.locator("xpath=ancestor::p[1]/following-sibling::p[1]")
+
+        def ask(link: Locator = link, verdict: Locator = verdict) -> bool:
+            link.click()
+            expect(verdict).to_have_class(re.compile("verdict (verified|not-verified|could-not)"), timeout=20_000)
+            return "could-not" not in (verdict.get_attribute("class") or "")
+
+        eventually(ask)  # a step enters the ledger a moment after it happened
+        expect(verdict).to_contain_text("Đã kiểm chứng: đúng.")
 
 
 def test_every_kind_of_page_is_accessible_and_fits(browser: Browser, office: Office, received: str) -> None:
