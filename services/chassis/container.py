@@ -40,7 +40,7 @@ class AsyncContainer(ServiceContainer):  # type: ignore[misc]
 
     def stop(self) -> None:
         """Answer no more, finish what is being answered, then take away what answers needed."""
-        if self._died.ready():
+        if self._died.ready() or not self.started:  # a service before this one failed to start
             return
         self.subextensions.all.stop()
         self.entrypoints.all.stop()

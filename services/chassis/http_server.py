@@ -130,6 +130,7 @@ class HttpServer(SharedExtension):  # type: ignore[misc]
     def __init__(self) -> None:
         self._routes: list[BaseRoute] = []
         self._mounts: list[BaseRoute] = []
+        self._app: HostedApp | None = None
 
     def register(self, path: str, methods: list[str], answer: Answer) -> None:
         self._routes.append(Route(path, answer, methods=methods))
@@ -141,7 +142,8 @@ class HttpServer(SharedExtension):  # type: ignore[misc]
         wait_for(self._start())
 
     def stop(self) -> None:
-        wait_for(self._app.stop())
+        if self._app:
+            wait_for(self._app.stop())
 
     async def _start(self) -> None:
         platform = platform_of(self.container)

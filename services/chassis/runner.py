@@ -35,8 +35,14 @@ class Services:
         self._containers = [AsyncContainer(cls, config={"platform": platform}) for cls in classes]
 
     async def start(self) -> None:
-        for container in self._containers:
-            await eventlet.spawn(container.start)
+        hub = hubs.get_hub()
+        # What a service's start raises is raised here; the hub need not print it as well, once for each green thread it left.
+        printing, hub.debug_exceptions = hub.debug_exceptions, False
+        try:
+            for container in self._containers:
+                await eventlet.spawn(container.start)
+        finally:
+            hub.debug_exceptions = printing
 
     async def stop(self) -> None:
         """Stop taking calls, finish those that run, then let go of what they needed."""

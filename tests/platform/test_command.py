@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import os
@@ -14,6 +15,7 @@ from typing import IO
 import pytest
 
 from services.cli.tokens import SYSTEM
+from tests.ledger.site import running, site
 from tests.platform.deployment import Deployment, free_port
 from tests.platform.world import BIRTH, BIRTH_FORM, People, World
 
@@ -147,6 +149,19 @@ class TestRunning:
         assert "is in use by another running platform" in ran.stderr
         assert "MOTCUA_DATA" in ran.stderr
         assert "Traceback" not in ran.stdout + ran.stderr
+
+
+def test_the_ledger_is_another_one(tmp_path: Path) -> None:
+    async def begin() -> None:
+        async with site(tmp_path / "data") as at, running(at.ledger()):
+            await at.published(0)
+
+    asyncio.run(begin())
+    ran = Deployment(tmp_path / "data", settings={"MOTCUA_LEDGER_ORIGIN": "another.vn/ledger"}).run("up")
+    assert ran.returncode == 1
+    assert "The ledger cannot go on" in ran.stderr, ran.stderr
+    assert "docs/ledger.md" in ran.stderr
+    assert "Traceback" not in ran.stdout + ran.stderr
 
 
 def test_the_port_is_taken(tmp_path: Path) -> None:
