@@ -40,10 +40,7 @@ class Platform:
 
     @classmethod
     async def open(cls, settings: Settings) -> Platform:
-        try:
-            credentials = Credentials(settings.tls_files, settings.site) if settings.tls_files else None
-        except (OSError, ValueError) as error:
-            raise ValueError(f"MOTCUA_TLS_CERTIFICATE, MOTCUA_TLS_KEY, MOTCUA_TLS_AUTHORITY: {error}") from error
+        credentials = Credentials(settings.tls_files, settings.site) if settings.tls_files else None
         settings.data.mkdir(parents=True, exist_ok=True)
         store: EventStore
         if settings.event_store == "memory:":

@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from services.chassis.tls import Files
+from services.chassis.tls import Files, check
 
 SERVICES = ("identity", "catalogue", "dossier", "payment", "notification", "warehouse", "status", "ledger")
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -120,6 +120,11 @@ class Settings(BaseSettings):
         missing = [f"MOTCUA_TLS_{name}" for name, file in files.items() if file is None]
         if 0 < len(missing) < len(files):
             raise ValueError(f"set {', '.join(missing)} too, or none of the three")
+        if self.tls_files:
+            try:
+                check(self.tls_files)
+            except OSError as error:
+                raise ValueError(f"MOTCUA_TLS_*: {error}") from None
         return self
 
     @field_validator("clock_shift_file")

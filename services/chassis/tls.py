@@ -202,6 +202,11 @@ def certificate_names(certificate: Mapping[str, Any] | None) -> frozenset[str]:
     return frozenset(value for kind, value in alternatives if kind == "DNS")
 
 
+def check(files: Files) -> None:
+    """Raises OSError, ValueError as `_read` does."""
+    _read(files)
+
+
 def _read(files: Files) -> Material:
     """Raises OSError for what cannot be read, ValueError for what does not fit together."""
     stamp = files.stamp()

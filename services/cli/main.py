@@ -6,6 +6,7 @@ import asyncio
 import gc
 import json
 import os
+import re
 import sys
 import warnings
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Annotated, Any
 
 import typer
 from pydantic import ValidationError
+from rich.markup import escape
 from rich.table import Table
 
 from services.chassis.settings import Settings
@@ -21,6 +23,8 @@ from services.cli.registry import CLASSES
 
 # The name that Envoy's JWT filter knows.
 warnings.filterwarnings("ignore", message="EdDSA is deprecated")
+
+SECRET = re.compile("SECRET|KEY|URL|DATABASE")
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="One door to the whole state.")
 catalogue_app = typer.Typer(no_args_is_help=True, help="Procedures, fees, agencies, calendars.")
@@ -50,8 +54,11 @@ def settings() -> Settings:
         return Settings()
     except ValidationError as invalid:
         for error in invalid.errors():
-            name = "MOTCUA_" + "_".join(map(str, error["loc"])).upper()
-            err.print(f"[bold red]✗[/] {name}: {error['msg']} (it is {error['input']!r})", highlight=False)
+            name = "MOTCUA_" + "_".join(map(str, error["loc"])).upper() if error["loc"] else "Settings"
+            # The error output of a pod is a log, where a secret that is too short has no place either.
+            public = error["loc"] and not SECRET.search(name)
+            text = f"{name}: {error['msg']}" + (f" (it is {error['input']!r})" if public else "")
+            err.print(f"[bold red]✗[/] {escape(text)}", highlight=False)
         fail("The settings are not usable.", "Correct the environment variables above.")
 
 

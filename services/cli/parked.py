@@ -8,6 +8,7 @@ from motcua.operations.v1 import operations_service_pb2 as pb
 from motcua.operations.v1.operations_service_pb2_grpc import OperationsServiceStub
 from services.chassis.access import service_token
 from services.chassis.settings import Settings
+from services.chassis.tls import Credentials
 from services.cli.console import fail, out
 from services.cli.running import addresses
 
@@ -18,10 +19,17 @@ def _metadata(settings: Settings) -> tuple[tuple[str, str], ...]:
     return (("authorization", f"Bearer {token}"),)
 
 
+def _channel(settings: Settings, service: str, address: str) -> grpc.aio.Channel:
+    """With the certificate that the settings name, if the site has certificates."""
+    if settings.tls_files is None:
+        return grpc.aio.insecure_channel(address)
+    return Credentials(settings.tls_files, settings.site).channel(service, address)
+
+
 async def list_all(settings: Settings) -> list[pb.Parked]:
     found: list[pb.Parked] = []
-    for address in addresses(settings)["grpc"].values():
-        async with grpc.aio.insecure_channel(address) as channel:
+    for name, address in addresses(settings)["grpc"].items():
+        async with _channel(settings, name, address) as channel:
             reply = await OperationsServiceStub(channel).ListParked(
                 pb.ListParkedRequest(), metadata=_metadata(settings)
             )
@@ -36,7 +44,7 @@ async def retry(settings: Settings, event_id: str) -> int:
     failed = 0
     for row in rows:
         service = row.reaction.partition(".")[0]
-        async with grpc.aio.insecure_channel(addresses(settings)["grpc"][service]) as channel:
+        async with _channel(settings, service, addresses(settings)["grpc"][service]) as channel:
             request = pb.RetryParkedRequest(reaction=row.reaction, event_id=row.event_id)
             reply = await OperationsServiceStub(channel).RetryParked(request, metadata=_metadata(settings))
         failed += bool(reply.error)

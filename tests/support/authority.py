@@ -12,7 +12,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from gateway.edge.certificates import Pair, make, save
 from services.chassis.settings import SERVICES
-from services.chassis.tls import EDGE, Files, peer_name
+from services.chassis.tls import EDGE, OPERATOR, Files, peer_name
 
 BOTH = (ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH)
 
@@ -35,8 +35,9 @@ class Authority:
         return files
 
     def platform(self, site: str = "vn-56") -> Files:
-        """For all services of one process and its edge."""
-        return self.give("platform", *(peer_name(part, site) for part in (*SERVICES, EDGE)))
+        """For all that `motcua up` runs in one process, its edge and its operator."""
+        parts = (*SERVICES, EDGE, OPERATOR, "admin", "docs", "sandbox")
+        return self.give("platform", *(peer_name(part, site) for part in parts))
 
 
 def credentials(files: Files | None, authority: Path) -> grpc.ChannelCredentials:
