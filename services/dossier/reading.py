@@ -26,8 +26,8 @@ def state_of(history: Sequence[RecordedEvent]) -> Dossier:
     return dossier.fold(dossier_codec.decode(event.type, event.data) for event in history)
 
 
-async def shown(history: Sequence[RecordedEvent], keys: KeyRing, now: datetime) -> dossier_pb2.Dossier:
-    state = state_of(history)
+async def shown(history: Sequence[RecordedEvent], state: Dossier, keys: KeyRing, now: datetime) -> dossier_pb2.Dossier:
+    """The dossier in `state`, with what the state does not hold from its history."""
     reply = dossier_pb2.Dossier(
         code=state.code,
         missing_component_codes=state.asked,
@@ -58,19 +58,14 @@ async def shown(history: Sequence[RecordedEvent], keys: KeyRing, now: datetime) 
     return reply
 
 
-def files_of(history: Sequence[RecordedEvent]) -> tuple[str, dict[str, str]]:
-    """Whose dossier it is, and the media types of its attachments and its result by their hashes."""
-    files: dict[str, str] = {}
-    applicant_id = ""
-    for component in state_of(history).components:
-        if component.source is ComponentSource.ATTACHMENT:
-            files[component.sha256] = component.media_type
+def files_of(history: Sequence[RecordedEvent], state: Dossier) -> dict[str, str]:
+    """The media types of its attachments and its result, by their hashes."""
+    attached = ComponentSource.ATTACHMENT
+    files = {held.sha256: held.media_type for held in state.components if held.source is attached}
     for event in map(message_of, history):
-        if isinstance(event, e.DossierSubmitted):
-            applicant_id = event.applicant_id
-        elif isinstance(event, e.ResultIssued) and event.sha256:
+        if isinstance(event, e.ResultIssued) and event.sha256:
             files[event.sha256] = event.media_type
-    return applicant_id, files
+    return files
 
 
 def _told(event: Any) -> bool:

@@ -229,8 +229,8 @@ class DossierService:
 
     @api
     async def get_dossier(self, request: pb.GetDossierRequest, caller: Caller) -> pb.GetDossierResponse:
-        history = await self._history(request.code, caller)
-        return pb.GetDossierResponse(dossier=await shown(history, self.keys, self.clock.now()))
+        history, state = await self._history(request.code, caller)
+        return pb.GetDossierResponse(dossier=await shown(history, state, self.keys, self.clock.now()))
 
     @api
     async def list_my_dossiers(self, request: pb.ListMyDossiersRequest, caller: Caller) -> pb.ListMyDossiersResponse:
@@ -254,7 +254,7 @@ class DossierService:
 
     @api
     async def list_history(self, request: pb.ListHistoryRequest, caller: Caller) -> pb.ListHistoryResponse:
-        history = await self._history(request.code, caller)
+        history, _ = await self._history(request.code, caller)
         start, size = page_offset(request), page_size(request)
         entries = [await entry_of(fact_of(event), self.keys) for event in history[start : start + size]]
         more = start + size < len(history)
@@ -299,14 +299,14 @@ class DossierService:
     async def get_attachment(
         self, request: pb.GetAttachmentRequest, caller: Caller
     ) -> AsyncIterator[pb.GetAttachmentResponse]:
-        history = await self._history(request.code, caller)
-        applicant_id, files = files_of(history)
+        history, state = await self._history(request.code, caller)
+        files = files_of(history, state)
         if request.sha256 not in files:
             raise Rejected("ATTACHMENT_UNKNOWN", sha256=request.sha256)
-        opened(applicant_id, request.code)
+        opened(state.applicant_id, request.code)
         media_type = files[request.sha256]
         try:
-            async for data in self.blobs.read(applicant_id, request.sha256):
+            async for data in self.blobs.read(state.applicant_id, request.sha256):
                 yield pb.GetAttachmentResponse(media_type=media_type, data=data)
         except SubjectErased:
             yield pb.GetAttachmentResponse(media_type=media_type, erased=True)
@@ -554,12 +554,13 @@ class DossierService:
         await self.uploads.take(owner, state.applicant_id, found)
         return found
 
-    async def _history(self, code: str, caller: Caller) -> list[RecordedEvent]:
-        """The dossier's events, for its parties. For others there is no such dossier. Raises Rejected NOT_FOUND."""
+    async def _history(self, code: str, caller: Caller) -> tuple[list[RecordedEvent], Dossier]:
+        """The dossier's events and their state, for its parties. For others there is none. Raises Rejected NOT_FOUND."""
         history = await self.dossiers.read(code)
-        if not is_party(caller, state_of(history), await self.law.get()):
+        state = state_of(history)
+        if not is_party(caller, state, await self.law.get()):
             raise Rejected("NOT_FOUND", code=code)
-        return history
+        return history, state
 
     async def _page(self, request: Any, query: Select[Any]) -> tuple[list[Any], str]:
         start, size = page_offset(request), page_size(request)
