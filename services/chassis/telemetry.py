@@ -81,7 +81,7 @@ def configure(site: str, *, level: str, sampled: float, path: Path | None = None
     )
 
 
-def _redacted(_logger: Any, _method: str, line: str) -> str:
+def _redacted(_logger: Any, _method: str, line: Any) -> str:
     """The second line of defence: nothing of ours logs a secret, and what an error's text carries along ends here."""
     return _SECRETS.sub("[redacted]", line)
 

@@ -233,7 +233,7 @@ def test_envoy_finds_its_certificates(tmp_path: Path) -> None:
     assert mounts["secrets"] == str(edge.secrets)
     (tmp_path / "envoy.yaml").write_text(replace(edge, secrets=tmp_path).config())
     binary = Path(envoy.__file__).parent / "_bin" / "envoy"
-    command = [binary, "--config-path", str(tmp_path / "envoy.yaml"), "--mode", "validate"]
+    command = [str(binary), "--config-path", str(tmp_path / "envoy.yaml"), "--mode", "validate"]
     check = subprocess.run(command, capture_output=True, text=True, check=False)
     assert check.returncode == 0, check.stderr
 

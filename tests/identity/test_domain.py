@@ -15,6 +15,7 @@ from services.identity.domain import (
     AppointmentEnded,
     AppointOfficial,
     ChangeProfile,
+    ChangeSystem,
     DecideErasure,
     EndAppointment,
     ErasureDecided,
@@ -38,6 +39,7 @@ from services.identity.domain import (
     SigningKeyIntroduced,
     SigningKeyRetired,
     SuspendSystem,
+    SystemChanged,
     SystemKeyRotated,
     SystemRegistered,
     SystemReinstated,
@@ -408,7 +410,36 @@ def test_a_suspension_and_a_reinstatement_are_refused() -> None:
     )
 
 
-@pytest.mark.parametrize("command", [rotate, suspend, reinstate])
+change = ChangeSystem("tax.g12", AT, BINH, ("settle", "reconcile"), certificate_required=True)
+changed = SystemChanged("tax.g12", AT, BINH, ("settle", "reconcile"), certificate_required=True)
+
+
+def test_a_system_is_registered_for_something_else() -> None:
+    given(system, system_registered).when(change).then(changed)
+    given(system, system_registered, suspended).when(change).then(changed)
+    state = system.fold((system_registered, changed))
+    assert (state.purposes, state.certificate_required) == (("settle", "reconcile"), True)
+    assert state.accepted_keys(AT) == system.fold((system_registered,)).accepted_keys(AT)
+
+
+def test_a_system_is_always_registered_for_something() -> None:
+    given(system, system_registered).when(replace(change, purposes=())).then_rejected("PURPOSES_MISSING")
+    for purpose in ("Settle", "settle-", ""):
+        given(system, system_registered).when(replace(change, purposes=(purpose,))).then_rejected(
+            "PURPOSE_MALFORMED", purpose=purpose
+        )
+    given(system, system_registered).when(replace(change, purposes=("settle", "settle"))).then_rejected(
+        "PURPOSE_MALFORMED", purpose="settle"
+    )
+
+
+def test_a_system_may_be_registered_to_show_a_certificate() -> None:
+    given(system).when(replace(register, certificate_required=True)).then(
+        replace(system_registered, certificate_required=True)
+    )
+
+
+@pytest.mark.parametrize("command", [change, rotate, suspend, reinstate])
 def test_an_unknown_system_is_refused(command: Any) -> None:
     given(system).when(command).then_rejected("SYSTEM_UNKNOWN", client_id="tax.g12")
 
