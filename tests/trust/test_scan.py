@@ -25,6 +25,7 @@ from gateway.sandbox.people import Citizen, citizen
 from loadtests import day
 from loadtests.day import APPLICANTS
 from loadtests.demo import Report, play
+from loadtests.forms import answers
 from motcua.dossier.events.v1 import events_pb2 as facts
 from motcua.dossier.v1 import dossier_service_pb2 as pb
 from motcua.identity.events.v1.events_pb2 import ERASURE_OUTCOME_REFUSED, LANGUAGE_VIETNAMESE
@@ -147,7 +148,7 @@ def _demo(platform: Deployment, given: Given) -> Report:
     """A short day of a province, as `motcua demo` plays it; whose applicants and officials are known."""
     for index in range(APPLICANTS):
         given.person(citizen(index))
-    answers, document = day.answers, day._document
+    document = day._document
 
     def drawn(schema: dict[str, Any], rng: Random) -> dict[str, Any]:
         filled = answers(schema, rng)
@@ -303,10 +304,10 @@ def _ask(world: World, person: int, me: str, given: Given) -> None:
     world.call(me, identity.RequestErasureRequest())
     administrators = [one for one in world.people.officials if "administrator" in one["roles"]]
     admin = world.people.token(administrators[0]["person"], administrators[0]["appointment_id"])
-    request = identity.DecideErasureRequest(
+    refusal = identity.DecideErasureRequest(
         account_id=account_id, outcome=ERASURE_OUTCOME_REFUSED, legal_basis="Điều 14 Luật Bảo vệ dữ liệu cá nhân"
     )
-    world.call(admin, request)
+    world.call(admin, refusal)
 
 
 def _outcome(world: World, token: str, request: identity.LookUpPersonRequest) -> str:
