@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from gateway.ledger import checking, following, reading
@@ -23,7 +22,7 @@ from gateway.ledger.note import ED25519, Verifier
 from gateway.ledger.reading import Wrong
 from gateway.ledger.remembering import Memory, Remembered
 from gateway.ledger.source import FolderSource, HttpSource, Unreachable, open_source
-from services.cli.console import err, out
+from services.cli.console import err, harmless, out
 
 if TYPE_CHECKING:
     # Only `--events` needs the platform's parts, and with them a second to load.
@@ -99,7 +98,7 @@ def key_of(vkey: str) -> Verifier:
 
 
 def could_not(what: str, action: str = "") -> NoReturn:
-    err.print(f"[bold yellow]?[/] could not check: {escape(what)}", highlight=False, soft_wrap=True)
+    err.print(f"[bold yellow]?[/] could not check: {harmless(what)}", highlight=False, soft_wrap=True)
     if action:
         err.print(f"  {action}", highlight=False, soft_wrap=True)
     raise SystemExit(UNKNOWN)
@@ -220,9 +219,8 @@ def _tell_report(
         return WRONG
     size = head.checkpoint.size
     out.print(f"[bold green]✓[/] {found.key.name}: all is as signed.", highlight=False)
-    _line(
-        f"{report.leaves} leaves of {report.dossiers} dossiers, every tile, the map of heads, the checkpoint of {size}."
-    )
+    leaves, dossiers = _count(report.leaves, "leaf", "leaves"), _count(report.dossiers, "dossier", "dossiers")
+    _line(f"{leaves} of {dossiers}, every tile, the map of heads, the checkpoint of {size}.")
     if old:
         _line(
             f"It is the log of {old.checkpoint.size} leaves that was remembered, with {size - old.checkpoint.size} more."
@@ -252,7 +250,10 @@ def _tell_look(asked: Asked, address: str, look: following.Look) -> int:
     else:
         more = f", {checkpoint.size - look.old.checkpoint.size} more than before" if look.old else ""
         moment = datetime.now().astimezone().strftime("%d/%m/%Y %H:%M:%S")
-        out.print(f"[green]✓[/] {moment}  {checkpoint.origin}: {checkpoint.size} leaves{more}", highlight=False)
+        out.print(
+            f"[green]✓[/] {moment}  {checkpoint.origin}: {_count(checkpoint.size, 'leaf', 'leaves')}{more}",
+            highlight=False,
+        )
     return WRONG if look.faults else RIGHT
 
 
@@ -263,7 +264,7 @@ def _failed(asked: Asked, failed: Wrong | Unreachable) -> int:
     elif isinstance(failed, Wrong):
         _tell_faults([failed.fault], None)
     else:
-        err.print(f"[bold yellow]?[/] could not check: {escape(str(failed))}", highlight=False, soft_wrap=True)
+        err.print(f"[bold yellow]?[/] could not check: {harmless(str(failed))}", highlight=False, soft_wrap=True)
         err.print("  Nothing follows from that about the log. Try again later.", highlight=False)
     return WRONG if isinstance(failed, Wrong) else UNKNOWN
 
@@ -271,12 +272,14 @@ def _failed(asked: Asked, failed: Wrong | Unreachable) -> int:
 def _tell_faults(faults: Sequence[Fault], evidence: Path | None) -> None:
     """Told once for each kind: what it means and what to do."""
     kinds = dict.fromkeys(fault.kind for fault in faults)
-    err.print(f"[bold red]✗[/] The ledger is not as it must be: {len(faults)} faults.", highlight=False)
+    err.print(
+        f"[bold red]✗[/] The ledger is not as it must be: {_count(len(faults), 'fault', 'faults')}.", highlight=False
+    )
     for kind in kinds:
         found = [fault for fault in faults if fault.kind is kind]
         err.print(f"\n  [bold]{kind.value.upper()}[/]", highlight=False)
         for fault in found[:SHOWN]:
-            err.print(f"  • {escape(str(fault))}", highlight=False, soft_wrap=True)
+            err.print(f"  • {harmless(str(fault))}", highlight=False, soft_wrap=True)
         if len(found) > SHOWN:
             err.print(f"  • … and {len(found) - SHOWN} more", highlight=False)
         err.print(f"  What it means: {found[0].means}", highlight=False, soft_wrap=True)
@@ -291,12 +294,12 @@ def _tell_witnesses(witnesses: Sequence[tuple[str, int]]) -> None:
 
 
 def _line(text: str) -> None:
-    out.print(f"  {escape(text)}", highlight=False, soft_wrap=True)
+    out.print(f"  {harmless(text)}", highlight=False, soft_wrap=True)
 
 
 def _note(asked: Asked, text: str) -> None:
     if not asked.as_json:
-        err.print(f"[yellow]![/] {escape(text)}", highlight=False, soft_wrap=True)
+        err.print(f"[yellow]![/] {harmless(text)}", highlight=False, soft_wrap=True)
 
 
 def _fault(fault: Fault) -> dict[str, str]:
@@ -329,3 +332,7 @@ def _summary(report: Report, compared: EventComparison | None, evidence: Path | 
             "ahead": compared.ahead,
         }
     return found
+
+
+def _count(number: int, one: str, more: str) -> str:
+    return f"{number} {one if number == 1 else more}"

@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from rich.markup import escape
-
 from gateway.ledger.errors import LedgerError, SignatureError
 from gateway.ledger.leaf import Leaf
 from gateway.ledger.note import Note, Verifier
@@ -27,7 +25,7 @@ from gateway.ledger.proof import (
     verify_event,
 )
 from gateway.ledger.remembering import Memory
-from services.cli.console import out
+from services.cli.console import harmless, out
 from services.cli.ledger import RIGHT, UNKNOWN, WRONG, key_of, keys_of
 
 ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
@@ -65,10 +63,10 @@ def verify(files: Sequence[Path], key: str, witnesses: Sequence[str], memory: Pa
             print(json.dumps(found, ensure_ascii=False))
             continue
         out.print(
-            f"{_SIGNS[verdict.outcome]} {escape(str(file))}: {verdict.outcome.value}", highlight=False, soft_wrap=True
+            f"{_SIGNS[verdict.outcome]} {harmless(str(file))}: {verdict.outcome.value}", highlight=False, soft_wrap=True
         )
         for line in verdict.lines:
-            out.print(f"  {escape(line)}", highlight=False, soft_wrap=True)
+            out.print(f"  {harmless(line)}", highlight=False, soft_wrap=True)
     if Outcome.NOT_VERIFIED in outcomes:
         return WRONG
     return UNKNOWN if Outcome.COULD_NOT in outcomes else RIGHT

@@ -7,15 +7,17 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
-from gateway.ledger import tiles
+from gateway.ledger import merkle, tiles
 from gateway.ledger.errors import LedgerError
 from gateway.ledger.merkle import TILE_WIDTH
+from gateway.ledger.note import Note
 from gateway.ledger.remembering import Memory, Remembered
 from gateway.ledger.source import HttpSource, Unreachable
 from services.cli.main import app
@@ -261,3 +263,32 @@ def test_nobody_answers(tmp_path: Path) -> None:
     with pytest.raises(Unreachable, match="checkpoint cannot be read: "):
         source.read("checkpoint")
     source.close()
+
+
+def test_a_log_that_begins(tmp_path: Path) -> None:
+    log = SmallLog([])
+    found = files(log)
+    with served(lambda path: static(found)(path)) as url:
+        result = ledger(tmp_path, "check", url)
+        assert (result.exit_code, "0 leaves of 0 dossiers" in words(result)) == (0, True)
+        log.add(1)
+        found |= files(log)
+        result = ledger(tmp_path, "follow", url, "--once")
+        assert (result.exit_code, "1 leaf, 1 more than before" in words(result)) == (0, True)
+
+
+def test_a_hostile_log_does_not_write_to_the_terminal(tmp_path: Path) -> None:
+    log = SmallLog([1])
+    bad = b'{"\x1b]0;owned\x07\xe2\x80\xae[bold]":1}'
+    log.tree.add([bad])
+    text = replace(log.checkpoint(), size=2, root=merkle.root(log.tree.read, 2)).text()
+    found = files(log) | {
+        "checkpoint": Note(text, (LOG.sign(text),)).format(),
+        "tile/0/000.p/2": log.tree.read(0, 0, 2),
+        "tile/entries/000.p/2": gzip.compress(tiles.encode_bundle([log.leaves[0].entry(), bad])),
+    }
+    with served(static(found)) as url:
+        result = ledger(tmp_path, "check", url)
+    assert result.exit_code == 1
+    assert not set(result.output) & {"\x1b", "\x07", "\u202e"}
+    assert "ENTRY UNUSABLE • leaf 1 (tile/entries, bundle 0, entry 1)" in words(result)
