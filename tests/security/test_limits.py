@@ -20,6 +20,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from joserfc import jwt
 from joserfc.jwk import OKPKey
 
+from motcua.catalogue.events.v1.definitions_pb2 import Form
 from motcua.dossier.v1 import dossier_service_pb2 as dossiers
 from motcua.identity.v1 import identity_service_pb2 as identity
 from motcua.identity.v1.identity_pb2 import System
@@ -106,6 +107,10 @@ def test_what_a_nested_message_holds() -> None:
     with pytest.raises(Invalid) as refused:
         requests.check(System(purposes=["x"] * (requests.MOST_NESTED_ITEMS + 1)))
     assert [violation.field for violation in refused.value.violations] == ["purposes"]
+    requests.check(Form(schema="x" * requests.LONGEST_SCHEMA))
+    with pytest.raises(Invalid) as refused:
+        requests.check(Form(schema="x" * (requests.LONGEST_SCHEMA + 1)))
+    assert [violation.field for violation in refused.value.violations] == ["schema"]
 
 
 # What a call carries
