@@ -137,6 +137,7 @@ def lived(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lived]:
             ):
                 for person, transport in ((1001, Grpc(channel)), (1002, Json(http))):
                     _live(World(transport, people, clock), person, given)
+                    _rotate(platform, World(transport, people, clock), person)
                 _browse(http, given)
                 _mailed(mail, given)
         finally:
@@ -165,6 +166,20 @@ def _demo(platform: Deployment, given: Given) -> Report:
         patch.setattr(day, "_document", written)
         settings = Settings(data=platform.data, port=platform.port)
         return asyncio.run(play(settings, DOSSIERS, "56", rate=10.0, quiet=True))
+
+
+def _rotate(platform: Deployment, world: World, person: int) -> None:
+    """The site's master key is changed while it runs: what was sealed before opens, and goes on to be sealed."""
+    master = platform.data / "secrets" / "master"
+    before = master.read_text()
+    rotated = platform.run("keys", "rotate-master")
+    assert rotated.returncode == 0, rotated.stderr + rotated.stdout
+    assert before != master.read_text()
+    me = world.people.token(person)
+    assert world.call(me, identity.GetMyAccountRequest()).account.full_name == citizen(person).full_name
+    world.call(
+        me, pb.SaveDraftRequest(procedure_code=TEMPORARY_RESIDENCE, form=ParseDict({"subject_name": before}, Struct()))
+    )
 
 
 def _live(world: World, person: int, given: Given) -> None:
