@@ -20,6 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from services.chassis.store.memory import MemoryStore
 from services.chassis.store.port import (
     ANY,
+    LOOK_BACK,
     NO_STREAM,
     START,
     Conflict,
@@ -119,6 +120,15 @@ async def test_the_same_append_again_succeeds_without_writing(store: EventStore,
     await store.append("a-1", [event()], 1)
     assert await store.append("a-1", events, expected) == first
     assert len(await store.read("a-1")) == 3
+
+
+async def test_at_any_revision_a_stream_s_newest_events_are_known_again(store: EventStore) -> None:
+    """Not all of them: however long a stream gets, an append costs the same."""
+    events = [event() for _ in range(LOOK_BACK + 1)]
+    await store.append("a-1", events, NO_STREAM)
+    assert (await store.append("a-1", events[1:2], ANY)).revision == 1
+    assert (await store.append("a-1", events[:1], ANY)).revision == LOOK_BACK + 1
+    assert len(await store.read("a-1")) == LOOK_BACK + 2
 
 
 async def test_other_events_at_the_same_revision_conflict(store: EventStore) -> None:

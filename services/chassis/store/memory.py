@@ -6,7 +6,17 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 
 from services.chassis.store.feed import Feed
-from services.chassis.store.port import ANY, NO_STREAM, START, Appended, Batch, Conflict, NewEvent, RecordedEvent
+from services.chassis.store.port import (
+    ANY,
+    LOOK_BACK,
+    NO_STREAM,
+    START,
+    Appended,
+    Batch,
+    Conflict,
+    NewEvent,
+    RecordedEvent,
+)
 
 
 class MemoryStore:
@@ -22,7 +32,8 @@ class MemoryStore:
         revision = len(history) - 1
         first = expected + 1
         if expected == ANY:
-            first = next((e.revision for e in history if e.id == events[0].id), len(history))
+            newest = history[-LOOK_BACK:]
+            first = next((e.revision for e in newest if e.id == events[0].id), len(history))
         earlier = history[first : first + len(events)]
         if earlier and [e.id for e in earlier] == [e.id for e in events]:
             return Appended(earlier[-1].revision, earlier[-1].position)

@@ -12,6 +12,8 @@ NO_STREAM = -1
 """Expected revision of a stream that must not exist yet."""
 ANY = -2
 """Append whatever the stream's revision is."""
+LOOK_BACK = 256
+"""How many of a stream's newest events an append at ANY is compared with: it is repeated soon, or never."""
 START = 0
 """The position before the first event."""
 
@@ -73,7 +75,8 @@ class EventStore(Protocol):
     async def append(self, stream: str, events: Sequence[NewEvent], expected: int) -> Appended:
         """Write all events or none; durable when it returns.
 
-        The same event ids at the same expected revision succeed again without writing.
+        The same event ids at the same expected revision succeed again without writing; at ANY, while they are among the stream's
+        LOOK_BACK newest.
         Raises Conflict, StoreUnavailable; ValueError for no events.
         """
         ...

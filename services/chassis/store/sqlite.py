@@ -24,6 +24,7 @@ import structlog
 from services.chassis.store.feed import Feed
 from services.chassis.store.port import (
     ANY,
+    LOOK_BACK,
     NO_STREAM,
     START,
     Appended,
@@ -223,7 +224,7 @@ class SqliteStore:
         stream, events, expected = append.stream, append.events, append.expected
         row = self._writer.execute("SELECT max(revision) FROM events WHERE stream = ?", (stream,)).fetchone()
         revision = NO_STREAM if row[0] is None else int(row[0])
-        if revision > NO_STREAM and (earlier := self._earlier(append)):
+        if revision > NO_STREAM and (earlier := self._earlier(append, revision)):
             return earlier
         if expected not in (ANY, revision):
             raise Conflict(stream, expected, revision)
@@ -241,11 +242,13 @@ class SqliteStore:
             )
         return Appended(revision, position)
 
-    def _earlier(self, append: _Append) -> Appended | None:
+    def _earlier(self, append: _Append, revision: int) -> Appended | None:
         """Where the same events were written before, at the same place."""
         if append.expected == ANY:
-            sql = "SELECT revision FROM events WHERE stream = ? AND id = ?"
-            row = self._writer.execute(sql, (append.stream, append.events[0].id.bytes)).fetchone()
+            # By the index over streams: one over ids would cost every append.
+            sql = "SELECT revision FROM events WHERE stream = ? AND revision > ? AND id = ?"
+            values = (append.stream, revision - LOOK_BACK, append.events[0].id.bytes)
+            row = self._writer.execute(sql, values).fetchone()
             if row is None:
                 return None
             first = int(row[0])
