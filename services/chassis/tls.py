@@ -223,6 +223,9 @@ def _context(files: Files) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     # Whoever shows none reaches the probes only; one of another authority ends the handshake.
     context.verify_mode = ssl.CERT_OPTIONAL
+    # A resumed session would be checked against the authorities of the day when it began.
+    context.options |= ssl.OP_NO_TICKET
+    context.num_tickets = 0
     context.load_cert_chain(files.certificate, files.key)
     context.load_verify_locations(files.authority)
     return context

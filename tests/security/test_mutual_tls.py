@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import socket
 import ssl
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -304,11 +305,30 @@ def test_the_authority_is_replaced_too(tmp_path: Path) -> None:
             fresh.replace(path)
         assert ask(host, edge_of[new], new) >= 1
         assert get(host, "/.well-known/jwks.json", edge_of[new], new).status_code == 200
+        accepted = context(edge_of[new], new.certificate)
+        accepted.check_hostname = False
+        assert talk(host.platform.http_addresses["identity"], accepted).startswith(b"HTTP/1.1 200 OK")
+        # Also for one who names no server.
+        unnamed = context(edge_of[old], new.certificate)
+        unnamed.check_hostname = False
+        with pytest.raises((ssl.SSLError, OSError)):
+            talk(host.platform.http_addresses["identity"], unnamed)
         # Trusts the new authority, shows a certificate of the old one.
         with pytest.raises(grpc.RpcError):
             ask(host, edge_of[old], new)
         with pytest.raises(httpx.TransportError):
             get(host, "/.well-known/jwks.json", edge_of[old], new)
+
+
+def talk(address: str, verify: ssl.SSLContext) -> bytes:
+    """One request without SNI; raises where the handshake, which in TLS 1.3 a client finishes first, is refused."""
+    host, _, port = address.rpartition(":")
+    with socket.create_connection((host, int(port)), PATIENCE) as plain, verify.wrap_socket(plain) as secure:
+        secure.sendall(b"GET /livez HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")
+        found = secure.recv(100)
+    if not found:
+        raise OSError("closed")
+    return found
 
 
 @pytest.mark.asyncio(loop_scope="module")
