@@ -128,9 +128,19 @@ async def applicant_of(
         return applicant, known
     if not request.applicant_id or not request.applicant_name or not request.applicant_kind:
         raise Rejected("APPLICANT_REQUIRED")
+    if not _is_account_id(request.applicant_id):
+        # Nobody's personal number is taken for one: the id stands in clear in the log.
+        raise Invalid([Violation("applicant_id", "Phải là mã tài khoản.", "It must be an account's id, a UUID.")])
     kind = ApplicantKind(request.applicant_kind)
     applicant = Applicant(request.applicant_id, kind, request.applicant_name, request.email, request.phone)
     return applicant, await people.get(applicant.account_id) or Known()
+
+
+def _is_account_id(text: str) -> bool:
+    try:
+        return str(UUID(text)) == text
+    except ValueError:
+        return False
 
 
 async def _opened(known: Known, keys: KeyRing) -> Mapping[str, str]:

@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -30,6 +31,7 @@ from services.chassis.privacy import seal
 from services.chassis.store.port import ANY, NewEvent
 from services.dossier.service import DossierService
 from tests.catalogue.samples import PROCEDURE
+from tests.platform.deployment import eventually
 from tests.support.hosted import Host, hosted
 from tests.support.keys import MemoryKeys
 from tests.support.tokens import mint, signing_key
@@ -213,14 +215,32 @@ def test_a_file_is_its_owner_s(site: Site) -> None:
     assert refused(lambda: list(site.stub.GetAttachment(read, metadata=site.citizen("citizen-2")))) == "NOT_FOUND"
 
 
+def somebody() -> dict[str, Any]:
+    """For whom an official applies."""
+    return {
+        "applicant_id": str(uuid4()),
+        "applicant_name": "Trần Thị B",
+        "applicant_kind": facts.APPLICANT_KIND_CITIZEN,
+    }
+
+
+@pytest.mark.parametrize(
+    "applicant_id", ["056190000123", "Trần Thị B", "../citizen-1", "6F9619FF-8B86-D011-B42D-00C04FC964FF"]
+)
+def test_an_official_names_an_account_and_no_personal_number(site: Site, applicant_id: str) -> None:
+    paper = facts.Component(component_code="deed", source=facts.COMPONENT_SOURCE_PAPER)
+    person = somebody() | {"applicant_id": applicant_id}
+    submit = partial(site.submit, site.official(), channel=facts.CHANNEL_COUNTER, components=[paper], **person)
+    assert refused(submit) == "INVALID_REQUEST"
+
+
 def test_no_path_is_a_file(site: Site) -> None:
     path = str(site.host.platform.settings.data / "secrets" / "service")
     component = facts.Component(
         component_code="deed", source=facts.COMPONENT_SOURCE_PAPER, sha256=path, media_type="text/html"
     )
     who = site.official()
-    person = {"applicant_id": "citizen-1", "applicant_name": "A", "applicant_kind": facts.APPLICANT_KIND_CITIZEN}
-    code = site.submit(who, channel=facts.CHANNEL_COUNTER, components=[component], **person).code
+    code = site.submit(who, channel=facts.CHANNEL_COUNTER, components=[component], **somebody()).code
     shown = site.stub.GetDossier(pb.GetDossierRequest(code=code, purpose="settle"), metadata=who).dossier
     assert [(held.sha256, held.media_type) for held in shown.components] == [("", "")]
     read = pb.GetAttachmentRequest(code=code, sha256=path, purpose="settle")
@@ -295,6 +315,10 @@ def test_a_closed_agency_s_open_dossiers_pass_to_its_successor(site: Site) -> No
     received = site.stub.ReceiveDossier(
         pb.ReceiveDossierRequest(request_id=str(uuid4()), code=code), metadata=site.official()
     )
+    paper, erased = facts.Component(component_code="deed", source=facts.COMPONENT_SOURCE_PAPER), somebody()
+    counter = {"channel": facts.CHANNEL_COUNTER, "components": [paper]}
+    of_erased = site.submit(site.official(), **counter, **erased).code
+    site.keys.erase(erased["applicant_id"])
     yesterday = (datetime.now(UTC) - timedelta(days=2)).date().isoformat()
     closed = catalogue.AgencyClosed(code="H29", successor=SUCCESSOR, valid_until=yesterday)
     site.put("agency-H29", closed)
@@ -308,3 +332,4 @@ def test_a_closed_agency_s_open_dossiers_pass_to_its_successor(site: Site) -> No
     shown = site.stub.GetDossier(request, metadata=successor).dossier
     assert (shown.holder, shown.reception_agency, shown.competent_agency) == (SUCCESSOR,) * 3
     assert shown.due_at == received.due_at
+    eventually(lambda: site.history(of_erased) == ["DossierSubmitted", "DossierTransferred"])

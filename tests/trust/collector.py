@@ -34,7 +34,7 @@ def collector(path: Path) -> Iterator[tuple[Collector, str]]:
     """With the endpoint to export to."""
     server = grpc.server(ThreadPoolExecutor(4))
     collecting = Collector(path)
-    service.add_TraceServiceServicer_to_server(collecting, server)
+    service.add_TraceServiceServicer_to_server(collecting, server)  # type: ignore[no-untyped-call]
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     try:
