@@ -21,7 +21,6 @@ import httpx
 import uvicorn
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
-from joserfc import jwt
 from joserfc.jwk import OKPKey
 
 from gateway.sandbox.vnpay import Settings, create_app
@@ -29,7 +28,6 @@ from motcua.identity.events.v1.events_pb2 import SigningKeyIntroduced
 from motcua.payment.v1 import payment_pb2
 from motcua.payment.v1 import payment_service_pb2 as pb
 from motcua.payment.v1.payment_service_pb2_grpc import PaymentServiceStub
-from services.chassis.access import AUDIENCE, ISSUER
 from services.chassis.caller import Origin
 from services.chassis.decider import Decider
 from services.chassis.handler import Handler
@@ -41,6 +39,7 @@ from services.dossier.values import FeeCondition, FeeItem
 from services.payment.service import PaymentService
 from tests.support.hosted import Host, hosted
 from tests.support.keys import MemoryKeys
+from tests.support.tokens import mint
 
 SECRET, TERMINAL = "a-secret", "MOTCUA01"
 KEY = OKPKey.generate_key("Ed25519", {"kid": "test"})
@@ -60,17 +59,8 @@ def free_port() -> int:
 
 
 def token(account_id: str = PAYER, kind: str = "citizen", *roles: str, agency: str = "", purpose: str = "") -> str:
-    now = int(time.time())
-    claims = {
-        "iss": ISSUER,
-        "aud": AUDIENCE,
-        "sub": account_id,
-        "kind": kind,
-        "roles": roles or [kind],
-        "exp": now + 900,
-    }
-    claims |= {"agency": agency, "purposes": [purpose] if purpose else []}
-    return jwt.encode({"alg": "EdDSA", "kid": "test"}, claims, KEY, algorithms=["EdDSA"])
+    purposes = [purpose] if purpose else []
+    return mint(KEY, *(roles or [kind]), kind=kind, account_id=account_id, agency=agency, purposes=purposes)
 
 
 CITIZEN = token()

@@ -19,7 +19,8 @@ from services.chassis.store.port import NO_STREAM, EventStore, NewEvent
 
 warnings.filterwarnings("ignore", message="EdDSA is deprecated", category=SecurityWarning)
 
-LIFETIME_SECONDS = 900
+# Longer than any run of the tests: some are made when a module is loaded.
+LIFETIME_SECONDS = 12 * 3600
 
 
 async def signing_key(store: EventStore) -> OKPKey:

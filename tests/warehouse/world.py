@@ -27,13 +27,14 @@ from services.chassis.store.port import ANY, NewEvent, RecordedEvent
 from services.chassis.store.sqlite import SqliteStore
 from services.dossier import events as d
 from services.dossier.codec import dossier_codec
-from services.identity.tokens import AccessClaims, generate_signing_key, mint, public_jwk
+from services.identity.tokens import generate_signing_key, public_jwk
 from services.warehouse.counters import counters
 from services.warehouse.procedures import procedures
 from services.warehouse.service import WarehouseService
 from services.warehouse.views import lists
 from tests.support.hosted import Host, hosted
 from tests.support.keys import MemoryKeys
+from tests.support.tokens import mint
 
 T = TypeVar("T")
 WAIT_SECONDS = 20.0
@@ -48,8 +49,8 @@ TABLES = ("documents_v2", "erased_v2", "counted_dossiers", "indicators", "proced
 
 
 def bearer(account_id: str, kind: Any, roles: tuple[str, ...], agency: str = "") -> tuple[tuple[str, str]]:
-    claims = AccessClaims(account_id, kind, roles, agency, purposes=("settle",), level_of_assurance=2)
-    return (("authorization", f"Bearer {mint(KEY, claims, datetime.now(UTC), str(uuid4()))}"),)
+    token = mint(KEY, *roles, kind=kind, account_id=account_id, agency=agency, purposes=("settle",))
+    return (("authorization", f"Bearer {token}"),)
 
 
 class World:
