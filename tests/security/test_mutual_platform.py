@@ -13,6 +13,7 @@ import pytest
 from loadtests.door import Door
 from motcua.identity.v1.identity_service_pb2 import GetSigningKeysRequest
 from motcua.identity.v1.identity_service_pb2_grpc import IdentityServiceStub
+from services.cli import main
 from tests.platform.deployment import Deployment
 from tests.support.authority import Authority
 
@@ -61,27 +62,53 @@ async def log_in(platform: Deployment, person: int, appointment_id: str) -> str:
         await door.close()
 
 
-def test_a_certificate_that_cannot_be_used_stops_the_start(tmp_path: Path) -> None:
-    files = Authority(tmp_path / "authority").platform()
-    other = Authority(tmp_path / "other").platform()
-    settings = {
-        "MOTCUA_TLS_CERTIFICATE": str(files.certificate),
-        "MOTCUA_TLS_KEY": str(other.key),
-        "MOTCUA_TLS_AUTHORITY": str(files.authority),
-    }
-    ran = Deployment(tmp_path / "data", settings=settings).run("up")
-    assert ran.returncode != 0
-    said = " ".join(ran.stderr.split())  # the terminal breaks long lines
-    assert f"{other.key} is not the key of {files.certificate}".replace(" ", "") in said.replace(" ", "")
-    assert "Traceback" not in ran.stderr
+def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], **variables: str) -> str:
+    """What the command says of its settings, without the terminal's line breaks."""
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit):
+        main.settings()
+    written = capsys.readouterr()
+    return "".join((written.out + written.err).split())
 
 
-def test_a_secret_that_cannot_be_used_is_not_repeated(tmp_path: Path) -> None:
-    settings = {"MOTCUA_SERVICE_SECRET": "short-but-secret", "MOTCUA_MASTER_KEY": "0123", "MOTCUA_SITE": "nowhere"}
-    ran = Deployment(tmp_path / "data", settings=settings).run("serve", "identity")
-    assert ran.returncode == 1
-    assert "MOTCUA_SERVICE_SECRET: String should match pattern" in ran.stderr
-    assert "MOTCUA_SITE" in ran.stderr
-    assert "'nowhere'" in ran.stderr
-    assert "short-but-secret" not in ran.stdout + ran.stderr
-    assert "'0123'" not in ran.stdout + ran.stderr
+def test_a_certificate_that_cannot_be_used_stops_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files, other = (Authority(tmp_path / name).platform() for name in ("authority", "other"))
+    said = refused(
+        monkeypatch,
+        capsys,
+        MOTCUA_TLS_CERTIFICATE=str(files.certificate),
+        MOTCUA_TLS_KEY=str(other.key),
+        MOTCUA_TLS_AUTHORITY=str(files.authority),
+    )
+    assert f"{other.key}isnotthekeyof{files.certificate}" in said
+    missing = refused(monkeypatch, capsys, MOTCUA_TLS_KEY=str(tmp_path / "none"))
+    assert "Nosuchfileordirectory" in missing
+
+
+def test_a_secret_that_cannot_be_used_is_not_repeated(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = refused(
+        monkeypatch,
+        capsys,
+        MOTCUA_SERVICE_SECRET="short-but-secret",
+        MOTCUA_MASTER_KEY="0123",
+        MOTCUA_SITE="nowhere",
+    )
+    assert "MOTCUA_SERVICE_SECRET:Stringshouldmatchpattern" in said
+    assert "MOTCUA_MASTER_KEY:Stringshouldmatchpattern" in said
+    assert "(itis'nowhere')" in said
+    assert "short-but-secret" not in said
+    assert "0123" not in said
+
+
+def test_half_a_certificate_repeats_no_other_setting(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    secret = "a-secret-that-is-long-enough-for-a-site"
+    said = refused(monkeypatch, capsys, MOTCUA_TLS_KEY="key.pem", MOTCUA_SERVICE_SECRET=secret)
+    assert "MOTCUA_TLS_CERTIFICATE,MOTCUA_TLS_AUTHORITYtoo,ornoneofthethree" in said
+    assert secret not in said
