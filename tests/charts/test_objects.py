@@ -91,6 +91,8 @@ def test_a_service_is_served_by_its_own_command_and_settings(service: str) -> No
     assert environment(objects, service) == {
         "MOTCUA_SITE": "vn-56",
         "MOTCUA_PUBLIC_URL": "https://motcua.khanhhoa.example",
+        "MOTCUA_HOST": "0.0.0.0",
+        "MOTCUA_SANDBOX": "false",
         "MOTCUA_GRPC_PORT": "50051",
         "MOTCUA_HTTP_PORT": "8081",
         "MOTCUA_BLOBS": "s3://motcua-vn-56",
@@ -112,7 +114,8 @@ def test_a_service_is_served_by_its_own_command_and_settings(service: str) -> No
 def test_the_national_portal_takes_submissions_and_is_no_sandbox() -> None:
     settings = one(variant("national"), "ConfigMap", "environment")["data"]
     assert settings["MOTCUA_SITE"] == "vn"
-    assert not [name for name in settings if "SUBMISSION" in name or "SANDBOX" in name]
+    assert not [name for name in settings if "SUBMISSION" in name or "SANDBOX_UNTIL" in name]
+    assert settings["MOTCUA_SANDBOX"] == "false"
 
 
 def test_every_option_reaches_the_pod() -> None:
