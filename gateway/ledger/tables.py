@@ -27,12 +27,11 @@ from sqlalchemy import (
     text,
     update,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 
 from gateway.ledger.heads import Head
 from gateway.ledger.merkle import HASH_BYTES, TILE_WIDTH, ReadTile
 from gateway.ledger.note import Note
-from services.chassis.database import insert_new
+from services.chassis.database import insert_new, insertion_of
 
 metadata = MetaData()
 # One row: a ledger is one log under one key.
@@ -219,7 +218,10 @@ def _upsert(db: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
 
 @cache
 def _replacing(table: Table, dialect: str) -> Insert:
-    insert = (postgresql.insert if dialect == "postgresql" else sqlite.insert)(table)
+    insertion = insertion_of(dialect)(table)
     keys = [column.name for column in table.primary_key]
     changed = [column.name for column in table.columns if column.name not in keys]
-    return insert.on_conflict_do_update(index_elements=keys, set_={name: insert.excluded[name] for name in changed})
+    replacing: Insert = insertion.on_conflict_do_update(
+        index_elements=keys, set_={name: insertion.excluded[name] for name in changed}
+    )
+    return replacing

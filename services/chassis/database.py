@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -31,14 +32,13 @@ def insert_new(db: Connection, table: Table, *rows: dict[str, Any]) -> None:
 
 @cache
 def _insertion(table: Table, dialect: str) -> Insert:
-    # Each loads its drivers, which takes a tenth of a start.
-    if dialect == "postgresql":
-        from sqlalchemy.dialects import postgresql
+    insertion: Insert = insertion_of(dialect)(table).on_conflict_do_nothing()
+    return insertion
 
-        return postgresql.insert(table).on_conflict_do_nothing()
-    from sqlalchemy.dialects import sqlite
 
-    return sqlite.insert(table).on_conflict_do_nothing()
+def insertion_of(dialect: str) -> Any:
+    """The dialect's `insert`, which knows conflicts. Only the one that is used is loaded: each brings its drivers."""
+    return import_module(f"sqlalchemy.dialects.{dialect}").insert
 
 
 def utc(moment: datetime) -> datetime:
