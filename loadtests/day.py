@@ -407,7 +407,7 @@ async def _decide(province: Province, dossier: dossier_pb2.Dossier) -> None:
     try:
         await by.call(door.dossiers.ApproveDossier, approve)
     except grpc.aio.AioRpcError as error:
-        if refusal(error) != "WRONG_STATE":  # approved before
+        if refusal(error) != "ALREADY_APPROVED":
             raise
     result = await upload(by, door, _document(f"KET QUA {dossier.code}"))
     issue = pb.IssueResultRequest(
