@@ -27,10 +27,15 @@ class Settings(BaseSettings):
     port: Annotated[int, Field(ge=1024, le=65000)] = 8080
     """The edge; TLS listens on the port 363 above it."""
     site: Annotated[str, Field(pattern=r"^vn(-\d{2})?$")] = "vn-56"
-    event_store: Annotated[str, Field(pattern=r"^(memory:|sqlite:)$")] = "sqlite:"
-    """`sqlite:` keeps events in the data folder; `memory:` forgets them."""
-    database: str = ""
-    """SQLAlchemy URL of the views; SQLite in the data folder if empty."""
+    event_store: Annotated[str, Field(pattern=r"^(memory:|sqlite:|(kurrentdb|esdb)(\+discover)?://\S+)$")] = "sqlite:"
+    """`sqlite:` keeps events in the data folder; `memory:` forgets them; kurrentdb:// or esdb:// is a KurrentDB cluster."""
+    database: Annotated[str, Field(pattern=r"^(postgresql\+psycopg://\S+)?$")] = ""
+    """SQLAlchemy URL of the views, postgresql+psycopg://...; SQLite in the data folder if empty. Each service has its own schema."""
+    blobs: Annotated[str, Field(pattern=r"^(s3://[a-z0-9][a-z0-9.-]+(/\S+)?|file:///\S+)?$")] = ""
+    """s3://bucket/prefix or file:///folder of attachments, results and the ledger's files; the data folder if empty.
+
+    A bucket's endpoint, region and credentials are those of the AWS_* variables.
+    """
     grpc_port: Port = 0
     """Of a service that runs alone; 0 takes any free one."""
     http_port: Port = 0
