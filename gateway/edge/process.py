@@ -8,6 +8,7 @@ import importlib.util
 import json
 import os
 import re
+import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -18,11 +19,11 @@ import structlog
 from gateway.edge.envoy import Edge
 
 DIE_WITH_PARENT = """
-import ctypes, os, signal, sys
+import ctypes, os, sys
 if sys.platform == "linux":
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+    ctypes.CDLL(None).prctl(1, int(sys.argv[2]))  # PR_SET_PDEATHSIG
 if os.getppid() == int(sys.argv[1]):
-    os.execv(sys.argv[2], sys.argv[2:])
+    os.execvp(sys.argv[3], sys.argv[3:])
 """
 log = structlog.get_logger("edge")
 
@@ -103,7 +104,7 @@ class EdgeProcess:
     async def _validate(self) -> None:
         arguments = ("--mode", "validate", "-c", str(self._config), "-l", "error", "--disable-hot-restart")
         child = await asyncio.create_subprocess_exec(
-            *_dying_with_us(str(binary()), *arguments),
+            *dying_with_us(str(binary()), *arguments),
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
         )
@@ -118,7 +119,7 @@ class EdgeProcess:
         arguments = ["-c", str(self._config), "-l", "warning", "--disable-hot-restart"]
         arguments += ["--concurrency", str(self.concurrency), "--admin-address-path", str(admin_file)]
         arguments += ["--file-flush-interval-msec", "1000"]
-        command = _dying_with_us(str(binary()), *arguments)
+        command = dying_with_us(str(binary()), *arguments)
         with self._log.open("wb") as output:
             # A session of its own: an interrupt from the terminal is ours, and we drain it first.
             self._child = await asyncio.create_subprocess_exec(
@@ -179,6 +180,6 @@ def _read(path: Path) -> str:
     return path.read_text(errors="replace") if path.exists() else ""
 
 
-def _dying_with_us(*command: str) -> tuple[str, ...]:
+def dying_with_us(*command: str, by: signal.Signals = signal.SIGKILL) -> tuple[str, ...]:
     """By a small program that asks the kernel for it: to do so after a fork of a process with threads is not safe."""
-    return (sys.executable, "-I", "-S", "-c", DIE_WITH_PARENT, str(os.getpid()), *command)
+    return (sys.executable, "-I", "-S", "-c", DIE_WITH_PARENT, str(os.getpid()), str(int(by)), *command)
