@@ -1,6 +1,12 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
 import pytest
+
+if TYPE_CHECKING:
+    from tests.support.bucket import BucketServer
 
 # The longest files: begun first, they do not keep one worker busy when the others are done.
 LONGEST = ("test_crash.py", "test_readme.py", "test_schemathesis.py", "test_scenarios.py")
@@ -8,3 +14,12 @@ LONGEST = ("test_crash.py", "test_readme.py", "test_schemathesis.py", "test_scen
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
+
+
+@pytest.fixture(scope="session")
+def buckets() -> Iterator[BucketServer]:
+    """An S3 server, to which AWS_* variables lead."""
+    from tests.support.bucket import bucket_server
+
+    with bucket_server() as server:
+        yield server

@@ -30,7 +30,7 @@ class RunningLedger:
         settings = platform.settings
         self._store = platform.store
         self._database = platform.database("ledger", durable=True)
-        self._storage = storage or FolderStorage(settings.data / "ledger")
+        self._storage = storage or _open_storage(settings)
         self._signer = log_key(settings)
         verifier = self._signer.verifier
         self._publisher = Publisher(self._database, self._storage, verifier)
@@ -71,6 +71,15 @@ class RunningLedger:
     def _published(self, note: Note) -> None:
         self._receipts.moved()
         self._cosigning.offer(note)
+
+
+def _open_storage(settings: Settings) -> Storage:
+    if settings.blob_folder:
+        return FolderStorage(settings.blob_folder / "ledger")
+    from gateway.ledger.bucket import BucketStorage
+    from services.chassis.bucket import open_bucket
+
+    return BucketStorage(open_bucket(settings.blobs, "ledger"))
 
 
 def remotes(settings: Settings) -> list[Remote]:

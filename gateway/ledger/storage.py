@@ -1,4 +1,4 @@
-"""Where the published files are: a folder here, a bucket in production. tests/ledger/test_storage.py is the contract."""
+"""Where the published files are: a folder, or a bucket (bucket.py). tests/ledger/test_storage.py is the contract."""
 
 from __future__ import annotations
 
@@ -14,7 +14,11 @@ from typing import Protocol
 
 
 class Storage(Protocol):
-    """Files by their paths below the log's prefix. What a method wrote is durable when it returns."""
+    """Files by their paths below the log's prefix. What a method wrote is durable when it returns.
+
+    They are served through the ledger's own pages, which say how long each may be cached: a bucket need not be public. OSError is
+    raised where the files cannot be reached; what was to be written may be there or not, and can be written again.
+    """
 
     async def read(self, path: str) -> bytes | None: ...
 

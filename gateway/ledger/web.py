@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+import structlog
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -29,6 +30,9 @@ from gateway.ledger.tiles import parse_path
 from gateway.ledger.witness import Witness
 from gateway.status import texts
 from gateway.status.web import Assets, SecurityHeaders, etag, unchanged
+from services.chassis.blobs import BlobsUnavailable
+
+log = structlog.get_logger()
 
 IMMUTABLE = "public, max-age=31536000, immutable"
 FRESH = "no-cache"
@@ -45,6 +49,10 @@ _UNKNOWN = (
 _NOT_YET = (
     "Bước này đã được ghi nhận và sắp vào sổ cái. Xin thử lại sau vài giây.\n"
     "This step is recorded and about to enter the ledger. Please try again in a few seconds.\n"
+)
+_UNAVAILABLE = (
+    "Sổ cái tạm thời không đọc được. Xin thử lại sau vài giây.\n"
+    "The ledger cannot be read at the moment. Please try again in a few seconds.\n"
 )
 _NO_FILE = "Sổ cái chưa có tệp này.\nThe ledger does not have this file, or not yet.\n"
 
@@ -94,7 +102,7 @@ class _Web:
         return Starlette(
             routes=routes,
             middleware=[Middleware(SecurityHeaders)],
-            exception_handlers={404: self.absent},
+            exception_handlers={404: self.absent, BlobsUnavailable: self.unavailable},
         )
 
     async def checkpoint(self, request: Request) -> Response:
@@ -182,6 +190,10 @@ class _Web:
     async def absent(self, _: Request, __: Exception) -> Response:
         return _plain(_NO_FILE, 404, ABSENT)
 
+    async def unavailable(self, _: Request, why: Exception) -> Response:
+        log.error("the published files cannot be read", error=str(why))
+        return _later(_UNAVAILABLE)
+
     def _chrome(self, words: texts.Texts) -> dict[str, Any]:
         def switched(language: str) -> str:
             return f"/ledger/?{urlencode({'lang': language})}"
@@ -211,7 +223,11 @@ def _plain(text: str, status: int = 200, caching: str = FRESH) -> Response:
 
 
 def _not_yet() -> Response:
-    answer = _plain(_NOT_YET, 503, ABSENT)
+    return _later(_NOT_YET)
+
+
+def _later(text: str) -> Response:
+    answer = _plain(text, 503, ABSENT)
     answer.headers["retry-after"] = str(RETRY_SECONDS)
     return answer
 

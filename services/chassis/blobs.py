@@ -1,4 +1,4 @@
-"""The blob store's port, and a folder that keeps it. What lies in it is sealed before it gets here.
+"""The blob store's port, and a folder that keeps it; bucket.py is another. What lies in it is sealed before it gets here.
 
 A blob is put whole, read by ranges, never changed: as buckets have it.
 """
@@ -27,8 +27,15 @@ class BlobMissing(Exception):
         super().__init__(f"there is no blob {name[:200]}")
 
 
+class BlobsUnavailable(OSError):
+    """The store did not answer, or refuses. A write may or may not have happened: it can be sent again."""
+
+
 class BlobStore(Protocol):
-    """A name is `<group>/<member>`, each of letters, digits, `:`, `.`, `_`, `-`. Another one raises ValueError."""
+    """A name is `<group>/<member>`, each of letters, digits, `:`, `.`, `_`, `-`. Another one raises ValueError.
+
+    Any method may raise BlobsUnavailable. What is written or deleted is so for all who ask afterwards.
+    """
 
     async def put(self, name: str, pieces: AsyncIterable[bytes]) -> None:
         """All pieces or, if one raises, nothing; durable when it returns. A blob of that name is replaced."""
@@ -46,13 +53,13 @@ class BlobStore(Protocol):
         """Of the blobs of a group, sorted."""
 
 
-def _checked(name: str) -> str:
+def checked(name: str) -> str:
     if not NAME.fullmatch(name):
         raise ValueError(f"no name of a blob: {name[:80]!r}")
     return name
 
 
-def _checked_group(group: str) -> str:
+def checked_group(group: str) -> str:
     if not GROUP.fullmatch(group):
         raise ValueError(f"no group of blobs: {group[:80]!r}")
     return group
@@ -64,7 +71,7 @@ class FolderBlobs:
         self._tidied = False
 
     def _path(self, name: str) -> Path:
-        return self._folder / _checked(name)
+        return self._folder / checked(name)
 
     async def put(self, name: str, pieces: AsyncIterable[bytes]) -> None:
         path = self._path(name)
@@ -127,7 +134,7 @@ class FolderBlobs:
         await asyncio.to_thread(run)
 
     async def members(self, group: str) -> Sequence[str]:
-        folder = self._folder / _checked_group(group)
+        folder = self._folder / checked_group(group)
 
         def run() -> list[str]:
             try:

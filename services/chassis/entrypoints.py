@@ -18,6 +18,7 @@ from opentelemetry.trace import SpanKind
 
 from services.chassis import requests, telemetry
 from services.chassis.access import Policy
+from services.chassis.blobs import BlobsUnavailable
 from services.chassis.caller import Caller
 from services.chassis.container import platform_of, wait_for
 from services.chassis.decider import Rejected
@@ -169,6 +170,8 @@ def _as_rejected(error: Exception) -> Rejected:
             return Rejected("SUBJECT_ERASED")
         case StoreUnavailable():
             return Rejected("UNAVAILABLE", system="event store")
+        case BlobsUnavailable():
+            return Rejected("UNAVAILABLE", system="blob store")
         case Conflict():
             return Rejected("OVERLOADED")
         case _:

@@ -52,7 +52,7 @@ class Platform:
         verifier.start()
         erasures = Erasures(store)
         erasures.start()
-        blobs = FolderBlobs(settings.data / "blobs")
+        blobs = _open_blobs(settings)
         platform = cls(settings, store, clock, verifier, blobs, erasures, credentials=credentials)
         if settings.identity_address:
             platform.addresses["identity"] = settings.identity_address
@@ -88,3 +88,11 @@ class Platform:
         await self.erasures.stop()
         await asyncio.gather(*(database.close() for database in self._databases.values()))
         await self.store.close()
+
+
+def _open_blobs(settings: Settings) -> BlobStore:
+    if settings.blob_folder:
+        return FolderBlobs(settings.blob_folder / "blobs")
+    from services.chassis.bucket import BucketBlobs, open_bucket
+
+    return BucketBlobs(open_bucket(settings.blobs, "blobs"))

@@ -20,6 +20,7 @@ import structlog
 from sqlalchemy import BigInteger, Column, Connection, Integer, MetaData, String, Table, delete, select
 
 from services.chassis import positions, telemetry
+from services.chassis.blobs import BlobsUnavailable
 from services.chassis.database import Database
 from services.chassis.decider import Rejected
 from services.chassis.facts import Fact, fact_of, message_of
@@ -188,4 +189,4 @@ class Reaction:
 def _passes(error: Exception) -> bool:
     if isinstance(error, Rejected):
         return error.reason in PASSING
-    return isinstance(error, StoreUnavailable | Conflict)
+    return isinstance(error, StoreUnavailable | Conflict | BlobsUnavailable)

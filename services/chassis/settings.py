@@ -9,6 +9,7 @@ from contextlib import suppress
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import unquote, urlsplit
 
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -31,7 +32,7 @@ class Settings(BaseSettings):
     """`sqlite:` keeps events in the data folder; `memory:` forgets them; kurrentdb:// or esdb:// is a KurrentDB cluster."""
     database: Annotated[str, Field(pattern=r"^(postgresql\+psycopg://\S+)?$")] = ""
     """SQLAlchemy URL of the views, postgresql+psycopg://...; SQLite in the data folder if empty. Each service has its own schema."""
-    blobs: Annotated[str, Field(pattern=r"^(s3://[a-z0-9][a-z0-9.-]+(/\S+)?|file:///\S+)?$")] = ""
+    blobs: Annotated[str, Field(pattern=r"^(s3://[a-z0-9][a-z0-9.-]+(/[\w.-]+)*/?|file:///\S+)?$")] = ""
     """s3://bucket/prefix or file:///folder of attachments, results and the ledger's files; the data folder if empty.
 
     A bucket's endpoint, region and credentials are those of the AWS_* variables.
@@ -166,6 +167,13 @@ class Settings(BaseSettings):
         if self.ledger_key and self.ledger_key == self.witness_key:
             raise ValueError("MOTCUA_WITNESS_KEY must not be MOTCUA_LEDGER_KEY: a witness's key signs nothing else")
         return self
+
+    @property
+    def blob_folder(self) -> Path | None:
+        """In which blobs/ and ledger/ lie; None if they are in a bucket."""
+        if self.blobs.startswith("s3://"):
+            return None
+        return Path(unquote(urlsplit(self.blobs).path)) if self.blobs else self.data
 
     @property
     def url(self) -> str:

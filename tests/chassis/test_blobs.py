@@ -1,4 +1,4 @@
-"""The blob store's contract. Another store is added to `stores` and must keep it."""
+"""The blob store's contract. Another store is added to the fixture `store` and must keep it."""
 
 from __future__ import annotations
 
@@ -10,16 +10,22 @@ from pathlib import Path
 
 import pytest
 
-from services.chassis.blobs import ABANDONED_SECONDS, PARTIAL, BlobMissing, BlobStore, FolderBlobs
+from services.chassis import bucket
+from services.chassis.blobs import ABANDONED_SECONDS, PARTIAL, BlobMissing, BlobStore, BlobsUnavailable, FolderBlobs
+from services.chassis.bucket import PART_BYTES, BucketBlobs, open_bucket
+from tests.support.bucket import BucketServer
 
 ODD_NAMES = [
     "", "a", "a/", "/a", "a/b/c", "../secret", "a/..", "a/.b", ".partial/a", "a/b\n", "a/b\0", "a\\b/c", "á/b", "a/" + "b" * 201,
 ]  # fmt: skip
 
 
-@pytest.fixture(params=["folder"])
+@pytest.fixture(params=["folder", "bucket"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> BlobStore:
-    return {"folder": lambda: FolderBlobs(tmp_path / "blobs")}[request.param]()
+    if request.param == "folder":
+        return FolderBlobs(tmp_path / "blobs")
+    buckets: BucketServer = request.getfixturevalue("buckets")
+    return BucketBlobs(open_bucket(buckets.create(), "blobs"))
 
 
 async def pieces(*parts: bytes) -> AsyncIterator[bytes]:
@@ -27,8 +33,9 @@ async def pieces(*parts: bytes) -> AsyncIterator[bytes]:
         yield part
 
 
-async def broken() -> AsyncIterator[bytes]:
-    yield b"half"
+async def broken(*parts: bytes) -> AsyncIterator[bytes]:
+    for part in parts or (b"half",):
+        yield part
     raise RuntimeError("the source broke")
 
 
@@ -71,6 +78,19 @@ async def test_a_put_that_breaks_leaves_what_was_there(store: BlobStore) -> None
     with pytest.raises(RuntimeError):
         await store.put("anna/x", broken())
     assert await whole(store, "anna/x") == b"before"
+
+
+@pytest.mark.parametrize("size", [PART_BYTES, PART_BYTES + 1, 2 * PART_BYTES + 7])
+async def test_a_large_blob_comes_whole_or_not_at_all(store: BlobStore, size: int) -> None:
+    content = os.urandom(size)
+    await store.put("anna/x", pieces(*(content[start : start + 1_000_000] for start in range(0, size, 1_000_000))))
+    assert await whole(store, "anna/x") == content
+    with pytest.raises(RuntimeError, match="the source broke"):
+        await store.put("anna/x", broken(content))
+    with pytest.raises(RuntimeError, match="the source broke"):
+        await store.put("anna/y", broken(content, content))
+    assert await whole(store, "anna/x") == content
+    assert await store.members("anna") == ["x"]
 
 
 async def test_a_blob_put_again_is_replaced(store: BlobStore) -> None:
@@ -120,3 +140,37 @@ async def test_what_a_crash_left_half_written_is_dropped_in_time(tmp_path: Path)
         os.utime(partial / name, (time.time() - age,) * 2)
     await FolderBlobs(tmp_path).put("anna/x", pieces(b"."))
     assert [path.name for path in partial.iterdir()] == ["being-written"]
+
+
+async def test_attachments_and_ledger_share_a_bucket_and_nothing_else(buckets: BucketServer) -> None:
+    url = buckets.create()
+    await BucketBlobs(open_bucket(f"{url}/", "blobs")).put("anna/x", pieces(b"."))
+    assert await BucketBlobs(open_bucket(url, "ledger")).members("anna") == []
+    assert await BucketBlobs(open_bucket(url, "blobs")).members("anna") == ["x"]
+    name = url.split("/")[2]
+    assert f"PUT /{name}/vn-56/blobs/anna/x" in buckets.requests
+
+
+@pytest.mark.parametrize("there", ["no server", "no bucket"])
+async def test_a_bucket_that_is_not_there_is_unavailable_and_nothing_else(
+    buckets: BucketServer, there: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bucket, "RETRIES", 1)
+    store = BucketBlobs(open_bucket(buckets.create() if there == "no server" else "s3://nobody-s/x", "blobs"))
+    large = b"." * (PART_BYTES + 1)
+    if there == "no server":
+        buckets.stop()
+    try:
+        for attempt in (
+            store.put("anna/x", pieces(b".")),
+            store.put("anna/x", pieces(large)),
+            store.get("anna/x", 0, 1),
+            store.members("anna"),
+        ):
+            with pytest.raises(
+                BlobsUnavailable, match="NoSuchBucket" if there == "no bucket" else "error sending request"
+            ):
+                await attempt
+    finally:
+        if there == "no server":
+            buckets.start()

@@ -71,6 +71,21 @@ class Site:
     def official(self, agency: str = "H29", *roles: str) -> Any:
         return _bearing(mint(self.key, *(roles or ("receptionist", "processor", "approver")), agency=agency))
 
+    def open(self) -> None:
+        """What there must be before the first dossier."""
+        published: Any = SHAPES["procedure"].write(PROCEDURE_OF_ONE_COMPONENT)
+        self.put("procedure-1", catalogue.ProcedurePublished(procedure=published))
+        for code in ("H29", SUCCESSOR):
+            self.put(f"agency-{code}", catalogue.AgencyOpened(agency=agency(code)))
+        day = definitions.Weekday(hours=[definitions.Interval(start="07:30", end="17:00")])
+        calendar = definitions.CalendarVersion(
+            calendar_id="offices", version=1, zone="Asia/Ho_Chi_Minh", week=[day] * 7
+        )
+        self.put("calendar-offices", catalogue.CalendarPublished(calendar=calendar))
+        for citizen in ("citizen-1", "citizen-2"):
+            self.register(citizen)
+        reached(self)
+
     def upload(self, who: Any) -> None:
         upload = self.stub.CreateUpload(
             pb.CreateUploadRequest(media_type="application/pdf", size=len(PDF), sha256=SHA256), metadata=who
@@ -134,18 +149,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         grpc.insecure_channel(host.address("dossier")) as channel,
     ):
         made = Site(host, DossierServiceStub(channel), keys, shift)
-        published: Any = SHAPES["procedure"].write(PROCEDURE_OF_ONE_COMPONENT)
-        made.put("procedure-1", catalogue.ProcedurePublished(procedure=published))
-        for code in ("H29", SUCCESSOR):
-            made.put(f"agency-{code}", catalogue.AgencyOpened(agency=agency(code)))
-        day = definitions.Weekday(hours=[definitions.Interval(start="07:30", end="17:00")])
-        calendar = definitions.CalendarVersion(
-            calendar_id="offices", version=1, zone="Asia/Ho_Chi_Minh", week=[day] * 7
-        )
-        made.put("calendar-offices", catalogue.CalendarPublished(calendar=calendar))
-        for citizen in ("citizen-1", "citizen-2"):
-            made.register(citizen)
-        reached(made)
+        made.open()
         made.upload(made.citizen())
         yield made
 

@@ -8,16 +8,24 @@ from pathlib import Path
 
 import pytest
 
+from gateway.ledger.bucket import BucketStorage
 from gateway.ledger.storage import FolderStorage, Storage
+from services.chassis import bucket
+from services.chassis.blobs import BlobsUnavailable
+from services.chassis.bucket import open_bucket
+from tests.support.bucket import BucketServer
 
 Make = Callable[[], Storage]
 
 
-@pytest.fixture(params=["folder"])
+@pytest.fixture(params=["folder", "bucket"])
 def make(request: pytest.FixtureRequest, tmp_path: Path) -> Make:
     """The same files, as another process sees them each time."""
-    assert request.param == "folder"
-    return lambda: FolderStorage(tmp_path / "ledger")
+    if request.param == "folder":
+        return lambda: FolderStorage(tmp_path / "ledger")
+    buckets: BucketServer = request.getfixturevalue("buckets")
+    url = buckets.create()
+    return lambda: BucketStorage(open_bucket(url, "ledger"))
 
 
 async def test_what_is_not_there_is_none(make: Make) -> None:
@@ -68,9 +76,54 @@ async def test_of_those_who_swap_at_once_one_wins(make: Make) -> None:
         assert [content for content, mine in zip(new, won, strict=True) if mine] == [await make().read("checkpoint")]
 
 
-async def test_nothing_is_left_beside_the_files(make: Make, tmp_path: Path) -> None:
-    await make().create("tile/0/000", b"a")
-    await make().create("tile/0/000", b"b")
-    await make().replace("checkpoint", None, b"c")
+async def test_nothing_is_left_beside_the_files(tmp_path: Path) -> None:
+    storage = FolderStorage(tmp_path / "ledger")
+    await storage.create("tile/0/000", b"a")
+    await storage.create("tile/0/000", b"b")
+    await storage.replace("checkpoint", None, b"c")
     found = await asyncio.to_thread(lambda: {path.name for path in tmp_path.rglob("*") if path.is_file()})
     assert found == {"000", "checkpoint", ".lock"}
+
+
+async def test_nothing_is_left_beside_the_objects(buckets: BucketServer) -> None:
+    url = buckets.create()
+    storage = BucketStorage(open_bucket(url, "ledger"))
+    await storage.create("tile/0/000", b"a")
+    await storage.replace("checkpoint", None, b"c")
+    found = await open_bucket(url).list_async().collect_async()
+    assert [each["path"] for each in found] == ["ledger/checkpoint", "ledger/tile/0/000"]
+
+
+async def test_a_bucket_that_overlooks_conditions_publishes_nothing(buckets: BucketServer) -> None:
+    url = buckets.create()
+    buckets.overlooks_conditions = True
+    try:
+        with pytest.raises(BlobsUnavailable, match="overlooks If-None-Match and If-Match"):
+            await BucketStorage(open_bucket(url, "ledger")).replace("checkpoint", None, b"a")
+    finally:
+        buckets.overlooks_conditions = False
+    assert await open_bucket(url).list_async().collect_async() == []
+
+
+async def test_a_bucket_that_does_not_answer_is_unavailable(
+    buckets: BucketServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bucket, "RETRIES", 1)
+    url = buckets.create()
+    storage = BucketStorage(open_bucket(url, "ledger"))
+    assert await storage.replace("checkpoint", None, b"a")
+    buckets.stop()
+    try:
+        for attempt in (
+            storage.read("checkpoint"),
+            storage.create("tile/0/000", b"a"),
+            storage.replace("checkpoint", b"a", b"b"),
+            storage.remove_under("tile/0/000.p"),
+        ):
+            with pytest.raises(BlobsUnavailable, match="error sending request"):
+                await attempt
+    finally:
+        buckets.start()
+    assert await storage.replace("checkpoint", b"a", b"b")
+    with pytest.raises(BlobsUnavailable, match="NoSuchBucket"):
+        await BucketStorage(open_bucket("s3://nobody-s", "ledger")).read("checkpoint")
