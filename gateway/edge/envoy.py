@@ -146,9 +146,16 @@ class Edge:
     origins: tuple[str, ...] = ("*",)
     access_log: Path
     admin_port: int = 0
+    # For a scraper and for probes: GET /metrics (Prometheus) and /ready, and nothing else of the admin interface, which listens on
+    # the loopback only. It needs an admin_port that is known beforehand.
+    stats_port: int | None = None
     # How many of the traces that begin here the services shall record. The edge itself records none: its spans would hold
     # queries, and what refusals say, both of which may be personal data.
     trace_percent: float = 0
+
+    def __post_init__(self) -> None:
+        if self.stats_port is not None and not self.admin_port:
+            raise ValueError("stats_port leads to the admin interface: set admin_port too, to a port that is free")
 
     def config(self) -> str:
         descriptors = read(self.descriptors)
@@ -207,11 +214,12 @@ class Edge:
         grpc: dict[str, Address | None] = {f"grpc-{name}": address for name, address in self.services.items()}
         grpc |= {"grpc-platform": self.platform} if self.platform else {}
         grpc |= {"nowhere": None}
+        stats = {} if self.stats_port is None else {"stats": Address("127.0.0.1", self.admin_port)}
         http = {f"http-{name}": address for name, address in self.pages.items()}
-        for name, address in sorted((grpc | http).items()):
+        for name, address in sorted((grpc | http | stats).items()):
             dns = bool(address and not _is_ip(address[0]))
             part = "status" if name == "grpc-platform" else name.partition("-")[2]
-            peer = f"{part}.{self.mutual.site}.internal" if self.mutual and address else ""
+            peer = f"{part}.{self.mutual.site}.internal" if self.mutual and address and name not in stats else ""
             yield {"name": name, "address": address, "http2": name in grpc, "dns": dns, "peer": peer}
 
 

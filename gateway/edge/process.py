@@ -50,6 +50,7 @@ class EdgeProcess:
         self.port = edge.port
         self.tls_port = edge.tls.port if edge.tls else None
         self.admin_port = edge.admin_port
+        self.stats_port = edge.stats_port
         self._child: asyncio.subprocess.Process | None = None
         self._keeper: asyncio.Task[None] | None = None
 
@@ -147,7 +148,7 @@ class EdgeProcess:
         except httpx.HTTPError:
             return False
         ports = {one["name"]: one["local_address"]["socket_address"]["port_value"] for one in listeners}
-        self.port, self.tls_port = ports["plain"], ports.get("tls")
+        self.port, self.tls_port, self.stats_port = ports["plain"], ports.get("tls"), ports.get("stats")
         return True
 
     def _complaint(self) -> str:
