@@ -73,6 +73,10 @@ class Cosigning:
             self._newest = note
             self._changed.set()
 
+    def complete(self, note: Note) -> bool:
+        """Whether every witness cosigned it."""
+        return len(_cosigned(note, self._witnesses)) == len(self._witnesses)
+
     async def _run(self) -> None:
         while True:
             await self._changed.wait()
@@ -83,7 +87,7 @@ class Cosigning:
                 note = await self._collect(note)
             except Exception:
                 log.exception("the witnesses' signatures are not published, trying again")
-            if len(_cosigned(note, self._witnesses)) < len(self._witnesses):
+            if not self.complete(note):
                 try:
                     async with asyncio.timeout(AGAIN_SECONDS):
                         await self._changed.wait()

@@ -7,7 +7,7 @@ import time
 from prometheus_client import Counter, Gauge
 
 SIZE = Gauge("motcua_ledger_size", "Leaves of the published checkpoint")
-LAG = Gauge("motcua_ledger_lag_seconds", "Age of the newest event sequenced, 0 when caught up")
+LAG = Gauge("motcua_ledger_lag_seconds", "Age of the oldest event that waits to be sequenced, 0 when caught up")
 FAILURES = Counter("motcua_ledger_failures_total", "Attempts to sequence or to publish that failed", ["step"])
 CHECKPOINT_AGE = Gauge("motcua_ledger_checkpoint_age_seconds", "Since this replica last published a checkpoint")
 COSIGNATURES = Gauge("motcua_ledger_cosignatures", "Witnesses that cosigned the current checkpoint")

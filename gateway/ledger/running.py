@@ -45,6 +45,7 @@ class RunningLedger:
             self._publisher,
             settings.ledger_checkpoint_seconds,
             self._published,
+            self._cosigning.complete,
         )
         self.caught_up = self._sequencer.caught_up
         cosigner = witness_key(settings)
@@ -59,7 +60,7 @@ class RunningLedger:
         """Raises LedgerError where the log must not go on."""
         await open_log(self._database, self._storage, self._store, self._signer, self._publisher)
         self._cosigning.start()
-        self._sequencer.start()
+        await self._sequencer.start()
 
     async def stop(self) -> None:
         await self._sequencer.stop()

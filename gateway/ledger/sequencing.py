@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from contextlib import aclosing
 from functools import partial
 
 import structlog
@@ -23,8 +22,9 @@ from gateway.ledger.growth import Chains, Growth
 from gateway.ledger.merkle import leaf_hash
 from gateway.ledger.note import Note, Signer
 from gateway.ledger.publishing import Publisher
-from services.chassis import positions, telemetry
+from services.chassis import positions
 from services.chassis.database import Database
+from services.chassis.following import GRACE_SECONDS, PAUSE_SECONDS, POLL_SECONDS, SharedFollower
 from services.chassis.positions import PositionLost
 from services.chassis.privacy import KeyRing, Keys
 from services.chassis.store.port import EventStore, RecordedEvent
@@ -32,13 +32,13 @@ from services.chassis.store.port import EventStore, RecordedEvent
 FOLLOWER = "ledger"
 # Leaves of one transaction and one checkpoint.
 MOST_LEAVES = 1000
-# How long a replica leaves the log to the one that runs it, and what failed rests.
-BACK_OFF_SECONDS = 2.0
 
 log = structlog.get_logger()
 
 
-class Sequencer:
+class Sequencer(SharedFollower):
+    most = MOST_LEAVES
+
     def __init__(
         self,
         store: EventStore,
@@ -48,55 +48,52 @@ class Sequencer:
         publisher: Publisher,
         seconds: float,
         published: Callable[[Note], None],
+        complete: Callable[[Note], bool],
     ) -> None:
-        """`seconds` lie between two checkpoints; `published` hears of each one that is out."""
-        self.caught_up = asyncio.Event()
-        self._store = store
-        self._database = database
+        """`seconds` lie between two checkpoints; `published` hears of each one that is out.
+
+        `complete` tells whether all witnesses cosigned one.
+        """
+        super().__init__(
+            FOLLOWER,
+            entries.TYPES,
+            database,
+            store,
+            lag=metrics.LAG,
+            failures=metrics.FAILURES.labels("sequence"),
+            grace_seconds=GRACE_SECONDS + seconds,
+        )
         self._keys = keys
         self._signer = signer
         self._publisher = publisher
         self._seconds = seconds
         self._published = published
+        self._complete = complete
         self._checkpoint_at = -seconds
-        self._task: asyncio.Task[None] | None = None
 
-    def start(self) -> None:
-        self._task = asyncio.create_task(self._run(), name="ledger")
-
-    async def stop(self) -> None:
-        if self._task:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-
-    async def _run(self) -> None:
-        while True:
-            try:
-                await self._follow()
-            except PositionLost:
-                log.info("the ledger runs elsewhere")
-                self.caught_up.set()
-            except Exception:
-                log.exception("the ledger stopped, trying again")
-                metrics.FAILURES.labels("sequence").inc()
-            await asyncio.sleep(BACK_OFF_SECONDS)
-
-    async def _follow(self) -> None:
-        position = await self._database.write(partial(positions.load, follower=FOLLOWER))
+    async def begin(self) -> None:
         await self._publish()
-        waiting: list[RecordedEvent] = []
-        async with aclosing(self._store.subscribe(position, entries.TYPES)) as batches:  # type: ignore[type-var]
-            async for batch in batches:
-                waiting += entries.of_dossiers(batch.events)
-                if waiting and (batch.caught_up or len(waiting) >= MOST_LEAVES):
-                    metrics.LAG.set(telemetry.age(waiting[0].recorded_at))
-                    # What happens meanwhile waits in the subscription.
-                    await asyncio.sleep(max(0.0, self._checkpoint_at + self._seconds - time.monotonic()))
-                    await self._sequence(waiting, position, batch.position)
-                    position, waiting = batch.position, []
-                if batch.caught_up:
-                    metrics.LAG.set(0)
-                    self.caught_up.set()
+
+    async def take(self, events: Sequence[RecordedEvent], old: int, new: int) -> None:
+        of_dossiers = entries.of_dossiers(events)
+        if not of_dossiers:
+            await self._database.write(partial(positions.move, follower=FOLLOWER, old=old, new=new))
+            return
+        # What happens meanwhile waits in the subscription.
+        await asyncio.sleep(max(0.0, self._checkpoint_at + self._seconds - time.monotonic()))
+        await self._sequence(of_dossiers, old, new)
+
+    async def left(self) -> None:
+        """The other replica may have died before it published, or before all witnesses had answered it."""
+        ends = time.monotonic() + self._grace_seconds
+        while True:
+            standing = await self._database.read(tables.standing)
+            if standing and standing.published and self._complete(Note.parse(standing.note)):
+                return
+            if time.monotonic() > ends:
+                await self._publish()
+                return
+            await asyncio.sleep(POLL_SECONDS)
 
     async def _sequence(self, events: Sequence[RecordedEvent], old: int, new: int) -> None:
         found = await asyncio.to_thread(entries.read, events)
@@ -135,7 +132,7 @@ class Sequencer:
             except (OSError, LedgerError):
                 log.exception("the ledger is not published, trying again")
                 metrics.FAILURES.labels("publish").inc()
-                await asyncio.sleep(BACK_OFF_SECONDS)
+                await asyncio.sleep(PAUSE_SECONDS)
             else:
                 self._published(note)
                 return

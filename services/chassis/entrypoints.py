@@ -225,6 +225,7 @@ class On(Entrypoint):  # type: ignore[misc]
             platform.database(service),
             platform.store,
             self._when,
+            standby=platform.replicated,
         )
         self.container.config.setdefault("reactions", {})[self.reaction.name] = self.reaction
 

@@ -1,16 +1,27 @@
-"""Following the log for what is kept in memory alone: from a position on, whatever fails on the way."""
+"""Following the log: alone, for what is kept in memory; or from a stored position that the replicas of a service share."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import aclosing
+from functools import partial
+from typing import Any
 
 import structlog
+from prometheus_client import Counter, Gauge
 
-from services.chassis.store.port import Batch, EventStore
+from services.chassis import positions, telemetry
+from services.chassis.database import Database
+from services.chassis.positions import PositionLost, Standing
+from services.chassis.store.port import START, Batch, EventStore, RecordedEvent
 
 PAUSE_SECONDS = 1.0
+# For so long nothing has to move before a standby takes over.
+GRACE_SECONDS = 2.0
+# How soon a standby sees what the other replica did.
+POLL_SECONDS = 0.1
 
 log = structlog.get_logger()
 
@@ -28,3 +39,177 @@ async def follow(
         except Exception:
             log.exception("following stopped, trying again", follower=name)
         await asyncio.sleep(PAUSE_SECONDS)
+
+
+class SharedFollower:
+    """One of the replicas that share a position: one of them works, the others stand by.
+
+    Who moves the position by compare-and-swap works; who loses stands by. A standby reads the log too, leaves what it read to the
+    one that works, and follows its position. If that does not move for the grace, it takes over. So an idle standby costs nothing,
+    and no clocks are compared. Two that work at once, because one was held up, change nothing: the position is moved once.
+    """
+
+    most = 1
+    """So many events are taken at a time if that many wait; what is there when caught up is taken at once."""
+
+    def __init__(
+        self,
+        name: str,
+        types: Sequence[str],
+        database: Database,
+        store: EventStore,
+        *,
+        lag: Gauge,
+        failures: Counter | None = None,
+        standby: bool = False,
+        grace_seconds: float | None = None,
+    ) -> None:
+        """`lag` tells the age of the oldest event that waits. `standby`: begin as one, another replica may be at work."""
+        self.name = name
+        self.caught_up = asyncio.Event()
+        self._types = tuple(types)
+        self._database = database
+        self._store = store
+        self._failures = failures
+        self._standby = standby
+        self._grace_seconds = GRACE_SECONDS if grace_seconds is None else grace_seconds
+        self._done = START
+        # The one of the last take-over, None while no other replica was ever seen.
+        self._turn: int | None = None
+        self._waiting: list[RecordedEvent] = []
+        self._task: asyncio.Task[None] | None = None
+        lag.set_function(lambda: telemetry.age(self._waiting[0].recorded_at) if self._waiting else 0.0)
+
+    async def take(self, events: Sequence[RecordedEvent], old: int, new: int) -> None:
+        """Do what is to be done, and move the position from `old` to `new`. Raises PositionLost."""
+        raise NotImplementedError
+
+    async def begin(self) -> None:
+        """Before the log is followed, also after a failure."""
+
+    async def reached(self, position: int, *, worked: bool) -> None:
+        """All up to here is done. `worked`: there was something to do, here or by another replica."""
+
+    async def left(self) -> None:
+        """Another replica took what this one saw."""
+
+    async def start(self) -> None:
+        await self._database.create(positions.metadata)
+        self._task = asyncio.create_task(self._run(), name=f"follower {self.name}")
+
+    async def stop(self) -> None:
+        if self._task:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                await self._follow()
+            except PositionLost:
+                log.warning("the position went back, following from there", follower=self.name)
+            except Exception:
+                log.exception("follower stopped, trying again", follower=self.name)
+                if self._failures:
+                    self._failures.inc()
+            await asyncio.sleep(PAUSE_SECONDS)
+
+    async def _follow(self) -> None:
+        stored = await self._database.write(partial(positions.load, follower=self.name))
+        await self.begin()
+        self._done = START
+        await self._reached(stored, worked=True)
+        self._waiting = []
+        async with aclosing(self._store.subscribe(stored, self._types)) as batches:  # type: ignore[type-var]
+            async for batch in batches:
+                self._waiting += batch.events
+                if self._waiting and (batch.caught_up or len(self._waiting) >= self.most):
+                    stored = await self._advance(stored, batch.position)
+                if not self._waiting:
+                    await self._reached(batch.position, worked=False)
+                    if batch.caught_up:
+                        self.caught_up.set()
+
+    async def _advance(self, stored: int, new: int) -> int:
+        """Until the position is past what waits, be it by another replica; returns it."""
+        while self._waiting:
+            if self._standby:
+                stored = await self._stand_by(stored, self._waiting[-1].position)
+            else:
+                try:
+                    await self.take(self._waiting, stored, new)
+                except PositionLost:
+                    log.info("another replica works, standing by", follower=self.name)
+                    self._standby = True
+                    continue
+                stored = new
+                await self._reached(stored, worked=True)
+            self._waiting = [event for event in self._waiting if event.position > stored]
+        return stored
+
+    async def _stand_by(self, stored: int, wanted: int) -> int:
+        """The position, when another replica moved it there, or when it is for this one to move it. Raises PositionLost."""
+        seen: Standing | None = None
+        since = time.monotonic()
+        while True:
+            standing = await self._database.read(partial(positions.standing, follower=self.name))
+            if standing.position < stored:
+                raise PositionLost(self.name)
+            if standing != seen:
+                since = time.monotonic()
+                await self._reached(standing.position, worked=True)
+                seen = standing
+            if standing.position >= wanted:
+                await self.left()
+                return standing.position
+            if time.monotonic() - since >= self._grace_seconds and await self._take_over(standing):
+                return standing.position
+            await asyncio.sleep(min(POLL_SECONDS, self._grace_seconds / 4))
+
+    async def _take_over(self, standing: Standing) -> bool:
+        """Whether no other standby was faster."""
+        try:
+            self._turn = await self._database.write(partial(positions.turn, follower=self.name, known=standing.turn))
+        except PositionLost:
+            return False
+        log.warning("no replica works, taking over", follower=self.name, position=standing.position)
+        self._standby = False
+        return True
+
+    async def _reached(self, position: int, *, worked: bool) -> None:
+        self._done = max(self._done, position)  # one looked further than the other, and found nothing
+        await self.reached(self._done, worked=worked)
+
+    async def _visibly(self, work: Callable[[], Coroutine[Any, Any, None]], position: int) -> None:
+        """Do what lies outside of the position's transaction, unless another replica does it; standbys see that it goes on.
+
+        Raises PositionLost.
+        """
+        if self._turn is None:
+            await work()
+            return
+        standing = await self._database.read(partial(positions.standing, follower=self.name))
+        if standing != (position, self._turn):
+            raise PositionLost(self.name)
+        over = asyncio.Event()
+        doing, showing = asyncio.create_task(work()), asyncio.create_task(self._show(over))
+        try:
+            await asyncio.wait({doing, showing}, return_when=asyncio.FIRST_COMPLETED)
+            if showing.done():
+                showing.result()
+            over.set()
+            await showing
+            await doing
+        finally:
+            doing.cancel()
+            showing.cancel()
+            await asyncio.gather(doing, showing, return_exceptions=True)
+
+    async def _show(self, over: asyncio.Event) -> None:
+        while not over.is_set():
+            try:
+                async with asyncio.timeout(self._grace_seconds / 4):
+                    await over.wait()
+            except TimeoutError:
+                known = self._turn or 0
+                self._turn = await self._database.write(partial(positions.turn, follower=self.name, known=known))

@@ -33,6 +33,8 @@ class Platform:
     grpc_ports: dict[str, int] = field(default_factory=dict)
     """Where a service must listen because others were told already; by default as the settings say."""
     http_ports: dict[str, int] = field(default_factory=dict)
+    replicated: bool = False
+    """Whether other processes may run the same services: what they may be at work on is left to them first."""
     credentials: Credentials | None = None
     """With which the services prove themselves to each other; None on one machine, over the loopback."""
     _databases: dict[str, Database] = field(default_factory=dict)
@@ -45,8 +47,13 @@ class Platform:
         store: EventStore
         if settings.event_store == "memory:":
             store = MemoryStore()
-        else:
+        elif settings.event_store == "sqlite:":
             store = await SqliteStore.open(settings.data / "events.db")
+        else:
+            # Its client takes a moment to load, and most machines do without it.
+            from services.chassis.store.kurrentdb import KurrentStore
+
+            store = await KurrentStore.open(settings.event_store)
         clock = ShiftedClock(settings.clock_shift_file) if settings.clock_shift_file else SystemClock()
         verifier = Verifier(store, settings.secret("service", settings.service_secret))
         verifier.start()

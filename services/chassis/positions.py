@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Connection, MetaData, String, Table, bindparam, select, update
+from typing import NamedTuple
+
+from sqlalchemy import BigInteger, Column, Connection, MetaData, String, Table, bindparam, func, select, update
 
 from services.chassis.database import insert_new
 from services.chassis.store.port import START
@@ -15,6 +17,14 @@ positions = Table(
     Column("position", BigInteger, nullable=False),
 )
 
+# Grows when a standby takes over, and while what a position waits for takes long: who waits sees that it is worked on.
+turns = Table(
+    "turns",
+    metadata,
+    Column("follower", String, primary_key=True),
+    Column("turn", BigInteger, nullable=False),
+)
+
 _MOVE = (
     update(positions)
     .where(positions.c.follower == bindparam("of"), positions.c.position == bindparam("old"))
@@ -22,8 +32,25 @@ _MOVE = (
 )
 
 
+_TURN = (
+    update(turns)
+    .where(turns.c.follower == bindparam("of"), turns.c.turn == bindparam("old"))
+    .values(turn=bindparam("new"))
+)
+_STANDING = (
+    select(positions.c.position, func.coalesce(turns.c.turn, 0))
+    .outerjoin(turns, turns.c.follower == positions.c.follower)
+    .where(positions.c.follower == bindparam("of"))
+)
+
+
 class PositionLost(Exception):
     """Another replica moved this position: it runs this follower now."""
+
+
+class Standing(NamedTuple):
+    position: int
+    turn: int
 
 
 def load(db: Connection, follower: str) -> int:
@@ -42,3 +69,16 @@ def move(db: Connection, follower: str, old: int, new: int) -> None:
     moved = db.execute(_MOVE, {"of": follower, "old": old, "new": new})
     if moved.rowcount != 1:
         raise PositionLost(follower)
+
+
+def standing(db: Connection, follower: str) -> Standing:
+    return Standing(*db.execute(_STANDING, {"of": follower}).one())
+
+
+def turn(db: Connection, follower: str, known: int) -> int:
+    """The next one. Raises PositionLost if it is not `known` any more."""
+    if not known:
+        insert_new(db, turns, {"follower": follower, "turn": 0})
+    if db.execute(_TURN, {"of": follower, "old": known, "new": known + 1}).rowcount != 1:
+        raise PositionLost(follower)
+    return known + 1

@@ -11,7 +11,6 @@ import asyncio
 import itertools
 import random
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import aclosing
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -24,7 +23,7 @@ from services.chassis.blobs import BlobsUnavailable
 from services.chassis.database import Database
 from services.chassis.decider import Rejected
 from services.chassis.facts import Fact, fact_of, message_of
-from services.chassis.positions import PositionLost
+from services.chassis.following import SharedFollower
 from services.chassis.privacy import SubjectErased
 from services.chassis.store.port import Conflict, EventStore, RecordedEvent, StoreUnavailable
 
@@ -48,7 +47,6 @@ SIDE_BY_SIDE = 32
 ATTEMPTS = 8
 FIRST_DELAY_SECONDS = 0.2
 LONGEST_DELAY_SECONDS = 30.0
-BACK_OFF_SECONDS = 2.0
 # Refusals by a rule: trying the same again leads nowhere.
 FINAL = (Rejected, SubjectErased)
 # But for these, which pass: they are tried until they do.
@@ -58,7 +56,7 @@ React = Callable[[Fact[Any]], Awaitable[None]]
 When = Callable[[Any], bool]
 
 
-class Reaction:
+class Reaction(SharedFollower):
     """Runs `react` for every fact of some types, as the follower `name`."""
 
     def __init__(
@@ -69,28 +67,19 @@ class Reaction:
         database: Database,
         store: EventStore,
         when: When | None = None,
+        *,
+        standby: bool = False,
     ) -> None:
-        self.name = name
-        self.caught_up = asyncio.Event()
-        self._types = tuple(types)
+        super().__init__(name, types, database, store, lag=telemetry.REACTION_LAG.labels(name), standby=standby)
         self._react = react
         self._when = when
-        self._database = database
-        self._store = store
         self._places = asyncio.Semaphore(SIDE_BY_SIDE)
-        self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        await self._database.create(positions.metadata)
         await self._database.create(metadata)
         count = await self._database.read(lambda db: len(db.execute(self._parked()).all()))
         telemetry.PARKED.labels(self.name).set(count)
-        self._task = asyncio.create_task(self._run(), name=f"reaction {self.name}")
-
-    async def stop(self) -> None:
-        if self._task:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await super().start()
 
     async def list_parked(self) -> list[dict[str, Any]]:
         return await self._database.read(lambda db: [dict(row) for row in db.execute(self._parked()).mappings()])
@@ -111,35 +100,17 @@ class Reaction:
     def _parked(self) -> Any:
         return select(parked).where(parked.c.reaction == self.name).order_by(parked.c.position)
 
-    async def _run(self) -> None:
-        while True:
-            try:
-                await self._follow()
-            except PositionLost:
-                log.info("reaction runs elsewhere", reaction=self.name)
-                self.caught_up.set()
-            except Exception:
-                log.exception("reaction stopped, trying again", reaction=self.name)
-            await asyncio.sleep(BACK_OFF_SECONDS)
+    async def take(self, events: Sequence[RecordedEvent], old: int, new: int) -> None:
+        await self._visibly(partial(self._react_to, events), old)
+        await self._database.write(partial(positions.move, follower=self.name, old=old, new=new))
 
-    async def _follow(self) -> None:
-        position = await self._database.write(lambda db: positions.load(db, self.name))
-        async with aclosing(self._store.subscribe(position, self._types)) as batches:  # type: ignore[type-var]
-            async for batch in batches:
-                if batch.events:
-                    by_stream = itertools.groupby(
-                        sorted(filter(self._wanted, batch.events), key=lambda e: (e.stream, e.revision)),
-                        key=lambda e: e.stream,
-                    )
-                    async with asyncio.TaskGroup() as group:
-                        for _, events in by_stream:
-                            group.create_task(self._in_order(list(events)))
-                    old, position = position, batch.position
-                    await self._database.write(partial(positions.move, follower=self.name, old=old, new=position))
-                    telemetry.REACTION_LAG.labels(self.name).set(telemetry.age(batch.events[-1].recorded_at))
-                if batch.caught_up:
-                    telemetry.REACTION_LAG.labels(self.name).set(0)
-                    self.caught_up.set()
+    async def _react_to(self, events: Sequence[RecordedEvent]) -> None:
+        by_stream = itertools.groupby(
+            sorted(filter(self._wanted, events), key=lambda e: (e.stream, e.revision)), key=lambda e: e.stream
+        )
+        async with asyncio.TaskGroup() as group:
+            for _, of_stream in by_stream:
+                group.create_task(self._in_order(list(of_stream)))
 
     def _wanted(self, event: RecordedEvent) -> bool:
         return self._when is None or self._when(message_of(event))

@@ -30,9 +30,9 @@ RPC_SECONDS = Histogram(
 RPC_IN_FLIGHT = Gauge("motcua_rpc_in_flight", "Calls being answered", ["service"])
 REFUSED = Counter("motcua_refused_total", "Calls refused, by reason", ["service", "rpc", "reason"])
 APPEND_SECONDS = Histogram("motcua_append_seconds", "Time until an append is durable", ["service"])
-VIEW_LAG = Gauge("motcua_view_lag_seconds", "Age of the newest event folded, 0 when caught up", ["view"])
+VIEW_LAG = Gauge("motcua_view_lag_seconds", "Age of the oldest event that waits, 0 when caught up", ["view"])
 VIEW_FAILURES = Counter("motcua_view_failures_total", "Folds that failed", ["view"])
-REACTION_LAG = Gauge("motcua_reaction_lag_seconds", "Age of the newest fact settled, 0 when caught up", ["reaction"])
+REACTION_LAG = Gauge("motcua_reaction_lag_seconds", "Age of the oldest fact that waits, 0 when caught up", ["reaction"])
 PARKED = Gauge("motcua_parked_facts", "Facts that wait for an operator", ["reaction"])
 
 _SECRETS = re.compile(

@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from contextlib import aclosing
 from functools import partial
 from itertools import count, groupby
 from operator import attrgetter, itemgetter
 from typing import Any, Generic, TypeVar
 
-import structlog
 from google.protobuf.message import Message
 from sqlalchemy import Connection, MetaData
 
@@ -19,7 +17,7 @@ from services.chassis import positions, telemetry
 from services.chassis.database import Database
 from services.chassis.decider import Rejected
 from services.chassis.facts import Fact, fact_of
-from services.chassis.positions import PositionLost
+from services.chassis.following import SharedFollower
 from services.chassis.store.port import START, EventStore, RecordedEvent
 
 T = TypeVar("T")
@@ -27,12 +25,8 @@ M = TypeVar("M", bound=Message)
 Fold = Callable[[Connection, Fact[Any]], None]
 FoldMany = Callable[[Connection, Sequence[Fact[Any]]], None]
 
-# How long a replica leaves a view to the one that runs it before it tries again, and a failed view pauses.
-BACK_OFF_SECONDS = 2.0
 WAIT_SECONDS = 5.0
 LONGEST_NUMBER = 19  # digits of 64 bits
-
-log = structlog.get_logger()
 
 
 class Projection:
@@ -69,29 +63,27 @@ class Projection:
         return register
 
 
-class RunningView:
+class RunningView(SharedFollower):
     """Keeps a view up to date and reads it."""
 
     def __init__(self, view: Projection, database: Database, store: EventStore) -> None:
+        super().__init__(
+            view.name,
+            tuple(view.folds),
+            database,
+            store,
+            lag=telemetry.VIEW_LAG.labels(view.name),
+            failures=telemetry.VIEW_FAILURES.labels(view.name),
+        )
         self.view = view
         self.position = START
-        self.caught_up = asyncio.Event()
         self.generation = 0
         """Grows whenever rows may have changed."""
-        self._database = database
-        self._store = store
         self._moved = asyncio.Condition()
-        self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        await self._database.create(positions.metadata)
         await self._database.create(self.view.metadata)
-        self._task = asyncio.create_task(self._run(), name=f"view {self.view.name}")
-
-    async def stop(self) -> None:
-        if self._task:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await super().start()
 
     async def read(self, work: Callable[[Connection], T], min_position: str = "") -> T:
         """Query the tables, at least as new as `min_position`.
@@ -125,42 +117,14 @@ class RunningView:
         except TimeoutError:
             raise Rejected("NOT_READY") from None
 
-    async def _run(self) -> None:
-        while True:
-            try:
-                await self._follow()
-            except PositionLost:
-                log.info("view runs elsewhere", view=self.view.name)
-                # What the other replica folded is in the same tables.
-                await self._reached(await self._database.write(lambda db: positions.load(db, self.view.name)))
-                self.caught_up.set()
-            except Exception:
-                log.exception("view stopped, trying again", view=self.view.name)
-                telemetry.VIEW_FAILURES.labels(self.view.name).inc()
-            await asyncio.sleep(BACK_OFF_SECONDS)
-
-    async def _follow(self) -> None:
-        stored = await self._database.write(lambda db: positions.load(db, self.view.name))
-        self.generation += 1
-        await self._reached(stored)
-        async with aclosing(self._store.subscribe(stored, tuple(self.view.folds))) as batches:  # type: ignore[type-var]
-            async for batch in batches:
-                if batch.events:
-                    events, old = batch.events, stored
-                    await self._database.write(partial(self._apply, events=events, old=old, new=batch.position))
-                    stored = batch.position
-                    self.generation += 1
-                    newest = batch.events[-1].recorded_at
-                    telemetry.VIEW_LAG.labels(self.view.name).set(telemetry.age(newest))
-                if batch.caught_up:
-                    telemetry.VIEW_LAG.labels(self.view.name).set(0)
-                    self.caught_up.set()
-                await self._reached(batch.position)
-
-    async def _reached(self, position: int) -> None:
+    async def reached(self, position: int, *, worked: bool) -> None:
         async with self._moved:
+            self.generation += worked
             self.position = position
             self._moved.notify_all()
+
+    async def take(self, events: Sequence[RecordedEvent], old: int, new: int) -> None:
+        await self._database.write(partial(self._apply, events=events, old=old, new=new))
 
     def _apply(self, db: Connection, events: Sequence[RecordedEvent], old: int, new: int) -> None:
         positions.move(db, self.view.name, old, new)

@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 
 from motcua.dossier.events.v1.events_pb2 import DossierRated
-from services.chassis import reactions
+from services.chassis import following, reactions
 from services.chassis.database import Database
 from services.chassis.decider import Rejected
 from services.chassis.facts import Fact
@@ -24,7 +24,7 @@ TYPE = DossierRated.DESCRIPTOR.full_name
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reactions, "FIRST_DELAY_SECONDS", 0.0)
-    monkeypatch.setattr(reactions, "BACK_OFF_SECONDS", 0.01)
+    monkeypatch.setattr(following, "PAUSE_SECONDS", 0.01)
 
 
 @pytest_asyncio.fixture

@@ -10,7 +10,7 @@ import pytest_asyncio
 from sqlalchemy import Column, Connection, Integer, MetaData, String, Table, select, update
 
 from motcua.dossier.events.v1.events_pb2 import DeadlinePassed, DossierRated
-from services.chassis import positions, views
+from services.chassis import following, positions, views
 from services.chassis.database import Database, insert_new
 from services.chassis.decider import Rejected
 from services.chassis.facts import Fact
@@ -51,7 +51,7 @@ class Ratings:
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(views, "BACK_OFF_SECONDS", 0.01)
+    monkeypatch.setattr(following, "PAUSE_SECONDS", 0.01)
     monkeypatch.setattr(views, "WAIT_SECONDS", 0.05)
 
 

@@ -19,6 +19,7 @@ from gateway.ledger.running import RunningLedger
 from gateway.ledger.sequencing import Sequencer
 from gateway.ledger.storage import FolderStorage, Storage
 from motcua.dossier.events.v1 import events_pb2 as d
+from services.chassis import following
 from services.chassis.decider import Rejected
 from services.chassis.privacy import Keys
 from services.chassis.store.port import ANY, NewEvent
@@ -30,7 +31,8 @@ DRAFT = d.DraftSaved(draft_id="draft-1", applicant_id="person", at=now(), by="pe
 
 @pytest.fixture(autouse=True)
 def _tries_again_soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sequencing, "BACK_OFF_SECONDS", 0.2)
+    for module in (following, sequencing):
+        monkeypatch.setattr(module, "PAUSE_SECONDS", 0.2)
 
 
 async def require_complete(at: Site) -> None:
@@ -204,6 +206,33 @@ async def test_a_slow_replica_does_not_take_the_checkpoint_back(tmp_path: Path) 
                 go.set()
                 await play(one.store, keys, 1, 1, start=10)
                 await two.published(11)
+            await require_complete(two)
+
+
+async def test_what_a_replica_died_before_publishing_the_other_one_publishes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sequencing, "GRACE_SECONDS", 0.3)
+    keys = MemoryKeys()
+    async with site(tmp_path, keys) as one, site(tmp_path, keys) as two:
+        dying = one.ledger()
+        reached = asyncio.Event()
+        replace = dying._storage.replace
+
+        async def hang(path: str, old: bytes | None, new: bytes) -> bool:
+            if b"\n5\n" in new:
+                reached.set()
+                await asyncio.Event().wait()
+            return await replace(path, old, new)
+
+        dying._storage.replace = hang  # type: ignore[method-assign]
+        standby = two.ledger()
+        standby._sequencer._standby = True
+        async with running(dying, standby):
+            await play(one.store, keys, 5, 1)
+            await asyncio.wait_for(reached.wait(), 20)
+            await dying.stop()
+            await two.published(5)
             await require_complete(two)
 
 
