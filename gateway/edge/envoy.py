@@ -121,6 +121,8 @@ class Edge:
     # HTTP by the cluster names of PAGES.
     pages: Mapping[str, Address]
     mutual: Mutual | None = None
+    # Pages that the edge's own process serves on the loopback, without certificates.
+    own_pages: frozenset[str] = frozenset()
     # Where `secret_files` lie. They name the certificates' files, which Envoy reads again when they are replaced.
     secrets: Path = Path("/etc/envoy-secrets")
     jwt: Jwt | None = None
@@ -219,7 +221,8 @@ class Edge:
         for name, address in sorted((grpc | http | stats).items()):
             dns = bool(address and not _is_ip(address[0]))
             part = "status" if name == "grpc-platform" else name.partition("-")[2]
-            peer = f"{part}.{self.mutual.site}.internal" if self.mutual and address and name not in stats else ""
+            own = name in stats or name in {f"http-{page}" for page in self.own_pages}
+            peer = f"{part}.{self.mutual.site}.internal" if self.mutual and address and not own else ""
             yield {"name": name, "address": address, "http2": name in grpc, "dns": dns, "peer": peer}
 
 

@@ -14,16 +14,13 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
-import grpc
 import structlog
-from grpc_health.v1 import health_pb2, health_pb2_grpc
 from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from gateway.edge import certificates
 from gateway.edge.envoy import Address, Edge, Jwt, Mutual, Tls
+from gateway.edge.health import Health
 from gateway.edge.process import EdgeError, EdgeProcess
 from gateway.ledger.errors import LedgerError
 from gateway.openapi import pages as openapi
@@ -39,7 +36,6 @@ TLS_ABOVE = 363
 LOOPBACK = "127.0.0.1"
 # Those with pages for people.
 SITES = ("identity", "payment", "status", "ledger")
-HEALTH_SECONDS = 2.0
 # It opens when identity has told it the keys.
 EDGE_SECONDS = 60.0
 
@@ -52,32 +48,6 @@ class StartFailed(Exception):
     def __init__(self, what: str, action: str) -> None:
         super().__init__(what)
         self.action = action
-
-
-class Health:
-    """Whether every service says that it serves."""
-
-    def __init__(self, platform: Platform) -> None:
-        self._platform = platform
-
-    async def waiting(self) -> list[str]:
-        """The services that do not serve."""
-
-        async def serves(name: str) -> bool:
-            try:
-                stub = health_pb2_grpc.HealthStub(self._platform.channel(name))
-                reply = await stub.Check(health_pb2.HealthCheckRequest(), timeout=HEALTH_SECONDS)
-            except grpc.aio.AioRpcError:
-                return False
-            return bool(reply.status == health_pb2.HealthCheckResponse.SERVING)
-
-        names = list(self._platform.addresses)
-        answers = await asyncio.gather(*map(serves, names))
-        return [name for name, answer in zip(names, answers, strict=True) if not answer]
-
-    async def page(self, _request: Request) -> Response:
-        waiting = await self.waiting()
-        return JSONResponse({"serving": not waiting, "waiting_for": waiting}, status_code=503 if waiting else 200)
 
 
 def _lock(folder: Path) -> int:
@@ -163,7 +133,7 @@ async def start(settings: Settings, stack: AsyncExitStack) -> Platform:
         await services.start()
     except LedgerError as error:
         raise StartFailed(f"The ledger cannot go on: {error}", "docs/ledger.md says what can be done.") from None
-    health = Health(platform)
+    health = Health(lambda: platform.addresses, platform.channel)
     routes = [Route("/healthz", health.page), *openapi.routes(DESCRIPTORS)]
     admin = HostedApp(Starlette(routes=routes), LOOPBACK, platform.http_ports["admin"], platform.credentials)
     await admin.start()
