@@ -10,6 +10,7 @@ import os
 import re
 import signal
 import sys
+from collections import deque
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,6 +26,7 @@ if sys.platform == "linux":
 if os.getppid() == int(sys.argv[1]):
     os.execvp(sys.argv[3], sys.argv[3:])
 """
+LINES = 50
 log = structlog.get_logger("edge")
 
 
@@ -43,16 +45,20 @@ def binary() -> Path:
 class EdgeProcess:
     """`await start()`, and `await stop()`; between them it is started again whenever it dies."""
 
-    def __init__(self, edge: Edge, folder: Path, concurrency: int = 1) -> None:
+    def __init__(self, edge: Edge, folder: Path, concurrency: int = 1, *, attached: bool = False) -> None:
+        """Attached, Envoy writes to this process's own output; otherwise to a file in the folder."""
         self.edge = replace(edge, secrets=folder.absolute())
         self.folder = folder
         self.concurrency = concurrency
+        self.attached = attached
         self.port = edge.port
         self.tls_port = edge.tls.port if edge.tls else None
         self.admin_port = edge.admin_port
         self.stats_port = edge.stats_port
         self._child: asyncio.subprocess.Process | None = None
         self._keeper: asyncio.Task[None] | None = None
+        self._said: deque[str] = deque(maxlen=LINES)
+        self._forwarding: asyncio.Task[None] | None = None
 
     @property
     def pid(self) -> int | None:
@@ -121,15 +127,23 @@ class EdgeProcess:
         arguments += ["--concurrency", str(self.concurrency), "--admin-address-path", str(admin_file)]
         arguments += ["--file-flush-interval-msec", "1000"]
         command = dying_with_us(str(binary()), *arguments)
-        with self._log.open("wb") as output:
-            # A session of its own: an interrupt from the terminal is ours, and we drain it first.
+        # A session of its own: an interrupt from the terminal is ours, and we drain it first.
+        if self.attached:
             self._child = await asyncio.create_subprocess_exec(
-                *command, stdout=output, stderr=output, start_new_session=True
+                *command, stderr=asyncio.subprocess.PIPE, start_new_session=True
             )
+            self._forwarding = asyncio.create_task(self._forward(self._child))
+        else:
+            with self._log.open("wb") as output:
+                self._child = await asyncio.create_subprocess_exec(
+                    *command, stdout=output, stderr=output, start_new_session=True
+                )
         try:
             async with asyncio.timeout(timeout_seconds):
                 while not await self._ready(admin_file):
                     if self._child.returncode is not None:
+                        if self._forwarding:
+                            await self._forwarding
                         raise EdgeError(self._complaint())
                     await asyncio.sleep(0.02)
         except TimeoutError:
@@ -151,8 +165,17 @@ class EdgeProcess:
         self.port, self.tls_port, self.stats_port = ports["plain"], ports.get("tls"), ports.get("stats")
         return True
 
+    async def _forward(self, child: asyncio.subprocess.Process) -> None:
+        assert child.stderr
+        self._said.clear()
+        async for line in child.stderr:
+            text = line.decode(errors="replace")
+            self._said.append(text)
+            sys.stderr.write(text)
+            sys.stderr.flush()
+
     def _complaint(self) -> str:
-        output = _read(self._log)
+        output = "".join(self._said) if self.attached else _read(self._log)
         if taken := re.search(r"cannot bind '.*?:(\d+)': Address already in use", output):
             return f"port {taken[1]} is taken by another program: stop it, or choose another with MOTCUA_PORT"
         if denied := re.search(r"cannot bind '.*?:(\d+)': Permission denied", output):
