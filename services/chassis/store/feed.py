@@ -23,9 +23,21 @@ class Feed:
     def __init__(self, start: int, capacity: int = 10_000) -> None:
         self.start = start
         self.last = start
+        self._live = True
         self._capacity = capacity
         self._events: deque[RecordedEvent] = deque()
         self._changed = asyncio.Event()
+
+    @property
+    def live(self) -> bool:
+        """Whether nothing newer than `last` is known to be missing: false while a connection that fills the feed is lost."""
+        return self._live
+
+    @live.setter
+    def live(self, live: bool) -> None:
+        if self._live != live:
+            self._live = live
+            self._wake()
 
     def push(self, events: Sequence[RecordedEvent]) -> None:
         if not events:
@@ -34,6 +46,9 @@ class Feed:
         self.last = events[-1].position
         while len(self._events) > self._capacity:
             self.start = self._events.popleft().position
+        self._wake()
+
+    def _wake(self) -> None:
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
 
@@ -56,9 +71,9 @@ class Feed:
                 seen = self.after(cursor, PAGE)
                 events = [event for event in seen if not prefixes or event.type.startswith(prefixes)]
                 cursor = seen[-1].position if seen else cursor
-            caught_up = cursor >= self.last
-            yield Batch(events, cursor, caught_up)
-            if caught_up:
+            seen_all = cursor >= self.last
+            yield Batch(events, cursor, seen_all and self.live)
+            if seen_all:
                 await changed.wait()
                 if not events:
                     await asyncio.sleep(QUIET_SECONDS)

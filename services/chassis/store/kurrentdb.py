@@ -1,0 +1,390 @@
+"""The event store in a KurrentDB cluster.
+
+Three connections, because the client answers one UNAVAILABLE by closing all that the connection carries: appends, reads, and one
+subscription to everything. That subscription fills the feed from which every follower of this process lives; what is older they
+read, filtered by the server. docs/event-store.md says what the server must be like.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import suppress
+from typing import TypeVar
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+import grpc
+import kurrentdbclient as kdb
+import structlog
+from kurrentdbclient import exceptions as errors
+from kurrentdbclient.connection_spec import ConnectionSpec
+from kurrentdbclient.protos.v1 import status_pb2
+
+from services.chassis.store.feed import Feed
+from services.chassis.store.port import (
+    ANY,
+    LOOK_BACK,
+    NO_STREAM,
+    START,
+    Appended,
+    Batch,
+    Conflict,
+    NewEvent,
+    RecordedEvent,
+    StoreUnavailable,
+)
+
+T = TypeVar("T")
+
+PATIENCE_SECONDS = 10.0
+"""How long a call is repeated before it is StoreUnavailable: a leader is elected in less."""
+ATTEMPT_SECONDS = 4.0
+FIRST_DELAY_SECONDS = 0.1
+LONGEST_DELAY_SECONDS = 2.0
+STALL_SECONDS = 10.0
+"""A subscription that shows nothing for so long while there is something is begun again."""
+# Records that the server looks through at a time; the client's 30 would make it ask itself a thousand times for one page.
+WINDOW = 2000
+# In milliseconds. A broken line is noticed within both together.
+KEEP_ALIVE = {"KeepAliveInterval": "10000", "KeepAliveTimeout": "10000"}
+# The client makes ^(?!(...$)) of it.
+SYSTEM_EVENTS = (r"\$.*",)
+REFUSED = (errors.AccessDeniedError, errors.UnauthenticatedError)
+# What another attempt cannot change; everything else can.
+FINAL = (
+    *REFUSED,
+    errors.WrongCurrentVersionError,
+    errors.NotFoundError,
+    errors.StreamIsDeletedError,
+    errors.MaximumAppendSizeExceededError,
+    errors.BadRequestError,
+    errors.InvalidTransactionError,
+)
+
+log = structlog.get_logger()
+
+
+class AccessRefused(StoreUnavailable):
+    """The store answers, but not to these credentials."""
+
+
+class _Behind(errors.KurrentDBClientError):
+    """A node that was leader a moment ago answered with less than is known to be there."""
+
+
+class KurrentStore:
+    """Open with `await KurrentStore.open(uri)`, on the loop that uses it."""
+
+    def __init__(self, uri: str, patience: float = PATIENCE_SECONDS, stall: float = STALL_SECONDS) -> None:
+        checked = checked_uri(uri)
+        self._appends, self._reads, self._live = (kdb.AsyncKurrentDBClient(checked) for _ in range(3))
+        self._patience = patience
+        self._attempt = min(ATTEMPT_SECONDS, patience / 2)
+        self._stall = stall
+        self._feed = Feed(START)
+        self._arrived: list[RecordedEvent] = []
+        self._tasks: list[asyncio.Task[None]] = []
+        self._following: asyncio.Task[None] | None = None
+        self._closed = False
+
+    @classmethod
+    async def open(cls, uri: str, patience: float = PATIENCE_SECONDS, stall: float = STALL_SECONDS) -> KurrentStore:
+        """Wait until the store answers. Raises ValueError for a URI that cannot be used, AccessRefused."""
+        store = cls(uri, patience, stall)
+        try:
+            while True:
+                try:
+                    store._feed = Feed(await store.head())
+                    break
+                except AccessRefused:
+                    raise
+                except StoreUnavailable as error:
+                    log.warning("the event store does not answer, trying again", error=str(error))
+        except BaseException:
+            await store.close()
+            raise
+        store._feed.live = False
+        store._tasks = [
+            asyncio.create_task(store._stay_subscribed(), name="event store: subscription"),
+            asyncio.create_task(store._watch(), name="event store: watch"),
+        ]
+        return store
+
+    async def append(self, stream: str, events: Sequence[NewEvent], expected: int) -> Appended:
+        if not events:
+            raise ValueError(f"nothing to append to {stream}")
+        # A list: the client sends it again, and a generator would be empty by then.
+        sent = [kdb.NewEvent(e.type, e.data, e.metadata, "application/octet-stream", e.id) for e in events]
+        if expected != ANY:
+            return await self._append(stream, sent, expected)
+        # The server knows an append at ANY again only while the ids are in its memory: not after a restart, which is just when
+        # an answer is lost. So it is one at the stream's own revision, decided here.
+        while True:
+            newest = await self._newest(stream, LOOK_BACK)
+            if earlier := _earlier(newest, events):
+                return earlier
+            with suppress(Conflict):
+                return await self._append(stream, sent, newest[-1].revision if newest else NO_STREAM)
+
+    async def read(self, stream: str, after: int = NO_STREAM) -> list[RecordedEvent]:
+        async def work() -> list[RecordedEvent]:
+            try:
+                found = await self._reads.get_stream(stream, stream_position=after + 1, timeout=self._attempt)
+            except errors.NotFoundError:
+                return []
+            return [_recorded(event) for event in found]
+
+        return await self._asked(self._reads, f"read {stream}", work)
+
+    async def read_all(self, after: int = START, types: Sequence[str] = (), limit: int = 1000) -> list[RecordedEvent]:
+        return await self._asked(self._reads, "read all streams", lambda: self._page(after, types, limit))
+
+    def subscribe(self, after: int = START, types: Sequence[str] = ()) -> AsyncIterator[Batch]:
+        return self._feed.follow(self._history, after, types)
+
+    async def head(self) -> int:
+        return await self._asked(self._reads, "read the newest position", self._head)
+
+    async def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for client in (self._live, self._reads, self._appends):
+            with suppress(Exception):
+                await client.close()
+
+    # Single calls
+
+    async def _append(self, stream: str, sent: Sequence[kdb.NewEvent], expected: int) -> Appended:
+        version = kdb.StreamState.NO_STREAM if expected == NO_STREAM else expected
+
+        async def work() -> int:
+            return await self._appends.append_to_stream(
+                stream, events=sent, current_version=version, timeout=self._attempt
+            )
+
+        try:
+            position = await self._asked(self._appends, f"append to {stream}", work)
+        except errors.WrongCurrentVersionError as error:
+            actual = error.actual_version
+            raise Conflict(stream, expected, actual if isinstance(actual, int) else NO_STREAM) from None
+        revision = expected + len(sent)
+        if position == START:  # a repetition may be answered without the position
+            position = (await self.read(stream, revision - 1))[0].position
+        return Appended(revision, position)
+
+    async def _newest(self, stream: str, count: int) -> list[RecordedEvent]:
+        async def work() -> list[RecordedEvent]:
+            try:
+                found = await self._reads.get_stream(stream, backwards=True, limit=count, timeout=self._attempt)
+            except errors.NotFoundError:
+                return []
+            return [_recorded(event) for event in reversed(found)]
+
+        return await self._asked(self._reads, f"read {stream}", work)
+
+    async def _head(self) -> int:
+        return await self._reads.get_commit_position(filter_exclude=SYSTEM_EVENTS, timeout=self._attempt)
+
+    async def _page(self, after: int, types: Sequence[str], limit: int) -> list[RecordedEvent]:
+        # The record at the position is among the answers, if it is of these types.
+        response = await self._reads.read_all(
+            commit_position=after or None,
+            filter_exclude=SYSTEM_EVENTS,
+            filter_include=_pattern(types),
+            limit=limit + 1,
+            timeout=self._attempt,
+        )
+        # Not in `async with`: there an error would end the loop as if it were the end.
+        found = [_recorded(event) async for event in response]
+        return [event for event in found if event.position > after][:limit]
+
+    async def _history(self, after: int, types: Sequence[str], limit: int) -> list[RecordedEvent]:
+        """A page of what is older than the feed, from a node that has all of what the feed has seen."""
+        known = self._feed.last
+
+        async def work() -> list[RecordedEvent]:
+            node = self._reads.connection_id
+            if await self._head() < known:
+                raise _Behind(f"{self._reads.connection_target} does not have what is at position {known} yet")
+            page = await self._page(after, types, limit)
+            if self._reads.connection_id != node:
+                raise _Behind("another node answered")
+            return page
+
+        return await self._asked(self._reads, "read history", work)
+
+    async def _asked(self, client: kdb.AsyncKurrentDBClient, what: str, work: Callable[[], Awaitable[T]]) -> T:
+        """Ask until the time is out. Everything that is asked here may be asked twice.
+
+        Raises what is FINAL, ValueError for what is too large, StoreUnavailable.
+        """
+        if self._closed:
+            raise StoreUnavailable("the event store is closed")
+        failure: BaseException | None = None
+        delay = FIRST_DELAY_SECONDS
+        try:
+            async with asyncio.timeout(self._patience):
+                while True:
+                    try:
+                        await client.connect()
+                        connection = client.connection_id
+                        try:
+                            return await work()
+                        except (errors.ServiceUnavailableError, errors.NodeIsNotLeaderError, _Behind):
+                            # The client does so itself for calls, but not for what fails while it is read.
+                            await client.reconnect(connection_id=connection)
+                            raise
+                    except REFUSED as error:
+                        raise AccessRefused(f"{what}: the event store refuses these credentials: {error}") from error
+                    except FINAL as error:
+                        if isinstance(error, errors.MaximumAppendSizeExceededError | errors.BadRequestError):
+                            raise ValueError(f"{what}: {error}") from error
+                        raise
+                    except (errors.KurrentDBClientError, errors.ProgrammingError, grpc.RpcError) as error:
+                        if _too_large(error):
+                            raise ValueError(f"{what}: an event is larger than the event store takes") from error
+                        failure = error
+                    except grpc.aio.UsageError as error:
+                        failure = error
+                    except asyncio.CancelledError as error:
+                        # grpc says so too when another call's failure closed the connection; then nobody cancelled this task.
+                        if _cancelled():
+                            raise
+                        failure = error
+                    await asyncio.sleep(random.uniform(delay / 2, delay))
+                    delay = min(delay * 2, LONGEST_DELAY_SECONDS)
+        except TimeoutError:
+            reason = f"{type(failure).__name__}: {failure}" if failure else "no answer"
+            raise StoreUnavailable(f"{what}: {reason}") from failure
+
+    # The subscription
+
+    async def _stay_subscribed(self) -> None:
+        """For ever, from the last position; after a failure again, after longer and longer pauses."""
+        resume, delay = self._feed.last, FIRST_DELAY_SECONDS
+        while True:
+            self._following = asyncio.create_task(self._follow(resume), name="event store: feed")
+            try:
+                await asyncio.wait({self._following})
+            finally:
+                self._following.cancel()
+            self._feed.live = False
+            progressed = self._feed.last > resume
+            resume = self._feed.last
+            failure = None if self._following.cancelled() else self._following.exception()
+            log.warning("the event store's subscription ended, going on", after=resume, error=repr(failure))
+            delay = FIRST_DELAY_SECONDS if progressed else min(delay * 2, LONGEST_DELAY_SECONDS)
+            await asyncio.sleep(random.uniform(delay / 2, delay))
+
+    async def _follow(self, after: int) -> None:
+        async with asyncio.timeout(self._patience):
+            subscription = await self._live.subscribe_to_all(
+                commit_position=after or None,
+                filter_exclude=SYSTEM_EVENTS,
+                include_caught_up=True,
+                include_fell_behind=True,
+                window_size=WINDOW,
+            )
+        try:
+            async for event in subscription:
+                if event.is_caught_up:
+                    self._flush()
+                    self._feed.live = True
+                elif event.is_fell_behind:
+                    self._feed.live = False
+                else:
+                    self._arrive(_recorded(event))
+        finally:
+            self._flush()
+            with suppress(Exception):
+                await subscription.stop()
+
+    def _arrive(self, event: RecordedEvent) -> None:
+        """Whatever has come at a time wakes the followers once."""
+        self._arrived.append(event)
+        if len(self._arrived) == 1:
+            asyncio.get_running_loop().call_soon(self._flush)
+
+    def _flush(self) -> None:
+        arrived, self._arrived = self._arrived, []
+        self._feed.push([event for event in arrived if event.position > self._feed.last])
+
+    async def _watch(self) -> None:
+        while True:
+            seen = self._feed.last
+            try:
+                head = await self.head()
+            except StoreUnavailable:
+                head = START
+            await asyncio.sleep(self._stall)
+            if seen == self._feed.last < head and self._following is not None:
+                log.warning("the event store's subscription has stalled", at=seen, newest=head)
+                self._following.cancel()
+
+
+def checked_uri(uri: str) -> str:
+    """With keep-alive unless it says otherwise. Raises ValueError without showing the password."""
+    parts = urlsplit(uri)
+    options = dict(parse_qsl(parts.query))
+    named = {name.lower() for name in options}
+    options |= {name: value for name, value in KEEP_ALIVE.items() if name.lower() not in named}
+    full = urlunsplit(parts._replace(query=urlencode(options)))
+    try:
+        spec = ConnectionSpec(full)
+    except ValueError as error:
+        hidden = str(error).replace(full, f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}/")
+        raise ValueError(f"MOTCUA_EVENT_STORE: {hidden}") from None
+    if spec.options.node_preference != "leader":
+        raise ValueError(
+            f"MOTCUA_EVENT_STORE: NodePreference={spec.options.node_preference} would show followers less than was acknowledged;"
+            " leave it out"
+        )
+    return full
+
+
+def _pattern(types: Sequence[str]) -> tuple[str, ...]:
+    """One expression for the client's ^...$: of several it would make ^A|B$. The server's own prefixes depend on its language."""
+    return (f"({'|'.join(map(re.escape, types))}).*",) if types else ()
+
+
+def _recorded(event: kdb.RecordedEvent) -> RecordedEvent:
+    assert event.recorded_at is not None  # every answer of the server has it
+    return RecordedEvent(
+        event.id,
+        event.type,
+        event.data,
+        event.metadata,
+        event.stream_name,
+        event.stream_position,
+        event.commit_position,
+        event.recorded_at,
+    )
+
+
+def _earlier(newest: Sequence[RecordedEvent], events: Sequence[NewEvent]) -> Appended | None:
+    """Where the same events stand among the newest."""
+    ids = [event.id for event in newest]
+    if events[0].id not in ids:
+        return None
+    first = ids.index(events[0].id)
+    if ids[first : first + len(events)] != [event.id for event in events]:
+        return None
+    last = newest[first + len(events) - 1]
+    return Appended(last.revision, last.position)
+
+
+def _too_large(error: BaseException) -> bool:
+    """The client has no exception for this answer."""
+    status = error.args[0] if error.args else None
+    return isinstance(status, status_pb2.Status) and "MaximumAppend" in status.details.type_url
+
+
+def _cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
