@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from services.cli.postgresql import PrivatePostgresql
     from tests.support.bucket import BucketServer
+    from tests.support.postgresql import Engine
 
 # The longest files: begun first, they do not keep one worker busy when the others are done.
 LONGEST = ("test_crash.py", "test_readme.py", "test_schemathesis.py", "test_scenarios.py")
@@ -23,3 +25,19 @@ def buckets() -> Iterator[BucketServer]:
 
     with bucket_server() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PrivatePostgresql]:
+    from tests.support.postgresql import running
+
+    with running() as server:
+        yield server
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def engine(request: pytest.FixtureRequest) -> Engine:
+    """Whoever asks for it runs on both."""
+    from tests.support.postgresql import Postgresql, Sqlite
+
+    return Sqlite() if request.param == "sqlite" else Postgresql(request.getfixturevalue("postgresql"))

@@ -1,14 +1,14 @@
 """A service's own database: views, positions, counters. SQLite in a file, or PostgreSQL.
 
 Statements run in threads, a whole transaction per hop, so that the loop never waits for a disk and a fold of a hundred events
-costs one hand-over. SQLite commits without fsync here: what a power cut takes, the log gives back. A durable database keeps what
-no log gives back: each commit is an fsync, and what is deleted is overwritten.
+costs one hand-over. Views are committed without waiting for the disk: what a power cut takes, the log gives back. A durable
+database keeps what no log gives back: each commit is an fsync, and what is deleted is overwritten.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime
@@ -17,12 +17,31 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, Insert, MetaData, Table, create_engine, event, text
+from sqlalchemy import URL, Connection, Engine, Insert, MetaData, Table, create_engine, event
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
+
+from services.chassis.schema import create
 
 T = TypeVar("T")
 
 READERS = 2
+
+CONNECT_SECONDS = 5
+STATEMENT_SECONDS = 30
+# A transaction that its client left open, as a machine does that vanished, holds its rows no longer.
+IDLE_SECONDS = 60
+# An answer that does not come within this time, because the line is dead.
+LINE_SECONDS = 20
+
+# Of SQLite's result codes: busy, locked, input or output failed, full, cannot be opened.
+SQLITE_PASSING = frozenset({5, 6, 10, 13, 14})
+# Of SQLSTATE: connection, read-only (it was the primary), transaction rollback, resources, not now, intervention, system.
+POSTGRESQL_PASSING = ("08", "25006", "40", "53", "55", "57", "58")
+
+
+class DatabaseUnavailable(Exception):
+    """The database does not answer, or could not carry this out now: the same may succeed later."""
 
 
 def insert_new(db: Connection, table: Table, *rows: dict[str, Any]) -> None:
@@ -43,80 +62,59 @@ def insertion_of(dialect: str) -> Any:
 
 def utc(moment: datetime) -> datetime:
     """A moment as it was written: SQLite gives it back without its zone."""
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 class Database:
     def __init__(self, url: str, name: str, *, durable: bool = False) -> None:
         """`url` is SQLAlchemy's. `name` becomes the file's name (SQLite, where `url` names a folder) or the schema."""
         parsed = make_url(url)
+        self.name = name
         self._sqlite = parsed.get_backend_name() == "sqlite"
         if self._sqlite:
             folder = Path(parsed.database or ".")
             folder.mkdir(parents=True, exist_ok=True)
             target = parsed.set(database=str(folder / f"{name}.db"))
-            self._write_engine = self._sqlite_engine(target, "BEGIN IMMEDIATE", durable)
-            self._read_engine = self._sqlite_engine(target, "BEGIN", durable)
+            self._write_engine = _sqlite_engine(target, "BEGIN IMMEDIATE", durable)
+            self._read_engine = _sqlite_engine(target, "BEGIN", durable)
         else:
-            options: dict[str, Any] = {
-                "pool_pre_ping": True,
-                # A failed statement goes to the log; its values do not.
-                "hide_parameters": True,
-                "execution_options": {"schema_translate_map": {None: name}},
-            }
-            self._write_engine = self._read_engine = create_engine(parsed, pool_size=READERS + 1, **options)
+            self._write_engine = _postgresql_engine(parsed, name, durable)
+            # What one transaction reads is of one moment, as it always is in SQLite.
+            self._read_engine = self._write_engine.execution_options(
+                isolation_level="REPEATABLE READ", postgresql_readonly=True
+            )
         self._writers = ThreadPoolExecutor(1, f"{name}-write")
         self._readers = ThreadPoolExecutor(READERS, f"{name}-read")
-        self._schema = name
+        self._created: set[MetaData] = set()
 
-    @staticmethod
-    def _sqlite_engine(url: Any, begin: str, durable: bool) -> Engine:
-        options: dict[str, Any] = {"connect_args": {"timeout": 30, "check_same_thread": False}, "pool_size": READERS}
-        engine = create_engine(url, hide_parameters=True, **options)
+    async def create(
+        self,
+        metadata: MetaData,
+        *,
+        kept: Collection[Table] = (),
+        afresh: Callable[[Connection], None] | None = None,
+    ) -> list[str]:
+        """Create the tables that are missing, and say which; `kept` and `afresh` are schema.create's.
 
-        @event.listens_for(engine, "connect")
-        def on_connect(connection: Any, _record: Any) -> None:
-            connection.isolation_level = None
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
-            connection.execute(f"PRAGMA secure_delete={'ON' if durable else 'OFF'}")
-
-        @event.listens_for(engine, "begin")
-        def on_begin(connection: Connection) -> None:
-            connection.exec_driver_sql(begin)
-
-        return engine
-
-    async def create(self, metadata: MetaData) -> None:
-        """Create the tables that are missing."""
-
-        def run(connection: Connection) -> None:
-            if not self._sqlite:
-                # Replicas that start at once would create the same tables at once.
-                connection.execute(text("SELECT pg_advisory_xact_lock(hashtext(:schema))"), {"schema": self._schema})
-                connection.exec_driver_sql(f'CREATE SCHEMA IF NOT EXISTS "{self._schema}"')
-            metadata.create_all(connection)
-
-        await self.write(run)
+        Raises SchemaChanged, DatabaseUnavailable.
+        """
+        if metadata in self._created:
+            return []
+        schema = None if self._sqlite else self.name
+        made = await self.write(lambda db: create(db, schema, metadata, kept=kept, afresh=afresh))
+        self._created.add(metadata)
+        return made
 
     async def write(self, work: Callable[[Connection], T]) -> T:
-        """Run `work` in one transaction, after all earlier writes."""
-
-        def run() -> T:
-            with self._write_engine.begin() as connection:
-                return work(connection)
-
-        return await asyncio.get_running_loop().run_in_executor(self._writers, run)
+        """Run `work` in one transaction, after all earlier writes. Raises DatabaseUnavailable: it may be done, or not."""
+        return await asyncio.get_running_loop().run_in_executor(self._writers, _run, self._write_engine, work)
 
     async def read(self, work: Callable[[Connection], T]) -> T:
-        def run() -> T:
-            with self._read_engine.begin() as connection:
-                return work(connection)
-
-        return await asyncio.get_running_loop().run_in_executor(self._readers, run)
+        """All that `work` reads is of one moment. Raises DatabaseUnavailable."""
+        return await asyncio.get_running_loop().run_in_executor(self._readers, _run, self._read_engine, work)
 
     async def checkpoint(self) -> None:
-        """Empty SQLite's write-ahead log into the file: older copies of changed rows are gone from it."""
+        """Overwrite older copies of changed rows as far as the engine does: SQLite wholly, PostgreSQL when the space is used."""
 
         def run() -> None:
             with closing(self._write_engine.raw_connection()) as connection:
@@ -133,3 +131,81 @@ class Database:
             self._read_engine.dispose()
 
         await asyncio.to_thread(run)
+
+
+def _run(engine: Engine, work: Callable[[Connection], T]) -> T:
+    try:
+        with engine.begin() as connection:
+            return work(connection)
+    except DBAPIError as error:
+        if not _passes(error):
+            raise
+        if getattr(error.orig, "sqlstate", None) == "25006":
+            engine.dispose()  # the primary is elsewhere now
+        raise DatabaseUnavailable(str(error.orig).partition("\n")[0]) from error
+
+
+def _passes(error: DBAPIError) -> bool:
+    code = getattr(error.orig, "sqlite_errorcode", None)
+    if code is not None:
+        return code & 0xFF in SQLITE_PASSING
+    state = getattr(error.orig, "sqlstate", None)
+    # What never reached a server has no state.
+    return error.connection_invalidated or (
+        state.startswith(POSTGRESQL_PASSING) if state else type(error.orig).__name__ == "OperationalError"
+    )
+
+
+def _sqlite_engine(url: URL, begin: str, durable: bool) -> Engine:
+    options: dict[str, Any] = {"connect_args": {"timeout": 30, "check_same_thread": False}, "pool_size": READERS}
+    engine = create_engine(url, hide_parameters=True, **options)
+
+    @event.listens_for(engine, "connect")
+    def on_connect(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+        connection.execute(f"PRAGMA secure_delete={'ON' if durable else 'OFF'}")
+
+    @event.listens_for(engine, "begin")
+    def on_begin(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine
+
+
+def _postgresql_engine(url: URL, name: str, durable: bool) -> Engine:
+    options: dict[str, Any] = {
+        "connect_args": _connecting(url, name, durable),
+        "pool_size": READERS + 1,
+        # A connection that died while nobody used it is replaced before anybody does.
+        "pool_pre_ping": True,
+        "execution_options": {"schema_translate_map": {None: name}},
+    }
+    # A failed statement goes to the log; its values do not.
+    return create_engine(url, hide_parameters=True, **options)
+
+
+def _connecting(url: URL, name: str, durable: bool) -> Mapping[str, str]:
+    """libpq's parameters, but for those that the URL sets itself."""
+    server = {
+        "timezone": "UTC",
+        "statement_timeout": f"{STATEMENT_SECONDS}s",
+        "idle_in_transaction_session_timeout": f"{IDLE_SECONDS}s",
+    }
+    if not durable:
+        server["synchronous_commit"] = "off"
+    ours = {
+        "application_name": f"motcua {name}",
+        "connect_timeout": str(CONNECT_SECONDS),
+        # Of several hosts the primary, whichever it is now.
+        "target_session_attrs": "read-write",
+        "keepalives_idle": "30",
+        "keepalives_interval": "5",
+        "keepalives_count": "3",
+        "tcp_user_timeout": str(LINE_SECONDS * 1000),
+    }
+    options = " ".join(f"-c {key}={value}" for key, value in server.items())
+    if given := url.query.get("options"):
+        options += f" {given}"
+    return {key: value for key, value in ours.items() if key not in url.query} | {"options": options}

@@ -17,6 +17,7 @@ from services.chassis.privacy import SubjectErased
 from services.chassis.reactions import ATTEMPTS, Reaction
 from services.chassis.store.memory import MemoryStore
 from services.chassis.store.port import ANY, Conflict, NewEvent, StoreUnavailable
+from tests.support.postgresql import Engine
 
 TYPE = DossierRated.DESCRIPTOR.full_name
 
@@ -28,8 +29,8 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest_asyncio.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    made = Database(f"sqlite:///{tmp_path}", "test")
+async def database(engine: Engine, tmp_path: Path) -> AsyncIterator[Database]:
+    made = Database(engine.url(tmp_path), "test")
     yield made
     await made.close()
 
@@ -226,8 +227,10 @@ async def test_what_passes_is_tried_until_it_does(database: Database, error: Exc
     await reaction.stop()
 
 
-async def test_of_two_replicas_every_fact_is_taken_and_one_takes_over(database: Database, tmp_path: Path) -> None:
-    store, held, seen = MemoryStore(), Database(f"sqlite:///{tmp_path}", "test"), Seen()
+async def test_of_two_replicas_every_fact_is_taken_and_one_takes_over(
+    database: Database, engine: Engine, tmp_path: Path
+) -> None:
+    store, held, seen = MemoryStore(), Database(engine.url(tmp_path), "test"), Seen()
     one, other = reaction_of(seen, database, store), reaction_of(seen, held, store)
     await one.start()
     await other.start()

@@ -21,6 +21,7 @@ from services.dossier.codec import dossier_codec
 from services.dossier.values import FeeCondition
 from services.dossier.views import dossiers, fees, lists
 from tests.dossier import world as w
+from tests.support.postgresql import Engine
 
 metadata = MetaData()
 scores = Table(
@@ -56,8 +57,8 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest_asyncio.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    made = Database(f"sqlite:///{tmp_path}", "test")
+async def database(engine: Engine, tmp_path: Path) -> AsyncIterator[Database]:
+    made = Database(engine.url(tmp_path), "test")
     yield made
     await made.close()
 
@@ -131,8 +132,10 @@ async def test_an_error_stops_the_view_and_skips_nothing(database: Database) -> 
     await view.stop()
 
 
-async def test_of_two_replicas_one_folds_and_the_other_takes_over(database: Database, tmp_path: Path) -> None:
-    store, other_database = MemoryStore(), Database(f"sqlite:///{tmp_path}", "test")
+async def test_of_two_replicas_one_folds_and_the_other_takes_over(
+    database: Database, engine: Engine, tmp_path: Path
+) -> None:
+    store, other_database = MemoryStore(), Database(engine.url(tmp_path), "test")
     one, other = (RunningView(Ratings().projection, held, store) for held in (database, other_database))
     await one.start()
     await other.start()
@@ -200,9 +203,9 @@ async def test_a_snapshot_is_built_when_rows_changed(database: Database) -> None
 # Rebuilding
 
 
-async def folded(folder: Path, store: MemoryStore, pauses: bool) -> list[Any]:
+async def folded(engine: Engine, folder: Path, store: MemoryStore, pauses: bool) -> list[Any]:
     """The dossier's lists, folded event by event as they came, or all at once afterwards."""
-    database, source = Database(f"sqlite:///{folder}", "lists"), MemoryStore() if pauses else store
+    database, source = Database(engine.url(folder), "lists"), MemoryStore() if pauses else store
     view = RunningView(lists, database, source)
     await view.start()
     if pauses:
@@ -224,7 +227,7 @@ async def folded(folder: Path, store: MemoryStore, pauses: bool) -> list[Any]:
     return found
 
 
-async def test_a_rebuilt_view_is_the_same(tmp_path: Path) -> None:
+async def test_a_rebuilt_view_is_the_same(engine: Engine, tmp_path: Path) -> None:
     store = MemoryStore()
     late = w.note(w.at("2026-03-10T08:00"))
     lives = [
@@ -242,8 +245,8 @@ async def test_a_rebuilt_view_is_the_same(tmp_path: Path) -> None:
                 code = f"{w.CODE[:-1]}{number}"
                 _, type_, data = dossier_codec.encode(_renamed(event, code), uuid4(), turn, {"citizen-1": bytes(32)})
                 await store.append(f"dossier-{code}", [NewEvent(uuid4(), type_, data, b'{"request_id": "r"}')], ANY)
-    one_by_one = await folded(tmp_path / "live", store, pauses=True)
-    assert await folded(tmp_path / "rebuilt", store, pauses=False) == one_by_one
+    one_by_one = await folded(engine, tmp_path / "live", store, pauses=True)
+    assert await folded(engine, tmp_path / "rebuilt", store, pauses=False) == one_by_one
     assert len(one_by_one) > len(lives)
 
 
