@@ -6,6 +6,8 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, aclosing
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
@@ -85,6 +87,19 @@ async def test_an_event_comes_back_as_it_went(store: EventStore) -> None:
         "a-1",
     )
     assert read.recorded_at.tzinfo is not None
+
+
+async def test_a_restored_event_keeps_its_moment_and_its_bytes(store: EventStore) -> None:
+    """Ledger entries show the moment, and commit to the metadata."""
+    moment = datetime(2025, 12, 31, 23, 59, 59, 45, UTC)
+    old, new = replace(event(), recorded_at=moment), event()
+    await store.append("a-1", [old], NO_STREAM)
+    await store.append("a-1", [old], NO_STREAM)
+    await store.append("a-1", [new], 0)
+    for found in (await store.read("a-1"), await store.read_all()):
+        assert [(one.id, one.metadata) for one in found] == [(old.id, old.metadata), (new.id, new.metadata)]
+        assert found[0].recorded_at == moment
+        assert found[1].recorded_at > moment
 
 
 async def test_no_stream_is_empty(store: EventStore) -> None:

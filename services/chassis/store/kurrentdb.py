@@ -22,6 +22,7 @@ from kurrentdbclient import exceptions as errors
 from kurrentdbclient.connection_spec import ConnectionSpec
 from kurrentdbclient.protos.v1 import status_pb2
 
+from services.chassis.store import restored
 from services.chassis.store.feed import Feed
 from services.chassis.store.port import (
     ANY,
@@ -116,7 +117,7 @@ class KurrentStore:
         if not events:
             raise ValueError(f"nothing to append to {stream}")
         # A list: the client sends it again, and a generator would be empty by then.
-        sent = [kdb.NewEvent(e.type, e.data, e.metadata, "application/octet-stream", e.id) for e in events]
+        sent = [kdb.NewEvent(e.type, e.data, restored.written(e), "application/octet-stream", e.id) for e in events]
         if expected != ANY:
             return await self._append(stream, sent, expected)
         # The server knows an append at ANY again only while the ids are in its memory: not after a restart, which is just when
@@ -355,15 +356,16 @@ def _pattern(types: Sequence[str]) -> tuple[str, ...]:
 
 def _recorded(event: kdb.RecordedEvent) -> RecordedEvent:
     assert event.recorded_at is not None  # every answer of the server has it
+    metadata, recorded_at = restored.read(event.metadata)
     return RecordedEvent(
         event.id,
         event.type,
         event.data,
-        event.metadata,
+        metadata,
         event.stream_name,
         event.stream_position,
         event.commit_position,
-        event.recorded_at,
+        recorded_at or event.recorded_at,
     )
 
 

@@ -42,7 +42,7 @@ class MemoryStore:
         now = datetime.now(UTC)
         position = len(self._all)
         recorded = [
-            RecordedEvent(e.id, e.type, e.data, e.metadata, stream, revision + i, position + i, now)
+            RecordedEvent(e.id, e.type, e.data, e.metadata, stream, revision + i, position + i, e.recorded_at or now)
             for i, e in enumerate(events, start=1)
         ]
         self._streams.setdefault(stream, []).extend(recorded)

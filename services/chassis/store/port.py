@@ -24,6 +24,8 @@ class NewEvent:
     type: str
     data: bytes
     metadata: bytes
+    recorded_at: datetime | None = None
+    """When the store from which it is restored recorded it; now if None."""
 
 
 @dataclass(frozen=True, slots=True)

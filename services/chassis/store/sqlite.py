@@ -228,10 +228,11 @@ class SqliteStore:
             return earlier
         if expected not in (ANY, revision):
             raise Conflict(stream, expected, revision)
-        at = round(datetime.now(UTC).timestamp() * 1e6)
+        now = datetime.now(UTC)
         position = START
         for event in events:
             revision += 1
+            at = round((event.recorded_at or now).timestamp() * 1e6)
             cursor = self._writer.execute(
                 "INSERT INTO events (stream, revision, id, type, data, metadata, recorded_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (stream, revision, event.id.bytes, event.type, event.data, event.metadata, at),
