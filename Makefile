@@ -41,6 +41,9 @@ wheels: .venv/dev protos ## Build both wheels into build/dist: motcua, and motcu
 	$(call say,"Building wheels")
 	@$(PY) -m pip wheel -q --no-deps --no-build-isolation -w build/dist . ./protos && ls -1 build/dist
 
+images: .venv/dev ## Build both container images with podman or docker (ARGS="--base ... --tag ...")
+	@$(PY) -m scripts.images $(ARGS)
+
 lock: ## Pin every dependency, with hashes, for every platform
 	@command -v uv >/dev/null || test -x $(BIN)/uv || $(PY) -m pip install -q uv
 	@PATH="$(BIN):$$PATH"; lock="uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command 'make lock'"; \
@@ -64,4 +67,4 @@ clean: ## Remove what was built; data and .venv stay
 	@$(PY) -m pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	@touch $@
 
-.PHONY: help run test check bench protos wheels lock clean
+.PHONY: help run test check bench protos wheels images lock clean

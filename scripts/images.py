@@ -1,0 +1,152 @@
+"""Builds the images `motcua` and `motcua-edge` with podman or docker, and writes what is in each into build/images.
+
+A build sees no network: the wheels of requirements.lock are downloaded before, into build/wheelhouse, and checked against their
+hashes then and again inside.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+WHEELHOUSE = ROOT / "build" / "wheelhouse"
+CONTAINERFILE = ROOT / "images" / "Containerfile"
+# Of the base image; the wheels must be for it.
+PYTHON = (3, 11)
+# Image, target.
+IMAGES = {"motcua": "services", "motcua-edge": "edge"}
+
+
+class ImagesError(RuntimeError):
+    """Says why no image can be built, and what to do."""
+
+
+@dataclass(frozen=True)
+class Engine:
+    """podman or docker; `environment` is added to ours."""
+
+    program: str
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    def run(self, *arguments: str) -> str:
+        """What it printed. Raises ImagesError."""
+        done = subprocess.run([self.program, *arguments], env=self.whole_environment, capture_output=True, text=True)
+        if done.returncode:
+            said = (done.stderr or done.stdout).strip()[-3000:]
+            raise ImagesError(f"{self.program} {arguments[0]} failed ({done.returncode}):\n{said}")
+        return done.stdout
+
+    @property
+    def whole_environment(self) -> dict[str, str]:
+        return {**os.environ, **self.environment}
+
+    @property
+    def is_podman(self) -> bool:
+        return Path(self.program).name == "podman"
+
+
+def engine() -> Engine:
+    """Raises ImagesError."""
+    for program in ("podman", "docker"):
+        if shutil.which(program):
+            return Engine(program)
+    raise ImagesError("Neither podman nor docker is installed. On Debian: apt-get install podman buildah runc uidmap")
+
+
+def wheelhouse(folder: Path = WHEELHOUSE) -> Path:
+    """Every wheel of requirements.lock and nothing else. Raises ImagesError."""
+    lock = ROOT / "requirements.lock"
+    stamp = hashlib.sha256(lock.read_bytes()).hexdigest()
+    if (folder / "lock.sha256").exists() and (folder / "lock.sha256").read_text() == stamp:
+        return folder
+    if sys.platform != "linux" or sys.version_info[:2] != PYTHON:
+        wanted, here = ".".join(map(str, PYTHON)), f"{platform.python_version()} on {sys.platform}"
+        raise ImagesError(
+            f"The wheels are downloaded by Python {wanted} on Linux, like the base image's; this is {here}."
+        )
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".wheelhouse-", dir=folder.parent) as temporary:
+        fresh = Path(temporary, "wheels")
+        command = [
+            sys.executable,
+            "-m",
+            "pip",
+            "download",
+            "-q",
+            "--disable-pip-version-check",
+            "--only-binary",
+            ":all:",
+        ]
+        done = subprocess.run(
+            [*command, "--require-hashes", "-r", lock, "-d", fresh], capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            raise ImagesError(f"The wheels of requirements.lock cannot be downloaded:\n{done.stderr.strip()[-2000:]}")
+        (fresh / "lock.sha256").write_text(stamp)
+        shutil.rmtree(folder, ignore_errors=True)
+        fresh.replace(folder)
+    return folder
+
+
+def version() -> str:
+    return str(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"])
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(("git", *arguments), cwd=ROOT, capture_output=True, text=True)
+    if done.returncode:
+        raise ImagesError(f"The images are labelled with their commit, and git says: {done.stderr.strip()}")
+    return done.stdout.strip()
+
+
+def revision() -> str:
+    changed = _git("status", "--porcelain", "--untracked-files=no")
+    return _git("rev-parse", "HEAD") + ("-changed" if changed else "")
+
+
+def build(engine: Engine, name: str, *, base: str = "", tag: str = "", repository: str = "") -> str:
+    """The image's reference. Raises ImagesError."""
+    reference = f"{repository}{name}:{tag or version()}"
+    # The time of everything in the image is that of its commit.
+    epoch = _git("log", "-1", "--format=%ct")
+    arguments = {"VERSION": version(), "REVISION": revision(), "SOURCE_DATE_EPOCH": epoch}
+    options = [f"--build-arg={key}={value}" for key, value in (arguments | ({"BASE": base} if base else {})).items()]
+    if engine.is_podman:
+        options += [f"--timestamp={epoch}"]
+    place = ["--network=none", "--file", str(CONTAINERFILE), "--target", IMAGES[name], "--tag", reference, str(ROOT)]
+    engine.run("build", *options, *place)
+    return reference
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    from scripts import sbom
+
+    parser = argparse.ArgumentParser(prog="make images", description=__doc__)
+    parser.add_argument("--base", default="", help="the base image, by digest for a release")
+    parser.add_argument("--tag", default="", help="the project's version if left out")
+    parser.add_argument("--repository", default="", help="what stands before the images' names, with its slash")
+    given = parser.parse_args(arguments)
+    try:
+        found = engine()
+        wheelhouse()
+        for name in IMAGES:
+            reference = build(found, name, base=given.base, tag=given.tag, repository=given.repository)
+            listed = sbom.write(found, reference, ROOT / "build" / "images" / f"{name}.cdx.json")
+            print(f"{reference}, its parts in {listed.relative_to(ROOT)}")
+    except ImagesError as error:
+        sys.exit(f"images: {error}")
+
+
+if __name__ == "__main__":
+    main()
