@@ -35,7 +35,7 @@ from services.chassis.views import Projection
 
 metadata = MetaData()
 events = Table(
-    "public_events",
+    "public_events_v1",
     metadata,
     Column("code", String, primary_key=True),
     Column("revision", BigInteger, primary_key=True),
@@ -44,7 +44,7 @@ events = Table(
     Column("event", LargeBinary, nullable=False),
 )
 dossiers = Table(
-    "public_dossiers",
+    "public_dossiers_v1",
     metadata,
     Column("code", String, primary_key=True),
     Column("province", String, nullable=False),
@@ -62,12 +62,12 @@ dossiers = Table(
     # Of its last event.
     Column("position", BigInteger, nullable=False),
     Column("recorded_at", DateTime(timezone=True), nullable=False),
-    Index("public_dossiers_by_board", "province", "agency", "procedure_code"),
-    Index("public_dossiers_by_position", "position"),
+    Index("public_dossiers_v1_by_board", "province", "agency", "procedure_code"),
+    Index("public_dossiers_v1_by_position", "position"),
 )
 catalogue_metadata = MetaData()
 definitions = Table(
-    "public_definitions",
+    "public_definitions_v2",
     catalogue_metadata,
     Column("kind", String, primary_key=True),
     Column("key", String, primary_key=True),

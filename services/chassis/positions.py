@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from sqlalchemy import BigInteger, Column, Connection, MetaData, String, Table, bindparam, func, select, update
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    MetaData,
+    String,
+    Table,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
 
 from services.chassis.database import insert_new
 from services.chassis.store.port import START
@@ -23,6 +37,14 @@ turns = Table(
     metadata,
     Column("follower", String, primary_key=True),
     Column("turn", BigInteger, nullable=False),
+)
+
+# Which tables a version of a view has, so that another program can tell what of an old one is left.
+versions = Table(
+    "view_tables",
+    metadata,
+    Column("view", String, primary_key=True),
+    Column("table_name", String, primary_key=True),
 )
 
 _MOVE = (
@@ -51,6 +73,18 @@ class PositionLost(Exception):
 class Standing(NamedTuple):
     position: int
     turn: int
+
+
+def begin(db: Connection, follower: str, tables: Sequence[str]) -> None:
+    """The view's tables were made, and are empty."""
+    forget(db, follower)
+    db.execute(insert(versions), [{"view": follower, "table_name": name} for name in tables])
+
+
+def forget(db: Connection, follower: str) -> None:
+    db.execute(delete(positions).where(positions.c.follower == follower))
+    db.execute(delete(turns).where(turns.c.follower == follower))
+    db.execute(delete(versions).where(versions.c.view == follower))
 
 
 def load(db: Connection, follower: str) -> int:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from itertools import count, groupby
 from operator import attrgetter, itemgetter
 from typing import Any, Generic, TypeVar
 
 from google.protobuf.message import Message
-from sqlalchemy import Connection, MetaData
+from sqlalchemy import Connection, MetaData, Table
 
-from services.chassis import positions, telemetry
+from services.chassis import observing, positions, telemetry
 from services.chassis.database import Database
 from services.chassis.decider import Rejected
 from services.chassis.facts import Fact, fact_of
@@ -27,16 +28,35 @@ FoldMany = Callable[[Connection, Sequence[Fact[Any]]], None]
 
 WAIT_SECONDS = 5.0
 LONGEST_NUMBER = 19  # digits of 64 bits
+VERSIONED = re.compile(r"(.+)_v([1-9]\d*)", re.ASCII)
 
 
 class Projection:
-    """Tables and the folds that fill them. The name ends in the version: other folds, another version."""
+    """Tables and the folds that fill them. The name ends in the version: other folds, or other columns, another version.
 
-    def __init__(self, name: str, metadata: MetaData, *, by_stream: bool = False) -> None:
-        """`by_stream`: a fold touches only rows of its event's stream, so that events of different streams may change places."""
+    The names of its tables end in it too, so that a new version fills its own beside those that the old one still serves from.
+    """
+
+    def __init__(self, name: str, metadata: MetaData, *, by_stream: bool = False, kept: Collection[Table] = ()) -> None:
+        """`by_stream`: a fold touches only rows of its event's stream, so that events of different streams may change places.
+
+        `kept`: tables that hold what no event tells, as numbers that were drawn; they outlive versions, and have none.
+        """
+        version = VERSIONED.fullmatch(name)
+        if version is None:
+            raise ValueError(f"the view {name} has no version: name it {name}_v1")
+        for table in metadata.tables.values():
+            if table not in kept and not table.name.endswith(f"_v{version[2]}"):
+                raise ValueError(f"the table {table.name} of the view {name} must end in _v{version[2]}")
+            for index in table.indexes:
+                if table.name not in str(index.name):
+                    raise ValueError(f"the index {index.name} must have the name of its table {table.name} in its own")
         self.name = name
+        self.base, self.version = version[1], int(version[2])
         self.by_stream = by_stream
+        self.kept = kept
         self.metadata = metadata
+        self.tables = [table for table in metadata.sorted_tables if table not in kept]
         self.folds: dict[str, FoldMany] = {}
 
     def on(self, *events: type[Message]) -> Callable[[Fold], Fold]:
@@ -72,7 +92,7 @@ class RunningView(SharedFollower):
             tuple(view.folds),
             database,
             store,
-            lag=telemetry.VIEW_LAG.labels(view.name),
+            lag=observing.VIEW_LAG.of(view.name),
             failures=telemetry.VIEW_FAILURES.labels(view.name),
         )
         self.view = view
@@ -82,7 +102,7 @@ class RunningView(SharedFollower):
         self._moved = asyncio.Condition()
 
     async def start(self) -> None:
-        await self._database.create(self.view.metadata)
+        await create(self.view, self._database)
         await super().start()
 
     async def read(self, work: Callable[[Connection], T], min_position: str = "") -> T:
@@ -130,6 +150,13 @@ class RunningView(SharedFollower):
         positions.move(db, self.view.name, old, new)
         for type_, run in groupby(_side_by_side(events) if self.view.by_stream else events, attrgetter("type")):
             self.view.folds[type_](db, [fact_of(event) for event in run])
+
+
+async def create(view: Projection, database: Database) -> list[str]:
+    """Create the view's tables if they are missing, empty, and to be filled from the log's start; returns their names."""
+    await database.create(positions.metadata)
+    begin = partial(positions.begin, follower=view.name, tables=[table.name for table in view.tables])
+    return await database.create(view.metadata, kept=view.kept, afresh=begin)
 
 
 def _side_by_side(events: Sequence[RecordedEvent]) -> list[RecordedEvent]:

@@ -46,7 +46,7 @@ given = Table(
     Column("code", String, nullable=False),
 )
 
-codes = Projection("codes_v2", metadata)
+codes = Projection("codes_v2", metadata, kept=(counters,))
 
 
 class Wanted(NamedTuple):

@@ -19,7 +19,7 @@ from services.chassis.views import Projection
 
 metadata = MetaData()
 dossiers = Table(
-    "dossiers",
+    "dossiers_v1",
     metadata,
     Column("code", String, primary_key=True),
     Column("event_id", String, nullable=False),
@@ -30,7 +30,7 @@ dossiers = Table(
     Column("agency", String, nullable=False),
 )
 contacts = Table(
-    "contacts",
+    "contacts_v1",
     metadata,
     Column("account_id", String, primary_key=True),
     Column("event_id", String, nullable=False),
@@ -39,7 +39,7 @@ contacts = Table(
     Column("event", LargeBinary, nullable=False),
 )
 procedures = Table(
-    "procedures",
+    "procedures_v1",
     metadata,
     Column("code", String, primary_key=True),
     Column("version", Integer, primary_key=True),
@@ -47,7 +47,7 @@ procedures = Table(
     Column("procedure", LargeBinary, nullable=False),
 )
 agencies = Table(
-    "agencies",
+    "agencies_v1",
     metadata,
     Column("code", String, primary_key=True),
     Column("vi", String, nullable=False),

@@ -28,7 +28,7 @@ from services.chassis.views import Projection
 
 metadata = MetaData()
 messages = Table(
-    "messages",
+    "messages_v1",
     metadata,
     Column("message_id", String, primary_key=True),
     Column("account_id", String, nullable=False),
@@ -37,10 +37,10 @@ messages = Table(
     Column("composed", LargeBinary, nullable=False),
     Column("composed_at", DateTime(timezone=True), nullable=False),
     Column("read_at", DateTime(timezone=True)),
-    Index("messages_by_account", "account_id", "composed_at"),
+    Index("messages_v1_by_account", "account_id", "composed_at"),
 )
 deliveries = Table(
-    "deliveries",
+    "deliveries_v1",
     metadata,
     Column("message_id", String, primary_key=True),
     Column("channel", Integer, primary_key=True),
@@ -55,8 +55,8 @@ deliveries = Table(
     Column("retry_at", DateTime(timezone=True)),
     # Of its last event.
     Column("revision", BigInteger, nullable=False),
-    Index("deliveries_by_due", "channel", "status", "due_at"),
-    Index("deliveries_by_failure", "failed_at"),
+    Index("deliveries_v1_by_due", "channel", "status", "due_at"),
+    Index("deliveries_v1_by_failure", "failed_at"),
 )
 
 outgoing = Projection("messages_v1", metadata)

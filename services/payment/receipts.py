@@ -38,14 +38,14 @@ counters = Table(
     Column("last", Integer, nullable=False),
 )
 given = Table(
-    "receipts_given",
+    "receipts_given_v1",
     metadata,
     Column("series", String, primary_key=True),
     Column("payment_id", String, primary_key=True),
     Column("number", String, nullable=False),
 )
 
-receipts = Projection("receipts_v1", metadata)
+receipts = Projection("receipts_v1", metadata, kept=(counters,))
 
 
 async def number_for(view: RunningView, series: Series, agency: str, day: date, payment_id: str) -> str:

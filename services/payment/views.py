@@ -35,7 +35,7 @@ ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
 
 metadata = MetaData()
 payments = Table(
-    "payments",
+    "payments_v1",
     metadata,
     Column("fee_id", String, primary_key=True),
     Column("code", String, nullable=False, index=True),
@@ -48,13 +48,13 @@ payments = Table(
     # Of the open checkout.
     Column("expires_at", DateTime(timezone=True), index=True),
     Column("payment", LargeBinary, nullable=False),
-    Index("payments_by_payer", "payer_id", "requested_at"),
-    Index("payments_by_agency", "agency", "requested_at"),
-    Index("payments_by_counter", "counter", "requested_at"),
+    Index("payments_v1_by_payer", "payer_id", "requested_at"),
+    Index("payments_v1_by_agency", "agency", "requested_at"),
+    Index("payments_v1_by_counter", "counter", "requested_at"),
 )
 # Refunds that the provider has not answered yet.
 refunds = Table(
-    "refunds",
+    "refunds_v1",
     metadata,
     Column("payment_id", String, primary_key=True),
     Column("requested_at", DateTime(timezone=True), nullable=False),
@@ -62,7 +62,7 @@ refunds = Table(
 )
 # Money in and out, as the Treasury reconciles it.
 movements = Table(
-    "movements",
+    "movements_v1",
     metadata,
     Column("position", BigInteger, primary_key=True, autoincrement=False),
     Column("day", String, nullable=False),
@@ -77,11 +77,11 @@ movements = Table(
     Column("counter", String, nullable=False),
     Column("amount", BigInteger, nullable=False),
     Column("at", DateTime(timezone=True), nullable=False),
-    Index("movements_by_day", "day", "agency", "at"),
+    Index("movements_v1_by_day", "day", "agency", "at"),
 )
 # The fees of each dossier.
 fees = Table(
-    "fees",
+    "fees_v1",
     metadata,
     Column("fee_id", String, primary_key=True),
     Column("code", String, nullable=False, index=True),

@@ -33,7 +33,7 @@ from services.warehouse.indicators import COUNTERS, Counts, DossierRow, Key, inc
 
 metadata = MetaData()
 dossiers = Table(
-    "counted_dossiers",
+    "counted_dossiers_v1",
     metadata,
     Column("code", String, primary_key=True),
     Column("province", String, nullable=False),
@@ -43,7 +43,7 @@ dossiers = Table(
     Column("overdue", Boolean, nullable=False),
 )
 indicators = Table(
-    "indicators",
+    "indicators_v1",
     metadata,
     # 2026-03-02, in Viet Nam.
     Column("day", String, primary_key=True),
@@ -59,7 +59,7 @@ indicators = Table(
 # What earlier days add to a later one's overdue dossiers.
 _LATE = (indicators.c.overdue > 0) | (indicators.c.overdue_ended > 0)
 # On PostgreSQL of all rows: to name its dialect here would load its drivers at every start.
-Index("indicators_overdue", indicators.c.day, sqlite_where=_LATE)
+Index("indicators_v1_overdue", indicators.c.day, sqlite_where=_LATE)
 
 counters = Projection("indicators_v1", metadata)
 

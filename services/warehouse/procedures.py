@@ -17,7 +17,7 @@ _BY_HAND = frozenset({dossier.COMPONENT_SOURCE_PAPER, dossier.COMPONENT_SOURCE_A
 
 metadata = MetaData()
 components = Table(
-    "procedure_components",
+    "procedure_components_v1",
     metadata,
     Column("procedure_code", String, primary_key=True),
     Column("version", Integer, primary_key=True),

@@ -25,7 +25,7 @@ from tests.support.postgresql import Engine
 
 metadata = MetaData()
 scores = Table(
-    "scores", metadata, Column("code", String, primary_key=True), Column("sum", Integer), Column("order", String)
+    "scores_v1", metadata, Column("code", String, primary_key=True), Column("sum", Integer), Column("order", String)
 )
 
 

@@ -37,7 +37,7 @@ SHORTEST_SECONDS, LONGEST_SECONDS = 0.0, 1.5
 
 # Not made from events alone: how far each follower came, and numbers that were drawn for what was then refused or cut short.
 # Such a number is never given again while the counter lasts, and may be once it is filled from the log: nobody got it.
-OWN = ("positions", "turns", "code_counters", "codes_given", "receipt_counters", "receipts_given")
+OWN = ("positions", "turns", "view_tables", "code_counters", "codes_given", "receipt_counters", "receipts_given")
 
 
 @dataclass(frozen=True, slots=True)

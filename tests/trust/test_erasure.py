@@ -54,7 +54,7 @@ PERSONS, DOSSIERS_EACH = 200, 5
 ADMINISTRATOR = str(uuid5(NAMESPACE_OID, "administrator"))
 SUBMITTED = datetime(2026, 3, 2, 9, tzinfo=UTC)
 # Not made from events alone: how far each follower came, numbers that were drawn, which samples were loaded.
-OWN = ("seeds", "positions", "code_counters", "codes_given", "receipt_counters", "receipts_given")
+OWN = ("seeds", "positions", "view_tables", "code_counters", "codes_given", "receipt_counters", "receipts_given")
 SHARED = b"%PDF-1.4\nthe very same file\n%%EOF\n"
 
 

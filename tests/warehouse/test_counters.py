@@ -195,9 +195,9 @@ def test_a_rebuilt_view_counts_the_same(tmp_path: Path) -> None:
     with warehouse(tmp_path, keys) as running:
         for event in history():  # each in a batch of its own
             running.happened(event)
-        before = [running.rows(table) for table in ("counted_dossiers", "indicators")]
+        before = [running.rows(table) for table in ("counted_dossiers_v1", "indicators_v1")]
     for file in (tmp_path / "views").iterdir():
         file.unlink()
     with warehouse(tmp_path, keys) as rebuilt:
         rebuilt.settled()
-        assert [rebuilt.rows(table) for table in ("counted_dossiers", "indicators")] == before
+        assert [rebuilt.rows(table) for table in ("counted_dossiers_v1", "indicators_v1")] == before

@@ -20,7 +20,7 @@ from services.chassis.views import Projection
 
 metadata = MetaData()
 kept_table = Table(
-    "law_kept",
+    "law_kept_v2",
     metadata,
     Column("kind", String, primary_key=True),
     Column("key", String, primary_key=True),
