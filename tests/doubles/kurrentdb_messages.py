@@ -11,13 +11,15 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.empty_pb2 import Empty
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
-from kurrentdbclient.protos.v1 import shared_pb2, status_pb2, streams_pb2
 
 from tests.doubles.kurrentdb_log import Expected, Proposed, Record, State, Written, WrongVersion
+from tests.doubles.kurrentdb_protos import shared_pb2, status_pb2, streams_pb2
 
 ReadResp = streams_pb2.ReadResp
 BatchAppendResp = streams_pb2.BatchAppendResp
 AppendResp = streams_pb2.AppendResp
+# google.rpc.Code
+OK, INVALID_ARGUMENT, DEADLINE_EXCEEDED, FAILED_PRECONDITION = 0, 3, 4, 9
 Wanted = Callable[[Record], bool]
 
 

@@ -11,17 +11,10 @@ from uuid import UUID, uuid4
 import grpc
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.empty_pb2 import Empty
-from kurrentdbclient.protos.google.rpc import code_pb2
-from kurrentdbclient.protos.v1 import (
-    gossip_pb2,
-    gossip_pb2_grpc,
-    shared_pb2,
-    streams_pb2,
-    streams_pb2_grpc,
-)
 
 from tests.doubles import kurrentdb_messages as messages
 from tests.doubles.kurrentdb_log import Deleted, Proposed, Record, State, Written, WrongVersion
+from tests.doubles.kurrentdb_protos import gossip_pb2, gossip_pb2_grpc, shared_pb2, streams_pb2, streams_pb2_grpc
 
 if TYPE_CHECKING:
     from tests.doubles.kurrentdb import Double
@@ -263,10 +256,10 @@ class _Streams(streams_pb2_grpc.StreamsServicer):
         try:
             written = await self._written(options, "expected_stream_position", "stream_position", proposed, context)
         except WrongVersion as wrong:
-            return messages.refused(code_pb2.FAILED_PRECONDITION, "WrongExpectedVersion", messages.batch_wrong(wrong))
+            return messages.refused(messages.FAILED_PRECONDITION, "WrongExpectedVersion", messages.batch_wrong(wrong))
         except Deleted:
             detail = shared_pb2.StreamDeleted(stream_identifier=options.stream_identifier)
-            return messages.refused(code_pb2.FAILED_PRECONDITION, "StreamDeleted", detail)
+            return messages.refused(messages.FAILED_PRECONDITION, "StreamDeleted", detail)
         except _Refused as refused:
             return refused.answer
         unsaid = written.repeated and self._double.faults.no_position
@@ -300,18 +293,18 @@ class _Streams(streams_pb2_grpc.StreamsServicer):
         if faults.take("before_write"):
             await _abort(context, grpc.StatusCode.UNAVAILABLE, "Server Is Not Ready")
         if faults.take("not_ready"):
-            raise _Refused(messages.refused(code_pb2.OK, "Server Is Not Ready", Empty()))
+            raise _Refused(messages.refused(messages.OK, "Server Is Not Ready", Empty()))
         if (largest := max(proposed, key=lambda event: event.size, default=None)) and largest.size > MAX_APPEND_BYTES:
             # A type that clients of today do not know.
             unknown = AnyMessage(type_url="type.googleapis.com/event_store.client.MaximumAppendEventSizeExceeded")
-            raise _Refused(messages.refused(code_pb2.INVALID_ARGUMENT, "MaximumAppendEventSizeExceeded", unknown))
+            raise _Refused(messages.refused(messages.INVALID_ARGUMENT, "MaximumAppendEventSizeExceeded", unknown))
         if sum(event.size for event in proposed) > MAX_APPEND_BYTES:
             detail = shared_pb2.MaximumAppendSizeExceeded(maxAppendSize=MAX_APPEND_BYTES)
-            raise _Refused(messages.refused(code_pb2.INVALID_ARGUMENT, "MaximumAppendSizeExceeded", detail))
+            raise _Refused(messages.refused(messages.INVALID_ARGUMENT, "MaximumAppendSizeExceeded", detail))
         name = messages.name(options.stream_identifier)
         written = self._log.append(name, messages.expected(options, which, revision), proposed)
         if faults.take("timeouts"):
-            raise _Refused(messages.refused(code_pb2.DEADLINE_EXCEEDED, "Timeout", shared_pb2.Timeout()))
+            raise _Refused(messages.refused(messages.DEADLINE_EXCEEDED, "Timeout", shared_pb2.Timeout()))
         if faults.take("after_write"):
             await _abort(context, grpc.StatusCode.UNAVAILABLE, "Socket closed")
         if faults.take("lost_answers"):

@@ -16,14 +16,11 @@ from typing import TypeVar
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import grpc
-import kurrentdbclient as kdb
 import structlog
-from kurrentdbclient import exceptions as errors
-from kurrentdbclient.connection_spec import ConnectionSpec
-from kurrentdbclient.protos.v1 import status_pb2
 
 from services.chassis.store import restored
 from services.chassis.store.feed import Feed
+from services.chassis.store.kurrentdb_client import ConnectionSpec, errors, kdb, status_pb2
 from services.chassis.store.port import (
     ANY,
     LOOK_BACK,
@@ -50,6 +47,12 @@ STALL_SECONDS = 10.0
 WINDOW = 2000
 # In milliseconds. A broken line is noticed within both together.
 KEEP_ALIVE = {"KeepAliveInterval": "10000", "KeepAliveTimeout": "10000"}
+# gRPC itself would wait up to two minutes before it tries a node again, also on behalf of a new channel to it.
+RECONNECT = (
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 2000),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+)
 # The client makes ^(?!(...$)) of it.
 SYSTEM_EVENTS = (r"\$.*",)
 REFUSED = (errors.AccessDeniedError, errors.UnauthenticatedError)
@@ -80,7 +83,7 @@ class KurrentStore:
 
     def __init__(self, uri: str, patience: float = PATIENCE_SECONDS, stall: float = STALL_SECONDS) -> None:
         checked = checked_uri(uri)
-        self._appends, self._reads, self._live = (kdb.AsyncKurrentDBClient(checked) for _ in range(3))
+        self._appends, self._reads, self._live = (_client(checked) for _ in range(3))
         self._patience = patience
         self._attempt = min(ATTEMPT_SECONDS, patience / 2)
         self._stall = stall
@@ -88,6 +91,7 @@ class KurrentStore:
         self._arrived: list[RecordedEvent] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._following: asyncio.Task[None] | None = None
+        self._subscribed = False
         self._closed = False
 
     @classmethod
@@ -279,7 +283,9 @@ class KurrentStore:
             progressed = self._feed.last > resume
             resume = self._feed.last
             failure = None if self._following.cancelled() else self._following.exception()
-            log.warning("the event store's subscription ended, going on", after=resume, error=repr(failure))
+            if self._subscribed:
+                log.warning("the event store's subscription ended, going on", after=resume, error=repr(failure))
+            self._subscribed = False
             delay = FIRST_DELAY_SECONDS if progressed else min(delay * 2, LONGEST_DELAY_SECONDS)
             await asyncio.sleep(random.uniform(delay / 2, delay))
 
@@ -292,6 +298,8 @@ class KurrentStore:
                 include_fell_behind=True,
                 window_size=WINDOW,
             )
+        self._subscribed = True
+        log.info("subscribed to the event store", after=after)
         try:
             async for event in subscription:
                 if event.is_caught_up:
@@ -327,6 +335,12 @@ class KurrentStore:
             if seen == self._feed.last < head and self._following is not None:
                 log.warning("the event store's subscription has stalled", at=seen, newest=head)
                 self._following.cancel()
+
+
+def _client(uri: str) -> kdb.AsyncKurrentDBClient:
+    client = kdb.AsyncKurrentDBClient(uri)
+    client.grpc_options += RECONNECT
+    return client
 
 
 def checked_uri(uri: str) -> str:
