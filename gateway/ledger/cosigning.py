@@ -69,13 +69,12 @@ class Cosigning:
     def offer(self, note: Note) -> None:
         """A checkpoint was published: the witnesses are asked for their signatures, the newest one first."""
         if self._newest is None or self._newest.text != note.text:
-            metrics.COSIGNATURES.set(len(_cosigned(note, self._witnesses)))
             self._newest = note
             self._changed.set()
 
     def complete(self, note: Note) -> bool:
         """Whether every witness cosigned it."""
-        return len(_cosigned(note, self._witnesses)) == len(self._witnesses)
+        return len(cosigned(note, self._witnesses)) == len(self._witnesses)
 
     async def _run(self) -> None:
         while True:
@@ -95,7 +94,7 @@ class Cosigning:
                     self._changed.set()
 
     async def _collect(self, note: Note) -> Note:
-        done = _cosigned(note, self._witnesses)
+        done = cosigned(note, self._witnesses)
         missing = [witness for witness in self._witnesses if witness.verifier.vkey not in done]
         answers = await asyncio.gather(*(self._ask(witness, note) for witness in missing))
         found = [signature for signature in answers if signature]
@@ -105,7 +104,6 @@ class Cosigning:
         size = Checkpoint.parse(note.text).size
         if await self._database.write(partial(tables.keep_cosigned, size=size, note=note)):
             await self._publish()
-            metrics.COSIGNATURES.set(len(_cosigned(note, self._witnesses)))
         if self._newest and self._newest.text == note.text:
             self._newest = note
         return note
@@ -169,7 +167,7 @@ def _known_size(body: str, old: int, newest: int) -> int:
     return known
 
 
-def _cosigned(note: Note, witnesses: Sequence[Remote]) -> set[str]:
+def cosigned(note: Note, witnesses: Sequence[Remote]) -> set[str]:
     return {w.verifier.vkey for w in witnesses if any(map(w.verifier.made, note.signatures))}
 
 

@@ -53,7 +53,7 @@ class Publisher:
                 await self._remove_partial(out, size)
                 break
         await self._database.write(partial(tables.mark_published, size=size))
-        metrics.published(size)
+        metrics.published()
         return note
 
     async def current(self) -> Note | None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from starlette.applications import Starlette
 
-from gateway.ledger import web
-from gateway.ledger.cosigning import Cosigning, Remote
+from gateway.ledger import metrics, tables, web
+from gateway.ledger.checkpoint import Checkpoint
+from gateway.ledger.cosigning import Cosigning, Remote, cosigned
 from gateway.ledger.errors import LedgerError
 from gateway.ledger.note import COSIGNATURE, ED25519, Note, Verifier
 from gateway.ledger.opening import open_log
@@ -20,6 +22,7 @@ from gateway.ledger.web import Site
 from gateway.ledger.witness import Witness
 from services.chassis.container import platform_of
 from services.chassis.dependencies import key_ring
+from services.chassis.observing import Sample, observe
 from services.chassis.platform import Platform
 from services.chassis.privacy import KeyRing
 from services.chassis.settings import Settings
@@ -34,7 +37,8 @@ class RunningLedger:
         self._signer = log_key(settings)
         verifier = self._signer.verifier
         self._publisher = Publisher(self._database, self._storage, verifier)
-        witnesses = remotes(settings)
+        self._witnesses = witnesses = remotes(settings)
+        metrics.WITNESSES.set(len(witnesses))
         self._cosigning = Cosigning(self._database, verifier, witnesses, self._publisher.publish)
         self._receipts = Receipts(self._database, self._store)
         self._sequencer = Sequencer(
@@ -48,6 +52,7 @@ class RunningLedger:
             self._cosigning.complete,
         )
         self.caught_up = self._sequencer.caught_up
+        self._forget: list[Callable[[], None]] = []
         cosigner = witness_key(settings)
         self._witness = Witness(self._database, cosigner, keys_of(settings.ledger_witnessed, ED25519))
         self._site = Site(settings.url, verifier, cosigner.verifier, [witness.verifier for witness in witnesses])
@@ -61,13 +66,27 @@ class RunningLedger:
         await open_log(self._database, self._storage, self._store, self._signer, self._publisher)
         self._cosigning.start()
         await self._sequencer.start()
+        self._forget = [observe("ledger", self._observe_sequenced), observe("ledger files", self._observe_published)]
 
     async def stop(self) -> None:
+        for forget in self._forget:
+            forget()
         await self._sequencer.stop()
         await self._cosigning.stop()
 
     def application(self) -> Starlette:
         return web.application(self._site, self._publisher, self._receipts, self._witness)
+
+    async def _observe_sequenced(self) -> list[Sample]:
+        standing = await self._database.read(tables.standing)
+        return [metrics.SEQUENCED.at(standing.size)] if standing else []
+
+    async def _observe_published(self) -> list[Sample]:
+        current = await self._publisher.current()
+        if current is None:
+            return [metrics.SIZE.at(0)]
+        signed = len(cosigned(current, self._witnesses))
+        return [metrics.SIZE.at(Checkpoint.parse(current.text).size), metrics.COSIGNATURES.at(signed)]
 
     def _published(self, note: Note) -> None:
         self._receipts.moved()

@@ -59,7 +59,7 @@ class Sequencer(SharedFollower):
             entries.TYPES,
             database,
             store,
-            lag=metrics.LAG,
+            lag=metrics.LAG.of(),
             failures=metrics.FAILURES.labels("sequence"),
             grace_seconds=GRACE_SECONDS + seconds,
         )

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 import grpc
@@ -25,6 +26,7 @@ from services.chassis.decider import Rejected
 from services.chassis.errors import CODES, Errors
 from services.chassis.facts import Fact, message_class
 from services.chassis.grpc_server import GrpcServer
+from services.chassis.observing import Sample, observe
 from services.chassis.privacy import SubjectErased
 from services.chassis.reactions import Reaction, When
 from services.chassis.store.port import Conflict, StoreUnavailable
@@ -58,6 +60,8 @@ class Api(Entrypoint):  # type: ignore[misc]
         self._errors = Errors(self.container.service_cls.errors)
         self._span = f"{service.full_name}/{method.name}"
         self._labels = (self.container.service_name, method.name)
+        kind = "stream" if method.server_streaming else "mutation" if self._policy.mutation else "read"
+        self._seconds = partial(telemetry.RPC_SECONDS.labels, *self._labels, kind)
         self._in_flight = telemetry.RPC_IN_FLIGHT.labels(self.container.service_name)
         codecs: dict[str, Any] = {
             "request_deserializer": request.FromString,
@@ -94,7 +98,7 @@ class Api(Entrypoint):  # type: ignore[misc]
         finally:
             self._load.calls -= 1
             self._in_flight.dec()
-            telemetry.RPC_SECONDS.labels(*self._labels, code.name).observe(time.perf_counter() - began)
+            self._seconds(code.name).observe(time.perf_counter() - began)
 
     async def _stream(self, request: Message, context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[Any]:
         began = time.perf_counter()
@@ -128,7 +132,7 @@ class Api(Entrypoint):  # type: ignore[misc]
                 self._load.watching[counted] -= 1
                 if not self._load.watching[counted]:
                     del self._load.watching[counted]
-            telemetry.RPC_SECONDS.labels(*self._labels, code.name).observe(time.perf_counter() - began)
+            self._seconds(code.name).observe(time.perf_counter() - began)
 
     async def _admit(
         self, request: Message, metadata: dict[str, Any], context: grpc.aio.ServicerContext[Any, Any]
@@ -249,6 +253,10 @@ class Every(Entrypoint):  # type: ignore[misc]
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
+        self._work = f"{self.container.service_name}.{self.method_name}"
+        telemetry.PERIODIC_INTERVAL.labels(self._work).set(self._seconds)
+        telemetry.PERIODIC_SUCCESS.labels(self._work).set_to_current_time()
+
         async def begin() -> None:
             self._task = asyncio.create_task(self._run(), name=f"every {self.method_name}")
 
@@ -262,9 +270,25 @@ class Every(Entrypoint):  # type: ignore[misc]
         while True:
             try:
                 await self.container.run_worker(self)
+                telemetry.PERIODIC_SUCCESS.labels(self._work).set_to_current_time()
             except Exception:
-                log.exception("periodic work failed", work=f"{self.container.service_name}.{self.method_name}")
+                log.exception("periodic work failed", work=self._work)
+                telemetry.PERIODIC_FAILURES.labels(self._work).inc()
             await asyncio.sleep(self._seconds)
+
+
+class Observation(Entrypoint):  # type: ignore[misc]
+    """Asked at each scrape of the metrics."""
+
+    def start(self) -> None:
+        async def read() -> Sequence[Sample]:
+            found: Sequence[Sample] = await self.container.run_worker(self)
+            return found
+
+        self._forget = observe(f"{self.container.service_name}.{self.method_name}", read)
+
+    def stop(self) -> None:
+        self._forget()
 
 
 def api(method: F) -> F:
@@ -283,3 +307,9 @@ def every(seconds: float) -> Callable[[F], F]:
     """Run again and again, with that rest between."""
     decorator: Callable[[F], F] = Every.decorator(seconds)
     return decorator
+
+
+def observed(method: F) -> F:
+    """At each scrape of the metrics: the method returns samples of gauges."""
+    decorated: F = Observation.decorator(method)
+    return decorated

@@ -10,10 +10,11 @@ from functools import partial
 from typing import Any
 
 import structlog
-from prometheus_client import Counter, Gauge
+from prometheus_client import Counter
 
-from services.chassis import positions, telemetry
+from services.chassis import positions
 from services.chassis.database import Database
+from services.chassis.observing import MEMORY_LAG, Labelled, Sample, lag, observe
 from services.chassis.positions import PositionLost, Standing
 from services.chassis.store.port import START, Batch, EventStore, RecordedEvent
 
@@ -30,15 +31,23 @@ async def follow(
     store: EventStore, after: int, types: Sequence[str], take: Callable[[Batch], Awaitable[None]], name: str
 ) -> None:
     """Hand every batch to `take`, for ever; after a failure again from the last one taken."""
-    while True:
-        try:
-            async with aclosing(store.subscribe(after, types)) as batches:  # type: ignore[type-var]
-                async for batch in batches:
-                    await take(batch)
-                    after = batch.position
-        except Exception:
-            log.exception("following stopped, trying again", follower=name)
-        await asyncio.sleep(PAUSE_SECONDS)
+
+    async def read() -> list[Sample]:
+        return [MEMORY_LAG.at(await lag(store, after, types), name)]
+
+    forget = observe(f"lag of {name}", read)
+    try:
+        while True:
+            try:
+                async with aclosing(store.subscribe(after, types)) as batches:  # type: ignore[type-var]
+                    async for batch in batches:
+                        await take(batch)
+                        after = batch.position
+            except Exception:
+                log.exception("following stopped, trying again", follower=name)
+            await asyncio.sleep(PAUSE_SECONDS)
+    finally:
+        forget()
 
 
 class SharedFollower:
@@ -59,7 +68,7 @@ class SharedFollower:
         database: Database,
         store: EventStore,
         *,
-        lag: Gauge,
+        lag: Labelled,
         failures: Counter | None = None,
         standby: bool = False,
         grace_seconds: float | None = None,
@@ -78,7 +87,8 @@ class SharedFollower:
         self._turn: int | None = None
         self._waiting: list[RecordedEvent] = []
         self._task: asyncio.Task[None] | None = None
-        lag.set_function(lambda: telemetry.age(self._waiting[0].recorded_at) if self._waiting else 0.0)
+        self._lag = lag
+        self._forget: Callable[[], None] | None = None
 
     async def take(self, events: Sequence[RecordedEvent], old: int, new: int) -> None:
         """Do what is to be done, and move the position from `old` to `new`. Raises PositionLost."""
@@ -95,9 +105,16 @@ class SharedFollower:
 
     async def start(self) -> None:
         await self._database.create(positions.metadata)
+        # Asked from the store, not from what came: a subscription that fell silent is seen too.
+        self._forget = observe(f"lag of {self.name}", self._observe)
         self._task = asyncio.create_task(self._run(), name=f"follower {self.name}")
 
+    async def _observe(self) -> list[Sample]:
+        return [self._lag.at(await lag(self._store, self._done, self._types))]
+
     async def stop(self) -> None:
+        if self._forget:
+            self._forget()
         if self._task:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)

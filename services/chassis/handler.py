@@ -72,6 +72,7 @@ class Handler(Generic[C, S, E]):
         self._keys = keys
         self._site = site
         self._now = now
+        self._service = service
         self._append_seconds = telemetry.APPEND_SECONDS.labels(service)
         self._cache: OrderedDict[str, _Stream[S]] = OrderedDict()
 
@@ -119,6 +120,8 @@ class Handler(Generic[C, S, E]):
                 encoded = await self._encode(events, origin)
                 with self._append_seconds.time():
                     appended = await self._store.append(stream, encoded, expected)
+                for one in encoded:
+                    telemetry.EVENTS.labels(self._service, one.type.rpartition(".")[2]).inc()
             except Conflict:
                 await self._refresh(stream, current)
                 continue

@@ -19,6 +19,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from services.chassis import observing
 from services.chassis.container import platform_of, wait_for
 from services.chassis.security_headers import SecurityHeaders
 from services.chassis.tls import EDGE, FORWARDED, Credentials, certificate_names, peer_name, thumbprint
@@ -32,11 +33,21 @@ OPEN = frozenset({"/livez", "/readyz", "/metrics"})
 
 
 async def _metrics(_request: Request) -> Response:
+    await observing.refresh()
     return Response(prometheus_client.generate_latest(), media_type=prometheus_client.CONTENT_TYPE_LATEST)
 
 
 async def _alive(_request: Request) -> Response:
     return PlainTextResponse("ok")
+
+
+def probes(ready: Callable[[], bool], waiting_for: str) -> list[BaseRoute]:
+    """What operations ask of every process."""
+
+    async def readiness(_request: Request) -> Response:
+        return PlainTextResponse("ok") if ready() else PlainTextResponse(f"waiting for {waiting_for}", 503)
+
+    return [Route("/metrics", _metrics), Route("/livez", _alive), Route("/readyz", readiness)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,17 +158,12 @@ class HttpServer(SharedExtension):  # type: ignore[misc]
 
     async def _start(self) -> None:
         platform = platform_of(self.container)
-        probes = [Route("/metrics", _metrics), Route("/livez", _alive), Route("/readyz", self._ready)]
-        app = Starlette(routes=[*probes, *self._routes, *self._mounts])
+        asked = probes(lambda: bool(self.container.config.get("ready")), "what the service reads to catch up")
+        app = Starlette(routes=[*asked, *self._routes, *self._mounts])
         name = self.container.service_name
         port = platform.http_ports.get(name, platform.settings.http_port)
         self._app = HostedApp(app, platform.settings.host, port, platform.credentials)
         platform.http_addresses[name] = await self._app.start()
-
-    async def _ready(self, _request: Request) -> Response:
-        if self.container.config.get("ready"):
-            return PlainTextResponse("ok")
-        return PlainTextResponse("waiting for what the service reads to catch up", 503)
 
 
 class Http(Entrypoint):  # type: ignore[misc]

@@ -9,6 +9,7 @@ from collections.abc import Collection
 import grpc
 
 from motcua.identity.v1 import identity_service_pb2, identity_service_pb2_grpc
+from services.chassis import telemetry
 from services.chassis.decider import Rejected
 from services.chassis.platform import Platform
 from services.chassis.privacy import Keys
@@ -24,6 +25,7 @@ class RemoteKeys:
         self._service = service
         self._seconds = platform.settings.key_cache_seconds
         # None stands for a subject without a key: erased, or never known.
+        telemetry.KEYRING_FAILURES.labels(service)
         self._held: OrderedDict[str, tuple[float, bytes | None]] = OrderedDict()
 
     async def keys(self, subjects: Collection[str], *, create: bool) -> Keys:
@@ -62,5 +64,6 @@ class RemoteKeys:
                 wait_for_ready=True,
             )
         except grpc.aio.AioRpcError:
+            telemetry.KEYRING_FAILURES.labels(self._service).inc()
             raise Rejected("UNAVAILABLE", system="identity") from None
         return {key.subject_id: key.key for key in reply.keys if key.key}

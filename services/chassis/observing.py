@@ -28,6 +28,17 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
+class Labelled:
+    """A family's gauge for some labels."""
+
+    family: Observed
+    labels: tuple[str, ...]
+
+    def at(self, value: float) -> Sample:
+        return Sample(self.family, self.labels, value)
+
+
+@dataclass(frozen=True, slots=True)
 class Sample:
     family: Observed
     labels: tuple[str, ...]
@@ -46,6 +57,9 @@ class Observed(Collector):
         self.labels = tuple(labels)
         self.values: dict[tuple[str, ...], float] = {}
         REGISTRY.register(self)
+
+    def of(self, *labels: str) -> Labelled:
+        return Labelled(self, labels)
 
     def at(self, value: float, *labels: str) -> Sample:
         return Sample(self, labels, value)
@@ -101,6 +115,37 @@ async def _read(name: str, read: Read) -> Sequence[Sample]:
         FAILURES.labels(name).inc()
         log.warning("a gauge could not be read", observation=name, error=repr(error))
         return ()
+
+
+VIEW_LAG = Observed(
+    "motcua_view_lag_seconds", "Age of the oldest event that a view has not folded, 0 when there is none", ["view"]
+)
+REACTION_LAG = Observed(
+    "motcua_reaction_lag_seconds",
+    "Age of the oldest fact that a reaction has not settled, 0 when there is none",
+    ["reaction"],
+)
+MEMORY_LAG = Observed(
+    "motcua_memory_lag_seconds",
+    "Age of the oldest event that a copy in memory lacks, 0 when there is none",
+    ["follower"],
+)
+CERTIFICATE = Observed(
+    "motcua_certificate_not_after_timestamp_seconds", "When a certificate of the site's ends", ["certificate"]
+)
+SIGNING_KEY = Observed(
+    "motcua_signing_key_rotation_due_timestamp_seconds", "When the newest signing key is to be followed by another"
+)
+DEADLINES = Observed("motcua_deadlines_unnoted_seconds", "How long ago the oldest due date passed that is not noted")
+EMAILS_WAITING = Observed("motcua_emails_waiting", "E-mails to be sent, also those that are tried again later")
+EMAILS_OLDEST = Observed("motcua_emails_oldest_seconds", "Age of the oldest e-mail that waits, 0 when there is none")
+CHECKOUTS_OVERDUE = Observed(
+    "motcua_checkouts_overdue_seconds", "How long ago the oldest checkout ended of which the provider said nothing yet"
+)
+REFUNDS_OLDEST = Observed(
+    "motcua_refunds_oldest_seconds", "Age of the oldest refund that the provider has not confirmed"
+)
+PARKED = Observed("motcua_parked_facts", "Facts that wait for an operator", ["reaction"])
 
 
 async def lag(store: EventStore, position: int, types: Sequence[str]) -> float:

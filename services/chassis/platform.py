@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import grpc
@@ -12,7 +13,9 @@ from services.chassis.blobs import BlobStore, FolderBlobs
 from services.chassis.clock import Clock, ShiftedClock, SystemClock
 from services.chassis.database import Database
 from services.chassis.erasures import Erasures
+from services.chassis.observing import observe
 from services.chassis.settings import Settings
+from services.chassis.store.measured import MeasuredStore
 from services.chassis.store.memory import MemoryStore
 from services.chassis.store.port import EventStore
 from services.chassis.store.sqlite import SqliteStore
@@ -37,6 +40,7 @@ class Platform:
     """Whether other processes may run the same services: what they may be at work on is left to them first."""
     credentials: Credentials | None = None
     """With which the services prove themselves to each other; None on one machine, over the loopback."""
+    _forget: list[Callable[[], None]] = field(default_factory=list)
     _databases: dict[str, Database] = field(default_factory=dict)
     _channels: dict[str, grpc.aio.Channel] = field(default_factory=dict)
 
@@ -54,6 +58,7 @@ class Platform:
             from services.chassis.store.kurrentdb import KurrentStore
 
             store = await KurrentStore.open(settings.event_store)
+        store = MeasuredStore(store)
         clock = ShiftedClock(settings.clock_shift_file) if settings.clock_shift_file else SystemClock()
         verifier = Verifier(store, settings.secret("service", settings.service_secret))
         verifier.start()
@@ -63,6 +68,8 @@ class Platform:
         platform = cls(settings, store, clock, verifier, blobs, erasures, credentials=credentials)
         if settings.identity_address:
             platform.addresses["identity"] = settings.identity_address
+        if credentials:
+            platform._forget.append(observe("certificates", credentials.observe))
         return platform
 
     def database(self, name: str, *, durable: bool = False) -> Database:
@@ -88,6 +95,8 @@ class Platform:
         return self._channels[address]
 
     async def close(self) -> None:
+        for forget in self._forget:
+            forget()
         await asyncio.gather(*(channel.close() for channel in self._channels.values()))
         if self.credentials:
             await self.credentials.close()

@@ -16,14 +16,15 @@ from functools import partial
 from typing import Any
 
 import structlog
-from sqlalchemy import BigInteger, Column, Connection, Integer, MetaData, String, Table, delete, select
+from sqlalchemy import BigInteger, Column, Connection, Integer, MetaData, String, Table, delete, func, select
 
-from services.chassis import positions, telemetry
+from services.chassis import observing, positions, telemetry
 from services.chassis.blobs import BlobsUnavailable
 from services.chassis.database import Database
 from services.chassis.decider import Rejected
 from services.chassis.facts import Fact, fact_of, message_of
 from services.chassis.following import SharedFollower
+from services.chassis.observing import Sample
 from services.chassis.privacy import SubjectErased
 from services.chassis.store.port import Conflict, EventStore, RecordedEvent, StoreUnavailable
 
@@ -70,16 +71,27 @@ class Reaction(SharedFollower):
         *,
         standby: bool = False,
     ) -> None:
-        super().__init__(name, types, database, store, lag=telemetry.REACTION_LAG.labels(name), standby=standby)
+        super().__init__(
+            name,
+            types,
+            database,
+            store,
+            lag=observing.REACTION_LAG.of(name),
+            failures=telemetry.REACTION_FAILURES.labels(name),
+            standby=standby,
+        )
         self._react = react
         self._when = when
         self._places = asyncio.Semaphore(SIDE_BY_SIDE)
 
     async def start(self) -> None:
         await self._database.create(metadata)
-        count = await self._database.read(lambda db: len(db.execute(self._parked()).all()))
-        telemetry.PARKED.labels(self.name).set(count)
         await super().start()
+
+    async def _observe(self) -> list[Sample]:
+        counted = select(func.count()).select_from(parked).where(parked.c.reaction == self.name)
+        waiting = await self._database.read(lambda db: db.execute(counted).scalar_one())
+        return [*await super()._observe(), observing.PARKED.at(waiting, self.name)]
 
     async def list_parked(self) -> list[dict[str, Any]]:
         return await self._database.read(lambda db: [dict(row) for row in db.execute(self._parked()).mappings()])
@@ -94,7 +106,6 @@ class Reaction(SharedFollower):
         await self._database.write(
             lambda db: db.execute(delete(parked).where(parked.c.reaction == self.name, parked.c.event_id == event_id))
         )
-        telemetry.PARKED.labels(self.name).dec()
         return True
 
     def _parked(self) -> Any:
@@ -130,6 +141,7 @@ class Reaction(SharedFollower):
                 if not _passes(error) and (isinstance(error, FINAL) or attempt >= ATTEMPTS):
                     await self._park(event, error, attempt)
                     return
+                telemetry.REACTION_FAILURES.labels(self.name).inc()
                 log.warning(
                     "reaction failed, trying again", reaction=self.name, event_type=event.type, error=repr(error)
                 )
@@ -154,7 +166,6 @@ class Reaction(SharedFollower):
             db.execute(parked.insert().values(**row))
 
         await self._database.write(write)
-        telemetry.PARKED.labels(self.name).inc()
 
 
 def _passes(error: Exception) -> bool:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -21,19 +22,39 @@ from opentelemetry.trace import Span, SpanKind
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from prometheus_client import Counter, Gauge, Histogram
 
+BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+BUILD = Gauge("motcua_build_info", "Always 1: what runs here", ["version", "site"])
 RPC_SECONDS = Histogram(
     "motcua_rpc_seconds",
     "Time to answer a call",
-    ["service", "rpc", "code"],
-    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+    ["service", "rpc", "kind", "code"],
+    buckets=BUCKETS,
 )
 RPC_IN_FLIGHT = Gauge("motcua_rpc_in_flight", "Calls being answered", ["service"])
 REFUSED = Counter("motcua_refused_total", "Calls refused, by reason", ["service", "rpc", "reason"])
 APPEND_SECONDS = Histogram("motcua_append_seconds", "Time until an append is durable", ["service"])
-VIEW_LAG = Gauge("motcua_view_lag_seconds", "Age of the oldest event that waits, 0 when caught up", ["view"])
 VIEW_FAILURES = Counter("motcua_view_failures_total", "Folds that failed", ["view"])
-REACTION_LAG = Gauge("motcua_reaction_lag_seconds", "Age of the oldest fact that waits, 0 when caught up", ["reaction"])
-PARKED = Gauge("motcua_parked_facts", "Facts that wait for an operator", ["reaction"])
+REACTION_FAILURES = Counter("motcua_reaction_failures_total", "Attempts to settle a fact that failed", ["reaction"])
+EVENTS = Counter("motcua_events_total", "Events stored by what the service decided", ["service", "event"])
+PERIODIC_SUCCESS = Gauge(
+    "motcua_periodic_last_success_timestamp_seconds", "When this process last did its periodic work, or began", ["work"]
+)
+PERIODIC_INTERVAL = Gauge("motcua_periodic_interval_seconds", "How long periodic work rests between", ["work"])
+PERIODIC_FAILURES = Counter("motcua_periodic_failures_total", "Periodic work that failed", ["work"])
+KEYRING_FAILURES = Counter(
+    "motcua_keyring_failures_total", "Requests for keys that identity did not answer", ["service"]
+)
+DATABASE_SECONDS = Histogram(
+    "motcua_database_seconds",
+    "Time of a transaction, and of waiting for its turn",
+    ["database", "operation"],
+    buckets=BUCKETS,
+)
+DATABASE_FAILURES = Counter(
+    "motcua_database_failures_total", "Transactions that the database did not answer", ["database", "operation"]
+)
+BLOB_FAILURES = Counter("motcua_blob_failures_total", "Operations that the blob store did not answer", ["operation"])
 
 _SECRETS = re.compile(
     r"eyJ[\w-]{4,}(?:\.[\w-]*){2,4}"  # JSON Web Tokens, signed and encrypted
@@ -56,6 +77,7 @@ def exporting() -> bool:
 
 def configure(site: str, *, level: str, sampled: float, path: Path | None = None) -> None:
     """Call once per process, before the first service starts. Logs go to a file, or to standard output."""
+    BUILD.labels(version("motcua"), site).set(1)
     sampler = ParentBased(TraceIdRatioBased(sampled)) if exporting() else ALWAYS_OFF
     resource = Resource.create({"service.name": "motcua", "motcua.site": site})
     provider = TracerProvider(resource=resource, sampler=sampler)

@@ -19,6 +19,8 @@ import structlog
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
+from services.chassis.observing import CERTIFICATE, Sample
+
 EDGE = "edge"
 OPERATOR = "operator"
 # A call under way keeps its channel for so long when the certificate changes.
@@ -77,6 +79,12 @@ class Credentials:
         except (OSError, ValueError) as error:
             log.error("certificate not usable", certificate=str(self._files.certificate), why=str(error))
         return self._material
+
+    async def observe(self) -> list[Sample]:
+        """When the certificates end that are used now."""
+        now = self.current()
+        ends = {"site": now.certificate, "site-authority": now.authority}
+        return [CERTIFICATE.at(not_after(pem), name) for name, pem in ends.items()]
 
     def for_grpc_server(self) -> grpc.ServerCredentials:
         def configuration() -> Any:
@@ -200,6 +208,11 @@ def certificate_names(certificate: Mapping[str, Any] | None) -> frozenset[str]:
     """The DNS names of what `ssl.SSLObject.getpeercert` returns."""
     alternatives = (certificate or {}).get("subjectAltName", ())
     return frozenset(value for kind, value in alternatives if kind == "DNS")
+
+
+def not_after(pem: bytes) -> float:
+    """When the first of the certificates ends, in seconds since 1970."""
+    return min(one.not_valid_after_utc.timestamp() for one in x509.load_pem_x509_certificates(pem))
 
 
 def check(files: Files) -> None:

@@ -68,6 +68,11 @@ def due_query(now: datetime) -> Select[Any]:
     return select(dossiers.c.code, dossiers.c.due_at).where(late).order_by(dossiers.c.due_at).limit(CLOCK_PAGE)
 
 
+def oldest_due_query(now: datetime) -> Select[Any]:
+    """The oldest due date that passed and is not noted yet."""
+    return select(func.min(due_query(now).subquery().c.due_at))
+
+
 def homed_query(agencies: Collection[str]) -> Select[Any]:
     """Open dossiers that name one of the agencies."""
     t = dossiers.c

@@ -17,16 +17,17 @@ from motcua.dossier.v1 import dossier_service_pb2 as pb
 from motcua.dossier.v1 import errors_pb2
 from motcua.identity.events.v1 import events_pb2 as identity
 from motcua.payment.events.v1 import events_pb2 as payment
-from services.chassis import dependencies, telemetry
+from services.chassis import dependencies, observing, telemetry
 from services.chassis.caller import Caller, Origin
 from services.chassis.codec import from_timestamp, to_timestamp
 from services.chassis.database import utc
 from services.chassis.decider import Rejected, Sealed
-from services.chassis.entrypoints import api, every, on
+from services.chassis.entrypoints import api, every, observed, on
 from services.chassis.erasures import shreds
 from services.chassis.facts import Fact, fact_of
 from services.chassis.handler import Outcome
 from services.chassis.law.kept import law
+from services.chassis.observing import Sample
 from services.chassis.privacy import SubjectErased, opened
 from services.chassis.replies import replied
 from services.chassis.requests import page_offset, page_size
@@ -55,6 +56,7 @@ from services.dossier.lists import (
     due_query,
     homed_query,
     mine_query,
+    oldest_due_query,
     search_query,
     summary_of,
     work_query,
@@ -520,6 +522,12 @@ class DossierService:
             except Exception:
                 # The others' due dates passed as well; this one comes up again.
                 log.exception("a passed due date could not be noted", code=row.code)
+
+    @observed
+    async def unnoted_deadlines(self) -> list[Sample]:
+        now = self.clock.now()
+        oldest = await self.lists.read(lambda db: db.execute(oldest_due_query(now)).scalar())
+        return [observing.DEADLINES.at((now - utc(oldest)).total_seconds() if oldest else 0.0)]
 
     @on(identity.ErasureDecided, when=shreds)
     async def forget_uploads(self, fact: Fact[identity.ErasureDecided]) -> None:

@@ -14,16 +14,17 @@ from starlette.responses import Response
 from motcua.identity.events.v1 import events_pb2 as facts
 from motcua.identity.v1 import errors_pb2
 from motcua.identity.v1 import identity_service_pb2 as pb
-from services.chassis import dependencies, telemetry
+from services.chassis import dependencies, observing, telemetry
 from services.chassis.caller import Caller, Origin
 from services.chassis.clock import MACHINE
 from services.chassis.codec import from_timestamp
 from services.chassis.decider import Rejected
-from services.chassis.entrypoints import api, every, on
+from services.chassis.entrypoints import api, every, observed, on
 from services.chassis.erasures import shreds
 from services.chassis.facts import Fact
 from services.chassis.handler import Outcome
 from services.chassis.http_server import client_certificate, http
+from services.chassis.observing import Sample
 from services.chassis.replies import replied
 from services.chassis.requests import page_offset, page_size
 from services.chassis.views import RunningView, position_token
@@ -270,6 +271,10 @@ class IdentityService:
     @every(seconds=60)
     async def keep_signing_keys_fresh(self) -> None:
         await self.signing.keep_fresh()
+
+    @observed
+    async def signing_key_age(self) -> list[Sample]:
+        return [observing.SIGNING_KEY.at((await self.signing.rotation_due()).timestamp())]
 
     @api
     async def get_signing_keys(self, request: pb.GetSigningKeysRequest, caller: Caller) -> pb.GetSigningKeysResponse:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from joserfc.jwk import OKPKey
 from sqlalchemy import delete, insert, select
@@ -94,6 +94,9 @@ class Signing:
         if introduced_by(outcome) != kid:  # the same request was here before
             await self.private.forget([kid])
         return outcome
+
+    async def rotation_due(self) -> datetime:
+        return (await self.signing_keys()).keys[-1].signs_from + PERIOD
 
     async def keep_fresh(self) -> None:
         """Rotate when it is time; destroy private keys that will not sign again."""

@@ -39,6 +39,13 @@ def failures_query(request: pb.ListFailuresRequest) -> Select[Any]:
     return query.order_by(deliveries.c.failed_at.desc(), deliveries.c.message_id, deliveries.c.channel)
 
 
+def waiting_query(channel: Channel) -> Select[Any, Any]:
+    """How many are to be sent, and when the oldest was composed."""
+    pending = (deliveries.c.channel == channel.value) & (deliveries.c.status == PENDING)
+    joined = deliveries.join(messages, messages.c.message_id == deliveries.c.message_id)
+    return select(func.count(), func.min(messages.c.composed_at)).select_from(joined).where(pending)
+
+
 def take_due(db: Connection, channel: Channel, now: datetime, until: datetime, most: int) -> list[Any]:
     """What is to be sent now, the longest due first. No other sender gets it before `until`."""
     due = select(deliveries).where(

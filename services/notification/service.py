@@ -9,11 +9,13 @@ from sqlalchemy import Select
 
 from motcua.notification.v1 import errors_pb2
 from motcua.notification.v1 import notification_service_pb2 as pb
-from services.chassis import dependencies, telemetry
+from services.chassis import dependencies, observing, telemetry
 from services.chassis.caller import Caller, Origin
+from services.chassis.database import utc
 from services.chassis.decider import Rejected
-from services.chassis.entrypoints import api, every, on
+from services.chassis.entrypoints import api, every, observed, on
 from services.chassis.facts import Fact
+from services.chassis.observing import Sample
 from services.chassis.privacy import SubjectErased
 from services.chassis.replies import replied
 from services.chassis.requests import page_offset, page_size
@@ -23,7 +25,7 @@ from services.notification.codec import message_codec, preferences_codec
 from services.notification.composing import compose
 from services.notification.known import contact_of, dossier_of, known
 from services.notification.letters import TOLD
-from services.notification.lists import failure_of, failures_query, inbox_query, summary_of, unread_query
+from services.notification.lists import failure_of, failures_query, inbox_query, summary_of, unread_query, waiting_query
 from services.notification.reading import Chosen, address_of, chosen_of, preferences_of, shown
 from services.notification.sending import Outbox, mailer_of
 from services.notification.views import outgoing
@@ -137,6 +139,12 @@ class NotificationService:
                 self.clock,
                 self.name,
             ).drain()
+
+    @observed
+    async def waiting_emails(self) -> list[Sample]:
+        count, oldest = await self.outgoing.read(lambda db: db.execute(waiting_query(d.Channel.EMAIL)).one())
+        waited = (self.clock.now() - utc(oldest)).total_seconds() if oldest else 0.0
+        return [observing.EMAILS_WAITING.at(count), observing.EMAILS_OLDEST.at(waited)]
 
     async def _chosen(self, account_id: str) -> Chosen:
         contact = await self.known.read(lambda db: contact_of(db, account_id))

@@ -83,6 +83,12 @@ def waiting_query(now: datetime) -> Select[Any]:
     return select(refunds.c.requested).where(late).order_by(refunds.c.requested_at).limit(CLOCK_PAGE)
 
 
+def oldest_query(now: datetime) -> Select[Any]:
+    """When the oldest open checkout whose time is over ended, and when the oldest refund that waits was asked for."""
+    over = select(func.min(payments.c.expires_at)).where(payments.c.expires_at <= now).scalar_subquery()
+    return select(over, select(func.min(refunds.c.requested_at)).scalar_subquery())
+
+
 def fees_query(code: str) -> Select[Any]:
     return select(fees.c.fee_id).where(fees.c.code == code).order_by(fees.c.fee_id)
 

@@ -16,14 +16,16 @@ from motcua.dossier.events.v1 import events_pb2 as dossier
 from motcua.payment.events.v1 import events_pb2 as facts
 from motcua.payment.v1 import errors_pb2, payment_pb2
 from motcua.payment.v1 import payment_service_pb2 as pb
-from services.chassis import dependencies, telemetry
+from services.chassis import dependencies, observing, telemetry
 from services.chassis.caller import Caller, Origin
 from services.chassis.codec import from_timestamp, to_timestamp
+from services.chassis.database import utc
 from services.chassis.decider import Rejected, Sealed
-from services.chassis.entrypoints import api, every, on
+from services.chassis.entrypoints import api, every, observed, on
 from services.chassis.facts import Fact, fact_of
 from services.chassis.handler import Outcome
 from services.chassis.http_server import http
+from services.chassis.observing import Sample
 from services.chassis.replies import replied
 from services.chassis.requests import page_offset, page_size
 from services.chassis.views import position_token
@@ -36,6 +38,7 @@ from services.payment.lists import (
     fees_query,
     movement_of,
     movements_query,
+    oldest_query,
     payments_query,
     sum_of,
     sums_query,
@@ -273,6 +276,13 @@ class PaymentService:
                 await self._refund(asked)
             except (UnavailableError, UntrustedError, Rejected) as error:
                 log.warning("refund not settled, trying again", payment=asked.payment_id, error=repr(error))
+
+    @observed
+    async def waiting_for_the_provider(self) -> list[Sample]:
+        now = self.clock.now()
+        row = await self.lists.read(lambda db: db.execute(oldest_query(now)).one())
+        over, refund = ((now - utc(at)).total_seconds() if at else 0.0 for at in row)
+        return [observing.CHECKOUTS_OVERDUE.at(over), observing.REFUNDS_OLDEST.at(refund)]
 
     async def _payment(self, fee_id: str) -> payment_pb2.Payment:
         return payment_of(await self.payments.read(fee_id))
