@@ -1,4 +1,4 @@
-"""All sandboxes of the national systems under one application, and the settings that lead the services to them."""
+"""All sandboxes of the national systems under one application."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from pathlib import Path
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Mount, Route
+from starlette.routing import BaseRoute, Mount, Route
 
 from gateway.sandbox import population, vneid, vnpay
+from gateway.sandbox.pointing import shared_secret
 from services.chassis.clock import ShiftedClock, SystemClock
 from services.chassis.settings import Settings
 
@@ -21,23 +22,12 @@ def officials_file(data: Path) -> Path:
     return data / "sandbox" / "officials.json"
 
 
-def prepare(settings: Settings) -> tuple[Settings, Starlette]:
-    """What is configured for a real system stays; the rest is pointed at its sandbox. Serve the app at /sandbox."""
+def application(settings: Settings, *more: BaseRoute) -> Starlette:
+    """The sandboxes that these settings, which are `pointed`, lead to; it answers under /sandbox, and to `more`."""
     folder = settings.data / "sandbox"
     folder.mkdir(parents=True, exist_ok=True)
     base = f"{settings.url}/sandbox"
-    admin = settings.secret("sandbox-admin", "")
-    settings = settings.model_copy(
-        update={
-            "vneid_url": settings.vneid_url or f"{base}/vneid",
-            "vneid_client_secret": settings.vneid_client_secret or settings.secret("sandbox-vneid", ""),
-            "population_url": settings.population_url or f"{base}/population",
-            "population_secret": settings.population_secret or settings.secret("sandbox-population", ""),
-            "vnpay_url": settings.vnpay_url or f"{base}/vnpay/paymentv2/vpcpay.html",
-            "vnpay_api_url": settings.vnpay_api_url or f"{base}/vnpay/merchant_webapi/api/transaction",
-            "vnpay_secret": settings.vnpay_secret or settings.secret("sandbox-vnpay", ""),
-        }
-    )
+    admin = shared_secret(settings, "sandbox-admin")
     clients = {
         settings.vneid_client_id: vneid.Client(settings.vneid_client_secret, (f"{settings.url}/login/callback",)),
     }
@@ -70,5 +60,4 @@ def prepare(settings: Settings) -> tuple[Settings, Starlette]:
         return Response(path.read_bytes() if path.exists() else b"[]", media_type="application/json")
 
     routes = [Route("/officials", officials), *(Mount(path, app) for path, app in apps.items())]
-    mounts = [Mount("/sandbox", routes=routes)]
-    return settings, Starlette(routes=mounts, lifespan=lifespan)
+    return Starlette(routes=[*more, Mount("/sandbox", routes=routes)], lifespan=lifespan)

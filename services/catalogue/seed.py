@@ -30,6 +30,15 @@ log = structlog.get_logger()
 metadata = MetaData()
 seeds = Table("seeds", metadata, Column("digest", String, primary_key=True))
 
+# By what the streams of each kind are named.
+KEYS: dict[str, Callable[[Any], str]] = {
+    "calendar": lambda each: str(each.calendar_id),
+    "territory": lambda each: str(each.province.code),
+    "procedure": lambda each: str(each.code),
+    "agency": lambda each: str(each.code),
+    "overlay": overlay_id,
+}
+
 Publish = Callable[[Any, datetime, str, Origin], Awaitable[Outcome[Any]]]
 
 
@@ -67,19 +76,27 @@ async def publish(publisher: Publisher, catalogue: Catalogue, provinces: Iterabl
     run = _Run(publisher, now)
     await run.side_by_side(
         [
-            *(("calendar", each.calendar_id, each) for each in catalogue.calendars),
-            *(("territory", each.province.code, each) for each in catalogue.territories),
-            *(("procedure", each.code, each) for each in catalogue.procedures),
+            *(("calendar", each) for each in catalogue.calendars),
+            *(("territory", each) for each in catalogue.territories),
+            *(("procedure", each) for each in catalogue.procedures),
         ]
     )
     agencies = [agency for province in provinces for agency in catalogue.agencies(province)]
     opened: set[str] = set()
     while agencies:
         ready = [agency for agency in agencies if not agency.parent or agency.parent in opened]
-        await run.side_by_side([("agency", agency.code, agency) for agency in ready])
+        await run.side_by_side([("agency", agency) for agency in ready])
         opened |= {agency.code for agency in ready}
         agencies = [agency for agency in agencies if agency.code not in opened]
-    await run.side_by_side([("overlay", overlay_id(each), each) for each in catalogue.overlays])
+    await run.side_by_side([("overlay", each) for each in catalogue.overlays])
+    return run.report
+
+
+async def publish_in_order(publisher: Publisher, definitions: Iterable[tuple[str, Any]], now: datetime) -> Report:
+    """Of any kinds, one after the other."""
+    run = _Run(publisher, now)
+    for each in definitions:
+        await run.side_by_side([each])
     return run.report
 
 
@@ -95,10 +112,10 @@ class _Run:
             "overlay": (publisher.overlays, publisher.adopt_overlay),
         }
 
-    async def side_by_side(self, definitions: Iterable[tuple[str, str, Any]]) -> None:
+    async def side_by_side(self, definitions: Iterable[tuple[str, Any]]) -> None:
         by_stream: defaultdict[tuple[str, str], list[Any]] = defaultdict(list)
-        for kind, key, definition in definitions:
-            by_stream[kind, key].append(definition)
+        for kind, definition in definitions:
+            by_stream[kind, KEYS[kind](definition)].append(definition)
         await asyncio.gather(*(self._stream(kind, key, each) for (kind, key), each in by_stream.items()))
 
     async def _stream(self, kind: str, key: str, definitions: list[Any]) -> None:

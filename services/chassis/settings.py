@@ -176,6 +176,11 @@ class Settings(BaseSettings):
         return Path(unquote(urlsplit(self.blobs).path)) if self.blobs else self.data
 
     @property
+    def distributed(self) -> bool:
+        """Whether the log lies outside of the data folder, so that other machines may share the site."""
+        return self.event_store not in ("memory:", "sqlite:")
+
+    @property
     def url(self) -> str:
         return (self.public_url or f"http://localhost:{self.port}").rstrip("/")
 

@@ -2,30 +2,57 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import grpc
 
 from services.catalogue import remote
 from services.catalogue.loader import FaultyCatalogueError
+from services.catalogue.publisher import Publisher
+from services.catalogue.seed import publish_in_order
+from services.chassis.platform import Platform
 from services.chassis.settings import Settings
+from services.chassis.store.port import StoreUnavailable
 from services.cli.console import err, fail, out
 
 
 def load(settings: Settings, file: Path, token: str) -> int:
+    found = _read(file)
+    with grpc.insecure_channel(f"localhost:{settings.port}") as channel:
+        try:
+            report = remote.load(channel, token, found)
+        except grpc.RpcError as error:
+            fail(str(error.details()), "`motcua token --as official --role editor` prints an editor's token.")
+    refused = [f"{entry.where}: {entry.name}: {why}" for entry, why in report.refused]
+    return _tell(len(report.published), len(report.unchanged), refused)
+
+
+async def load_into_store(settings: Settings, file: Path) -> int:
+    """Inside the site, through the same rules, without a service and a token."""
+    found = _read(file)
+    platform = await Platform.open(settings)
     try:
-        entries = remote.entries(file)
+        definitions = [(entry.kind, entry.definition) for entry in found]
+        report = await publish_in_order(Publisher.of(platform), definitions, platform.clock.now())
+    except StoreUnavailable as unavailable:
+        fail(f"The event store does not answer: {unavailable}", "Load it again: what is published stays so.")
+    finally:
+        await platform.close()
+    return _tell(report.published, report.unchanged, report.refused)
+
+
+def _read(file: Path) -> list[remote.Entry]:
+    try:
+        return remote.entries(file)
     except FaultyCatalogueError as faulty:
         for fault in faulty.faults:
             err.print(f"[red]✗[/] {fault}", highlight=False)
         fail(f"{file} has {len(faulty.faults)} faults; nothing was published.", "Correct them and load it again.")
-    with grpc.insecure_channel(f"localhost:{settings.port}") as channel:
-        try:
-            report = remote.load(channel, token, entries)
-        except grpc.RpcError as error:
-            fail(str(error.details()), "`motcua token --as official --role editor` prints an editor's token.")
-    counts = (len(report.published), len(report.unchanged), len(report.refused))
-    out.print("{} published, {} unchanged, {} refused".format(*counts))
-    for entry, why in report.refused:
-        err.print(f"[red]✗[/] {entry.where}: {entry.name}: {why}", highlight=False)
-    return 1 if report.refused else 0
+
+
+def _tell(published: int, unchanged: int, refused: Sequence[str]) -> int:
+    out.print(f"{published} published, {unchanged} unchanged, {len(refused)} refused")
+    for each in refused:
+        err.print(f"[red]✗[/] {each}", highlight=False)
+    return 1 if refused else 0

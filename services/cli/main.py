@@ -19,11 +19,13 @@ from rich.table import Table
 
 from services.chassis.settings import Settings
 from services.cli.console import err, fail, out
-from services.cli.registry import CLASSES
+from services.cli.registry import CLASSES, SANDBOX
 
 # The name that Envoy's JWT filter knows.
 warnings.filterwarnings("ignore", message="EdDSA is deprecated")
 
+PARTS = (*CLASSES, SANDBOX)
+SAMPLE = "56"  # the province of a national site's trial
 SECRET = re.compile("SECRET|KEY|URL|DATABASE")
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="One door to the whole state.")
@@ -76,14 +78,21 @@ def up(
 
 
 @app.command()
-def serve(services: Annotated[list[str], typer.Argument(help=f"Of: {', '.join(CLASSES)}.")]) -> None:
-    """Run services alone, as a pod does."""
+def serve(
+    services: Annotated[list[str], typer.Argument(help=f"Of: {', '.join(PARTS)}.")],
+    province: Annotated[str, typer.Option(help="Of the sandbox's sample officials; the site's if left out.")] = "",
+    kept: Annotated[
+        bool, typer.Option("--kept", help="The data folder is the site's and stays: secrets may be made there.")
+    ] = False,
+) -> None:
+    """Run services alone, as a pod does; `sandbox` plays the national systems of a trial, and prepares it."""
     gc.disable()
-    from services.cli import starting
+    from services.cli import serving
 
-    if unknown := [name for name in services if name not in CLASSES]:
-        fail(f"There is no service {', '.join(unknown)}.", f"Choose from {', '.join(CLASSES)}.")
-    sys.exit(starting.serve(settings(), services))
+    if unknown := [name for name in services if name not in PARTS]:
+        fail(f"There is no service {', '.join(unknown)}.", f"Choose from {', '.join(PARTS)}.")
+    known = settings()
+    sys.exit(serving.serve(known, services, province or known.site.removeprefix("vn").lstrip("-") or SAMPLE, kept))
 
 
 @app.command()
@@ -198,11 +207,18 @@ def ledger_follow(
 @catalogue_app.command("load")
 def catalogue_load(
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=True, help="A YAML file, or a folder of them.")],
-    access_token: Annotated[str, typer.Option("--token", envvar="MOTCUA_TOKEN", help="An editor's token.")],
+    access_token: Annotated[str, typer.Option("--token", envvar="MOTCUA_TOKEN", help="An editor's token.")] = "",
+    into_store: Annotated[
+        bool, typer.Option("--into-store", help="Straight into the event store, by its operator: no token is needed.")
+    ] = False,
 ) -> None:
     """Publish definitions; what is published already is left alone."""
     from services.cli import catalogue
 
+    if into_store:
+        sys.exit(asyncio.run(catalogue.load_into_store(settings(), file)))
+    if not access_token:
+        fail("A token of an editor is missing.", "Give --token or MOTCUA_TOKEN; inside the site, --into-store.")
     sys.exit(catalogue.load(settings(), file, access_token))
 
 

@@ -15,6 +15,8 @@ CLASSES = {
     "status": "gateway.status.service:StatusService",
     "ledger": "gateway.ledger.service:LedgerService",
 }
+# What `motcua serve` runs beside them in a trial: the sandboxes of the national systems.
+SANDBOX = "sandbox"
 # They serve pages, and no RPCs of their own.
 WITHOUT_RPCS = ("status", "ledger")
 

@@ -1,27 +1,16 @@
-"""`motcua up` and `motcua serve`."""
+"""`motcua up`."""
 
 from __future__ import annotations
 
-import asyncio
-import gc
-import signal
 import time
 from collections.abc import Sequence
 
-from services.chassis import telemetry
 from services.chassis.platform import Platform
-from services.chassis.runner import Services, run
+from services.chassis.runner import run
 from services.chassis.settings import Settings
 from services.cli.console import fail, out
-from services.cli.registry import service_classes
+from services.cli.serving import loaded
 from services.cli.up import TLS_ABOVE, StartFailed, Then, configure_logs, until_stopped
-
-
-def _loaded() -> None:
-    """What was loaded until now stays for good: no collection needs to look at it."""
-    gc.collect()
-    gc.freeze()
-    gc.enable()
 
 
 def up(settings: Settings, dossiers: int, province: str) -> int:
@@ -29,7 +18,7 @@ def up(settings: Settings, dossiers: int, province: str) -> int:
     logs = configure_logs(settings)
 
     async def welcome(platform: Platform) -> None:
-        _loaded()
+        loaded()
         out.print(f"[bold green]●[/] Motcua serves [bold]{settings.site}[/] ({time.monotonic() - began:.1f} s)")
 
     async def seed(platform: Platform) -> None:
@@ -59,28 +48,3 @@ def up(settings: Settings, dossiers: int, province: str) -> int:
         return run(until_stopped(settings, steps, lambda: out.print("\nStopping …")))
     except StartFailed as failed:
         fail(str(failed), failed.action)
-
-
-def serve(settings: Settings, names: Sequence[str]) -> int:
-    telemetry.configure(settings.site, level=settings.log_level, sampled=settings.trace_sampled)
-    if len(names) > 1 and (settings.grpc_port or settings.http_port):
-        fail("Several services cannot share one port.", "Leave MOTCUA_GRPC_PORT and MOTCUA_HTTP_PORT unset.")
-    if "identity" not in names and not settings.identity_address:
-        fail("The services ask identity for keys.", "Set MOTCUA_IDENTITY_ADDRESS to its host:port.")
-
-    async def main() -> int:
-        stop = asyncio.Event()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        platform = await Platform.open(settings)
-        services = Services(platform, service_classes(names))
-        try:
-            await services.start()
-            _loaded()
-            await stop.wait()
-        finally:
-            await services.stop()
-            await platform.close()
-        return 0
-
-    return run(main())

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import time
 from uuid import uuid4
 
 import httpx
 from joserfc import jwt
-from joserfc.jwk import OKPKey
 
 from loadtests.door import Door, LoginFailed
 from services.chassis.settings import Settings
+from services.cli import sample_system
 from services.cli.console import err, fail
 from services.cli.running import require_edge
 
 ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-SYSTEM = "motcua-sample-system"
 
 
 async def show(settings: Settings, kind: str, person: int, agency: str, role: str, purposes: list[str]) -> int:
@@ -55,14 +53,16 @@ async def _official(door: Door, agency: str, role: str) -> str:
 
 
 async def _system(door: Door, settings: Settings, purposes: list[str]) -> str:
-    """The sample system's key lies in the data folder: it proves itself as any other system does (RFC 7523)."""
-    path = settings.data / "secrets" / "sample-system.jwk"
-    if not path.exists():
-        fail(f"There is no {path}.", "Start the platform with its sandboxes first.")
-    key = OKPKey.import_key(json.loads(path.read_text()))
+    """It proves itself as any other system does (RFC 7523)."""
+    if not settings.service_secret and not (settings.data / "secrets" / "sample-system.jwk").exists():
+        fail(
+            f"There is no sample system's key in {settings.data / 'secrets'}.",
+            "Start the platform with its sandboxes first, or set MOTCUA_SERVICE_SECRET to the site's.",
+        )
+    key = sample_system.key(settings)
     endpoint = f"{door.url}/oauth2/token"
-    now = int(time.time())
-    claims = {"iss": SYSTEM, "sub": SYSTEM, "aud": endpoint, "iat": now, "exp": now + 60, "jti": str(uuid4())}
+    now, client = int(time.time()), sample_system.CLIENT_ID
+    claims = {"iss": client, "sub": client, "aud": endpoint, "iat": now, "exp": now + 60, "jti": str(uuid4())}
     assertion = jwt.encode({"alg": "EdDSA", "kid": key.thumbprint()}, claims, key, algorithms=["EdDSA"])
     form = {
         "grant_type": "client_credentials",

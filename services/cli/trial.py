@@ -7,16 +7,15 @@ import itertools
 import json
 from collections.abc import Iterator
 
-from joserfc.jwk import OKPKey
-
 from gateway.sandbox.mount import officials_file
 from gateway.sandbox.people import citizen
 from services.catalogue.loader import load
-from services.catalogue.seed import seed
+from services.catalogue.publisher import Publisher
+from services.catalogue.seed import publish, seed
 from services.chassis.law.definitions import Agency, Level
 from services.chassis.platform import Platform
 from services.chassis.settings import Settings
-from services.cli.tokens import SYSTEM
+from services.cli import sample_system
 from services.identity.bootstrap import TrialAppointment, TrialOfficial, TrialSystem, ensure_trial_accounts
 from services.identity.domain import AccountKind, Role
 from services.identity.tokens import Person
@@ -30,9 +29,16 @@ BACK = (Role.PROCESSOR, Role.APPROVER)
 HEAD = (Role.EDITOR, Role.ADMINISTRATOR)
 
 
-async def prepare(platform: Platform, province: str) -> None:
-    """Once per data folder and province; again it changes nothing."""
-    await seed(platform, [province])
+async def prepare(platform: Platform, province: str, *, kept: bool = True) -> None:
+    """Once per data folder and province; again it changes nothing.
+
+    Where nothing is `kept` on this machine, all is sent to the log again, which knows it.
+    """
+    if kept:
+        await seed(platform, [province])
+    else:
+        catalogue = await asyncio.to_thread(load)
+        await publish(Publisher.of(platform), catalogue, [province], platform.clock.now())
     path = officials_file(platform.settings.data)
     known = json.loads(path.read_text()) if path.exists() else []
     if any(official["province"] == province for official in known):
@@ -76,15 +82,9 @@ def _person(index: int) -> Person:
 
 
 def _system(settings: Settings, agency: str) -> TrialSystem:
-    """A system of another authority, with its private key beside the data, for trying out RFC 7523."""
-    path = settings.data / "secrets" / "sample-system.jwk"
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path.touch(mode=0o600)
-        path.write_text(json.dumps(OKPKey.generate_key("Ed25519").as_dict(private=True)))
-    key = OKPKey.import_key(json.loads(path.read_text()))
+    key = sample_system.key(settings)
     public = json.dumps(key.as_dict(private=False))
-    return TrialSystem(SYSTEM, "Hệ thống mẫu", agency, ("submit", "settle", "synchronise"), public)
+    return TrialSystem(sample_system.CLIENT_ID, "Hệ thống mẫu", agency, ("submit", "settle", "synchronise"), public)
 
 
 def _row(person: int, made: TrialAppointment) -> dict[str, object]:

@@ -24,6 +24,7 @@ from gateway.edge.health import Health
 from gateway.edge.process import EdgeError, EdgeProcess
 from gateway.ledger.errors import LedgerError
 from gateway.openapi import pages as openapi
+from gateway.sandbox.pointing import pointed
 from services.chassis import telemetry
 from services.chassis.http_server import HostedApp
 from services.chassis.platform import Platform
@@ -113,7 +114,8 @@ async def start(settings: Settings, stack: AsyncExitStack) -> Platform:
     if settings.sandbox:
         from gateway.sandbox import mount
 
-        settings, sandbox_app = mount.prepare(settings)
+        settings = pointed(settings)
+        sandbox_app = mount.application(settings)
     platform = await Platform.open(settings)
     stack.push_async_callback(platform.close)
     platform.grpc_ports = _ports(CLASSES, stack)

@@ -14,7 +14,7 @@ from typing import IO
 
 import pytest
 
-from services.cli.tokens import SYSTEM
+from services.cli.sample_system import CLIENT_ID
 from tests.ledger.site import running, site
 from tests.platform.deployment import Deployment, free_port
 from tests.platform.world import BIRTH, BIRTH_FORM, People, World
@@ -64,7 +64,7 @@ class TestRunning:
         [
             ("citizen", [], {"kind": "citizen", "roles": ["citizen"], "agency": ""}),
             ("organisation", [], {"kind": "organisation", "roles": ["organisation"], "agency": ""}),
-            ("system", ["--purpose", "settle"], {"kind": "system", "roles": ["system"], "sub": SYSTEM}),
+            ("system", ["--purpose", "settle"], {"kind": "system", "roles": ["system"], "sub": CLIENT_ID}),
         ],
     )
     def test_a_token_is_one_line(

@@ -21,7 +21,8 @@ from gateway.edge.envoy import PAGES
 from gateway.sandbox.people import citizen
 from loadtests.door import Door
 from services.chassis.security_headers import HEADERS
-from services.cli.tokens import ASSERTION, SYSTEM
+from services.cli.sample_system import CLIENT_ID
+from services.cli.tokens import ASSERTION
 from tests.platform.deployment import Deployment, eventually
 from tests.support.authority import Authority, context
 
@@ -247,7 +248,7 @@ async def use(platform: Deployment, clients: Authority, secrets: Secrets, codes:
 
 def signed(key: OKPKey, endpoint: str) -> str:
     now = int(time.time())
-    claims: dict[str, Any] = {"iss": SYSTEM, "sub": SYSTEM, "aud": endpoint, "iat": now, "exp": now + 60}
+    claims: dict[str, Any] = {"iss": CLIENT_ID, "sub": CLIENT_ID, "aud": endpoint, "iat": now, "exp": now + 60}
     return jwt.encode({"alg": "EdDSA"}, claims | {"jti": str(uuid4())}, key, algorithms=["EdDSA"])
 
 

@@ -1,0 +1,109 @@
+"""`motcua serve`: services, or the sandboxes of the national systems, alone in a process, as a pod has them."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import AsyncExitStack
+
+import structlog
+
+from gateway.sandbox.pointing import pointed
+from services.chassis import telemetry
+from services.chassis.platform import Platform
+from services.chassis.runner import Services, run
+from services.chassis.settings import Settings
+from services.cli.console import fail
+from services.cli.registry import SANDBOX, service_classes
+
+AGAIN_SECONDS = 2.0
+
+log = structlog.get_logger()
+
+
+def loaded() -> None:
+    """What was loaded until now stays for good: no collection needs to look at it."""
+    gc.collect()
+    gc.freeze()
+    gc.enable()
+
+
+def serve(settings: Settings, names: Sequence[str], province: str, kept: bool) -> int:
+    telemetry.configure(settings.site, level=settings.log_level, sampled=settings.trace_sampled)
+    if len(names) > 1 and (settings.grpc_port or settings.http_port):
+        fail("Several services cannot share one port.", "Leave MOTCUA_GRPC_PORT and MOTCUA_HTTP_PORT unset.")
+    if not settings.sandbox and SANDBOX in names:
+        fail("This site has no sandbox.", "Set MOTCUA_SANDBOX=true in a trial, or do not serve it.")
+    services = [name for name in names if name != SANDBOX]
+    if services and "identity" not in services and not settings.identity_address:
+        fail("The services ask identity for keys.", "Set MOTCUA_IDENTITY_ADDRESS to its host:port.")
+    if not kept and settings.distributed and (missing := list(_missing_secrets(settings, names))):
+        fail(
+            f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not set, and this process must not invent secrets: "
+            "others would not have them, and after a restart this one neither.",
+            "Set them from the site's Secret, or give --kept if the data folder is the site's own and outlives the process.",
+        )
+    return run(_serve(pointed(settings), services, province if SANDBOX in names else "", kept))
+
+
+def _missing_secrets(settings: Settings, names: Sequence[str]) -> Iterator[str]:
+    """The variables of secrets that are made where they are not set, and that these services use."""
+    used = {"service_secret"}
+    if {"identity", SANDBOX} & set(names):
+        used.add("master_key")
+    if "status" in names:
+        used.add("qr_key")
+    if "ledger" in names:
+        used |= {"ledger_key", "witness_key"}
+    if not settings.sandbox:  # its own follow from the service secret
+        if "identity" in names:
+            used |= {"vneid_client_secret", "population_secret"}
+        if "payment" in names and settings.vnpay_url:
+            used.add("vnpay_secret")
+    return (f"MOTCUA_{name.upper()}" for name in sorted(used) if not getattr(settings, name))
+
+
+async def _serve(settings: Settings, names: Sequence[str], province: str, kept: bool) -> int:
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with AsyncExitStack() as stack:
+        platform = await Platform.open(settings)
+        stack.push_async_callback(platform.close)
+        platform.replicated = True
+        services = Services(platform, service_classes(names))
+        stack.push_async_callback(services.stop)
+        await services.start()
+        if province:
+            await _sandbox(platform, province, kept, stack)
+        loaded()
+        await stop.wait()
+    return 0
+
+
+async def _sandbox(platform: Platform, province: str, kept: bool, stack: AsyncExitStack) -> None:
+    from gateway.sandbox import mount
+    from services.chassis.http_server import HostedApp, probes
+
+    ready = asyncio.Event()
+    more = probes(ready.is_set, "the sample catalogue and the sample officials")
+    settings = platform.settings
+    app = HostedApp(mount.application(settings, *more), settings.host, settings.http_port, platform.credentials)
+    platform.http_addresses[SANDBOX] = await app.start()
+    stack.push_async_callback(app.stop)
+    preparing = asyncio.create_task(_prepare(platform, province, kept, ready), name="trial")
+    stack.callback(preparing.cancel)
+
+
+async def _prepare(platform: Platform, province: str, kept: bool, ready: asyncio.Event) -> None:
+    from services.cli.trial import prepare
+
+    while not ready.is_set():
+        try:
+            await prepare(platform, province, kept=kept)
+            ready.set()
+        except Exception:
+            log.exception("the trial is not prepared, trying again")
+            await asyncio.sleep(AGAIN_SECONDS)

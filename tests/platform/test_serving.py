@@ -1,0 +1,118 @@
+"""Parts of the platform alone in a process, as pods have them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from services.chassis.settings import Settings
+from services.cli.serving import _missing_secrets
+from tests.platform.deployment import ROOT, START_SECONDS, Deployment, eventually, free_port
+from tests.platform.log import Log
+
+CLUSTER = "kurrentdb://store.test:2113?tls=false"
+SECRET = "s" * 32
+KEY = "0" * 64
+
+
+@pytest.mark.parametrize(
+    ("names", "settings", "missing"),
+    [
+        (("catalogue",), {}, ["MOTCUA_SERVICE_SECRET"]),
+        (("catalogue",), {"service_secret": SECRET}, []),
+        (("identity",), {"service_secret": SECRET}, ["MOTCUA_MASTER_KEY"]),
+        (("sandbox",), {"service_secret": SECRET}, ["MOTCUA_MASTER_KEY"]),
+        (("status",), {"service_secret": SECRET}, ["MOTCUA_QR_KEY"]),
+        (("ledger",), {"service_secret": SECRET, "ledger_key": KEY}, ["MOTCUA_WITNESS_KEY"]),
+        (
+            ("identity",),
+            {"service_secret": SECRET, "sandbox": False},
+            ["MOTCUA_MASTER_KEY", "MOTCUA_POPULATION_SECRET", "MOTCUA_VNEID_CLIENT_SECRET"],
+        ),
+        (("payment",), {"service_secret": SECRET, "sandbox": False}, []),
+        (
+            ("payment",),
+            {"service_secret": SECRET, "sandbox": False, "vnpay_url": "https://pay.test"},
+            ["MOTCUA_VNPAY_SECRET"],
+        ),
+    ],
+    ids=str,
+)
+def test_secrets_that_others_need_too_are_not_invented(
+    names: tuple[str, ...], settings: dict[str, Any], missing: list[str]
+) -> None:
+    assert list(_missing_secrets(Settings(event_store=CLUSTER, **settings), names)) == missing
+
+
+def test_a_service_of_a_cluster_says_which_secrets_are_missing(tmp_path: Path) -> None:
+    ran = Deployment(tmp_path / "data", settings={"MOTCUA_EVENT_STORE": CLUSTER}).run("serve", "identity", "status")
+    assert ran.returncode == 1
+    assert "MOTCUA_MASTER_KEY, MOTCUA_QR_KEY, MOTCUA_SERVICE_SECRET are not set" in ran.stderr
+    assert "--kept" in ran.stderr
+    assert "Traceback" not in ran.stdout + ran.stderr
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_site_without_sandbox_does_not_serve_one(tmp_path: Path) -> None:
+    ran = Deployment(tmp_path / "data", settings={"MOTCUA_SANDBOX": "false"}).run("serve", "sandbox")
+    assert ran.returncode == 1
+    assert "MOTCUA_SANDBOX=true" in ran.stderr
+
+
+def prepared(deployment: Deployment, port: int) -> tuple[Any, dict[str, Any]]:
+    """What a sandbox that is started on nothing but the log and the keys makes: its officials, its system's key."""
+    url = f"http://127.0.0.1:{port}"
+
+    def ready() -> bool:
+        try:
+            return httpx.get(f"{url}/readyz").status_code == 200
+        except httpx.TransportError:
+            return False
+
+    with deployment.running("serve", "sandbox", "--province", "56"):
+        eventually(ready, START_SECONDS)
+        officials = httpx.get(f"{url}/sandbox/officials").json()
+        assert httpx.get(f"{url}/sandbox/vneid/.well-known/openid-configuration").json()["issuer"].startswith("http")
+        assert "process_cpu_seconds_total" in httpx.get(f"{url}/metrics").text
+    return officials, json.loads((deployment.data / "secrets" / "sample-system.jwk").read_text())
+
+
+def test_a_sandbox_whose_folder_is_lost_prepares_the_same_trial_again(tmp_path: Path) -> None:
+    port = free_port()
+    settings = {"MOTCUA_SERVICE_SECRET": SECRET, "MOTCUA_MASTER_KEY": KEY, "MOTCUA_HTTP_PORT": str(port)}
+    deployment = Deployment(tmp_path / "data", settings=settings)
+    first = prepared(deployment, port)
+    events = len(Log(deployment.data).rows)
+    for lost in ("sandbox", "secrets"):
+        shutil.rmtree(deployment.data / lost)
+    assert prepared(deployment, port) == first
+    assert len(Log(deployment.data).rows) == events
+    officials, _ = first
+    assert {one["province"] for one in officials} == {"56"}
+    assert events > len(officials) > 20
+
+
+def test_a_catalogue_is_loaded_into_the_store_once(tmp_path: Path) -> None:
+    deployment = Deployment(tmp_path / "data")
+    calendars = ROOT / "services" / "catalogue" / "data" / "calendars.yaml"
+    first, second = (deployment.run("catalogue", "load", str(calendars), "--into-store") for _ in range(2))
+    assert (first.returncode, first.stderr, second.returncode, second.stderr) == (0, "", 0, "")
+    count = len(Log(deployment.data).rows)
+    assert first.stdout.split() == [str(count), "published,", "0", "unchanged,", "0", "refused"]
+    assert second.stdout.split() == ["0", "published,", str(count), "unchanged,", "0", "refused"]
+
+
+def test_a_faulty_catalogue_is_not_loaded(tmp_path: Path) -> None:
+    (tmp_path / "faulty.yaml").write_text("calendars:\n- {id: x}\n")
+    deployment = Deployment(tmp_path / "data")
+    ran = deployment.run("catalogue", "load", str(tmp_path / "faulty.yaml"), "--into-store")
+    assert ran.returncode == 1
+    assert "nothing was published" in ran.stderr
+    without = deployment.run("catalogue", "load", str(tmp_path / "faulty.yaml"))
+    assert "--into-store" in without.stderr
+    assert not (tmp_path / "data").exists()
