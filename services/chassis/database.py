@@ -8,9 +8,9 @@ database keeps what no log gives back: each commit is an fsync, and what is dele
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from functools import cache
 from importlib import import_module
@@ -21,6 +21,7 @@ from sqlalchemy import URL, Connection, Engine, Insert, MetaData, Table, create_
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 
+from services.chassis import telemetry
 from services.chassis.schema import create
 
 T = TypeVar("T")
@@ -85,6 +86,8 @@ class Database:
             )
         self._writers = ThreadPoolExecutor(1, f"{name}-write")
         self._readers = ThreadPoolExecutor(READERS, f"{name}-read")
+        for operation in ("write", "read"):
+            telemetry.DATABASE_FAILURES.labels(name, operation)
         self._created: set[MetaData] = set()
 
     async def create(
@@ -107,11 +110,22 @@ class Database:
 
     async def write(self, work: Callable[[Connection], T]) -> T:
         """Run `work` in one transaction, after all earlier writes. Raises DatabaseUnavailable: it may be done, or not."""
-        return await asyncio.get_running_loop().run_in_executor(self._writers, _run, self._write_engine, work)
+        with self._measured("write"):
+            return await asyncio.get_running_loop().run_in_executor(self._writers, _run, self._write_engine, work)
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """All that `work` reads is of one moment. Raises DatabaseUnavailable."""
-        return await asyncio.get_running_loop().run_in_executor(self._readers, _run, self._read_engine, work)
+        with self._measured("read"):
+            return await asyncio.get_running_loop().run_in_executor(self._readers, _run, self._read_engine, work)
+
+    @contextmanager
+    def _measured(self, operation: str) -> Iterator[None]:
+        with telemetry.DATABASE_SECONDS.labels(self.name, operation).time():
+            try:
+                yield
+            except DatabaseUnavailable:
+                telemetry.DATABASE_FAILURES.labels(self.name, operation).inc()
+                raise
 
     async def checkpoint(self) -> None:
         """Overwrite older copies of changed rows as far as the engine does: SQLite wholly, PostgreSQL when the space is used."""
