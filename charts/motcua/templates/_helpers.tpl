@@ -49,18 +49,67 @@ labels: {{- include "motcua.labels" . | nindent 2 }}
 {{- end -}}
 {{- end -}}
 
-{{- /* (list $ service): the defaults with the service's own values over them, as YAML. */ -}}
-{{- define "motcua.service" -}}
-{{- $merged := deepCopy (index . 0).Values.defaults -}}
-{{- include "motcua.overlay" (list $merged (index (index . 0).Values.services (index . 1))) -}}
+
+{{- /* (list $ part): a part's values: a service's own over the defaults, the edge's, the sandbox's; as YAML. */ -}}
+{{- define "motcua.part" -}}
+{{- $root := index . 0 -}}
+{{- $part := index . 1 -}}
+{{- $merged := dict -}}
+{{- if eq $part "edge" -}}
+{{- $merged = deepCopy $root.Values.edge -}}
+{{- $_ := set $merged "progressDeadlineSeconds" 600 -}}
+{{- else if eq $part "sandbox" -}}
+{{- $none := dict "enabled" false -}}
+{{- $merged = merge (dict "replicas" 1 "autoscaling" $none "resources" $root.Values.sandbox.resources) (deepCopy $root.Values.defaults) -}}
+{{- else -}}
+{{- $merged = deepCopy $root.Values.defaults -}}
+{{- include "motcua.overlay" (list $merged (index $root.Values.services $part)) -}}
+{{- end -}}
+{{- $pod := deepCopy $root.Values.pod -}}
+{{- include "motcua.overlay" (list $pod $merged.pod) -}}
+{{- $_ := set $merged "pod" $pod -}}
 {{- toYaml $merged -}}
 {{- end -}}
 
-{{- /* The parts of a pod that every component has: (list $ component image) */ -}}
+{{- /* The names of the Deployments, with commas: the services, the edge, in a trial the sandbox. */ -}}
+{{- define "motcua.parts" -}}
+{{- $parts := append (keys .Values.services | sortAlpha) "edge" -}}
+{{- if .Values.sandbox.enabled }}{{ $parts = append $parts "sandbox" }}{{ end -}}
+{{- join "," $parts -}}
+{{- end -}}
+
+{{- /* Whose officials the sandbox appoints. */ -}}
+{{- define "motcua.province" -}}
+{{- default (trimPrefix "vn-" .Values.site) .Values.sandbox.province -}}
+{{- end -}}
+
+{{- define "motcua.url" -}}
+{{- default (print "https://" .Values.host) .Values.publicUrl -}}
+{{- end -}}
+
+{{- /* Whether a list, given as `a b c`, has a name: (list "a b c" name) */ -}}
+{{- define "motcua.among" -}}
+{{- if has (index . 1) (splitList " " (index . 0)) }}yes{{ end -}}
+{{- end -}}
+
+{{- /* Who asks identity for persons' keys, and who keeps files. */ -}}
+{{- define "motcua.askKeys" -}}dossier ledger notification payment warehouse{{- end -}}
+{{- define "motcua.keepFiles" -}}backup dossier ledger warehouse{{- end -}}
+
+{{- /* The labels and the annotations of a pod: (list $ component pod) */ -}}
+{{- define "motcua.podLabels" -}}
+{{ include "motcua.labels" . }}
+{{- with (index . 2).labels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{- /* What every pod has: (list $ component image pod account) */ -}}
 {{- define "motcua.pod" -}}
 {{- $component := list (index . 0) (index . 1) -}}
 {{- $image := index . 2 -}}
-serviceAccountName: {{ include "motcua.name" $component }}
+{{- $pod := index . 3 -}}
+serviceAccountName: {{ index . 4 }}
 automountServiceAccountToken: false
 enableServiceLinks: false
 {{- with $image.pullSecrets }}
@@ -69,45 +118,64 @@ imagePullSecrets:
   - name: {{ . }}
   {{- end }}
 {{- end }}
-terminationGracePeriodSeconds: 60
+{{- with $pod.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- with $pod.nodeSelector }}
+nodeSelector: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $pod.tolerations }}
+tolerations: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $pod.affinity }}
+affinity: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{- define "motcua.podSecurity" -}}
 securityContext:
   runAsNonRoot: true
-  runAsUser: 10001
-  runAsGroup: 10001
-  fsGroup: 10001
+  runAsUser: {{ . }}
+  runAsGroup: {{ . }}
+  fsGroup: {{ . }}
   seccompProfile: {type: RuntimeDefault}
+{{- end -}}
+
+{{- define "motcua.containerSecurity" -}}
+securityContext:
+  allowPrivilegeEscalation: false
+  readOnlyRootFilesystem: true
+  capabilities: {drop: [ALL]}
+{{- end -}}
+
+{{- define "motcua.spread" -}}
 topologySpreadConstraints:
   {{- range list "topology.kubernetes.io/zone" "kubernetes.io/hostname" }}
   - topologyKey: {{ . }}
     maxSkew: 1
     whenUnsatisfiable: ScheduleAnyway
     labelSelector:
-      matchLabels: {{- include "motcua.selector" $component | nindent 8 }}
+      matchLabels: {{- include "motcua.selector" $ | nindent 8 }}
     matchLabelKeys: [pod-template-hash]
   {{- end }}
 {{- end -}}
 
-{{- define "motcua.container" -}}
-securityContext:
-  allowPrivilegeEscalation: false
-  readOnlyRootFilesystem: true
-  capabilities: {drop: [ALL]}
-lifecycle:
-  preStop:
-    # Until every caller has heard that this pod is leaving.
-    sleep: {seconds: 10}
-{{- end -}}
-
-{{- /* ServiceAccount, PodDisruptionBudget and HorizontalPodAutoscaler: (list $ component autoscaling) */ -}}
-{{- define "motcua.around" -}}
-{{- $component := list (index . 0) (index . 1) -}}
-{{- $autoscaling := index . 2 -}}
----
+{{- /* (list $ component annotations) */ -}}
+{{- define "motcua.serviceAccount" -}}
 apiVersion: v1
 kind: ServiceAccount
-metadata: {{- include "motcua.metadata" $component | nindent 2 }}
+metadata:
+  {{- include "motcua.metadata" . | nindent 2 }}
+  {{- with index . 2 }}
+  annotations: {{- toYaml . | nindent 4 }}
+  {{- end }}
 automountServiceAccountToken: false
----
+{{- end -}}
+
+{{- /* PodDisruptionBudget and HorizontalPodAutoscaler: (list $ component autoscaling) */ -}}
+{{- define "motcua.scaling" -}}
+{{- $component := list (index . 0) (index . 1) -}}
+{{- $autoscaling := index . 2 -}}
 apiVersion: policy/v1
 kind: PodDisruptionBudget
 metadata: {{- include "motcua.metadata" $component | nindent 2 }}
@@ -136,5 +204,25 @@ spec:
       resource:
         name: cpu
         target: {type: Utilization, averageUtilization: {{ $autoscaling.cpu }}}
+    {{- if $autoscaling.inFlight }}
+    - type: Pods
+      pods:
+        metric: {name: motcua_rpc_in_flight}
+        target: {type: AverageValue, averageValue: {{ $autoscaling.inFlight | quote }}}
+    {{- end }}
+  behavior:
+    # A pod that starts reads the law and catches up: what was added stays for a while.
+    scaleDown: {stabilizationWindowSeconds: 600}
 {{- end }}
+{{- end -}}
+
+{{- /* The one authority that signs the parts' certificates; empty where you make them. */ -}}
+{{- define "motcua.siteIssuer" -}}
+{{- if .Values.mutualTls.enabled -}}
+{{- if .Values.mutualTls.ownAuthority -}}
+{{- dict "name" (include "motcua.name" (list . "site")) "kind" "Issuer" "group" "cert-manager.io" | toYaml -}}
+{{- else if .Values.mutualTls.issuer.name -}}
+{{- toYaml .Values.mutualTls.issuer -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
