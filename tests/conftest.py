@@ -36,8 +36,10 @@ def postgresql() -> Iterator[PrivatePostgresql]:
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def engine(request: pytest.FixtureRequest) -> Engine:
+def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
     """Whoever asks for it runs on both."""
-    from tests.support.postgresql import Postgresql, Sqlite
+    from tests.support.postgresql import Postgresql, Sqlite, chosen
 
-    return Sqlite() if request.param == "sqlite" else Postgresql(request.getfixturevalue("postgresql"))
+    sqlite = request.param == "sqlite"
+    with chosen(Sqlite() if sqlite else Postgresql(request.getfixturevalue("postgresql"))) as made:
+        yield made

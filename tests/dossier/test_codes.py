@@ -11,19 +11,20 @@ from motcua.dossier.events.v1.events_pb2 import DossierSubmitted
 from services.chassis.database import Database
 from services.dossier.codes import CODE, LAST, Given, Wanted, allocate, codes, counters, forget, given_to
 from tests.support.facts import fact_of
+from tests.support.postgresql import Engine
 
 HERE, THERE, TODAY, TOMORROW = "P56.22.336", "000.00.01.H29", "20260302", "20260303"
 
 
-async def opened(folder: Path) -> Database:
-    database = Database(f"sqlite:///{folder}", "dossier")
+async def opened(engine: Engine, folder: Path) -> Database:
+    database = Database(engine.url(folder), "dossier")
     await database.create(codes.metadata)
     return database
 
 
 @pytest_asyncio.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    made = await opened(tmp_path)
+async def database(engine: Engine, tmp_path: Path) -> AsyncIterator[Database]:
+    made = await opened(engine, tmp_path)
     yield made
     await made.close()
 
@@ -63,9 +64,9 @@ async def test_what_is_given_is_a_code(database: Database) -> None:
     assert match.groupdict() == {"org": HERE, "date": TODAY, "seq": "0000001"}
 
 
-async def test_no_code_is_given_twice_under_concurrency(database: Database, tmp_path: Path) -> None:
+async def test_no_code_is_given_twice_under_concurrency(database: Database, engine: Engine, tmp_path: Path) -> None:
     """Two replicas on one database, and many requests at once."""
-    other = await opened(tmp_path)
+    other = await opened(engine, tmp_path)
     asked = requests(200)
     groups = [asked[start : start + 5] for start in range(0, len(asked), 5)]
     answers = await asyncio.gather(*(give((database, other)[i % 2], *group) for i, group in enumerate(groups)))

@@ -16,6 +16,7 @@ from services.chassis.privacy import SubjectErased
 from services.chassis.sealed_blobs import SealedBlobs
 from services.dossier.uploads import LARGEST_BYTES, LARGEST_CHUNK_BYTES, MOST_UNFINISHED, Owner, Uploads
 from tests.support.keys import MemoryKeys
+from tests.support.postgresql import Engine
 
 PDF = b"%PDF-1.7 " + b"x" * 91
 ME, SOMEBODY = Owner("citizen-1", "citizen-1"), Owner("citizen-2", "citizen-2")
@@ -24,8 +25,8 @@ SHA256 = hashlib.sha256(PDF).hexdigest()
 
 
 @pytest_asyncio.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    made = Database(f"sqlite:///{tmp_path}", "uploads", durable=True)
+async def database(engine: Engine, tmp_path: Path) -> AsyncIterator[Database]:
+    made = Database(engine.url(tmp_path), "uploads", durable=True)
     yield made
     await made.close()
 

@@ -17,6 +17,7 @@ from services.identity.keys import SubjectKeys
 from services.identity.kms import LocalKeys
 from services.identity.tokens import parse_public_key
 from services.identity.vault import Vault, identifiers
+from tests.support.postgresql import Engine
 
 
 @pytest.mark.parametrize("key", [OKPKey.generate_key("Ed25519"), ECKey.generate_key("P-256")])
@@ -49,8 +50,8 @@ def test_another_key_is_refused(text: str, why: str) -> None:
     assert (caught.value.reason, caught.value.facts) == ("KEY_NOT_ACCEPTED", {"why": why})
 
 
-async def test_a_number_is_claimed_once_by_many_found_and_forgotten(tmp_path: Path) -> None:
-    database = Database(f"sqlite:///{tmp_path}", "keys", durable=True)
+async def test_a_number_is_claimed_once_by_many_found_and_forgotten(engine: Engine, tmp_path: Path) -> None:
+    database = Database(engine.url(tmp_path), "keys", durable=True)
     vault = Vault(database, LocalKeys(lambda: [bytes(32)]), MemoryStore())
     table = Identifiers(vault)
     claims = [table.claim(AccountKind.CITIZEN, "056303271828", f"account-{n}") for n in range(8)]

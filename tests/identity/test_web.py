@@ -47,6 +47,7 @@ from services.identity.oidc import Provider, ProviderSettings
 from services.identity.tokens import Person
 from services.identity.vault import Vault
 from services.identity.web import ID_TOKEN, JWT_BEARER, TOKEN_EXCHANGE, Redirect, Token, Web
+from tests.support.postgresql import Engine
 
 START = datetime(2026, 3, 2, 8, tzinfo=UTC)
 ISSUER, BACK, ENDPOINT = "http://vneid.test", "https://motcua.test/callback", "https://motcua.test/oauth2/token"
@@ -114,8 +115,8 @@ def key_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-async def vault(tmp_path: Path) -> AsyncIterator[Vault]:
-    database = Database(f"sqlite:///{tmp_path}", "keys", durable=True)
+async def vault(engine: Engine, tmp_path: Path) -> AsyncIterator[Vault]:
+    database = Database(engine.url(tmp_path), "keys", durable=True)
     yield Vault(database, LocalKeys(lambda: [MASTER]), MemoryStore())
     await database.close()
 

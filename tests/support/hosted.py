@@ -14,7 +14,7 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from services.chassis.platform import Platform
-from services.chassis.settings import Settings
+from tests.support.postgresql import settings_of
 
 START_SECONDS = 30
 
@@ -50,7 +50,7 @@ def hosted(folder: Path, classes: Sequence[type], **settings: Any) -> Iterator[H
 
     async def main() -> int:
         shared["loop"], shared["stop"] = asyncio.get_running_loop(), asyncio.Event()
-        platform = await Platform.open(Settings(data=folder, **settings))
+        platform = await Platform.open(settings_of(folder, **settings))
         services = Services(platform, classes)
         try:
             await services.start()

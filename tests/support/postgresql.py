@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import sqlite3
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import psycopg
 from sqlalchemy.engine import make_url
 
+from services.chassis.settings import Settings
 from services.cli.postgresql import PrivatePostgresql
+from services.cli.registry import CLASSES
 
 # Nothing that a test makes has to outlive a power cut.
 QUICK = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "shared_buffers": "32MB"}
 
 
 class Engine(Protocol):
+    """Where a site keeps its databases."""
+
     name: str
 
     def url(self, folder: Path) -> str:
@@ -27,6 +32,12 @@ class Engine(Protocol):
 
     def settings(self, folder: Path) -> dict[str, str]:
         """For a site whose data lie in `folder`."""
+
+    def sql(self, folder: Path, name: str, statement: str) -> list[tuple[Any, ...]]:
+        """Run it in the database `name` of such a site, behind the program's back."""
+
+    def lose_views(self, folder: Path) -> None:
+        """Of a site that is stopped."""
 
 
 class Sqlite:
@@ -37,6 +48,15 @@ class Sqlite:
 
     def settings(self, folder: Path) -> dict[str, str]:
         return {}
+
+    def sql(self, folder: Path, name: str, statement: str) -> list[tuple[Any, ...]]:
+        paths = [folder / "views" / f"{name}.db", folder / f"{name}.db"]
+        (path,) = [path for path in paths if path.exists()]
+        with closing(sqlite3.connect(path)) as db, db:
+            return db.execute(statement).fetchall()
+
+    def lose_views(self, folder: Path) -> None:
+        shutil.rmtree(folder / "views")
 
 
 class Postgresql:
@@ -54,6 +74,40 @@ class Postgresql:
 
     def settings(self, folder: Path) -> dict[str, str]:
         return {"database": self.url(folder)}
+
+    def sql(self, folder: Path, name: str, statement: str) -> list[tuple[Any, ...]]:
+        with connected(self.server, str(make_url(self.url(folder)).database)) as db:
+            db.execute(f'SET search_path TO "{name}"'.encode())
+            cursor = db.execute(statement.encode())
+            return cursor.fetchall() if cursor.description else []
+
+    def lose_views(self, folder: Path) -> None:
+        with connected(self.server, str(make_url(self.url(folder)).database)) as db:
+            for name in CLASSES:
+                if name != "ledger":
+                    db.execute(f'DROP SCHEMA IF EXISTS "{name}" CASCADE'.encode())
+
+
+_chosen: list[Engine] = [Sqlite()]
+
+
+@contextmanager
+def chosen(engine: Engine) -> Iterator[Engine]:
+    """What runs meanwhile runs on it."""
+    _chosen.append(engine)
+    try:
+        yield engine
+    finally:
+        _chosen.pop()
+
+
+def current() -> Engine:
+    return _chosen[-1]
+
+
+def settings_of(folder: Path, **settings: Any) -> Settings:
+    """A site's in `folder`, on the engine that is tested."""
+    return Settings(data=folder, **(current().settings(folder) | settings))
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from services.chassis.codec import to_timestamp
 from services.dossier import events as d
 from services.warehouse.domain import DocumentSource, document_id
 from tests.support.keys import MemoryKeys
+from tests.support.postgresql import Engine
 from tests.warehouse.samples import (
     AGENCY,
     AT,
@@ -45,7 +46,7 @@ COPY = document_id(DocumentSource.COMPONENT, code(1), "ct01")
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
+def world(engine: Engine, tmp_path: Path) -> Iterator[World]:
     with warehouse(tmp_path, MemoryKeys()) as running:
         running.append("procedure-1.004222", PUBLISHED)
         yield running
@@ -206,7 +207,9 @@ def test_what_is_kept_after_an_erasure_is_erased_too(world: World) -> None:
     assert mine(world) == []
 
 
-def test_facts_taken_again_change_nothing_and_a_rebuilt_view_equals_the_running_one(tmp_path: Path) -> None:
+def test_facts_taken_again_change_nothing_and_a_rebuilt_view_equals_the_running_one(
+    engine: Engine, tmp_path: Path
+) -> None:
     keys = MemoryKeys()
     with warehouse(tmp_path, keys) as world:
         world.append("procedure-1.004222", PUBLISHED)
@@ -217,8 +220,7 @@ def test_facts_taken_again_change_nothing_and_a_rebuilt_view_equals_the_running_
         world.settled()
         before, events = world.tables(), world.events()
         assert all(before.values())
-    for file in (tmp_path / "views").iterdir():
-        file.unlink()
+    engine.lose_views(tmp_path)
     with warehouse(tmp_path, keys) as world:
         world.settled()
         assert world.events() == events

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
@@ -34,6 +33,7 @@ from services.warehouse.service import WarehouseService
 from services.warehouse.views import lists
 from tests.support.hosted import Host, hosted
 from tests.support.keys import MemoryKeys
+from tests.support.postgresql import current
 from tests.support.tokens import mint
 
 T = TypeVar("T")
@@ -126,8 +126,7 @@ class World:
         eventually(done)
 
     def rows(self, table: str) -> list[Any]:
-        with sqlite3.connect(self._folder / "views" / "warehouse.db") as db:
-            return sorted(db.execute(f"SELECT * FROM {table}").fetchall())
+        return sorted(current().sql(self._folder, "warehouse", f"SELECT * FROM {table}"))
 
     def tables(self) -> dict[str, list[Any]]:
         return {table: self.rows(table) for table in TABLES}
