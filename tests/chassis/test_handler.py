@@ -16,10 +16,10 @@ from services.chassis.handler import Handler, Outcome
 from services.chassis.privacy import SubjectErased
 from services.chassis.store.memory import MemoryStore
 from services.chassis.store.port import NO_STREAM, EventStore
-from services.chassis.store.sqlite import SqliteStore
 from services.dossier.codec import dossier_codec, draft_codec
 from services.dossier.domain import dossier
 from services.dossier.draft import CloseDraft, DiscardDraft, SaveDraft, draft
+from tests.chassis.stores import ENGINES, opened
 from tests.dossier import world as w
 from tests.support.keys import MemoryKeys
 
@@ -61,11 +61,10 @@ class Draft:
         return len(await self.store.read("draft-draft-1")) - 1
 
 
-@pytest_asyncio.fixture(params=["memory", "sqlite"])
+@pytest_asyncio.fixture(params=ENGINES)
 async def a_draft(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Draft]:
-    store: EventStore = MemoryStore() if request.param == "memory" else await SqliteStore.open(tmp_path / "events.db")
-    yield Draft(store)
-    await store.close()
+    async with opened(request.param, tmp_path) as store:
+        yield Draft(store)
 
 
 def origin(request_id: str = "", part: str = "discard") -> Origin:
@@ -83,6 +82,22 @@ async def test_a_request_sent_twice_has_one_effect_and_one_answer(a_draft: Draft
     assert (again.revision, again.position) == (first.revision, first.position) == (0, first.position)
     assert [event.at for event in again.events] == [NOW]
     assert await a_draft.revision() == 1
+
+
+@pytest.mark.parametrize("new", [False, True])
+async def test_a_request_sent_again_to_another_replica_is_answered_by_what_was_stored(
+    a_draft: Draft, new: bool
+) -> None:
+    other, request_id, later = handler_of(a_draft.store, a_draft.keys), str(uuid4()), datetime(2026, 3, 9, tzinfo=UTC)
+    if not new:
+        await a_draft.save("a")
+        await other.load("draft-1")
+    first = await a_draft.save("b", request_id=request_id, new=new)
+    again = await a_draft.save("b", request_id=request_id, handler=other, at=later, new=new)
+    assert [event.at for event in again.events] == [event.at for event in first.events] == [NOW]
+    assert (again.revision, again.position) == (first.revision, first.position)
+    with pytest.raises(Rejected, match="REQUEST_ID_REUSED"):
+        await a_draft.save("c", request_id=request_id, handler=handler_of(a_draft.store, a_draft.keys), new=new)
 
 
 async def test_a_request_sent_at_once_has_one_effect(a_draft: Draft) -> None:

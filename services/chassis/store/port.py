@@ -79,7 +79,7 @@ class EventStore(Protocol):
 
         The same event ids at the same expected revision succeed again without writing; at ANY, while they are among the stream's
         LOOK_BACK newest.
-        Raises Conflict, StoreUnavailable; ValueError for no events.
+        Raises Conflict, StoreUnavailable; ValueError for no events, or for more than the store takes at once.
         """
         ...
 
