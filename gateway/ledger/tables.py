@@ -38,7 +38,7 @@ metadata = MetaData()
 ledger = Table(
     "ledger",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", Integer, primary_key=True, autoincrement=False),
     Column("vkey", String, nullable=False),
     Column("size", BigInteger, nullable=False),
     # The current checkpoint with all signatures it has so far.

@@ -22,6 +22,7 @@ from services.chassis.access import Policy
 from services.chassis.blobs import BlobsUnavailable
 from services.chassis.caller import Caller
 from services.chassis.container import platform_of, wait_for
+from services.chassis.database import DatabaseUnavailable
 from services.chassis.decider import Rejected
 from services.chassis.errors import CODES, Errors
 from services.chassis.facts import Fact, message_class
@@ -176,6 +177,8 @@ def _as_rejected(error: Exception) -> Rejected:
             return Rejected("UNAVAILABLE", system="event store")
         case BlobsUnavailable():
             return Rejected("UNAVAILABLE", system="blob store")
+        case DatabaseUnavailable():
+            return Rejected("UNAVAILABLE", system="database")
         case Conflict():
             return Rejected("OVERLOADED")
         case _:

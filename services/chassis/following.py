@@ -13,10 +13,10 @@ import structlog
 from prometheus_client import Counter
 
 from services.chassis import positions
-from services.chassis.database import Database
+from services.chassis.database import Database, DatabaseUnavailable
 from services.chassis.observing import MEMORY_LAG, Labelled, Sample, lag, observe
 from services.chassis.positions import PositionLost, Standing
-from services.chassis.store.port import START, Batch, EventStore, RecordedEvent
+from services.chassis.store.port import START, Batch, EventStore, RecordedEvent, StoreUnavailable
 
 PAUSE_SECONDS = 1.0
 # For so long nothing has to move before a standby takes over.
@@ -43,6 +43,8 @@ async def follow(
                     async for batch in batches:
                         await take(batch)
                         after = batch.position
+            except StoreUnavailable as error:
+                log.warning("following waits", follower=name, error=repr(error))
             except Exception:
                 log.exception("following stopped, trying again", follower=name)
             await asyncio.sleep(PAUSE_SECONDS)
@@ -125,6 +127,10 @@ class SharedFollower:
                 await self._follow()
             except PositionLost:
                 log.warning("the position went back, following from there", follower=self.name)
+            except (StoreUnavailable, DatabaseUnavailable) as error:
+                log.warning("follower waits", follower=self.name, error=repr(error))
+                if self._failures:
+                    self._failures.inc()
             except Exception:
                 log.exception("follower stopped, trying again", follower=self.name)
                 if self._failures:

@@ -20,7 +20,7 @@ from sqlalchemy import BigInteger, Column, Connection, Integer, MetaData, String
 
 from services.chassis import observing, positions, telemetry
 from services.chassis.blobs import BlobsUnavailable
-from services.chassis.database import Database
+from services.chassis.database import Database, DatabaseUnavailable
 from services.chassis.decider import Rejected
 from services.chassis.facts import Fact, fact_of, message_of
 from services.chassis.following import SharedFollower
@@ -101,8 +101,9 @@ class Reaction(SharedFollower):
         rows = [row for row in await self.list_parked() if row["event_id"] == event_id]
         if not rows:
             return False
-        found = await self._store.read_all(rows[0]["position"] - 1, (rows[0]["event_type"],), 1)
-        await self._react(fact_of(found[0]))
+        stream = await self._store.read(rows[0]["stream"])
+        (found,) = (event for event in stream if str(event.id) == event_id)
+        await self._react(fact_of(found))
         await self._database.write(
             lambda db: db.execute(delete(parked).where(parked.c.reaction == self.name, parked.c.event_id == event_id))
         )
@@ -171,4 +172,4 @@ class Reaction(SharedFollower):
 def _passes(error: Exception) -> bool:
     if isinstance(error, Rejected):
         return error.reason in PASSING
-    return isinstance(error, StoreUnavailable | Conflict | BlobsUnavailable)
+    return isinstance(error, StoreUnavailable | Conflict | BlobsUnavailable | DatabaseUnavailable)

@@ -12,8 +12,8 @@ from services.identity.vault import Vault, metadata
 used_assertions = Table(
     "used_assertions",
     metadata,
-    Column("client_id", String(63), primary_key=True),
-    Column("jti", String(256), primary_key=True),
+    Column("client_id", String, primary_key=True),
+    Column("jti", String, primary_key=True),
     Column("expires_at", BigInteger, nullable=False, index=True),
 )
 

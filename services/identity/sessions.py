@@ -23,7 +23,7 @@ LIFETIME = timedelta(minutes=30)
 ended_sessions = Table(
     "ended_sessions",
     metadata,
-    Column("session_id", String(64), primary_key=True),
+    Column("session_id", String, primary_key=True),
     Column("expires_at", BigInteger, nullable=False, index=True),
 )
 

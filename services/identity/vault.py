@@ -77,8 +77,8 @@ site_secrets = Table(
 identifiers = Table(
     "identifiers",
     metadata,
-    Column("digest", LargeBinary(32), primary_key=True),
-    Column("account_id", String(36), nullable=False, index=True),
+    Column("digest", LargeBinary, primary_key=True),
+    Column("account_id", String, nullable=False, index=True),
 )
 # Up to where the log's erasures were carried out in this very database: a restored backup says itself how old it is.
 tombstones = Table(

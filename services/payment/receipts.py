@@ -12,15 +12,16 @@ from enum import StrEnum
 from typing import Any
 
 import structlog
-from sqlalchemy import Column, Connection, Integer, MetaData, String, Table, insert, select, update
+from sqlalchemy import Column, Connection, Integer, MetaData, String, Table, bindparam, select, update
 
 from motcua.payment.events.v1.events_pb2 import PaymentConfirmed, PaymentMethod, RefundConfirmed
+from services.chassis.database import insert_new
 from services.chassis.facts import Fact
 from services.chassis.views import Projection, RunningView
 
 log = structlog.get_logger()
 
-NUMBER = re.compile(r"^(?P<series>BL|PC)-(?P<agency>.+)-(?P<day>\d{8})-(?P<sequence>\d{6,})$", re.ASCII)
+NUMBER = re.compile(r"^(?P<series>BL|PC)-(?P<agency>.+)-(?P<day>\d{8})-(?P<sequence>\d{6,9})$", re.ASCII)
 
 
 class Series(StrEnum):
@@ -45,6 +46,14 @@ given = Table(
     Column("number", String, nullable=False),
 )
 
+_HERE = (
+    (counters.c.series == bindparam("series_"))
+    & (counters.c.agency == bindparam("agency_"))
+    & (counters.c.day == bindparam("day_"))
+)
+_COUNT = update(counters).where(_HERE).values(last=counters.c.last + 1).returning(counters.c.last)
+_RAISE = update(counters).where(_HERE, counters.c.last < bindparam("to")).values(last=bindparam("to"))
+
 receipts = Projection("receipts_v1", metadata, kept=(counters,))
 
 
@@ -57,13 +66,14 @@ async def number_for(view: RunningView, series: Series, agency: str, day: date, 
 def _allocate(db: Connection, series: Series, agency: str, day: str, payment_id: str) -> str:
     if (found := _given(db, series, payment_id)) is not None:
         return found
-    here = (counters.c.series == series) & (counters.c.agency == agency) & (counters.c.day == day)
-    last = db.execute(update(counters).where(here).values(last=counters.c.last + 1).returning(counters.c.last)).scalar()
-    if last is None:
-        last = 1
-        db.execute(insert(counters).values(series=series, agency=agency, day=day, last=last))
-    number = f"{series}-{agency}-{day}-{last:06d}"
-    db.execute(insert(given).values(series=series, payment_id=payment_id, number=number))
+    here = {"series": series.value, "agency": agency, "day": day}
+    insert_new(db, counters, here | {"last": 0})
+    last = db.execute(_COUNT, {f"{key}_": value for key, value in here.items()}).scalar_one()
+    row = {"series": series.value, "payment_id": payment_id, "number": f"{series}-{agency}-{day}-{last:06d}"}
+    insert_new(db, given, row)
+    # Of two replicas that give one payment a number at this moment, one was first.
+    number = _given(db, series, payment_id)
+    assert number
     return number
 
 
@@ -89,12 +99,8 @@ def _learn(db: Connection, fact: Fact[Any], number: str) -> None:
         # An event is for ever: one odd number must not keep all later ones from being learnt. It is in no series, so it takes none.
         log.error("a stored receipt number is none of ours, skipped", number=number, stream=fact.stream)
         return
-    key, sequence = (match["series"], match["agency"], match["day"]), int(match["sequence"])
-    here = (counters.c.series == key[0]) & (counters.c.agency == key[1]) & (counters.c.day == key[2])
-    last = db.execute(select(counters.c.last).where(here)).scalar()
-    if last is None:
-        db.execute(insert(counters).values(series=key[0], agency=key[1], day=key[2], last=sequence))
-    elif last < sequence:
-        db.execute(update(counters).where(here).values(last=sequence))
-    if _given(db, key[0], fact.event.payment_id) is None:
-        db.execute(insert(given).values(series=key[0], payment_id=fact.event.payment_id, number=number))
+    here, sequence = match.groupdict(), int(match["sequence"])
+    del here["sequence"]
+    insert_new(db, counters, here | {"last": sequence})
+    db.execute(_RAISE, {f"{key}_": value for key, value in here.items()} | {"to": sequence})
+    insert_new(db, given, {"series": here["series"], "payment_id": fact.event.payment_id, "number": number})
