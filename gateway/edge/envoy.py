@@ -27,6 +27,22 @@ class Address(NamedTuple):
     port: int
 
 
+# Of one replica, of several, or of a name that stands for several.
+Addresses = Address | Sequence[Address]
+
+
+def each(addresses: Addresses) -> tuple[Address, ...]:
+    return (addresses,) if isinstance(addresses, Address) else tuple(addresses)
+
+
+def target(addresses: Addresses) -> str:
+    """As a gRPC client has it: any of them."""
+    found = each(addresses)
+    if len(found) == 1:
+        return f"{found[0].host}:{found[0].port}"
+    return "ipv4:" + ",".join(f"{host}:{port}" for host, port in found)
+
+
 class Rpc(NamedTuple):
     match: dict[str, str]
     cluster: str
@@ -115,11 +131,11 @@ class Edge:
     tls: Tls | None = None
     descriptors: Path
     # gRPC by our services' names: dossier, identity, ...; the edge serves those that are given.
-    services: Mapping[str, Address]
+    services: Mapping[str, Addresses]
     # gRPC health and reflection of the whole.
-    platform: Address | None = None
+    platform: Addresses | None = None
     # HTTP by the cluster names of PAGES.
-    pages: Mapping[str, Address]
+    pages: Mapping[str, Addresses]
     mutual: Mutual | None = None
     # Pages that the edge's own process serves on the loopback, without certificates.
     own_pages: frozenset[str] = frozenset()
@@ -213,17 +229,26 @@ class Edge:
                 yield Rpc({"prefix": f"/{service}/"}, "grpc-platform", 0, UNSENT)
 
     def _clusters(self) -> Iterator[dict[str, Any]]:
-        grpc: dict[str, Address | None] = {f"grpc-{name}": address for name, address in self.services.items()}
+        grpc: dict[str, Addresses | None] = {f"grpc-{name}": address for name, address in self.services.items()}
         grpc |= {"grpc-platform": self.platform} if self.platform else {}
         grpc |= {"nowhere": None}
         stats = {} if self.stats_port is None else {"stats": Address("127.0.0.1", self.admin_port)}
         http = {f"http-{name}": address for name, address in self.pages.items()}
-        for name, address in sorted((grpc | http | stats).items()):
-            dns = bool(address and not _is_ip(address[0]))
+        for name, addresses in sorted((grpc | http | stats).items(), key=lambda cluster: cluster[0]):
+            found = each(addresses) if addresses else ()
+            dns = any(not _is_ip(address.host) for address in found)
             part = "status" if name == "grpc-platform" else name.partition("-")[2]
             own = name in stats or name in {f"http-{page}" for page in self.own_pages}
-            peer = f"{part}.{self.mutual.site}.internal" if self.mutual and address and not own else ""
-            yield {"name": name, "address": address, "http2": name in grpc, "dns": dns, "peer": peer}
+            peer = f"{part}.{self.mutual.site}.internal" if self.mutual and found and not own else ""
+            replicas = (dns or len(found) > 1) and not own
+            yield {
+                "name": name,
+                "addresses": found,
+                "http2": name in grpc,
+                "dns": dns,
+                "peer": peer,
+                "replicas": replicas,
+            }
 
 
 def _refused(served: Mapping[str, Sequence[Method]]) -> Iterator[dict[str, str]]:

@@ -10,7 +10,7 @@ import grpc
 from starlette.applications import Starlette
 from starlette.routing import Route
 
-from gateway.edge.envoy import Address, Edge
+from gateway.edge.envoy import Address, Edge, target
 from gateway.edge.health import Health
 from gateway.openapi import pages as openapi
 from services.chassis.http_server import HostedApp
@@ -39,7 +39,7 @@ class Channels:
     """To each service; under mutual TLS with the edge's own certificate as it is now."""
 
     def __init__(self, edge: Edge) -> None:
-        self._addresses = {name: f"{at[0]}:{at[1]}" for name, at in edge.services.items()}
+        self._addresses = {name: target(addresses) for name, addresses in edge.services.items()}
         mutual = edge.mutual
         self._credentials = (
             Credentials(Files(mutual.certificate, mutual.key, mutual.authority), mutual.site) if mutual else None

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import grpc
 
+from services.chassis import clients
 from services.chassis.access import Verifier
 from services.chassis.blobs import BlobStore, FolderBlobs
 from services.chassis.clock import Clock, ShiftedClock, SystemClock
@@ -31,7 +32,7 @@ class Platform:
     blobs: BlobStore
     erasures: Erasures
     addresses: dict[str, str] = field(default_factory=dict)
-    """host:port of each service's gRPC server, by the service's name."""
+    """Each service's gRPC server as gRPC names it, by the service's name: host:port, or several as ipv4:host:port,host:port."""
     http_addresses: dict[str, str] = field(default_factory=dict)
     grpc_ports: dict[str, int] = field(default_factory=dict)
     """Where a service must listen because others were told already; by default as the settings say."""
@@ -48,23 +49,13 @@ class Platform:
     async def open(cls, settings: Settings) -> Platform:
         credentials = Credentials(settings.tls_files, settings.site) if settings.tls_files else None
         settings.data.mkdir(parents=True, exist_ok=True)
-        store: EventStore
-        if settings.event_store == "memory:":
-            store = MemoryStore()
-        elif settings.event_store == "sqlite:":
-            store = await SqliteStore.open(settings.data / "events.db")
-        else:
-            # Its client takes a moment to load, and most machines do without it.
-            from services.chassis.store.kurrentdb import KurrentStore
-
-            store = await KurrentStore.open(settings.event_store)
-        store = MeasuredStore(store)
+        store = MeasuredStore(await open_store(settings))
         clock = ShiftedClock(settings.clock_shift_file) if settings.clock_shift_file else SystemClock()
         verifier = Verifier(store, settings.secret("service", settings.service_secret))
         verifier.start()
         erasures = Erasures(store)
         erasures.start()
-        blobs = _open_blobs(settings)
+        blobs = open_blobs(settings)
         platform = cls(settings, store, clock, verifier, blobs, erasures, credentials=credentials)
         if settings.identity_address:
             platform.addresses["identity"] = settings.identity_address
@@ -75,9 +66,7 @@ class Platform:
     def database(self, name: str, *, durable: bool = False) -> Database:
         """By the service's name, its views. A durable one lies beside the events, for what cannot be made from them."""
         if name not in self._databases:
-            folder = self.settings.data if durable else self.settings.data / "views"
-            url = self.settings.database or f"sqlite:///{folder.absolute()}"
-            self._databases[name] = Database(url, name, durable=durable)
+            self._databases[name] = open_database(self.settings, name, durable=durable)
         return self._databases[name]
 
     @property
@@ -91,7 +80,7 @@ class Platform:
         if self.credentials:
             return self.credentials.channel(service, address)
         if address not in self._channels:
-            self._channels[address] = grpc.aio.insecure_channel(address)
+            self._channels[address] = grpc.aio.insecure_channel(address, options=clients.OPTIONS)
         return self._channels[address]
 
     async def close(self) -> None:
@@ -106,7 +95,23 @@ class Platform:
         await self.store.close()
 
 
-def _open_blobs(settings: Settings) -> BlobStore:
+async def open_store(settings: Settings) -> EventStore:
+    if settings.event_store == "memory:":
+        return MemoryStore()
+    if settings.event_store == "sqlite:":
+        return await SqliteStore.open(settings.data / "events.db")
+    # Its client takes a moment to load, and most machines do without it.
+    from services.chassis.store.kurrentdb import KurrentStore
+
+    return await KurrentStore.open(settings.event_store)
+
+
+def open_database(settings: Settings, name: str, *, durable: bool) -> Database:
+    folder = settings.data if durable else settings.data / "views"
+    return Database(settings.database or f"sqlite:///{folder.absolute()}", name, durable=durable)
+
+
+def open_blobs(settings: Settings) -> BlobStore:
     if settings.blob_folder:
         return FolderBlobs(settings.blob_folder / "blobs")
     from services.chassis.bucket import BucketBlobs, open_bucket

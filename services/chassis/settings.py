@@ -84,7 +84,10 @@ class Settings(BaseSettings):
     witness_key: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""
     """The same for the key that cosigns, which signs nothing else."""
     identity_address: str = ""
-    """host:port of the identity service, for a service that runs alone."""
+    """host:port of the identity service, for a service that runs alone.
+
+    Of several replicas as gRPC names them: dns:///name:port where a name has all their addresses, ipv4:host:port,host:port.
+    """
     smtp_url: str = ""
     """smtp://user:password@host:port of the mail server; e-mail stays off if empty.
 

@@ -19,6 +19,7 @@ import structlog
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
+from services.chassis import clients
 from services.chassis.observing import CERTIFICATE, Sample
 
 EDGE = "edge"
@@ -115,7 +116,7 @@ class Credentials:
             channel = grpc.aio.secure_channel(
                 address,
                 grpc.ssl_channel_credentials(now.authority, now.key, now.certificate),
-                options=(("grpc.ssl_target_name_override", peer_name(service, self.site)),),
+                options=(*clients.OPTIONS, ("grpc.ssl_target_name_override", peer_name(service, self.site))),
             )
             self._channels[address] = (now, channel)
         return channel

@@ -35,6 +35,7 @@ class Trial:
     headers: dict[str, str] = field(default_factory=dict)
     paths: list[str] = field(default_factory=list)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
+    servers: dict[int, grpc.aio.Server] = field(default_factory=dict)
 
 
 def compile_trial(folder: Path) -> Trial:
@@ -90,6 +91,7 @@ async def grpc_server(trial: Trial) -> AsyncIterator[int]:
     health_pb2_grpc.add_HealthServicer_to_server(checks, server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
+    trial.servers[port] = server
     yield port
     await server.stop(0)
 

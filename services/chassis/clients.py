@@ -1,0 +1,30 @@
+"""How the services of a site call each other, which several replicas may answer."""
+
+from __future__ import annotations
+
+import json
+
+# What is asked of identity may be asked twice.
+_SERVICE_CONFIG = {
+    "loadBalancingConfig": [{"round_robin": {}}],
+    "methodConfig": [
+        {
+            "name": [{"service": "motcua.identity.v1.IdentityService"}],
+            "retryPolicy": {
+                "maxAttempts": 5,
+                "initialBackoff": "0.05s",
+                "maxBackoff": "1s",
+                "backoffMultiplier": 2,
+                "retryableStatusCodes": ["UNAVAILABLE"],
+            },
+        }
+    ],
+}
+OPTIONS = (
+    ("grpc.service_config", json.dumps(_SERVICE_CONFIG)),
+    # A name's addresses change when a replica is replaced.
+    ("grpc.dns_min_time_between_resolutions_ms", 1000),
+    # A machine that vanished says nothing. Not more often than the servers allow.
+    ("grpc.keepalive_time_ms", 15_000),
+    ("grpc.keepalive_timeout_ms", 3_000),
+)
