@@ -28,6 +28,8 @@ from services.chassis.database import Database
 from services.chassis.store.port import START, EventStore, RecordedEvent
 
 EVENTS = 1000
+# In the place of the log's key, while a backup is restored.
+UNFINISHED = "unfinished restore"
 
 log = structlog.get_logger()
 
@@ -40,6 +42,11 @@ async def open_log(
     await database.create(tables.metadata)
     published = await publisher.current()
     standing = await database.read(tables.standing)
+    if standing and standing.vkey == UNFINISHED:
+        raise LedgerError(
+            "a backup is being restored into this site, or was and did not come to its end: run `motcua restore` again. To go on "
+            "without it could sign another history than the public has seen."
+        )
     if standing is None:
         if published:
             await _recover(database, storage, store, signer, published)
@@ -77,15 +84,15 @@ async def _recover(database: Database, storage: Storage, store: EventStore, sign
     checkpoint = Checkpoint.parse(published.text)
     log.warning("the ledger's database is lost, making it again from the published files", size=checkpoint.size)
     await database.write(tables.empty)
-    events = _dossier_events(store)
+    events = dossier_events(store)
     size, position = 0, START
     for index in range(-(-checkpoint.size // TILE_WIDTH)):
         name = TileName(None, index, min(TILE_WIDTH, checkpoint.size - size))
         leaves = []
         for entry in tiles.decode_bundle(plain(name, await _file(storage, name)), name.width):
             leaves.append((Leaf.parse(entry), entry))
-            position = await _require_same_event(events, size + len(leaves) - 1, leaves[-1][0])
-        size = await database.write(partial(_add, size=size, leaves=leaves))
+            position = await require_same_event(events, size + len(leaves) - 1, leaves[-1][0])
+        size = await database.write(partial(add_leaves, size=size, leaves=leaves))
     await _require_same_tiles(database, storage, checkpoint.size)
     work = partial(_finish, vkey=signer.vkey, checkpoint=checkpoint, published=published, position=position)
     await database.write(work)
@@ -99,7 +106,7 @@ async def _file(storage: Storage, name: TileName) -> bytes:
     return content
 
 
-async def _dossier_events(store: EventStore) -> AsyncIterator[RecordedEvent]:
+async def dossier_events(store: EventStore) -> AsyncIterator[RecordedEvent]:
     after = START
     while events := await store.read_all(after, entries.TYPES, EVENTS):
         for event in entries.of_dossiers(events):
@@ -107,7 +114,7 @@ async def _dossier_events(store: EventStore) -> AsyncIterator[RecordedEvent]:
         after = events[-1].position
 
 
-async def _require_same_event(events: AsyncIterator[RecordedEvent], index: int, leaf: Leaf) -> int:
+async def require_same_event(events: AsyncIterator[RecordedEvent], index: int, leaf: Leaf) -> int:
     """The position of the leaf's event."""
     event = await anext(events, None)
     if event is None:
@@ -122,7 +129,7 @@ async def _require_same_event(events: AsyncIterator[RecordedEvent], index: int, 
     return event.position
 
 
-def _add(db: Connection, size: int, leaves: Sequence[tuple[Leaf, bytes]]) -> int:
+def add_leaves(db: Connection, size: int, leaves: Sequence[tuple[Leaf, bytes]]) -> int:
     chains = Chains(tables.heads_of(db, {leaf.code for leaf, _ in leaves}))
     for index, (leaf, entry) in enumerate(leaves, start=size):
         previous = chains.previous(leaf.code, leaf.revision, str(leaf.id))

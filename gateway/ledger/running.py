@@ -33,7 +33,7 @@ class RunningLedger:
         settings = platform.settings
         self._store = platform.store
         self._database = platform.database("ledger", durable=True)
-        self._storage = storage or _open_storage(settings)
+        self._storage = storage or open_storage(settings)
         self._signer = log_key(settings)
         verifier = self._signer.verifier
         self._publisher = Publisher(self._database, self._storage, verifier)
@@ -93,7 +93,7 @@ class RunningLedger:
         self._cosigning.offer(note)
 
 
-def _open_storage(settings: Settings) -> Storage:
+def open_storage(settings: Settings) -> Storage:
     if settings.blob_folder:
         return FolderStorage(settings.blob_folder / "ledger")
     from gateway.ledger.bucket import BucketStorage

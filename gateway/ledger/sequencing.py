@@ -109,15 +109,7 @@ class Sequencer(SharedFollower):
         standing = tables.standing(db)
         if standing is None or positions.load(db, FOLLOWER) != old:
             raise PositionLost(FOLLOWER)
-        chains = Chains(tables.heads_of(db, {each.code for each in found}))
-        leaves = []
-        for each in found:
-            revision = each.event.revision
-            leaf = entries.leaf_of(each, keys, chains.previous(each.code, revision, str(each.event.id)))
-            entry = leaf.entry()
-            chains.add(each.code, revision, leaf_hash(entry))
-            leaves.append((leaf, entry))
-        return growth.grow(db, standing.size, leaves)
+        return grown(db, standing.size, found, keys)
 
     def _commit(self, db: Connection, growth: Growth, old: int, new: int) -> None:
         positions.move(db, FOLLOWER, old, new)
@@ -136,6 +128,19 @@ class Sequencer(SharedFollower):
             else:
                 self._published(note)
                 return
+
+
+def grown(db: Connection, size: int, found: Sequence[Found], keys: Keys) -> Growth:
+    """The log of `size` leaves, with those of the events that follow."""
+    chains = Chains(tables.heads_of(db, {each.code for each in found}))
+    leaves = []
+    for each in found:
+        revision = each.event.revision
+        leaf = entries.leaf_of(each, keys, chains.previous(each.code, revision, str(each.event.id)))
+        entry = leaf.entry()
+        chains.add(each.code, revision, leaf_hash(entry))
+        leaves.append((leaf, entry))
+    return growth.grow(db, size, leaves)
 
 
 def signed(signer: Signer, growth: Growth) -> Note:

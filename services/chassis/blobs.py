@@ -10,8 +10,9 @@ import os
 import re
 import secrets
 import time
-from collections.abc import AsyncIterable, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -29,6 +30,14 @@ class BlobMissing(Exception):
 
 class BlobsUnavailable(OSError):
     """The store did not answer, or refuses. A write may or may not have happened: it can be sent again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    name: str
+    size: int
+    tag: str
+    """Another one when the blob was replaced."""
 
 
 class BlobStore(Protocol):
@@ -51,6 +60,9 @@ class BlobStore(Protocol):
 
     async def members(self, group: str) -> Sequence[str]:
         """Of the blobs of a group, sorted."""
+
+    def everything(self) -> AsyncIterator[Sequence[Blob]]:
+        """All blobs in no order, some at a time. One that comes or goes meanwhile may be among them or not."""
 
 
 def checked(name: str) -> str:
@@ -143,6 +155,28 @@ class FolderBlobs:
                 return []
 
         return await asyncio.to_thread(run)
+
+    async def everything(self) -> AsyncIterator[Sequence[Blob]]:
+        for group in await asyncio.to_thread(_names, self._folder):
+            if found := await asyncio.to_thread(_blobs, self._folder, group):
+                yield found
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return [name for name in os.listdir(folder) if GROUP.fullmatch(name)]
+    except FileNotFoundError:
+        return []
+
+
+def _blobs(folder: Path, group: str) -> list[Blob]:
+    found = []
+    with suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder / group) as entries:
+        for entry in entries:
+            with suppress(FileNotFoundError):
+                stat = entry.stat()
+                found.append(Blob(f"{group}/{entry.name}", stat.st_size, f"{stat.st_ino}-{stat.st_mtime_ns}"))
+    return found
 
 
 def _write(descriptor: int, piece: bytes) -> None:

@@ -13,11 +13,12 @@ from datetime import timedelta
 from obstore.exceptions import BaseError, GenericError
 from obstore.store import S3Store
 
-from services.chassis.blobs import BlobMissing, BlobsUnavailable, checked, checked_group
+from services.chassis.blobs import Blob, BlobMissing, BlobsUnavailable, checked, checked_group
 
 # The least that a part of a multipart upload may have, but for the last.
 PART_BYTES = 5 * 1024 * 1024
 PARTS_AT_ONCE = 2
+LISTED_AT_ONCE = 1000
 # A request that a busy bucket answers late is one that its caller still waits for.
 CONNECT_SECONDS = 3
 REQUEST_SECONDS = 20
@@ -102,6 +103,15 @@ class BucketBlobs:
         with _writing():
             found = await self._store.list_async(checked_group(group)).collect_async()
         return sorted(each["path"].rpartition("/")[2] for each in found)
+
+    async def everything(self) -> AsyncIterator[Sequence[Blob]]:
+        listing = self._store.list_async(chunk_size=LISTED_AT_ONCE)
+        while True:
+            with _writing():
+                found = await anext(listing, None)
+            if found is None:
+                return
+            yield [Blob(each["path"], each["size"], each["e_tag"] or str(each["last_modified"])) for each in found]
 
 
 @contextmanager

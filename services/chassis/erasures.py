@@ -37,7 +37,7 @@ class Erasures:
         return subject in self._accounts
 
     async def _learn(self, batch: Batch) -> None:
-        self._accounts |= _erased(batch.events)
+        self._accounts |= erased_by(batch.events)
 
 
 async def erased_accounts(store: EventStore, after: int = START) -> set[str]:
@@ -45,11 +45,11 @@ async def erased_accounts(store: EventStore, after: int = START) -> set[str]:
     found: set[str] = set()
     position = after
     while events := await store.read_all(position, DECIDED, PAGE):
-        found |= _erased(events)
+        found |= erased_by(events)
         position = events[-1].position
     return found
 
 
-def _erased(events: Sequence[RecordedEvent]) -> set[str]:
+def erased_by(events: Sequence[RecordedEvent]) -> set[str]:
     decisions = (fact_of(event).event for event in events)
     return {decision.account_id for decision in decisions if shreds(decision)}

@@ -204,6 +204,46 @@ def ledger_follow(
     sys.exit(ledger.follow(asked, seconds, once))
 
 
+@app.command()
+def backup(
+    address: Annotated[str, typer.Argument(metavar="FOLDER", help="A folder, file:///folder or s3://bucket/prefix.")],
+    check: Annotated[
+        bool, typer.Option(help="Read what is saved again, and compare the ledger with the events.")
+    ] = True,
+    as_json: Json = False,
+) -> None:
+    """Save the site while it works. Into the same folder again, only what is new is added, and keys of erased people go."""
+    from services.cli import backup
+
+    sys.exit(backup.backup(settings(), address, check=check, as_json=as_json))
+
+
+@app.command()
+def restore(
+    address: Annotated[str, typer.Argument(metavar="FOLDER", help="Of a backup: a folder, file:///… or s3://….")],
+    published: Annotated[
+        str,
+        typer.Option(
+            metavar="CHECKPOINT",
+            help="The newest checkpoint that the public has seen: a file, or the address of a log or of a copy of it.",
+        ),
+    ] = "",
+    new_ledger: Annotated[
+        bool, typer.Option("--new-ledger", help="Events that were published are lost: begin a ledger of a new name.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Bring a backup back into an empty site, and verify it. Interrupted, it goes on when it is run again."""
+    from services.cli import restore
+
+    if bool(published) == new_ledger:
+        fail(
+            "Say how the public ledger goes on: --published CHECKPOINT, or --new-ledger.",
+            "The checkpoint is the newest that anybody has seen: ask the witnesses, and who follows the log. See docs/backup.md.",
+        )
+    sys.exit(restore.restore(settings(), restore.Asked(address, published, as_json)))
+
+
 @catalogue_app.command("load")
 def catalogue_load(
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=True, help="A YAML file, or a folder of them.")],

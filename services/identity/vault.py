@@ -198,7 +198,7 @@ class Vault:
         while (held := self._wrapping) is None:
             rows = await self.read(lambda db: db.execute(select(wrapping_keys)).all())
             if rows:
-                keys = {row.number: await self._kms.unwrap(row.wrapped, _generation_name(row.number)) for row in rows}
+                keys = {row.number: await self._kms.unwrap(row.wrapped, generation_name(row.number)) for row in rows}
                 self._wrapping = Wrapping(keys)
             elif await self.read(
                 lambda db: db.execute(select(subject_keys).where(~subject_keys.c.destroyed).limit(1)).first()
@@ -218,14 +218,14 @@ class Vault:
 
     async def rewrap_generation(self, number: int) -> None:
         """Under the newest root key."""
-        one, name = wrapping_keys.c.number == number, _generation_name(number)
+        one, name = wrapping_keys.c.number == number, generation_name(number)
         held: bytes = await self.read(lambda db: db.execute(select(wrapping_keys.c.wrapped).where(one)).scalar_one())
         wrapped = await self._kms.wrap(await self._kms.unwrap(held, name), name)
         await self.write(lambda db: db.execute(update(wrapping_keys).where(one).values(wrapped=wrapped)))
 
     async def new_generation(self, number: int) -> None:
         """Unless another process makes it at this moment."""
-        row = {"number": number, "wrapped": await self._kms.wrap(os.urandom(KEY_BYTES), _generation_name(number))}
+        row = {"number": number, "wrapped": await self._kms.wrap(os.urandom(KEY_BYTES), generation_name(number))}
         await self.write(lambda db: insert_new(db, wrapping_keys, row))
         self._wrapping = None
 
@@ -278,5 +278,5 @@ def secret_name(name: str) -> str:
     return f"secret {name}"
 
 
-def _generation_name(number: int) -> str:
+def generation_name(number: int) -> str:
     return f"wrapping key {number}"

@@ -11,7 +11,15 @@ from pathlib import Path
 import pytest
 
 from services.chassis import bucket
-from services.chassis.blobs import ABANDONED_SECONDS, PARTIAL, BlobMissing, BlobStore, BlobsUnavailable, FolderBlobs
+from services.chassis.blobs import (
+    ABANDONED_SECONDS,
+    PARTIAL,
+    Blob,
+    BlobMissing,
+    BlobStore,
+    BlobsUnavailable,
+    FolderBlobs,
+)
 from services.chassis.bucket import PART_BYTES, BucketBlobs, open_bucket
 from tests.support.bucket import BucketServer
 
@@ -108,6 +116,26 @@ async def test_members_are_those_of_the_group_alone(store: BlobStore) -> None:
     assert (await store.members("anna"), await store.members("annabel")) == ([], ["z"])
     await store.put("anna/new", pieces(b"."))
     assert await store.members("anna") == ["new"]
+
+
+async def test_all_are_listed_and_one_that_was_replaced_has_another_tag(store: BlobStore) -> None:
+    async def listed() -> dict[str, Blob]:
+        return {blob.name: blob async for some in store.everything() for blob in some}
+
+    assert await listed() == {}
+    for name in ("anna/y", "anna/x", "ben/a:1"):
+        await store.put(name, pieces(name.encode()))
+    with pytest.raises(RuntimeError):
+        await store.put("anna/z", broken())
+    before = await listed()
+    assert {name: blob.size for name, blob in before.items()} == {"anna/y": 6, "anna/x": 6, "ben/a:1": 7}
+    assert await listed() == before
+    await store.put("anna/x", pieces(b"ANNA/X"))
+    await store.delete("anna/y")
+    after = await listed()
+    assert set(after) == {"anna/x", "ben/a:1"}
+    assert after["anna/x"].tag != before["anna/x"].tag
+    assert after["ben/a:1"] == before["ben/a:1"]
 
 
 async def test_blobs_come_and_go_side_by_side(store: BlobStore) -> None:
