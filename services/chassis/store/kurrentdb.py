@@ -81,12 +81,12 @@ class _Behind(errors.KurrentDBClientError):
 class KurrentStore:
     """Open with `await KurrentStore.open(uri)`, on the loop that uses it."""
 
-    def __init__(self, uri: str, patience: float = PATIENCE_SECONDS, stall: float = STALL_SECONDS) -> None:
+    def __init__(self, uri: str, patience: float | None = None, stall: float | None = None) -> None:
         checked = checked_uri(uri)
         self._appends, self._reads, self._live = (_client(checked) for _ in range(3))
-        self._patience = patience
-        self._attempt = min(ATTEMPT_SECONDS, patience / 2)
-        self._stall = stall
+        self._patience = patience or PATIENCE_SECONDS
+        self._attempt = min(ATTEMPT_SECONDS, self._patience / 2)
+        self._stall = stall or STALL_SECONDS
         self._feed = Feed(START)
         self._arrived: list[RecordedEvent] = []
         self._tasks: list[asyncio.Task[None]] = []
@@ -95,7 +95,7 @@ class KurrentStore:
         self._closed = False
 
     @classmethod
-    async def open(cls, uri: str, patience: float = PATIENCE_SECONDS, stall: float = STALL_SECONDS) -> KurrentStore:
+    async def open(cls, uri: str, patience: float | None = None, stall: float | None = None) -> KurrentStore:
         """Wait until the store answers. Raises ValueError for a URI that cannot be used, AccessRefused."""
         store = cls(uri, patience, stall)
         try:
