@@ -205,6 +205,16 @@ def ledger_follow(
 
 
 @app.command()
+def check(
+    url: Annotated[str, typer.Argument(metavar="URL", help="Of the edge; this machine's if left out.")] = "",
+) -> None:
+    """Ask a site from outside what everybody may: health, the status page, the API's description, keys, the ledger."""
+    from services.cli import outside
+
+    sys.exit(outside.check(url or settings().url))
+
+
+@app.command()
 def backup(
     address: Annotated[str, typer.Argument(metavar="FOLDER", help="A folder, file:///folder or s3://bucket/prefix.")],
     check: Annotated[

@@ -90,6 +90,20 @@ class TestRunning:
         assert "Agencies: " in ran.stderr
         assert "no kind of caller king" in platform.run("token", "--as", "king").stderr
 
+    def test_a_site_is_asked_from_outside(self, platform: Deployment) -> None:
+        ran = platform.run("check")
+        assert (ran.returncode, ran.stderr) == (0, ""), ran.stdout
+        asked = {line.split()[1]: line.split()[0] for line in ran.stdout.splitlines()}
+        assert asked == dict.fromkeys(("/healthz", "/", "/openapi.json", "/.well-known/jwks.json", "/ledger"), "✓")
+        # Where another server answers, it says what is amiss.
+        wrong = platform.run("check", f"{platform.url}/docs")
+        assert wrong.returncode == 1
+        said = {line.split()[1]: line.split()[0] for line in wrong.stdout.splitlines()}
+        assert said["/healthz"] == said["/openapi.json"] == said["/ledger"] == "✗"
+        nobody = platform.run("check", f"http://127.0.0.1:{free_port()}")
+        assert nobody.returncode == 1
+        assert "Is this the edge's address?" in nobody.stderr
+
     def test_a_dossier_is_tracked(self, platform: Deployment, submitted: str) -> None:
         ran = platform.run("track", submitted)
         assert (ran.returncode, ran.stderr) == (0, "")
