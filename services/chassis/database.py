@@ -67,15 +67,16 @@ def utc(moment: datetime) -> datetime:
 
 
 class Database:
-    def __init__(self, url: str, name: str, *, durable: bool = False) -> None:
+    def __init__(self, url: str | URL, name: str, *, durable: bool = False) -> None:
         """`url` is SQLAlchemy's. `name` becomes the file's name (SQLite, where `url` names a folder) or the schema."""
         parsed = make_url(url)
         self.name = name
+        self.url = parsed
         self._sqlite = parsed.get_backend_name() == "sqlite"
         if self._sqlite:
-            folder = Path(parsed.database or ".")
-            folder.mkdir(parents=True, exist_ok=True)
-            target = parsed.set(database=str(folder / f"{name}.db"))
+            assert self.file
+            self.file.parent.mkdir(parents=True, exist_ok=True)
+            target = parsed.set(database=str(self.file))
             self._write_engine = _sqlite_engine(target, "BEGIN IMMEDIATE", durable)
             self._read_engine = _sqlite_engine(target, "BEGIN", durable)
         else:
@@ -90,6 +91,15 @@ class Database:
             telemetry.DATABASE_FAILURES.labels(name, operation)
         self._created: set[MetaData] = set()
 
+    @property
+    def schema(self) -> str | None:
+        """Where its tables are; None in SQLite, which has a file for each."""
+        return None if self._sqlite else self.name
+
+    @property
+    def file(self) -> Path | None:
+        return Path(self.url.database or ".") / f"{self.name}.db" if self._sqlite else None
+
     async def create(
         self,
         metadata: MetaData,
@@ -103,8 +113,7 @@ class Database:
         """
         if metadata in self._created:
             return []
-        schema = None if self._sqlite else self.name
-        made = await self.write(lambda db: create(db, schema, metadata, kept=kept, afresh=afresh))
+        made = await self.write(lambda db: create(db, self.schema, metadata, kept=kept, afresh=afresh))
         self._created.add(metadata)
         return made
 
@@ -126,6 +135,10 @@ class Database:
             except DatabaseUnavailable:
                 telemetry.DATABASE_FAILURES.labels(self.name, operation).inc()
                 raise
+
+    def session(self) -> Connection:
+        """A connection of its own, each statement by itself, until it is closed. Blocks."""
+        return self._write_engine.connect().execution_options(isolation_level="AUTOCOMMIT")
 
     async def checkpoint(self) -> None:
         """Overwrite older copies of changed rows as far as the engine does: SQLite wholly, PostgreSQL when the space is used."""

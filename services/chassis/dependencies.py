@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
@@ -101,6 +102,7 @@ class _View(_Running):
             return RunningView(projection, platform.database(container.service_name), platform.store)
 
         super().__init__(make)
+        self.projection = projection
 
 
 class _Snapshot(_View):
@@ -127,6 +129,11 @@ class _Made(DependencyProvider):  # type: ignore[misc]
 
     def get_dependency(self, worker_ctx: Any) -> Any:
         return self._made
+
+
+def projections_of(service: type) -> list[Projection]:
+    """The views that a service keeps."""
+    return [held.projection for _, held in inspect.getmembers(service) if isinstance(held, _View)]
 
 
 def _provided(provider: DependencyProvider) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from sqlalchemy import (
@@ -85,6 +85,28 @@ def forget(db: Connection, follower: str) -> None:
     db.execute(delete(positions).where(positions.c.follower == follower))
     db.execute(delete(turns).where(turns.c.follower == follower))
     db.execute(delete(versions).where(versions.c.view == follower))
+
+
+def old(db: Connection, current: Mapping[str, Collection[str]]) -> dict[str, list[str]]:
+    """Views of which `current`, views with their tables, has a newer version or none, with the tables that no current one has.
+
+    One that is newer is not among them: it is of a release that was rolled back, and may come again.
+    """
+    newest = dict(map(_versioned, current))
+    in_use = {table for tables in current.values() for table in tables}
+    found: dict[str, list[str]] = {}
+    for row in db.execute(select(versions).order_by(versions.c.view, versions.c.table_name)):
+        base, version = _versioned(row.view)
+        if row.view not in current and version < newest.get(base, version + 1):
+            found.setdefault(row.view, [])
+            if row.table_name not in in_use:
+                found[row.view].append(row.table_name)
+    return found
+
+
+def _versioned(view: str) -> tuple[str, int]:
+    base, _, version = view.rpartition("_v")
+    return base, int(version)
 
 
 def load(db: Connection, follower: str) -> int:

@@ -46,6 +46,12 @@ def create(
     return sorted(table.name for table in missing)
 
 
+def drop(db: Connection, tables: Iterable[str]) -> None:
+    """Those of them that are there."""
+    for name in tables:
+        Table(name, MetaData()).drop(db, checkfirst=True)
+
+
 def _missing(db: Connection, schema: str | None, metadata: MetaData) -> list[Table]:
     inspector = inspect(db)
     there = set(inspector.get_table_names(schema))

@@ -144,12 +144,7 @@ class RunningView(SharedFollower):
             self._moved.notify_all()
 
     async def take(self, events: Sequence[RecordedEvent], old: int, new: int) -> None:
-        await self._database.write(partial(self._apply, events=events, old=old, new=new))
-
-    def _apply(self, db: Connection, events: Sequence[RecordedEvent], old: int, new: int) -> None:
-        positions.move(db, self.view.name, old, new)
-        for type_, run in groupby(_side_by_side(events) if self.view.by_stream else events, attrgetter("type")):
-            self.view.folds[type_](db, [fact_of(event) for event in run])
+        await self._database.write(partial(fold, view=self.view, events=events, old=old, new=new))
 
 
 async def create(view: Projection, database: Database) -> list[str]:
@@ -157,6 +152,13 @@ async def create(view: Projection, database: Database) -> list[str]:
     await database.create(positions.metadata)
     begin = partial(positions.begin, follower=view.name, tables=[table.name for table in view.tables])
     return await database.create(view.metadata, kept=view.kept, afresh=begin)
+
+
+def fold(db: Connection, view: Projection, events: Sequence[RecordedEvent], old: int, new: int) -> None:
+    """Rows and position in one transaction. Raises PositionLost."""
+    positions.move(db, view.name, old, new)
+    for type_, run in groupby(_side_by_side(events) if view.by_stream else events, attrgetter("type")):
+        view.folds[type_](db, [fact_of(event) for event in run])
 
 
 def _side_by_side(events: Sequence[RecordedEvent]) -> list[RecordedEvent]:

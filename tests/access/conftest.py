@@ -9,10 +9,10 @@ from joserfc.jwk import OKPKey
 from services.catalogue.seed import seed
 from services.chassis import access
 from services.chassis.platform import Platform
-from services.chassis.settings import Settings
 from services.cli.registry import service_classes
 from tests.access.callers import Caller, callers
 from tests.support.hosted import hosted
+from tests.support.postgresql import settings_of
 from tests.support.rpcs import NAMES, Client, client
 from tests.support.tokens import signing_key
 
@@ -23,7 +23,7 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Client,
     folder = tmp_path_factory.mktemp("access")
 
     async def prepare() -> OKPKey:
-        platform = await Platform.open(Settings(data=folder))
+        platform = await Platform.open(settings_of(folder))
         await seed(platform, ["56"])
         made = await signing_key(platform.store)
         await platform.close()

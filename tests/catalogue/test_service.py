@@ -32,6 +32,7 @@ from services.chassis.platform import Platform
 from services.chassis.settings import Settings
 from tests.support.hosted import hosted
 from tests.support.keys import MemoryKeys
+from tests.support.postgresql import Engine, settings_of
 from tests.support.tokens import mint, signing_key
 
 ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
@@ -74,7 +75,7 @@ class Catalogue:
 
 
 async def prepare(folder: Path, *, provinces: tuple[str, ...]) -> OKPKey:
-    platform = await Platform.open(Settings(data=folder))
+    platform = await Platform.open(settings_of(folder))
     key = await signing_key(platform.store)
     await seed(platform, provinces)
     await platform.close()
@@ -82,7 +83,7 @@ async def prepare(folder: Path, *, provinces: tuple[str, ...]) -> OKPKey:
 
 
 @pytest.fixture(scope="module")
-def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Catalogue]:
+def catalogue(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Catalogue]:
     folder, keys = tmp_path_factory.mktemp("catalogue"), MemoryKeys()
     key = asyncio.run(prepare(folder, provinces=("56", "31")))
     service = type("Hosted", (CatalogueService,), {"key_ring": staticmethod(lambda *_: keys)})

@@ -20,6 +20,7 @@ from services.dossier import values as v
 from services.dossier.domain import OPEN, Dossier
 from tests.dossier import world as w
 from tests.dossier.site import Metadata, Site, refusal_of, site_in
+from tests.support.postgresql import Engine
 
 # Provinces, departments and communes of two provinces, by the province that each lies in; the last is unknown to the catalogue.
 PROVINCES = {
@@ -38,7 +39,7 @@ CLERK = "clerk-1"
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def site(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with site_in(tmp_path_factory.mktemp("parties")) as site:
         for code, province in PROVINCES.items():
             site.open_agency(code, province)

@@ -34,6 +34,7 @@ from tests.catalogue.samples import PROCEDURE
 from tests.platform.deployment import eventually
 from tests.support.hosted import Host, hosted
 from tests.support.keys import MemoryKeys
+from tests.support.postgresql import Engine
 from tests.support.tokens import mint, signing_key
 
 PROCEDURE_OF_ONE_COMPONENT = replace(
@@ -137,7 +138,7 @@ async def rehome_dossiers(self: DossierService) -> None:
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def site(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder, keys = tmp_path_factory.mktemp("site"), MemoryKeys()
     impatient = every(seconds=0.1)(rehome_dossiers)
     service = type(

@@ -19,6 +19,7 @@ from services.chassis.uses import Reading, Readings, purposes
 from services.dossier import values as v
 from tests.dossier import world as w
 from tests.dossier.site import ROLES, Site, refusal_of, site_in
+from tests.support.postgresql import Engine
 
 PERSON, OFFICIAL = "citizen-1", "official-1"
 OPENED = {"GetDossier": "dossier", "ListHistory": "history", "WatchDossier": "history", "GetAttachment": "attachment"}
@@ -26,7 +27,7 @@ WAYS = tuple(OPENED)
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def site(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with site_in(tmp_path_factory.mktemp("uses")) as site:
         yield site
 

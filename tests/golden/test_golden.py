@@ -27,6 +27,7 @@ from services.chassis.store.port import NO_STREAM, NewEvent, RecordedEvent
 from services.chassis.store.sqlite import SqliteStore
 from services.chassis.views import Projection, RunningView
 from services.cli.registry import service_classes
+from tests.support.postgresql import Engine
 
 HISTORIES = sorted(Path(__file__).parent.glob("*.jsonl.gz"))
 # Where each dossier stood when it was recorded.
@@ -119,13 +120,13 @@ def test_every_stream_is_folded_as_it_was(path: Path, history: Sequence[Recorded
 
 
 async def test_every_view_is_filled_and_nobody_s_key_is_needed(
-    history: Sequence[RecordedEvent], tmp_path: Path
+    history: Sequence[RecordedEvent], engine: Engine, tmp_path: Path
 ) -> None:
     store = await SqliteStore.open(tmp_path / "events.db")
     for stream, events in groupby(sorted(history, key=lambda e: e.stream), lambda e: e.stream):
         new = [NewEvent(event.id, event.type, event.data, event.metadata) for event in events]
         await store.append(stream, new, NO_STREAM)
-    database = Database(f"sqlite:///{tmp_path}", "views")
+    database = Database(engine.url(tmp_path), "views")
     assert len(projections()) > len(CLASSES)
     for projection in projections():
         view = RunningView(projection, database, store)

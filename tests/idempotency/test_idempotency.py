@@ -16,12 +16,12 @@ from joserfc.jwk import OKPKey
 
 from services.catalogue.seed import seed
 from services.chassis.platform import Platform
-from services.chassis.settings import Settings
 from services.cli.registry import service_classes
 from tests.idempotency.cases import CASES, OWN
 from tests.idempotency.world import Sending, World
 from tests.identity.sandboxes import SECRET, sandboxes
 from tests.support.hosted import hosted
+from tests.support.postgresql import Engine, settings_of
 from tests.support.rpcs import MUTATIONS, NAMES, Answer, client
 from tests.support.tokens import signing_key
 
@@ -32,7 +32,7 @@ sent: dict[str, tuple[Sending, Answer, list[UUID]]] = {}
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("idempotency")
 
 
@@ -53,7 +53,7 @@ def population(folder: Path) -> Iterator[dict[str, str]]:
 @pytest.fixture(scope="module")
 def key(folder: Path) -> OKPKey:
     async def prepare() -> OKPKey:
-        platform = await Platform.open(Settings(data=folder))
+        platform = await Platform.open(settings_of(folder))
         await seed(platform, ["56"])
         made = await signing_key(platform.store)
         await platform.close()

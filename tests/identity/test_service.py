@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sqlite3
 import threading
 import time
 import uuid
@@ -38,6 +37,7 @@ from services.identity.tokens import Person, key_id
 from services.identity.web import ID_TOKEN, JWT_BEARER, TOKEN_EXCHANGE
 from tests.identity.sandboxes import ADMIN, SECRET, sandboxes
 from tests.support.hosted import Host, hosted
+from tests.support.postgresql import Engine, current
 
 AN, RECEPTIONIST, ADMINISTRATOR, COMPANY = citizen(0), citizen(1), citizen(2), organisation(0)
 SYSTEM_KEY = OKPKey.generate_key("Ed25519")
@@ -131,7 +131,7 @@ def world_in(folder: Path) -> Iterator[World]:
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def world(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     with world_in(tmp_path_factory.mktemp("identity")) as world:
         yield world
 
@@ -394,7 +394,7 @@ def test_subjects_keys_are_for_services_only(world: World) -> None:
     assert len(set(given)) == 1
     assert len(set(given[0])) == 3
     assert {len(key) for key in given[0]} == {32}
-    files = b"".join(path.read_bytes() for path in world.folder.glob("keys.db*"))
+    files = current().raw(world.folder, "keys")
     assert subjects[0].encode() in files
     assert all(key not in files for key in given[0])
 
@@ -418,15 +418,14 @@ def test_erasure_destroys_the_key_and_the_person_is_gone(world: World) -> None:
     assert (len(key.key), left.key, left.destroyed) == (32, b"", True)
     read = world.call("GetAccount", administrator, account_id=account_id, purpose="data-request").account
     assert (read.erased, read.full_name) == (True, "erased")
-    eventually(lambda: wrapped not in b"".join(path.read_bytes() for path in world.folder.glob("keys.db*")))
+    eventually(lambda: wrapped not in current().raw(world.folder, "keys"))
     again = eventually(lambda: world.log_in(gone.personal_number).json().get("access_token"))
     assert claims(world, again)["sub"] != account_id
 
 
 def row_of(world: World, subject: str) -> bytes:
-    with sqlite3.connect(world.folder / "keys.db") as db:
-        wrapped: bytes = db.execute("SELECT wrapped FROM subject_keys WHERE subject = ?", [subject]).fetchone()[0]
-    return wrapped
+    [(wrapped,)] = current().sql(world.folder, "keys", f"SELECT wrapped FROM subject_keys WHERE subject = '{subject}'")
+    return bytes(wrapped)
 
 
 def test_keys_rotate_under_load_without_a_refused_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
-import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
@@ -31,6 +28,7 @@ from services.identity.rotation import rotate
 from services.identity.signing import PrivateKeys
 from services.identity.tokens import generate_signing_key
 from services.identity.vault import Vault, wrapping_keys
+from tests.support.postgresql import Engine, current
 
 NUMBER = "056303271828"
 OLD, NEW = bytes(range(32)), bytes(range(1, 33))
@@ -84,7 +82,7 @@ class Site:
         self._databases: list[Database] = []
 
     def open(self) -> Vault:
-        database = Database(f"sqlite:///{self.folder}", "keys", durable=True)
+        database = Database(current().url(self.folder), "keys", durable=True)
         self._databases.append(database)
         return Vault(database, LocalKeys(lambda: self.roots), self.store)
 
@@ -100,11 +98,11 @@ class Site:
         await self.store.append(f"account-{account_id}", [stored], ANY)
 
     def bytes(self) -> bytes:
-        return b"".join(path.read_bytes() for path in sorted(self.folder.glob("keys.db*")))
+        return current().raw(self.folder, "keys")
 
 
 @pytest.fixture
-async def site(tmp_path: Path) -> AsyncIterator[Site]:
+async def site(engine: Engine, tmp_path: Path) -> AsyncIterator[Site]:
     site = Site(tmp_path)
     yield site
     await site.close()
@@ -157,8 +155,7 @@ async def test_a_destroyed_look_up_key_leaves_nothing(site: Site) -> None:
 
 async def test_keys_without_their_wrapping_key_are_told(site: Site) -> None:
     await furnish(site.open())
-    with closing(sqlite3.connect(site.folder / "keys.db")) as db, db:
-        db.execute("DELETE FROM wrapping_keys")
+    current().sql(site.folder, "keys", "DELETE FROM wrapping_keys")
     with pytest.raises(RuntimeError, match="restore it from a backup as a whole"):
         await SubjectKeys(site.open()).held(["new"], create=True)
 
@@ -292,8 +289,7 @@ async def test_a_destroyed_key_is_in_no_file_and_never_made_again(site: Site) ->
     vault = site.open()
     keys = SubjectKeys(vault)
     await keys.held(["a", "b"], create=True)
-    with closing(sqlite3.connect(site.folder / "keys.db")) as db:
-        (wrapped,) = db.execute("SELECT wrapped FROM subject_keys WHERE subject = 'a'").fetchone()
+    [(wrapped,)] = current().sql(site.folder, "keys", "SELECT wrapped FROM subject_keys WHERE subject = 'a'")
     assert wrapped in site.bytes()
     await keys.destroy("a")
     assert wrapped not in site.bytes()
@@ -308,14 +304,14 @@ async def test_a_restored_backup_resurrects_nobody(site: Site, tmp_path: Path) -
     await Identifiers(vault).claim(AccountKind.CITIZEN, NUMBER, erased)
     await site.close()
     backup = tmp_path / "backup"
-    shutil.copy(site.folder / "keys.db", backup)
+    current().copy(site.folder, "keys", backup)
     # After the backup: two erasures, one refused, one of somebody without a key.
     for account_id in (erased, never):
         await site.decided(account_id, facts.ERASURE_OUTCOME_SHREDDED)
     await site.decided(restricted, facts.ERASURE_OUTCOME_RESTRICTED)
     await SubjectKeys(site.open()).destroy(erased)
     await site.close()
-    shutil.copy(backup, site.folder / "keys.db")
+    current().copy(backup, "keys", site.folder)
     again = site.open()
     assert await SubjectKeys(again).held([erased, restricted, other, never], create=True) == {
         erased: None, restricted: keys[restricted], other: keys[other], never: None,
@@ -334,7 +330,7 @@ async def test_a_backup_of_another_log_is_checked_from_the_beginning(site: Site)
 
 async def test_a_secret_wrapped_for_another_does_not_open(site: Site) -> None:
     await SubjectKeys(site.open()).held(["a", "b"], create=True)
-    with closing(sqlite3.connect(site.folder / "keys.db")) as db, db:
-        db.execute("UPDATE subject_keys SET wrapped = (SELECT wrapped FROM subject_keys WHERE subject = 'b')")
+    swap = "UPDATE subject_keys SET wrapped = (SELECT wrapped FROM subject_keys WHERE subject = 'b')"
+    current().sql(site.folder, "keys", swap)
     with pytest.raises(InvalidTag):
         await SubjectKeys(site.open()).held(["a"], create=False)

@@ -27,11 +27,11 @@ from gateway.ledger.tiles import TileName
 from motcua.dossier.events.v1 import events_pb2 as d
 from services.chassis.platform import Platform
 from services.chassis.privacy import seal
-from services.chassis.settings import Settings
 from services.chassis.store.port import ANY, EventStore, NewEvent
 from tests.ledger import naive
 from tests.ledger.tree import Tree
 from tests.support.keys import MemoryKeys
+from tests.support.postgresql import settings_of
 
 T = TypeVar("T")
 PATIENCE_SECONDS = 30
@@ -160,7 +160,7 @@ async def of_dossiers(store: EventStore) -> list[UUID]:
 @asynccontextmanager
 async def site(folder: Path, keys: MemoryKeys | None = None, **settings: object) -> AsyncIterator[Site]:
     """A process's view of a data folder; entered twice, two processes."""
-    platform = await Platform.open(Settings(data=folder, **{"ledger_checkpoint_seconds": 0, **settings}))  # type: ignore[arg-type]
+    platform = await Platform.open(settings_of(folder, **{"ledger_checkpoint_seconds": 0, **settings}))
     try:
         yield Site(platform, keys or MemoryKeys())
     finally:

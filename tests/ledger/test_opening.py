@@ -18,6 +18,7 @@ from gateway.ledger.errors import LedgerError
 from gateway.ledger.note import Note
 from tests.ledger.site import Site, append, assigned, code_of, of_dossiers, play, reread, running, site
 from tests.support.keys import MemoryKeys
+from tests.support.postgresql import Engine, current
 
 SIZE = 300
 ENTRIES = Path("ledger/tile/entries/000")
@@ -29,7 +30,7 @@ TABLES = ("leaves", "tiles", "head_pages")
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, MemoryKeys]:
+def made(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, MemoryKeys]:
     """A folder with a ledger of 300 leaves."""
     folder, keys = tmp_path_factory.mktemp("made"), MemoryKeys()
 
@@ -45,7 +46,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, MemoryKeys]:
 
 @pytest.fixture
 def folder(made: tuple[Path, MemoryKeys], tmp_path: Path) -> Path:
-    return Path(shutil.copytree(made[0], tmp_path / "data"))
+    copied = Path(shutil.copytree(made[0], tmp_path / "data"))
+    current().copy(made[0], "ledger", copied)
+    return copied
 
 
 @pytest.fixture
@@ -54,13 +57,13 @@ def keys(made: tuple[Path, MemoryKeys]) -> MemoryKeys:
 
 
 def lose_database(folder: Path) -> None:
-    for path in folder.glob("ledger.db*"):
-        path.unlink()
+    current().lose(folder, "ledger")
 
 
 def rows(folder: Path) -> dict[str, list[tuple[object, ...]]]:
-    with closing(sqlite3.connect(folder / "ledger.db")) as db:
-        return {table: sorted(db.execute(f"SELECT * FROM {table}")) for table in (*TABLES, "positions")}
+    return {
+        table: sorted(current().sql(folder, "ledger", f"SELECT * FROM {table}")) for table in (*TABLES, "positions")
+    }
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -107,10 +110,8 @@ async def test_an_erasure_does_not_change_what_is_made_again(folder: Path, keys:
 
 async def test_recovery_that_was_cut_short_begins_anew(folder: Path, keys: MemoryKeys) -> None:
     before = rows(folder)
-    with closing(sqlite3.connect(folder / "ledger.db")) as db:
-        db.execute("DELETE FROM ledger")
-        db.execute("DELETE FROM positions")
-        db.commit()
+    for table in ("ledger", "positions"):
+        current().sql(folder, "ledger", f"DELETE FROM {table}")
     async with site(folder, keys) as at, running(at.ledger()):
         await at.published(SIZE)
     assert rows(folder) == before
@@ -223,13 +224,11 @@ async def test_a_database_is_not_made_again_from_what_was_changed(folder: Path, 
 
 
 async def test_a_database_older_than_what_was_published_is_refused(folder: Path, keys: MemoryKeys) -> None:
-    backup = folder.parent / "backup.db"
-    with closing(sqlite3.connect(folder / "ledger.db")) as db, closing(sqlite3.connect(backup)) as copy:
-        db.backup(copy)
+    backup = folder.parent / "backup"
+    current().copy(folder, "ledger", backup)
     async with site(folder, keys) as at:
         await goes_on(at)
-    lose_database(folder)
-    backup.rename(folder / "ledger.db")
+    current().copy(backup, "ledger", folder)
     assert "a checkpoint of 301 leaves is published, the database holds 300" in await refusal(folder, keys)
     # As the refusal says.
     lose_database(folder)
@@ -238,7 +237,8 @@ async def test_a_database_older_than_what_was_published_is_refused(folder: Path,
 
 
 async def test_a_database_that_disagrees_with_the_checkpoint_is_refused(folder: Path, keys: MemoryKeys) -> None:
-    _sql("ledger.db", "UPDATE tiles SET hashes = zeroblob(length(hashes)) WHERE level = 0 AND number = 1")(folder)
+    swap = "UPDATE tiles SET hashes = (SELECT hashes FROM tiles WHERE level = 0 AND number = 0) WHERE level = 0 AND number = 1"
+    current().sql(folder, "ledger", swap)
     assert "the published checkpoint of 300 leaves has the root" in await refusal(folder, keys)
 
 

@@ -12,6 +12,8 @@ from gateway.ledger import proof, receipts
 from gateway.ledger.proof import TlogProof
 from tests.ledger.site import append, assigned, code_of, play, running, site, submitted
 
+pytestmark = pytest.mark.usefixtures("engine")
+
 
 async def test_what_is_stored_and_not_published_is_to_come(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(receipts, "WAIT_SECONDS", 0.3)

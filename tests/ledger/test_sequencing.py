@@ -8,9 +8,9 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
-from gateway.ledger import proof, sequencing
+from gateway.ledger import proof, sequencing, tables
 from gateway.ledger.errors import LedgerError
 from gateway.ledger.growth import Chains, Growth
 from gateway.ledger.heads import Head
@@ -25,6 +25,8 @@ from services.chassis.privacy import Keys
 from services.chassis.store.port import ANY, NewEvent
 from tests.ledger.site import Site, append, assigned, code_of, eventually, now, of_dossiers, play, reread, running, site
 from tests.support.keys import MemoryKeys
+
+pytestmark = pytest.mark.usefixtures("engine")
 
 DRAFT = d.DraftSaved(draft_id="draft-1", applicant_id="person", at=now(), by="person")
 
@@ -164,7 +166,7 @@ async def test_two_replicas_sequence_once(tmp_path: Path) -> None:
         await require_complete(one)
     async with site(tmp_path, keys) as at:
         rows = await at.platform.database("ledger", durable=True).read(
-            lambda db: db.exec_driver_sql("SELECT event_id FROM leaves").all()
+            lambda db: db.execute(select(tables.leaves.c.event_id)).all()
         )
         assert len(rows) == len(set(rows)) == 400
 

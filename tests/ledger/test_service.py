@@ -20,6 +20,7 @@ from services.chassis.store.sqlite import SqliteStore
 from tests.ledger.site import append, assigned, code_of, play
 from tests.support.hosted import Host, hosted
 from tests.support.keys import MemoryKeys
+from tests.support.postgresql import Engine
 
 DOSSIERS, EVENTS = 90, 3
 SIZE = DOSSIERS * EVENTS
@@ -27,7 +28,7 @@ URL = "https://motcua.test"
 
 
 @pytest.fixture(scope="module")
-def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+def host(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     folder = tmp_path_factory.mktemp("ledger")
     keys = MemoryKeys()
 

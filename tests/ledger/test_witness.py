@@ -16,6 +16,7 @@ from gateway.ledger.note import CoSigner, Note, Signer, parse_signatures
 from gateway.ledger.witness import AddCheckpoint, Answer, Witness
 from services.chassis.database import Database
 from tests.ledger.tree import Tree
+from tests.support.postgresql import Engine
 
 NOW = 1_800_000_000
 LOG = Signer("vn-01.motcua.local/ledger", b"1" * 32)
@@ -47,8 +48,8 @@ class At:
 
 
 @pytest.fixture
-async def at(tmp_path: Path) -> AsyncIterator[At]:
-    database = Database(f"sqlite:///{tmp_path}", "ledger", durable=True)
+async def at(engine: Engine, tmp_path: Path) -> AsyncIterator[At]:
+    database = Database(engine.url(tmp_path), "ledger", durable=True)
     await database.create(tables.metadata)
     yield At(database, Witness(database, WITNESS, [LOG.verifier], lambda: NOW + 0.9))
     await database.close()
@@ -176,10 +177,10 @@ def test_a_request_has_one_form() -> None:
         AddCheckpoint.parse(AddCheckpoint(5, (b"x" * 32,) * 64, request(5, 300).note).format())
 
 
-async def test_of_two_checkpoints_at_once_one_is_cosigned(at: At, tmp_path: Path) -> None:
+async def test_of_two_checkpoints_at_once_one_is_cosigned(at: At, engine: Engine, tmp_path: Path) -> None:
     """Two processes of one witness, and requests that all are right by themselves."""
     await at.add(request(0, 100))
-    database = Database(f"sqlite:///{tmp_path}", "ledger", durable=True)
+    database = Database(engine.url(tmp_path), "ledger", durable=True)
     second = Witness(database, WITNESS, [LOG.verifier])
     for old in (100, 200, 300):
         known = [request(old, old + more) for more in range(1, 101)][-10:]

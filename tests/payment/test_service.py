@@ -26,13 +26,14 @@ from services.payment.vnpay import sign_query
 from services.payment.vnpay_client import UnavailableError
 from tests.payment import site as sites
 from tests.payment.site import AGENCY, AMOUNT, CASHIER, CITIZEN, ELSEWHERE, PAYER, SECRET, Site, token
+from tests.support.postgresql import Engine
 
 APPROVER = token("approver-1", "official", "approver", agency=AGENCY)
 TREASURY = token("treasury", "system", "system", purpose="reconcile")
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def site(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with sites.running(tmp_path_factory.mktemp("site")) as running:
         yield running
 

@@ -24,6 +24,9 @@ from tests.status import samples
 from tests.status.log import write, write_catalogue, write_histories
 from tests.status.memory import MemoryReader
 from tests.status.samples import AGENCIES, CODES, FINANCE, HISTORIES, LAND, NOW, POLICE, PROCEDURES, WARD
+from tests.support.postgresql import current
+
+pytestmark = pytest.mark.usefixtures("engine")
 
 SECONDS = 5.0
 
@@ -32,7 +35,7 @@ SECONDS = 5.0
 async def reading(
     store: EventStore, folder: Path, now: Callable[[], datetime] = lambda: NOW
 ) -> AsyncIterator[ViewReader]:
-    database = Database(f"sqlite:///{folder}", "status")
+    database = Database(current().url(folder), "status")
     running = [RunningView(projection, database, store) for projection in (views.pages, views.catalogue)]
     for view in running:
         await view.start()

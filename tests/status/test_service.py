@@ -19,6 +19,7 @@ from tests.status import histories
 from tests.status.histories import CODE, RECEPTION, START, submit, terms
 from tests.status.log import execute, handler_over, write_catalogue
 from tests.support.hosted import Host, hosted
+from tests.support.postgresql import Engine, current
 
 LAW = terms(Term(3, Unit.WORKING_DAYS), v.FeeCondition.RECEPTION)
 OFFICIAL = v.Actor("official-5601", histories.ROLES, RECEPTION)
@@ -55,7 +56,7 @@ async def seed(folder: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("status")
     asyncio.run(seed(folder))
     return folder
@@ -118,7 +119,7 @@ def test_nothing_personal_is_shown_or_kept(folder: Path, client: httpx.Client) -
             if line.startswith("id:"):
                 break
         shown += [next(lines) for _ in range(20)]
-    kept = b"".join(path.read_bytes() for path in (folder / "views").iterdir())
+    kept = current().raw(folder, "status")
     assert CODE.encode() in kept
     log = b"".join(path.read_bytes() for path in folder.glob("events.db*"))
     assert b"applicant-5601" in log

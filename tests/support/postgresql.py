@@ -36,6 +36,15 @@ class Engine(Protocol):
     def sql(self, folder: Path, name: str, statement: str) -> list[tuple[Any, ...]]:
         """Run it in the database `name` of such a site, behind the program's back."""
 
+    def raw(self, folder: Path, name: str) -> bytes:
+        """All that is kept in the database `name`: SQLite's files as they lie on the disk, PostgreSQL's rows."""
+
+    def copy(self, folder: Path, name: str, target: Path) -> None:
+        """Of a site that is stopped, in place of what the target has. On PostgreSQL with all its other databases."""
+
+    def lose(self, folder: Path, name: str) -> None:
+        """Of a site that is stopped."""
+
     def lose_views(self, folder: Path) -> None:
         """Of a site that is stopped."""
 
@@ -50,10 +59,26 @@ class Sqlite:
         return {}
 
     def sql(self, folder: Path, name: str, statement: str) -> list[tuple[Any, ...]]:
-        paths = [folder / "views" / f"{name}.db", folder / f"{name}.db"]
-        (path,) = [path for path in paths if path.exists()]
+        (path, *_) = [path for path in self._files(folder, name) if path.suffix == ".db"]
         with closing(sqlite3.connect(path)) as db, db:
             return db.execute(statement).fetchall()
+
+    def raw(self, folder: Path, name: str) -> bytes:
+        return b"".join(path.read_bytes() for path in self._files(folder, name))
+
+    def copy(self, folder: Path, name: str, target: Path) -> None:
+        self.lose(target, name)
+        for path in self._files(folder, name):
+            copied = target / path.relative_to(folder)
+            copied.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, copied)
+
+    def lose(self, folder: Path, name: str) -> None:
+        for path in self._files(folder, name):
+            path.unlink()
+
+    def _files(self, folder: Path, name: str) -> list[Path]:
+        return [*folder.glob(f"views/{name}.db*"), *folder.glob(f"{name}.db*")]
 
     def lose_views(self, folder: Path) -> None:
         shutil.rmtree(folder / "views")
@@ -65,27 +90,43 @@ class Postgresql:
     def __init__(self, server: PrivatePostgresql) -> None:
         self.server = server
 
+    def database(self, folder: Path) -> str:
+        return f"t_{hashlib.sha256(str(folder).encode()).hexdigest()[:16]}"
+
     def url(self, folder: Path) -> str:
-        name = f"t_{hashlib.sha256(str(folder).encode()).hexdigest()[:16]}"
+        name = self.database(folder)
         with connected(self.server) as db:
             if not db.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,)).fetchone():
-                db.execute(f"CREATE DATABASE {name}")
+                db.execute(f"CREATE DATABASE {name}".encode())
         return self.server.url_of(name)
 
     def settings(self, folder: Path) -> dict[str, str]:
         return {"database": self.url(folder)}
 
     def sql(self, folder: Path, name: str, statement: str) -> list[tuple[Any, ...]]:
-        with connected(self.server, str(make_url(self.url(folder)).database)) as db:
+        with connected(self.server, self.database(folder)) as db:
             db.execute(f'SET search_path TO "{name}"'.encode())
             cursor = db.execute(statement.encode())
             return cursor.fetchall() if cursor.description else []
 
+    def raw(self, folder: Path, name: str) -> bytes:
+        tables = self.sql(folder, name, f"SELECT tablename FROM pg_tables WHERE schemaname = '{name}'")
+        assert tables
+        rows = [row for (table,) in tables for row in self.sql(folder, name, f'SELECT * FROM "{table}"')]
+        return b"\n".join(value if isinstance(value, bytes) else str(value).encode() for row in rows for value in row)
+
+    def copy(self, folder: Path, name: str, target: Path) -> None:
+        with connected(self.server) as db:
+            db.execute(f"DROP DATABASE IF EXISTS {self.database(target)}".encode())
+            db.execute(f"CREATE DATABASE {self.database(target)} TEMPLATE {self.database(folder)}".encode())
+
+    def lose(self, folder: Path, name: str) -> None:
+        self.sql(folder, name, f'DROP SCHEMA IF EXISTS "{name}" CASCADE')
+
     def lose_views(self, folder: Path) -> None:
-        with connected(self.server, str(make_url(self.url(folder)).database)) as db:
-            for name in CLASSES:
-                if name != "ledger":
-                    db.execute(f'DROP SCHEMA IF EXISTS "{name}" CASCADE'.encode())
+        for name in CLASSES:
+            if name != "ledger":
+                self.lose(folder, name)
 
 
 _chosen: list[Engine] = [Sqlite()]
