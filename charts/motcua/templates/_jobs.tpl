@@ -49,7 +49,7 @@ helm.sh/hook-delete-policy: before-hook-creation
 {{- end -}}
 
 {{- define "motcua.backupKeys" -}}
-{{- $keys := dict "MOTCUA_SERVICE_SECRET" "service-secret" "MOTCUA_DATABASE" "database-backup" -}}
+{{- $keys := dict "MOTCUA_DATABASE" "database-backup" -}}
 {{- if not (or .Values.eventStore.url .Values.trial.kurrentdb.enabled) }}{{ $_ := set $keys "MOTCUA_EVENT_STORE" "event-store" }}{{ end -}}
 {{- toYaml $keys -}}
 {{- end -}}
