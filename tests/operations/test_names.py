@@ -66,6 +66,9 @@ def expressions() -> Iterator[tuple[str, str]]:
             for target in panel["targets"]:
                 written = target["expr"].replace("$__rate_interval", "5m").replace("$namespace", ".+")
                 yield f"{path.stem}: {panel['title']}", written
+    for path in sorted(RUNBOOKS.glob("*.md")):
+        for text in re.findall(r"```promql\n(.*?)```", path.read_text(), re.S):
+            yield path.name, text
 
 
 @cache
@@ -145,9 +148,27 @@ def test_a_runbook_says_all_that_is_needed_at_night(path: Path) -> None:
     text = path.read_text()
     assert text.startswith(f"# {path.stem}\n")
     assert re.findall(r"^## (.*)$", text, re.M) == ["For citizens", "Look", "Mend", "Mended when", "Escalate"]
-    for metric in re.findall(r"\b(?:motcua|envoy)_[a-z_]+\b", text):
-        if metric.startswith("motcua_"):
-            assert metric in ours(), f"{path.name} names {metric}"
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    for named in re.findall(r"`([a-z]\w*(?:\.\w+)+)`", text):
+        first, *rest = named.split(".")
+        if first in values:
+            assert found_in(values[first], rest), f"the chart has no value {named}"
+    for said in re.findall(r'grep (?:-i )?"([^"]+)"', text):
+        assert any(said in source for source in sources()), f"nothing of ours logs {said!r}"
+
+
+@cache
+def sources() -> list[str]:
+    return [path.read_text() for part in ("services", "gateway") for path in (ROOT / part).rglob("*.py")]
+
+
+def found_in(values: Any, path: list[str]) -> bool:
+    """A service has the defaults' values."""
+    for name in path:
+        if not isinstance(values, dict) or (name not in values and name not in {"replicas", "autoscaling", "enabled"}):
+            return False
+        values = values.get(name, {})
+    return True
 
 
 def test_every_alert_says_what_it_is_in_two_languages() -> None:
