@@ -21,7 +21,6 @@ from tests.chassis.stores import doubled
 from tests.chassis.test_store import event, follow, ids
 from tests.doubles.kurrentdb import Double
 from tests.doubles.kurrentdb_log import Log
-from tests.doubles.kurrentdb_node import MAX_APPEND_BYTES
 from tests.doubles.kurrentdb_protos import streams_pb2
 
 IMPATIENT = 1.0
@@ -185,11 +184,16 @@ async def test_a_caller_that_is_cancelled_is_cancelled() -> None:
             await append
 
 
-@pytest.mark.parametrize(("count", "size"), [(1, MAX_APPEND_BYTES + 1), (3, MAX_APPEND_BYTES // 2)])
-async def test_what_is_too_large_is_said_at_once(count: int, size: int) -> None:
+@pytest.mark.parametrize(
+    ("sizes", "why"),
+    [([1101], "an event is larger"), ([999, 999], "Max size is 1500")],
+    ids=["an event", "all together"],
+)
+async def test_what_is_too_large_is_said_at_once(sizes: list[int], why: str) -> None:
     async with doubled() as (double, store):
-        with pytest.raises(ValueError, match=r"append to a-1: .*(larger|Max size)"):
-            await store.append("a-1", [event(data=bytes(size)) for _ in range(count)], NO_STREAM)
+        double.largest_event, double.largest_append = 1100, 1500
+        with pytest.raises(ValueError, match=f"append to a-1: {why}"):
+            await store.append("a-1", [event("m.A", bytes(size)) for size in sizes], NO_STREAM)
         assert len(appends(double)) == 1
         assert await store.read("a-1") == []
 
@@ -451,6 +455,8 @@ async def test_credentials_that_are_refused_are_said_and_not_waited_for() -> Non
         double.faults.denied = True
         with pytest.raises(AccessRefused, match="read a-1: the event store refuses these credentials"):
             await store.read("a-1")
+        with pytest.raises(AccessRefused, match="append to a-1: the event store refuses these credentials"):
+            await store.append("a-1", [event()], NO_STREAM)
         with pytest.raises(AccessRefused):
             await KurrentStore.open(double.uri)
 

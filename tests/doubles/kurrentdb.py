@@ -21,6 +21,9 @@ from tests.doubles.kurrentdb_log import Log
 from tests.doubles.kurrentdb_node import Node
 
 KEPT_REQUESTS = 10_000
+# As a server has it if it is not told otherwise: MaxAppendSize, MaxAppendEventSize.
+LARGEST_APPEND = 1024 * 1024
+LARGEST_EVENT = 2**31 - 1
 
 
 class Double:
@@ -33,6 +36,8 @@ class Double:
         self.leader = self.nodes[0]
         self.requests: deque[Any] = deque(maxlen=KEPT_REQUESTS)
         """What clients sent last, as they sent it."""
+        self.largest_append = LARGEST_APPEND
+        self.largest_event = LARGEST_EVENT
         self.generation = 0
         self.drop: tuple[grpc.StatusCode, str] | None = None
 

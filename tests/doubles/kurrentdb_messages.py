@@ -17,9 +17,8 @@ from tests.doubles.kurrentdb_protos import shared_pb2, status_pb2, streams_pb2
 
 ReadResp = streams_pb2.ReadResp
 BatchAppendResp = streams_pb2.BatchAppendResp
-AppendResp = streams_pb2.AppendResp
-# google.rpc.Code
-OK, INVALID_ARGUMENT, DEADLINE_EXCEEDED, FAILED_PRECONDITION = 0, 3, 4, 9
+# google.rpc.Code, as the server gives it to what it refuses inside an answer.
+OK, INVALID_ARGUMENT, DEADLINE_EXCEEDED, NOT_FOUND, ALREADY_EXISTS, PERMISSION_DENIED = 0, 3, 4, 5, 6, 7
 Wanted = Callable[[Record], bool]
 
 
@@ -126,21 +125,19 @@ def batch_written(written: Written, *, with_position: bool) -> BatchAppendResp:
     return BatchAppendResp(success=success)
 
 
-def batch_wrong(wrong: WrongVersion) -> Message:
+def batch_wrong(wrong: WrongVersion, expected: Expected) -> Message:
+    answer = shared_pb2.WrongExpectedVersion()
     if wrong.current is None:
-        return shared_pb2.WrongExpectedVersion(current_no_stream=Empty())
-    return shared_pb2.WrongExpectedVersion(current_stream_revision=wrong.current)
-
-
-def append_written(written: Written) -> AppendResp:
-    position = AppendResp.Position(commit_position=written.position, prepare_position=written.position)
-    return AppendResp(success=AppendResp.Success(current_revision=written.revision, position=position))
-
-
-def append_wrong(wrong: WrongVersion) -> AppendResp:
-    answer = AppendResp.WrongExpectedVersion()
-    if wrong.current is None:
-        answer.current_no_stream.CopyFrom(shared_pb2.Empty())
+        answer.current_no_stream.CopyFrom(Empty())
     else:
-        answer.current_revision = wrong.current
-    return AppendResp(wrong_expected_version=answer)
+        answer.current_stream_revision = wrong.current
+    match expected:
+        case State.ANY:
+            answer.expected_any.CopyFrom(Empty())
+        case State.NO_STREAM:
+            answer.expected_no_stream.CopyFrom(Empty())
+        case State.EXISTS:
+            answer.expected_stream_exists.CopyFrom(Empty())
+        case _:
+            answer.expected_stream_position = expected
+    return answer

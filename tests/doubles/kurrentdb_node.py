@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NoReturn
 from uuid import UUID, uuid4
@@ -13,14 +13,14 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.empty_pb2 import Empty
 
 from tests.doubles import kurrentdb_messages as messages
-from tests.doubles.kurrentdb_log import Deleted, Proposed, Record, State, Written, WrongVersion
+from tests.doubles.kurrentdb_log import Deleted, Expected, Proposed, Record, State, Written, WrongVersion
 from tests.doubles.kurrentdb_protos import gossip_pb2, gossip_pb2_grpc, shared_pb2, streams_pb2, streams_pb2_grpc
 
 if TYPE_CHECKING:
     from tests.doubles.kurrentdb import Double
 
 Context = grpc.aio.ServicerContext[Any, Any]
-MAX_APPEND_BYTES = 1024 * 1024
+NUMBERS = {State.ANY: -2, State.NO_STREAM: -1, State.EXISTS: -4}
 # What a client may read in one message is 17 MB; a server takes more than its own limit, so that it can refuse it by name.
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 OPTIONS = (
@@ -140,8 +140,7 @@ class _Streams(streams_pb2_grpc.StreamsServicer):
     async def _of_stream(self, options: Any, backwards: bool, context: Context) -> Iterable[Record] | None:
         stream = self._log.stream(messages.name(options.stream_identifier))
         if stream is not None and stream.tombstoned:
-            name = messages.name(options.stream_identifier)
-            await _abort(context, grpc.StatusCode.FAILED_PRECONDITION, f"Event stream '{name}' is deleted.")
+            await _deleted(context, messages.name(options.stream_identifier))
         if stream is None or not stream.readable:
             return None
         first = stream.begins
@@ -253,56 +252,40 @@ class _Streams(streams_pb2_grpc.StreamsServicer):
                 yield answer
 
     async def _batch(self, options: Any, proposed: list[Proposed], context: Context) -> streams_pb2.BatchAppendResp:
+        expected = messages.expected(options, "expected_stream_position", "stream_position")
         try:
-            written = await self._written(options, "expected_stream_position", "stream_position", proposed, context)
+            written = await self._written(messages.name(options.stream_identifier), expected, proposed, context)
         except WrongVersion as wrong:
-            return messages.refused(messages.FAILED_PRECONDITION, "WrongExpectedVersion", messages.batch_wrong(wrong))
+            detail = messages.batch_wrong(wrong, expected)
+            return messages.refused(messages.ALREADY_EXISTS, "WrongExpectedVersion", detail)
         except Deleted:
-            detail = shared_pb2.StreamDeleted(stream_identifier=options.stream_identifier)
-            return messages.refused(messages.FAILED_PRECONDITION, "StreamDeleted", detail)
+            deleted = shared_pb2.StreamDeleted(stream_identifier=options.stream_identifier)
+            return messages.refused(messages.NOT_FOUND, "StreamDeleted", deleted)
         except _Refused as refused:
             return refused.answer
         unsaid = written.repeated and self._double.faults.no_position
         return messages.batch_written(written, with_position=not unsaid)
 
-    async def Append(self, requests: AsyncIterator[streams_pb2.AppendReq], context: Context) -> streams_pb2.AppendResp:  # noqa: N802
-        options: Any = None
-        proposed = []
-        async for request in requests:
-            self._double.requests.append(request)
-            if request.WhichOneof("content") == "options":
-                options = request.options
-            else:
-                proposed.append(messages.proposed(request.proposed_message))
-        try:
-            written = await self._written(options, "expected_stream_revision", "revision", proposed, context)
-        except WrongVersion as wrong:
-            return messages.append_wrong(wrong)
-        except Deleted:
-            await self._deleted(options, context)
-        except _Refused as refused:
-            await _abort(context, grpc.StatusCode.INVALID_ARGUMENT, refused.answer.error.message)
-        return messages.append_written(written)
-
-    async def _written(
-        self, options: Any, which: str, revision: str, proposed: list[Proposed], context: Context
-    ) -> Written:
+    async def _written(self, name: str, expected: Expected, proposed: list[Proposed], context: Context) -> Written:
         """Raises WrongVersion, Deleted, _Refused."""
-        await self._node.admit(context)
         faults = self._double.faults
+        if faults.denied:
+            denied = messages.refused(messages.PERMISSION_DENIED, "AccessDenied", shared_pb2.AccessDenied())
+            raise _Refused(denied)
+        await self._node.admit(context)
         if faults.take("before_write"):
             await _abort(context, grpc.StatusCode.UNAVAILABLE, "Server Is Not Ready")
         if faults.take("not_ready"):
             raise _Refused(messages.refused(messages.OK, "Server Is Not Ready", Empty()))
-        if (largest := max(proposed, key=lambda event: event.size, default=None)) and largest.size > MAX_APPEND_BYTES:
+        largest, most = self._double.largest_event, self._double.largest_append
+        if any(event.size > largest for event in proposed):
             # A type that clients of today do not know.
             unknown = AnyMessage(type_url="type.googleapis.com/event_store.client.MaximumAppendEventSizeExceeded")
             raise _Refused(messages.refused(messages.INVALID_ARGUMENT, "MaximumAppendEventSizeExceeded", unknown))
-        if sum(event.size for event in proposed) > MAX_APPEND_BYTES:
-            detail = shared_pb2.MaximumAppendSizeExceeded(maxAppendSize=MAX_APPEND_BYTES)
-            raise _Refused(messages.refused(messages.INVALID_ARGUMENT, "MaximumAppendSizeExceeded", detail))
-        name = messages.name(options.stream_identifier)
-        written = self._log.append(name, messages.expected(options, which, revision), proposed)
+        if sum(event.size for event in proposed) > most:
+            too_much = shared_pb2.MaximumAppendSizeExceeded(maxAppendSize=most)
+            raise _Refused(messages.refused(messages.INVALID_ARGUMENT, "MaximumAppendSizeExceeded", too_much))
+        written = self._log.append(name, expected, proposed)
         if faults.take("timeouts"):
             raise _Refused(messages.refused(messages.DEADLINE_EXCEEDED, "Timeout", shared_pb2.Timeout()))
         if faults.take("after_write"):
@@ -314,35 +297,35 @@ class _Streams(streams_pb2_grpc.StreamsServicer):
     # Deleting
 
     async def Delete(self, request: streams_pb2.DeleteReq, context: Context) -> streams_pb2.DeleteResp:  # noqa: N802
-        position = await self._removed("Delete", self._log.delete, request.options, context)
+        position = await self._removed(self._log.delete, request.options, context)
         place = streams_pb2.DeleteResp.Position(commit_position=position, prepare_position=position)
         return streams_pb2.DeleteResp(position=place)
 
     async def Tombstone(self, request: streams_pb2.TombstoneReq, context: Context) -> streams_pb2.TombstoneResp:  # noqa: N802
-        position = await self._removed("Tombstone", self._log.tombstone, request.options, context)
+        position = await self._removed(self._log.tombstone, request.options, context)
         place = streams_pb2.TombstoneResp.Position(commit_position=position, prepare_position=position)
         return streams_pb2.TombstoneResp(position=place)
 
-    async def _removed(self, operation: str, remove: Any, options: Any, context: Context) -> int:
-        self._double.requests.append(options)
+    async def _removed(self, remove: Callable[[str, Expected], int], options: Any, context: Context) -> int:
         await self._node.admit(context)
         expected = messages.expected(options, "expected_stream_revision", "revision")
+        name = messages.name(options.stream_identifier)
         try:
-            return int(remove(messages.name(options.stream_identifier), expected))
+            return remove(name, expected)
         except Deleted:
-            await self._deleted(options, context)
+            await _deleted(context, name)
         except WrongVersion as wrong:
-            number = {State.ANY: -2, State.NO_STREAM: -1, State.EXISTS: -4}.get(expected, expected)  # type: ignore[arg-type]
+            number = expected if isinstance(expected, int) else NUMBERS[expected]
             actual = -1 if wrong.current is None else wrong.current
+            # It says so of tombstones too.
             details = (
-                f"{operation} failed due to WrongExpectedVersion. Stream: {messages.name(options.stream_identifier)}, "
+                f"Delete failed due to WrongExpectedVersion. Stream: {name}, "
                 f"Expected version: {number}, Actual version: {actual}"
             )
-            await _abort(context, grpc.StatusCode.FAILED_PRECONDITION, details, exception="wrong-expected-version")
-
-    async def _deleted(self, options: Any, context: Context) -> NoReturn:
-        details = f"Event stream '{messages.name(options.stream_identifier)}' is deleted."
-        await _abort(context, grpc.StatusCode.FAILED_PRECONDITION, details, exception="stream-deleted")
+            trailers = {"stream-name": name, "expected-version": str(number), "actual-version": str(actual)}
+            await _abort(
+                context, grpc.StatusCode.FAILED_PRECONDITION, details, exception="wrong-expected-version", **trailers
+            )
 
 
 class _Dropped(Exception):
@@ -358,3 +341,14 @@ class _Refused(Exception):
 async def _abort(context: Context, code: grpc.StatusCode, details: str, **trailers: str) -> NoReturn:
     await context.abort(code, details, trailing_metadata=tuple(trailers.items()))
     raise AssertionError("abort raises")
+
+
+async def _deleted(context: Context, name: str) -> NoReturn:
+    details = f"Event stream '{name}' is deleted."
+    await _abort(
+        context,
+        grpc.StatusCode.FAILED_PRECONDITION,
+        details,
+        exception="stream-deleted",
+        **{"stream-name": name},
+    )
