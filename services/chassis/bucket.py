@@ -13,6 +13,7 @@ from datetime import timedelta
 from obstore.exceptions import BaseError, GenericError
 from obstore.store import S3Store
 
+from services.chassis import telemetry
 from services.chassis.blobs import Blob, BlobMissing, BlobsUnavailable, checked, checked_group
 
 # The least that a part of a multipart upload may have, but for the last.
@@ -49,10 +50,15 @@ def answering() -> Iterator[None]:
         yield
     except FileNotFoundError as missing:
         if "NoSuchBucket" in str(missing):
-            raise BlobsUnavailable(_said(missing)) from None
+            raise _unavailable(missing) from None
         raise
     except BaseError as error:
-        raise BlobsUnavailable(_said(error)) from None
+        raise _unavailable(error) from None
+
+
+def _unavailable(error: Exception) -> BlobsUnavailable:
+    telemetry.BLOB_FAILURES.inc()
+    return BlobsUnavailable(_said(error))
 
 
 def _said(error: Exception) -> str:
@@ -130,7 +136,7 @@ def _writing() -> Iterator[None]:
         with answering():
             yield
     except FileNotFoundError as missing:
-        raise BlobsUnavailable(_said(missing)) from None
+        raise _unavailable(missing) from None
 
 
 async def _chained(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

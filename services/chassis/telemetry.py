@@ -54,7 +54,7 @@ DATABASE_SECONDS = Histogram(
 DATABASE_FAILURES = Counter(
     "motcua_database_failures_total", "Transactions that the database did not answer", ["database", "operation"]
 )
-BLOB_FAILURES = Counter("motcua_blob_failures_total", "Operations that the blob store did not answer", ["operation"])
+BLOB_FAILURES = Counter("motcua_blob_failures_total", "Operations that the bucket did not answer")
 
 _SECRETS = re.compile(
     r"eyJ[\w-]{4,}(?:\.[\w-]*){2,4}"  # JSON Web Tokens, signed and encrypted
