@@ -137,8 +137,10 @@ class Database:
                 raise
 
     def session(self) -> Connection:
-        """A connection of its own, each statement by itself, until it is closed. Blocks."""
-        return self._write_engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        """A connection of its own, each statement by itself; what it holds ends when it is closed. Blocks."""
+        session = self._write_engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        session.detach()
+        return session
 
     async def checkpoint(self) -> None:
         """Overwrite older copies of changed rows as far as the engine does: SQLite wholly, PostgreSQL when the space is used."""

@@ -107,15 +107,18 @@ class Rebuilding:
             drop = f'DROP SCHEMA IF EXISTS "{self._beside.name}" CASCADE'
             await self._database.write(lambda db: db.exec_driver_sql(drop))
 
-    async def _catch_up(self, progressed: Progressed, least: int = START) -> None:
-        """Fold to the log's head, and at least as far as `least`."""
-        while True:
+    async def _catch_up(self, progressed: Progressed, until: int | None = None) -> None:
+        """Fold until few events are left, or up to a position."""
+        while until is None or self._position < until:
             self._head = await self._store.head()
             events = await self._store.read_all(self._position, tuple(self._view.folds), AT_ONCE)
-            if not events and self._position >= least:
+            if events:
+                await self._fold(events, events[-1].position)
+                progressed(Reached(self._position, self._head, self._events))
+            else:
+                await self._fold((), max(self._position, self._head))
+            if until is None and len(events) < AT_ONCE:
                 return
-            await self._fold(events, events[-1].position if events else max(least, self._head))
-            progressed(Reached(self._position, self._head, self._events))
 
     async def _fold(self, events: Sequence[RecordedEvent], new: int) -> None:
         work = partial(fold, view=self._view, events=events, old=self._position, new=new)
