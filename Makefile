@@ -15,7 +15,7 @@ endef
 help: ## What can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: .venv/run protos ## Start everything on this machine (ARGS="..." is passed on)
+run: $(if $(filter postgresql --database=postgresql,$(ARGS)),.venv/dev,.venv/run) protos ## Start everything on this machine (ARGS="--processes --database postgresql" and more)
 	@$(BIN)/motcua up --demo $(ARGS)
 
 test: .venv/dev protos ## Run the tests (TESTS=tests/edge for some of them)

@@ -19,7 +19,7 @@ from rich.table import Table
 
 from services.chassis.settings import Settings
 from services.cli.console import err, fail, out
-from services.cli.registry import CLASSES, SANDBOX
+from services.cli.registry import CLASSES, PRIVATE_POSTGRESQL, SANDBOX
 
 # The name that Envoy's JWT filter knows.
 warnings.filterwarnings("ignore", message="EdDSA is deprecated")
@@ -51,9 +51,9 @@ REMEMBERED = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "
 Province = Annotated[str, typer.Option(help="Two-digit code of the province.")]
 
 
-def settings() -> Settings:
+def settings(**given: str) -> Settings:
     try:
-        return Settings()
+        return Settings(**given)  # type: ignore[arg-type]
     except ValidationError as invalid:
         for error in invalid.errors():
             name = "MOTCUA_" + "_".join(map(str, error["loc"])).upper() if error["loc"] else "Settings"
@@ -69,12 +69,29 @@ def up(
     demo: Annotated[bool, typer.Option(help="Play a short day of one province after the start.")] = False,
     dossiers: Annotated[int, typer.Option(help="How many dossiers that day has.")] = 40,
     province: Province = "56",
+    processes: Annotated[bool, typer.Option("--processes", help="Every service in a process of its own.")] = False,
+    replicas: Annotated[int, typer.Option(min=1, max=9, help="Processes of each service.")] = 1,
+    database: Annotated[
+        str,
+        typer.Option(
+            metavar="postgresql|URL",
+            help="Of the views: a PostgreSQL server of its own in the data folder, or postgresql+psycopg://...",
+        ),
+    ] = "",
 ) -> None:
     """Start the whole platform on this machine: all services, the edge, sandboxes of the national systems."""
     gc.disable()  # nothing of what a start loads goes away again; enabled when it is done
     from services.cli import starting
 
-    sys.exit(starting.up(settings(), dossiers if demo else 0, province))
+    private = database == PRIVATE_POSTGRESQL
+    known = settings(database="" if private else database) if database else settings()
+    if private:
+        known = known.model_copy(update={"database": PRIVATE_POSTGRESQL})
+    if processes:
+        sys.exit(starting.up_in_processes(known, dossiers if demo else 0, province, replicas))
+    if replicas > 1:
+        fail("Replicas of a service are processes.", "Give --processes, too.")
+    sys.exit(starting.up(known, dossiers if demo else 0, province))
 
 
 @app.command()
@@ -112,6 +129,35 @@ def demo(
     if as_json:
         print(json.dumps(report.summary()))
     sys.exit(1 if report.failed else 0)
+
+
+@app.command()
+def migrate(
+    services: Annotated[list[str] | None, typer.Argument(help=f"Of: {', '.join(CLASSES)}; all if left out.")] = None,
+    drop_old: Annotated[
+        bool,
+        typer.Option("--drop-old", help="Drop what older versions of views left: no older release serves any more."),
+    ] = False,
+) -> None:
+    """Create the tables that this release needs, in every service's database. Run again, it changes nothing."""
+    from services.cli import migrate
+
+    if unknown := [name for name in services or () if name not in CLASSES]:
+        fail(f"There is no service {', '.join(unknown)}.", f"Choose from {', '.join(CLASSES)}.")
+    sys.exit(migrate.migrate(settings(), services or list(CLASSES), drop_old))
+
+
+@app.command()
+def rebuild(
+    view: Annotated[str, typer.Argument(help="Its name, or <service>/<name>.")] = "",
+    list_: Annotated[bool, typer.Option("--list", help="Name the views, and how far each is.")] = False,
+) -> None:
+    """Fold a view anew from the log, while the platform runs or not; the old rows are served until the new ones are there."""
+    from services.cli import rebuild
+
+    if not view and not list_:
+        fail("Which view?", "`motcua rebuild --list` names them.")
+    sys.exit(rebuild.show(settings()) if list_ else rebuild.run(settings(), view))
 
 
 @app.command()

@@ -17,6 +17,8 @@ CLASSES = {
 }
 # What `motcua serve` runs beside them in a trial: the sandboxes of the national systems.
 SANDBOX = "sandbox"
+# As the database: a PostgreSQL server of our own in the data folder.
+PRIVATE_POSTGRESQL = "postgresql"
 # They serve pages, and no RPCs of their own.
 WITHOUT_RPCS = ("status", "ledger")
 

@@ -2,49 +2,92 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from functools import partial
 
 from services.chassis.platform import Platform
 from services.chassis.runner import run
 from services.chassis.settings import Settings
 from services.cli.console import fail, out
+from services.cli.machine import TLS_ABOVE, StartFailed, Step, configure_logs, until_stopped
 from services.cli.serving import loaded
-from services.cli.up import TLS_ABOVE, StartFailed, Then, configure_logs, until_stopped
 
 
 def up(settings: Settings, dossiers: int, province: str) -> int:
-    began = time.monotonic()
-    logs = configure_logs(settings)
+    """All services in this process."""
+    from services.cli.up import start
 
-    async def welcome(platform: Platform) -> None:
+    said = Said(settings, dossiers, province)
+
+    async def begin(stack: AsyncExitStack) -> Sequence[Step]:
+        platform = await start(settings, stack)
         loaded()
-        out.print(f"[bold green]●[/] Motcua serves [bold]{settings.site}[/] ({time.monotonic() - began:.1f} s)")
+        return [said.welcome, *([partial(_seed, platform, province)] if settings.sandbox else []), said.play, said.end]
 
-    async def seed(platform: Platform) -> None:
-        from services.cli.trial import prepare
+    try:
+        return run(until_stopped(begin, said.stopping))
+    except StartFailed as failed:
+        fail(str(failed), failed.action)
 
-        await prepare(platform, province)
 
-    async def play(platform: Platform) -> None:
+def up_in_processes(settings: Settings, dossiers: int, province: str, replicas: int) -> int:
+    """Each replica of each service in a process of its own."""
+    from services.cli import supervisor
+
+    if settings.event_store == "memory:":
+        fail(
+            "Processes cannot share a log in memory.", "Leave MOTCUA_EVENT_STORE unset, or give a KurrentDB's address."
+        )
+    said = Said(settings, dossiers, province)
+
+    async def begin(stack: AsyncExitStack) -> Sequence[Step]:
+        await supervisor.start(settings, replicas, province, stack)
+        loaded()
+        return [said.welcome, said.play, said.end]
+
+    try:
+        return asyncio.run(until_stopped(begin, said.stopping, interruptible=True))
+    except StartFailed as failed:
+        fail(str(failed), failed.action)
+
+
+class Said:
+    """What the terminal is told."""
+
+    def __init__(self, settings: Settings, dossiers: int, province: str) -> None:
+        self._began = time.monotonic()
+        self._settings = settings
+        self._dossiers = dossiers
+        self._province = province
+        self._logs = configure_logs(settings)
+
+    async def welcome(self) -> None:
+        seconds = time.monotonic() - self._began
+        out.print(f"[bold green]●[/] Motcua serves [bold]{self._settings.site}[/] ({seconds:.1f} s)")
+
+    async def play(self) -> None:
         from loadtests.demo import play
 
-        if dossiers:
-            await play(settings, dossiers, province, rate=10.0)
+        if self._dossiers:
+            await play(self._settings, self._dossiers, self._province, rate=10.0)
 
-    async def tell(platform: Platform) -> None:
-        url = settings.url
+    async def end(self) -> None:
+        url, port = self._settings.url, self._settings.port
         out.print()
         out.print(f"  status page   [link={url}]{url}[/link]", highlight=False)
         out.print(f"  API           {url}/docs   (gRPC and JSON on the same port)", highlight=False)
-        out.print(
-            f"  gRPC          localhost:{settings.port}, TLS localhost:{settings.port + TLS_ABOVE}", highlight=False
-        )
-        out.print(f"  data, logs    {settings.data}, {logs}", highlight=False)
+        out.print(f"  gRPC          localhost:{port}, TLS localhost:{port + TLS_ABOVE}", highlight=False)
+        out.print(f"  data, logs    {self._settings.data}, {self._logs}", highlight=False)
         out.print("\n  Ctrl-C stops everything; the next start finds all data again.")
 
-    steps: Sequence[Then] = [welcome, *([seed] if settings.sandbox else []), play, tell]
-    try:
-        return run(until_stopped(settings, steps, lambda: out.print("\nStopping …")))
-    except StartFailed as failed:
-        fail(str(failed), failed.action)
+    def stopping(self) -> None:
+        out.print("\nStopping …")
+
+
+async def _seed(platform: Platform, province: str) -> None:
+    from services.cli.trial import prepare
+
+    await prepare(platform, province)

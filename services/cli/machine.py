@@ -1,0 +1,194 @@
+"""What a platform on one machine has, in one process or many: a locked data folder, ports, the edge, a beginning and an end."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from gateway.edge import certificates
+from gateway.edge.envoy import Addresses, Edge, Jwt, Mutual, Tls
+from gateway.edge.process import EdgeError, EdgeProcess
+from services.chassis import telemetry
+from services.chassis.settings import Settings
+from services.cli.registry import PRIVATE_POSTGRESQL, WITHOUT_RPCS
+
+DESCRIPTORS = Path(__file__).parents[2] / "build" / "descriptors.binpb"
+TLS_ABOVE = 363
+LOOPBACK = "127.0.0.1"
+# Those with pages for people.
+SITES = ("identity", "payment", "status", "ledger")
+# It opens when identity has told it the keys.
+EDGE_SECONDS = 60.0
+
+log = structlog.get_logger()
+
+Step = Callable[[], Awaitable[None]]
+
+
+class StartFailed(Exception):
+    """What is wrong, and what to do about it."""
+
+    def __init__(self, what: str, action: str) -> None:
+        super().__init__(what)
+        self.action = action
+
+
+def lock(folder: Path) -> int:
+    """One platform per data folder. Raises StartFailed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise StartFailed(
+            f"{folder} is in use by another running platform.", "Stop that one, or set MOTCUA_DATA to another folder."
+        ) from None
+    return descriptor
+
+
+def require_free(port: int) -> None:
+    """Raises StartFailed."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("0.0.0.0", port))
+        except OSError:
+            raise StartFailed(f"Port {port} is taken.", "Set MOTCUA_PORT to a free one, for example 8090.") from None
+
+
+def hold_ports(names: Iterable[str], stack: AsyncExitStack) -> dict[str, int]:
+    """A port for each server that starts later, so that the edge can start beside them: /healthz tells when all serve.
+
+    The sockets are bound and do not listen: Linux lets a server that sets SO_REUSEADDR have the port, and nobody else.
+    """
+    ports = {}
+    for name in names:
+        held = socket.socket()
+        stack.callback(held.close)
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.bind((LOOPBACK, 0))
+        ports[name] = held.getsockname()[1]
+        if sys.platform != "linux":
+            held.close()
+    return ports
+
+
+def configure_logs(settings: Settings) -> Path:
+    """Logs go to a file beside the data; the terminal is for people."""
+    folder = settings.data / "logs"
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "motcua.jsonl"
+    telemetry.configure(settings.site, level=settings.log_level, sampled=settings.trace_sampled, path=path)
+    return path
+
+
+async def open_database(settings: Settings, stack: AsyncExitStack) -> Settings:
+    """A PostgreSQL server of our own in the data folder, where the settings ask for one. Raises StartFailed."""
+    if settings.database != PRIVATE_POSTGRESQL:
+        return settings
+    from services.cli.postgresql import PostgresqlError, PrivatePostgresql
+
+    try:
+        server = PrivatePostgresql(settings.data / "postgresql")
+        stack.callback(server.stop)
+        await asyncio.to_thread(server.start)
+    except PostgresqlError as error:
+        raise StartFailed(str(error), "Its log is in the data folder, under postgresql/.") from None
+    return settings.model_copy(update={"database": server.url})
+
+
+def edge_of(
+    settings: Settings, grpc: Mapping[str, Addresses], pages: Mapping[str, Addresses], *, own: Iterable[str] = ()
+) -> Edge:
+    """`own` pages are served by this process without certificates."""
+    pair = certificates.ensure(settings.data / "tls")
+    files = settings.tls_files
+    return Edge(
+        port=settings.port,
+        tls=Tls(
+            port=settings.port + TLS_ABOVE,
+            certificate=pair.certificate,
+            key=pair.key,
+            client_ca=settings.client_authority,
+        ),
+        mutual=Mutual(site=settings.site, certificate=files.certificate, key=files.key, authority=files.authority)
+        if files
+        else None,
+        descriptors=DESCRIPTORS,
+        services={name: at for name, at in grpc.items() if name not in WITHOUT_RPCS},
+        platform=grpc["status"],
+        pages=pages,
+        own_pages=frozenset(own),
+        jwt=Jwt(),
+        access_log=settings.data / "logs" / "edge.jsonl",
+        rate=settings.edge_rate,
+        burst=settings.edge_burst,
+        trace_percent=100 * settings.trace_sampled if telemetry.exporting() else 0,
+    )
+
+
+async def start_edge(edge: EdgeProcess) -> None:
+    """Raises StartFailed."""
+    try:
+        await edge.start(EDGE_SECONDS)
+    except EdgeError as error:
+        raise StartFailed(str(error), "The edge's log is in the data folder, under edge/.") from None
+
+
+def tell(settings: Settings, addresses: Mapping[str, Any]) -> None:
+    """For the operator's commands on this machine: where each service listens."""
+    told = {**addresses, "edge": settings.url, "pid": os.getpid()}
+    path = settings.data / "running.json"
+    fresh = path.with_suffix(".new")
+    fresh.write_text(json.dumps(told, indent=2))
+    fresh.replace(path)
+
+
+def forget(settings: Settings) -> None:
+    (settings.data / "running.json").unlink(missing_ok=True)
+
+
+async def until_stopped(
+    begin: Callable[[AsyncExitStack], Coroutine[Any, Any, Sequence[Step]]],
+    stopping: Callable[[], None],
+    *,
+    interruptible: bool = False,
+) -> int:
+    """Begin, do what comes then, serve until SIGINT or SIGTERM, stop cleanly. `interruptible`: also while it begins."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    async with AsyncExitStack() as stack:
+        beginning = asyncio.create_task(begin(stack))
+        if not interruptible:
+            await beginning
+        work: asyncio.Task[Any] = asyncio.create_task(_all(beginning))
+        waiting = asyncio.create_task(stop.wait())
+        await asyncio.wait({work, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        if work.done():
+            work.result()
+            await waiting
+        else:
+            work.cancel()
+            await asyncio.gather(work, return_exceptions=True)
+        stopping()
+        log.info("stopping")
+    return 0
+
+
+async def _all(beginning: Awaitable[Sequence[Step]]) -> None:
+    for step in await beginning:
+        await step()
