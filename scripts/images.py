@@ -99,34 +99,49 @@ def wheelhouse(folder: Path = WHEELHOUSE) -> Path:
     return folder
 
 
-def version() -> str:
-    return str(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"])
+@dataclass(frozen=True)
+class Origin:
+    """What the images are labelled with; the time of everything in them is that of the commit."""
+
+    version: str
+    revision: str
+    epoch: str
+
+
+def origin() -> Origin:
+    """Raises ImagesError."""
+    version = str(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"])
+    changed = "-changed" if _git("status", "--porcelain", "--untracked-files=no") else ""
+    return Origin(version, _git("rev-parse", "HEAD") + changed, _git("log", "-1", "--format=%ct"))
 
 
 def _git(*arguments: str) -> str:
-    done = subprocess.run(("git", *arguments), cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(("git", *arguments), cwd=ROOT, capture_output=True, text=True, check=False)
     if done.returncode:
         raise ImagesError(f"The images are labelled with their commit, and git says: {done.stderr.strip()}")
     return done.stdout.strip()
 
 
-def revision() -> str:
-    changed = _git("status", "--porcelain", "--untracked-files=no")
-    return _git("rev-parse", "HEAD") + ("-changed" if changed else "")
+def build_all(engine: Engine, origin: Origin, *, base: str = "", tag: str = "", repository: str = "") -> dict[str, str]:
+    """Each image's reference by its name. Raises ImagesError."""
+    built: dict[str, str] = {}
+    for name, target in IMAGES.items():
+        reference = f"{repository}{name}:{tag or origin.version}"
+        _build(engine, target, reference, origin, base, built.get("motcua", ""))
+        built[name] = reference
+    return built
 
 
-def build(engine: Engine, name: str, *, base: str = "", tag: str = "", repository: str = "") -> str:
-    """The image's reference. Raises ImagesError."""
-    reference = f"{repository}{name}:{tag or version()}"
-    # The time of everything in the image is that of its commit.
-    epoch = _git("log", "-1", "--format=%ct")
-    arguments = {"VERSION": version(), "REVISION": revision(), "SOURCE_DATE_EPOCH": epoch}
-    options = [f"--build-arg={key}={value}" for key, value in (arguments | ({"BASE": base} if base else {})).items()]
+def _build(engine: Engine, target: str, reference: str, origin: Origin, base: str, services: str) -> None:
+    """`services` is the image that the edge adds to: it shares all of its layers, whatever was edited meanwhile."""
+    arguments = {"VERSION": origin.version, "REVISION": origin.revision, "SOURCE_DATE_EPOCH": origin.epoch}
+    arguments |= {"BASE": base} if base else {}
+    arguments |= {"SERVICES": services} if services else {}
+    options = [f"--build-arg={key}={value}" for key, value in arguments.items()]
     if engine.is_podman:
-        options += [f"--timestamp={epoch}"]
-    place = ["--network=none", "--file", str(CONTAINERFILE), "--target", IMAGES[name], "--tag", reference, str(ROOT)]
+        options += [f"--timestamp={origin.epoch}"]
+    place = ["--network=none", "--file", str(CONTAINERFILE), "--target", target, "--tag", reference, str(ROOT)]
     engine.run("build", *options, *place)
-    return reference
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -138,10 +153,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--repository", default="", help="what stands before the images' names, with its slash")
     given = parser.parse_args(arguments)
     try:
-        found = engine()
+        found, here = engine(), origin()
         wheelhouse()
-        for name in IMAGES:
-            reference = build(found, name, base=given.base, tag=given.tag, repository=given.repository)
+        built = build_all(found, here, base=given.base, tag=given.tag, repository=given.repository)
+        for name, reference in built.items():
             listed = sbom.write(found, reference, ROOT / "build" / "images" / f"{name}.cdx.json")
             print(f"{reference}, its parts in {listed.relative_to(ROOT)}")
     except ImagesError as error:
