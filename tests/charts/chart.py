@@ -77,6 +77,7 @@ EVERYTHING: Object = {
     },
     "catalogue": {"configMaps": ["procedures", "more-procedures"]},
     "backup": {"enabled": True, "url": "s3://backup-vn-56/site"},
+    "monitoring": {"enabled": True, "labels": {"release": "prometheus"}},
 }
 TRIAL: Object = {
     "sandbox": {"enabled": True, "until": "2027-12-31"},

@@ -12,7 +12,7 @@ import jsonschema_rs
 import kubernetes_validate
 import pytest
 
-from tests.charts.chart import ROOT, SERVICES, VARIANTS, Object, container, one, variant
+from tests.charts.chart import CHART, ROOT, SERVICES, VARIANTS, Object, container, one, variant
 from tests.charts.problems import problems
 
 KUBERNETES = ("1.30", "1.37")  # the oldest that Chart.yaml allows, the newest known
@@ -59,7 +59,7 @@ def test_the_objects_are_counted(name: str) -> None:
         "StatefulSet": len(servers),
         "Job": len(jobs),
         "CronJob": int(backup),
-        "ConfigMap": 2,
+        "ConfigMap": 2 + full * len(list((CHART / "dashboards").glob("*.json"))),
         "NetworkPolicy": 0 if open_networks else 1 + len(serving) + len(servers) + len(jobs) + backup,
         "HorizontalPodAutoscaler": {
             "everything": len(SERVICES),

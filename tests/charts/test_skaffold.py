@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from typing import Any
 
 import pytest
 import yaml
 
+from scripts.images import CONTAINERFILE, IMAGES
 from tests.charts.chart import CHART, PROFILES, ROOT, profile
 
 SKAFFOLD: dict[str, Any] = yaml.safe_load((ROOT / "skaffold.yaml").read_text())
@@ -22,7 +25,31 @@ def release(name: str) -> dict[str, Any]:
 
 def test_the_version_is_known() -> None:
     assert (SKAFFOLD["apiVersion"], SKAFFOLD["kind"]) == ("skaffold/v4beta13", "Config")
-    assert set(SKAFFOLD) == {"apiVersion", "kind", "metadata", "profiles"}
+    assert set(SKAFFOLD) == {"apiVersion", "kind", "metadata", "build", "profiles"}
+
+
+def test_both_images_are_built_of_the_containerfile() -> None:
+    artifacts = {artifact["image"]: artifact for artifact in SKAFFOLD["build"]["artifacts"]}
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    assert list(artifacts) == [values["image"]["repository"], values["edge"]["image"]["repository"]]
+    assert {name: artifact["docker"]["target"] for name, artifact in artifacts.items()} == IMAGES
+    for artifact in artifacts.values():
+        assert set(artifact) <= {"image", "docker", "hooks", "requires"}
+        containerfile = ROOT / artifact["docker"]["dockerfile"]
+        assert containerfile == CONTAINERFILE
+        assert re.search(rf"(?m)^FROM \S+ AS {artifact['docker']['target']}$", containerfile.read_text())
+    (hook,) = artifacts["motcua"]["hooks"]["before"]
+    assert hook["command"][:3] == ["python3", "-m", "scripts.images"]
+    told = subprocess.run([sys.executable, *hook["command"][1:3], "--help"], cwd=ROOT, capture_output=True, text=True)
+    assert all(option in told.stdout for option in hook["command"][3:])
+
+
+def test_the_commands_of_the_first_lines_are_those_that_there_are() -> None:
+    head = (ROOT / "skaffold.yaml").read_text().partition("apiVersion")[0]
+    assert set(re.findall(r"--profile (\w+)", head)) <= set(PROFILES)
+    assert set(re.findall(r"--images (\S+)=", head)) == set(IMAGES)
+    (rolled_back,) = re.findall(r"helm rollback (\S+) --namespace (\S+)", head)
+    assert rolled_back == (release("province")["name"], release("province")["namespace"])
 
 
 def test_there_is_a_profile_for_each_kind_of_site() -> None:
@@ -51,5 +78,8 @@ def test_the_image_is_the_charts(name: str) -> None:
         part = values
         for key in path.split("."):
             part = part[key]
-    images = {re.fullmatch(r"\{\{\.IMAGE_(?:REPO|TAG)_(\w+)\}\}", t) for t in templates.values()}
-    assert {image and image[1] for image in images} == {values["image"]["repository"]}
+    for path, template in templates.items():
+        prefix, _, key = path.rpartition(".")
+        image = values["image"] if prefix == "image" else values["edge"]["image"]
+        wanted = image["repository"].replace("-", "_")
+        assert template == "{{{{.IMAGE_{}_{}}}}}".format({"repository": "REPO", "tag": "TAG"}[key], wanted)

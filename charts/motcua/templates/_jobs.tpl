@@ -28,7 +28,7 @@ spec:
   envFrom:
     - secretRef: {name: {{ . }}}
   {{- end }}
-  env: {{- index . 3 | nindent 4 }}
+  env: {{- index . 3 | trim | nindent 4 }}
   resources: {{- toYaml (index . 4) | nindent 4 }}
 {{- end -}}
 
