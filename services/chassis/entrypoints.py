@@ -26,6 +26,7 @@ from services.chassis.database import DatabaseUnavailable
 from services.chassis.decider import Rejected
 from services.chassis.errors import CODES, Errors
 from services.chassis.facts import Fact, message_class
+from services.chassis.following import Rounds
 from services.chassis.grpc_server import GrpcServer
 from services.chassis.observing import Sample, observe
 from services.chassis.privacy import SubjectErased
@@ -248,15 +249,23 @@ class On(Entrypoint):  # type: ignore[misc]
 
 
 class Every(Entrypoint):  # type: ignore[misc]
-    """`@every(seconds=60)`: the method runs, then rests that long. A failure is reported and the next run comes."""
+    """`@every(seconds=60)`: the method runs, then rests that long. A failure is reported and the next run comes.
 
-    def __init__(self, seconds: float, **kwargs: Any) -> None:
+    Of several replicas one runs it, the others take over when it does not; `each_replica`: all do.
+    """
+
+    def __init__(self, seconds: float, each_replica: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._seconds = seconds
+        self._each_replica = each_replica
+        self._rounds: Rounds | None = None
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         self._work = f"{self.container.service_name}.{self.method_name}"
+        platform, service = platform_of(self.container), self.container.service_name
+        if platform.replicated and not self._each_replica:
+            self._rounds = Rounds(self._work, self._seconds, platform.database(service))
         telemetry.PERIODIC_INTERVAL.labels(self._work).set(self._seconds)
         telemetry.PERIODIC_SUCCESS.labels(self._work).set_to_current_time()
 
@@ -272,7 +281,10 @@ class Every(Entrypoint):  # type: ignore[misc]
     async def _run(self) -> None:
         while True:
             try:
-                await self.container.run_worker(self)
+                if self._rounds:
+                    await self._rounds.take(partial(self.container.run_worker, self))
+                else:
+                    await self.container.run_worker(self)
                 telemetry.PERIODIC_SUCCESS.labels(self._work).set_to_current_time()
             except Exception:
                 log.exception("periodic work failed", work=self._work)
@@ -306,9 +318,9 @@ def on(*events: type[Message], when: When | None = None) -> Callable[[F], F]:
     return decorator
 
 
-def every(seconds: float) -> Callable[[F], F]:
-    """Run again and again, with that rest between."""
-    decorator: Callable[[F], F] = Every.decorator(seconds)
+def every(seconds: float, *, each_replica: bool = False) -> Callable[[F], F]:
+    """Run again and again, with that rest between; by one of the replicas, or by each."""
+    decorator: Callable[[F], F] = Every.decorator(seconds, each_replica)
     return decorator
 
 

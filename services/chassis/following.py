@@ -114,6 +114,13 @@ class SharedFollower:
     async def _observe(self) -> list[Sample]:
         return [self._lag.at(await lag(self._store, self._done, self._types))]
 
+    async def resume(self) -> None:
+        """Follow from the stored position again."""
+        if self._task:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = asyncio.create_task(self._run(), name=f"follower {self.name}")
+
     async def stop(self) -> None:
         if self._forget:
             self._forget()
@@ -236,3 +243,43 @@ class SharedFollower:
             except TimeoutError:
                 known = self._turn or 0
                 self._turn = await self._database.write(partial(positions.turn, follower=self.name, known=known))
+
+
+class Rounds:
+    """Periodic work that one of the replicas does: who sees that another one was at it since leaves it out this time."""
+
+    def __init__(self, name: str, seconds: float, database: Database) -> None:
+        self._name = name
+        self._seconds = seconds
+        self._database = database
+        self._known: int | None = None
+        self._prepared = False
+
+    async def take(self, work: Callable[[], Awaitable[Any]]) -> None:
+        if not self._prepared:
+            await self._database.create(positions.metadata)
+            self._prepared = True
+        turn = await self._database.read(partial(positions.turn_of, follower=self._name))
+        if self._known in (None, turn):
+            try:
+                await self._turn(turn)
+            except PositionLost:
+                return
+            showing = asyncio.create_task(self._show(), name=f"rounds {self._name}")
+            try:
+                await work()
+            finally:
+                showing.cancel()
+                await asyncio.gather(showing, return_exceptions=True)
+        else:
+            self._known = turn
+
+    async def _turn(self, known: int) -> None:
+        self._known = known  # if it is lost, the next look sees another one
+        self._known = await self._database.write(partial(positions.turn, follower=self._name, known=known))
+
+    async def _show(self) -> None:
+        """What takes longer than a round is not begun by another replica."""
+        while True:
+            await asyncio.sleep(self._seconds / 2)
+            await self._turn(self._known or 0)

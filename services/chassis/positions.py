@@ -131,6 +131,11 @@ def standing(db: Connection, follower: str) -> Standing:
     return Standing(*db.execute(_STANDING, {"of": follower}).one())
 
 
+def turn_of(db: Connection, follower: str) -> int:
+    """0 if there was none yet."""
+    return int(db.execute(select(turns.c.turn).where(turns.c.follower == follower)).scalar() or 0)
+
+
 def turn(db: Connection, follower: str, known: int) -> int:
     """The next one. Raises PositionLost if it is not `known` any more."""
     if not known:

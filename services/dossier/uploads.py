@@ -30,7 +30,7 @@ from sqlalchemy import (
 )
 
 from motcua.dossier.v1 import dossier_pb2
-from services.chassis.blobs import BlobStore
+from services.chassis.blobs import BlobMissing, BlobStore
 from services.chassis.caller import Caller
 from services.chassis.container import platform_of
 from services.chassis.database import Database, insert_new
@@ -140,7 +140,7 @@ class Uploads:
         return await self._shown(await self._row(owner, upload_id))
 
     async def add(self, owner: Owner, upload_id: str, offset: int, data: bytes) -> dossier_pb2.Upload:
-        """Raises Rejected UPLOAD_UNKNOWN, UPLOAD_TOO_LARGE, UPLOAD_OFFSET_WRONG, UPLOAD_CONTENT_WRONG."""
+        """Raises Rejected UPLOAD_UNKNOWN, UPLOAD_TOO_LARGE, UPLOAD_OFFSET_WRONG, UPLOAD_CONTENT_WRONG, OVERLOADED."""
         async with self._locks.setdefault(upload_id, asyncio.Lock()):
             row = await self._row(owner, upload_id)
             if row.complete:
@@ -153,13 +153,15 @@ class Uploads:
                 reached = await self._growing.write(owner.account, upload_id, offset, data)
             except WrongOffset as wrong:
                 raise Rejected("UPLOAD_OFFSET_WRONG", offset=str(wrong.offset)) from None
+            except BlobMissing:  # another replica writes the same: sent again, it finds what is there then
+                raise Rejected("OVERLOADED") from None
             if reached == row.size:
                 await self._finish(row)
                 row = await self._row(owner, upload_id)
             return await self._shown(row)
 
     async def _finish(self, row: Any) -> None:
-        """Raises Rejected UPLOAD_CONTENT_WRONG, and the upload begins anew."""
+        """Raises Rejected UPLOAD_CONTENT_WRONG, and the upload begins anew; OVERLOADED while it changes."""
         content = self._growing.read(row.owner, row.upload_id)
         try:
             if row.subject:
@@ -167,12 +169,12 @@ class Uploads:
                 await self._growing.discard(row.upload_id)
             else:
                 await _verify(_checked(content, row.media_type), row.sha256)
-        except _WrongType:
+        except (_WrongType, WrongContent, BlobMissing) as wrong:
+            if await self._growing.offset(row.upload_id) < row.size:  # another replica has finished meanwhile
+                raise Rejected("OVERLOADED") from None
             await self._growing.discard(row.upload_id)
-            raise Rejected("UPLOAD_CONTENT_WRONG", why=f"it is no {row.media_type}") from None
-        except WrongContent as wrong:
-            await self._growing.discard(row.upload_id)
-            raise Rejected("UPLOAD_CONTENT_WRONG", why=f"its sha256 is {wrong.sha256}") from None
+            why = f"its sha256 is {wrong.sha256}" if isinstance(wrong, WrongContent) else f"it is no {row.media_type}"
+            raise Rejected("UPLOAD_CONTENT_WRONG", why=why) from None
         done = update(uploads).where(uploads.c.upload_id == row.upload_id).values(complete=True)
         await self._database.write(lambda db: db.execute(done))
 

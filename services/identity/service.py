@@ -268,7 +268,7 @@ class IdentityService:
         outcome = await self.signing.rotate(_origin(request, caller), compromised=request.compromised)
         return replied(pb.RotateSigningKeyResponse, outcome, kid=introduced_by(outcome))
 
-    @every(seconds=60)
+    @every(seconds=60, each_replica=True)  # each has opened keys in its memory
     async def keep_signing_keys_fresh(self) -> None:
         await self.signing.keep_fresh()
 

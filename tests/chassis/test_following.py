@@ -302,3 +302,48 @@ async def test_a_turn_is_taken_by_one(databases: Sequence[Counting]) -> None:
     outcomes = await asyncio.gather(*map(take, databases), return_exceptions=True)
     assert Counter(map(type, outcomes)) == {PositionLost: 2, int: 1}
     assert await standing(databases[0]) == Standing(0, 1)
+
+
+async def test_a_round_is_done_by_one(databases: Sequence[Counting]) -> None:
+    done: list[int] = []
+
+    async def work(number: int) -> None:
+        done.append(number)
+
+    replicas = [following.Rounds("test.every", 1000, database) for database in databases]
+    for _ in range(4):
+        for number, replica_ in enumerate(replicas):
+            await replica_.take(partial(work, number))
+    # Each begins with a round of its own, as it cannot know of others; then one goes on.
+    assert done == [0, 1, 2, 2, 2, 2]
+    for _ in range(2):
+        await replicas[0].take(partial(work, 0))
+    assert done == [0, 1, 2, 2, 2, 2, 0]
+
+
+async def test_a_long_round_is_not_begun_by_another(databases: Sequence[Counting]) -> None:
+    go, began = asyncio.Event(), Counter[str]()
+
+    async def work(name: str) -> None:
+        began[name] += 1
+        await go.wait()
+
+    one, other = (following.Rounds("test.every", 0.4, database) for database in databases[:2])
+    working = asyncio.create_task(one.take(partial(work, "one")))
+    async with asyncio.timeout(20):
+        while not began["one"]:  # noqa: ASYNC110 - a database does not call back
+            await asyncio.sleep(0.01)
+    other._known = 0  # it has looked before
+    for _ in range(4):
+        shown = await turn_of(databases[2])
+        await other.take(partial(work, "other"))
+        async with asyncio.timeout(20):
+            while await turn_of(databases[2]) == shown:  # noqa: ASYNC110 - a database does not call back
+                await asyncio.sleep(0.05)
+    go.set()
+    await working
+    assert began == {"one": 1}
+
+
+async def turn_of(database: Database) -> int:
+    return await database.read(partial(positions.turn_of, follower="test.every"))
