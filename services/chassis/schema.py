@@ -32,6 +32,7 @@ def create(
     if schema:
         # Replicas that start at once would create the same tables at once; and large ones take their time.
         db.exec_driver_sql("SET LOCAL statement_timeout = 0")
+        db.exec_driver_sql("SET LOCAL synchronous_commit = on")  # no crash takes tables away from who uses them
         db.execute(text("SELECT pg_advisory_xact_lock(hashtext(:schema))"), {"schema": f"motcua {schema}"})
         if not inspect(db).has_schema(schema):
             db.exec_driver_sql(f'CREATE SCHEMA "{schema}"')

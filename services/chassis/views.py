@@ -11,15 +11,19 @@ from itertools import count, groupby
 from operator import attrgetter, itemgetter
 from typing import Any, Generic, TypeVar
 
+import structlog
 from google.protobuf.message import Message
 from sqlalchemy import Connection, MetaData, Table
+from sqlalchemy.exc import SQLAlchemyError
 
 from services.chassis import observing, positions, telemetry
-from services.chassis.database import Database
+from services.chassis.database import Database, DatabaseUnavailable
 from services.chassis.decider import Rejected
 from services.chassis.facts import Fact, fact_of
 from services.chassis.following import SharedFollower
 from services.chassis.store.port import START, EventStore, RecordedEvent
+
+log = structlog.get_logger()
 
 T = TypeVar("T")
 M = TypeVar("M", bound=Message)
@@ -27,6 +31,7 @@ Fold = Callable[[Connection, Fact[Any]], None]
 FoldMany = Callable[[Connection, Sequence[Fact[Any]]], None]
 
 WAIT_SECONDS = 5.0
+LOOK_BACK_SECONDS = 5.0
 LONGEST_NUMBER = 19  # digits of 64 bits
 VERSIONED = re.compile(r"(.+)_v([1-9]\d*)", re.ASCII)
 
@@ -100,10 +105,20 @@ class RunningView(SharedFollower):
         self.generation = 0
         """Grows whenever rows may have changed."""
         self._moved = asyncio.Condition()
+        self._folded = START
+        self._looking: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         await create(self.view, self._database)
         await super().start()
+        if self._database.schema:
+            self._looking = asyncio.create_task(self._look_back(), name=f"view {self.name} looks back")
+
+    async def stop(self) -> None:
+        if self._looking:
+            self._looking.cancel()
+            await asyncio.gather(self._looking, return_exceptions=True)
+        await super().stop()
 
     async def read(self, work: Callable[[Connection], T], min_position: str = "") -> T:
         """Query the tables, at least as new as `min_position`.
@@ -145,6 +160,23 @@ class RunningView(SharedFollower):
 
     async def take(self, events: Sequence[RecordedEvent], old: int, new: int) -> None:
         await self._database.write(partial(fold, view=self.view, events=events, old=old, new=new))
+        self._folded = new
+
+    async def _look_back(self) -> None:
+        """After a failover rows may be older than what was folded: without it they stayed so until the next event."""
+        while True:
+            await asyncio.sleep(LOOK_BACK_SECONDS)
+            folded = self._folded
+            try:
+                standing = await self._database.read(partial(positions.standing, follower=self.name))
+            except (DatabaseUnavailable, SQLAlchemyError):
+                continue  # the follower says so
+            if standing.position < folded:
+                log.warning("the view went back, folding again", view=self.name, position=standing.position)
+                self._folded = standing.position
+                await self.resume()
+            else:
+                self._folded = max(self._folded, standing.position)
 
 
 async def create(view: Projection, database: Database) -> list[str]:

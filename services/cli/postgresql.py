@@ -59,7 +59,8 @@ class PrivatePostgresql:
         self.folder = folder.absolute()
         self._settings = {"listen_addresses": "", "max_connections": str(CONNECTIONS)} | dict(settings or {})
         self._user = _unprivileged()
-        self._sockets = self._cluster
+        self._sockets = self.folder / "socket"
+        self._elsewhere: Path | None = None
         self._child: subprocess.Popen[bytes] | None = None
         self._keeper: threading.Thread | None = None
         self._stopping = threading.Event()
@@ -83,9 +84,9 @@ class PrivatePostgresql:
         if not (self._cluster / "PG_VERSION").exists():
             self._create()
         self._require_version()
-        if len(os.fsencode(self._cluster)) + len("/.s.PGSQL.5432.lock") > LONGEST_SOCKET:
-            self._sockets = Path(tempfile.mkdtemp(prefix="motcua-postgresql-"))
-            self._own(self._sockets)
+        if len(os.fsencode(self._sockets)) + len("/.s.PGSQL.5432.lock") > LONGEST_SOCKET:
+            self._sockets = self._elsewhere = Path(tempfile.mkdtemp(prefix="motcua-postgresql-"))
+        self._own(self._sockets)
         self._stopping.clear()
         started: Future[None] = Future()
         self._keeper = threading.Thread(target=self._keep, args=(started, timeout_seconds), name=NAME, daemon=True)
@@ -93,19 +94,19 @@ class PrivatePostgresql:
         started.result()
         self._create_database()
 
-    def stop(self) -> None:
-        """Ends all sessions and writes everything down."""
+    def stop(self, *, at_once: bool = False) -> None:
+        """Ends all sessions and writes everything down; `at_once` leaves that to the recovery of the next start."""
         self._stopping.set()
         if self._child and self._child.poll() is None:
-            self._child.send_signal(signal.SIGINT)
+            self._child.send_signal(signal.SIGQUIT if at_once else signal.SIGINT)
             try:
                 self._child.wait(STOP_SECONDS)
             except subprocess.TimeoutExpired:
                 self._child.send_signal(signal.SIGQUIT)
         if self._keeper:
             self._keeper.join()
-        if self._sockets != self._cluster:
-            shutil.rmtree(self._sockets, ignore_errors=True)
+        if self._elsewhere:
+            shutil.rmtree(self._elsewhere, ignore_errors=True)
 
     @property
     def _cluster(self) -> Path:

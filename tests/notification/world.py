@@ -39,6 +39,7 @@ T = TypeVar("T")
 
 ME = "7d0f4a5e-0000-4000-8000-000000000001"
 OTHER = "7d0f4a5e-0000-4000-8000-000000000002"
+SENDER = "mot-cua@khanhhoa.example.vn"
 ADMIN = "7d0f4a5e-0000-4000-8000-000000000009"
 CODE = "P56.22.336-20260302-0000001"
 AT = datetime(2026, 3, 2, 2, 5, tzinfo=UTC)
@@ -203,10 +204,10 @@ def request_id() -> str:
 
 
 @contextmanager
-def world(folder: Path, keys: MemoryKeys | None = None, smtp_url: str = "") -> Iterator[World]:
+def world(folder: Path, keys: MemoryKeys | None = None, smtp_url: str = "", **settings: str) -> Iterator[World]:
     ring = keys or MemoryKeys()
     service = type("Hosted", (NotificationService,), {"key_ring": staticmethod(lambda *_: ring)})
-    with hosted(folder, [service], smtp_url=smtp_url, mail_from="mot-cua@khanhhoa.example.vn") as host:
+    with hosted(folder, [service], smtp_url=smtp_url, mail_from=SENDER, **settings) as host:
         made = World(host, ring)
         try:
             yield made

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import pwd
 import shutil
 import sqlite3
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -15,7 +17,7 @@ import psycopg
 from sqlalchemy.engine import make_url
 
 from services.chassis.settings import Settings
-from services.cli.postgresql import PrivatePostgresql
+from services.cli.postgresql import PrivatePostgresql, binaries
 from services.cli.registry import CLASSES
 
 # Nothing that a test makes has to outlive a power cut.
@@ -161,13 +163,44 @@ def connected(server: PrivatePostgresql, database: str = "") -> Iterator[psycopg
 
 
 @contextmanager
-def running(**settings: str) -> Iterator[PrivatePostgresql]:
+def running() -> Iterator[PrivatePostgresql]:
     """A server for tests."""
     folder = Path(tempfile.mkdtemp(prefix="motcua-tests-"))
-    server = PrivatePostgresql(folder, QUICK | settings)
+    server = PrivatePostgresql(folder, QUICK)
     server.start()
     try:
         yield server
     finally:
         server.stop()
+        shutil.rmtree(folder)
+
+
+@contextmanager
+def standby_of(primary: PrivatePostgresql) -> Iterator[PrivatePostgresql]:
+    """Another server, that follows all that the first one writes."""
+    folder = Path(tempfile.mkdtemp(prefix="motcua-tests-"))
+    standby, cluster = PrivatePostgresql(folder, QUICK), folder / "cluster"
+    theirs = primary.folder / "cluster"
+    server_s = pwd.getpwuid(theirs.stat().st_uid).pw_name
+    with (theirs / "pg_ident.conf").open("a") as users:
+        users.write(f'motcua "{server_s}" motcua\n')
+    with connected(primary) as db:
+        db.execute("SELECT pg_reload_conf()")
+    copy = (
+        str(binaries() / "pg_basebackup"),
+        "--host",
+        str(primary.folder / "socket"),
+        "--username",
+        "motcua",
+        "--pgdata",
+        str(cluster),
+    )
+    subprocess.run((*copy, "--write-recovery-conf", "--checkpoint", "fast", "--no-sync"), check=True)
+    for path in (cluster, *cluster.rglob("*")):
+        shutil.chown(path, server_s)
+    standby.start()
+    try:
+        yield standby
+    finally:
+        standby.stop()
         shutil.rmtree(folder)
