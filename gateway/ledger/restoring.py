@@ -9,19 +9,25 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 
+import httpx
+import structlog
 from sqlalchemy import Connection, delete, update
 
 from gateway.ledger import entries, heads, merkle, tables
-from gateway.ledger.checkpoint import Checkpoint
+from gateway.ledger.checkpoint import Checkpoint, decimal
+from gateway.ledger.cosigning import TIMEOUT_SECONDS, Remote
 from gateway.ledger.errors import LedgerError
 from gateway.ledger.leaf import Leaf
 from gateway.ledger.note import Note, Verifier
 from gateway.ledger.opening import UNFINISHED, add_leaves, dossier_events, require_same_event
 from gateway.ledger.sequencing import FOLLOWER, MOST_LEAVES, grown
+from gateway.ledger.witness import AddCheckpoint
 from services.chassis import positions
 from services.chassis.database import Database, insert_new
 from services.chassis.privacy import KeyRing
 from services.chassis.store.port import START, EventStore, RecordedEvent
+
+log = structlog.get_logger()
 
 Progress = Callable[[int, int], None]
 
@@ -44,11 +50,38 @@ async def release(database: Database, vkey: str) -> None:
         await database.write(tables.empty)
 
 
+async def require_witnesses(witnesses: Sequence[Remote], published: Note) -> list[str]:
+    """Raises LedgerError if one has seen more than `published`. Returns the names of those that did not say."""
+    size = Checkpoint.parse(published.text).size
+    silent = []
+    async with httpx.AsyncClient(timeout=TIMEOUT_SECONDS) as client:
+        for witness in witnesses:
+            try:
+                # Who has cosigned this log before answers with the size: nothing is proved from the log of nothing.
+                asked = AddCheckpoint(0, (), published)
+                answer = await client.post(f"{witness.url}/add-checkpoint", content=asked.format())
+                if answer.status_code not in (200, 409):
+                    raise LedgerError(f"it answered {answer.status_code}")
+                known = (
+                    decimal(answer.text.removesuffix("\n"), "the witness's size") if answer.status_code == 409 else 0
+                )
+            except (httpx.HTTPError, LedgerError) as error:
+                log.warning("a witness did not say what it has seen", witness=witness.verifier.name, error=str(error))
+                silent.append(witness.verifier.name)
+                continue
+            if known > size:
+                raise LedgerError(
+                    f"the witness {witness.verifier.name} cosigned {known} leaves of this log, --published is of {size}: find the "
+                    "newest checkpoint, or see 'Events were lost' in docs/backup.md"
+                )
+    return silent
+
+
 async def restore_log(
     database: Database,
     store: EventStore,
     keys: KeyRing,
-    log: Verifier,
+    verifier: Verifier,
     saved: Note,
     bundles: AsyncIterator[Sequence[bytes]],
     published: Note,
@@ -59,7 +92,7 @@ async def restore_log(
     Returns the size with which the log goes on, once it is released. Raises LedgerError.
     """
     for note in (saved, published):
-        note.require(log)
+        note.require(verifier)
     checkpoint, newest = Checkpoint.parse(saved.text), Checkpoint.parse(published.text)
     total = max(checkpoint.size, newest.size)
     await database.write(_again)

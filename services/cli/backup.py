@@ -19,9 +19,11 @@ from functools import partial
 from typing import Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.ledger import tables
+from gateway.ledger.opening import UNFINISHED
 from gateway.ledger.tables import Standing
 from services.chassis.blobs import Blob, BlobMissing, BlobStore
 from services.chassis.database import Database, DatabaseUnavailable
@@ -228,9 +230,16 @@ async def _standing(settings: Settings) -> Standing | None:
     """Of a ledger that has leaves."""
     if not durable.is_there(settings, "ledger"):
         return None
+
+    def read(db: Connection) -> Standing | None:
+        return tables.standing(db) if tables.ledger.name in durable.tables_of(db, "ledger") else None
+
     async with database(settings, "ledger") as opened:
-        await opened.create(tables.metadata)
-        standing = await opened.read(tables.standing)
+        standing = await opened.read(read)
+    if standing and standing.vkey == UNFINISHED:
+        raise ArchiveError(
+            "a backup is being restored into this site, or was and did not come to its end: there is nothing to save"
+        )
     return standing if standing and standing.size else None
 
 

@@ -68,8 +68,8 @@ def is_there(settings: Settings, name: str) -> bool:
 def save(db: Connection, name: str) -> Rows:
     """In one moment. Raises ArchiveError for a table that this program does not know."""
     durable = DURABLE[name]
-    postgresql = _take_time(db)
-    there = set(inspect(db).get_table_names(name if postgresql else None))
+    _take_time(db)
+    there = tables_of(db, name)
     known = {table.name for table in (*durable.saved, *durable.left_out)}
     if unknown := there - known - set(positions.metadata.tables):
         raise ArchiveError(
@@ -113,12 +113,15 @@ def _require_same_keys(there: Rows, rows: Rows, erased: set[str]) -> None:
             )
 
 
-def _take_time(db: Connection) -> bool:
-    """Whether it is PostgreSQL, where statements have a limit."""
-    if db.dialect.name != "postgresql":
-        return False
-    db.exec_driver_sql("SET LOCAL statement_timeout = 0")
-    return True
+def tables_of(db: Connection, name: str) -> set[str]:
+    """Of the database `name`, without making any: who saves needs to be allowed to read only."""
+    return set(inspect(db).get_table_names(name if db.dialect.name == "postgresql" else None))
+
+
+def _take_time(db: Connection) -> None:
+    """PostgreSQL's statements have a limit."""
+    if db.dialect.name == "postgresql":
+        db.exec_driver_sql("SET LOCAL statement_timeout = 0")
 
 
 def _rows(db: Connection, table: Table) -> list[list[Any]]:

@@ -287,17 +287,20 @@ def restore(
     new_ledger: Annotated[
         bool, typer.Option("--new-ledger", help="Events that were published are lost: begin a ledger of a new name.")
     ] = False,
+    databases: Annotated[
+        bool, typer.Option("--databases", help="The log and the files survived: bring back what only databases held.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Bring a backup back into an empty site, and verify it. Interrupted, it goes on when it is run again."""
     from services.cli import restore
 
-    if bool(published) == new_ledger:
+    if [bool(published), new_ledger, databases].count(True) != 1:
         fail(
-            "Say how the public ledger goes on: --published CHECKPOINT, or --new-ledger.",
+            "Say how the public ledger goes on: --published CHECKPOINT, or --new-ledger; or --databases where it is all there.",
             "The checkpoint is the newest that anybody has seen: ask the witnesses, and who follows the log. See docs/backup.md.",
         )
-    sys.exit(restore.restore(settings(), restore.Asked(address, published, as_json)))
+    sys.exit(restore.restore(settings(), restore.Asked(address, published, databases, as_json)))
 
 
 @catalogue_app.command("load")

@@ -10,7 +10,7 @@ import asyncio
 import gzip
 import json
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -29,18 +29,19 @@ from gateway.ledger.own_keys import log_key
 from gateway.ledger.publishing import Publisher
 from gateway.ledger.reading import CHECKPOINT, Wrong
 from gateway.ledger.remembering import HEADER, Remembered
-from gateway.ledger.running import open_storage
+from gateway.ledger.running import open_storage, remotes
 from gateway.ledger.sequencing import MOST_LEAVES
 from gateway.ledger.source import Unreachable, open_source
 from gateway.ledger.storage import Storage
 from services.chassis.blobs import BlobStore
+from services.chassis.erasures import erased_accounts
 from services.chassis.platform import open_blobs, open_store
 from services.chassis.settings import Settings
 from services.chassis.store.port import START, Conflict, EventStore, NewEvent, RecordedEvent
 from services.cli import durable
 from services.cli.archive import Archive, ArchiveError, File, Manifest, unpacked
 from services.cli.backup import FAILURES, bars, database, inventory_of, told
-from services.cli.console import fail, out
+from services.cli.console import err, fail, harmless, out
 from services.cli.proving import Proved, bundles, faulty, prove, saved_events
 from services.identity.keys import SubjectKeys
 from services.identity.kms import LocalKeys, NotUnwrapped
@@ -58,6 +59,7 @@ class Asked:
     source: str
     published: str
     """A checkpoint's file or address, the newest that the public has seen; empty for a new ledger."""
+    databases_only: bool
     as_json: bool
 
 
@@ -69,28 +71,32 @@ class Restored:
     committed: int
     attachments: int
     ledger_begins_anew: bool
+    silent: Sequence[str]
+    """Witnesses that did not say what they have seen."""
 
 
 def restore(settings: Settings, asked: Asked) -> int:
     os.umask(0o077)
     try:
         with bars(disable=asked.as_json) as progress:
-            restored = asyncio.run(bring_back(settings, asked.source, asked.published, progress))
+            if asked.databases_only:
+                rows = asyncio.run(bring_back_databases(settings, asked.source, progress))
+            else:
+                restored = asyncio.run(bring_back(settings, asked.source, asked.published, progress))
     except (*FAILURES, LedgerError, NotUnwrapped, Conflict) as failed:
         fail(told(failed), "The site is not restored: start nothing on it. Run it again when the reason is gone.")
-    _tell(restored, settings, asked)
+    if asked.databases_only:
+        _tell_databases(rows, asked)
+    else:
+        _tell(restored, asked)
     return 0
 
 
 async def bring_back(settings: Settings, source: str, published: str, progress: Progress) -> Restored:
     """Raises ArchiveError, LedgerError, NotUnwrapped, and what the site's parts raise."""
-    archive = Archive.open(source, create=False)
-    manifest = await archive.whole()
-    if settings.event_store == "memory:":
-        raise ArchiveError("MOTCUA_EVENT_STORE=memory: forgets: restore into a store that keeps")
-    if settings.site != manifest.site:
-        raise ArchiveError(f"the backup is of {manifest.site}, MOTCUA_SITE says {settings.site}")
+    archive, manifest = await _open(settings, source)
     newest = await asyncio.to_thread(_newest, settings, manifest, published)
+    silent = await restoring.require_witnesses(remotes(settings), newest) if newest else []
     await _require_master_key(settings, archive, manifest)
     proved = await prove(archive, manifest, progress)
     async with AsyncExitStack() as stack:
@@ -100,10 +106,7 @@ async def bring_back(settings: Settings, source: str, published: str, progress: 
         keys = await stack.enter_async_context(database(settings, "keys"))
         if manifest.ledger:
             storage = open_storage(settings)
-            if await storage.read(CHECKPOINT) is not None and newest is None:
-                raise ArchiveError(
-                    "a ledger's checkpoint lies where this site's ledger would: move its files away first"
-                )
+            _require_newest(await storage.read(CHECKPOINT), newest)
             await restoring.hold(ledger)
         attachments = await _restore_attachments(open_blobs(settings), archive, manifest, proved.erased, progress)
         await _restore_log(settings, store, archive, manifest, progress)
@@ -129,7 +132,35 @@ async def bring_back(settings: Settings, source: str, published: str, progress: 
             await restoring.release(ledger, log.vkey)
         elif manifest.ledger:
             await restoring.release(ledger, "")
-    return Restored(manifest, proved, leaves, committed, attachments, manifest.ledger is not None and newest is None)
+    anew = manifest.ledger is not None and newest is None
+    return Restored(manifest, proved, leaves, committed, attachments, anew, silent)
+
+
+async def bring_back_databases(settings: Settings, source: str, progress: Progress) -> dict[str, int]:
+    """Of a site whose log survived: the rows of each. Raises ArchiveError, NotUnwrapped."""
+    archive, manifest = await _open(settings, source)
+    await _require_master_key(settings, archive, manifest)
+    await prove(archive, manifest, progress)
+    store = await open_store(settings)
+    try:
+        await _require_beginning(store, archive, manifest, progress)
+        erased = await erased_accounts(store)
+    finally:
+        await store.close()
+    restored = {}
+    for name, file in manifest.tables.items():
+        restored[name] = await _restore_tables(settings, archive, name, file, sorted(erased))
+    return restored
+
+
+async def _open(settings: Settings, source: str) -> tuple[Archive, Manifest]:
+    archive = Archive.open(source, create=False)
+    manifest = await archive.whole()
+    if settings.event_store == "memory:":
+        raise ArchiveError("MOTCUA_EVENT_STORE=memory: forgets: restore into a store that keeps")
+    if settings.site != manifest.site:
+        raise ArchiveError(f"the backup is of {manifest.site}, MOTCUA_SITE says {settings.site}")
+    return archive, manifest
 
 
 # What is asked before anything is written
@@ -266,12 +297,29 @@ async def _restore_log(
         )
 
 
+async def _require_beginning(store: EventStore, archive: Archive, manifest: Manifest, progress: Progress) -> None:
+    """The store's log begins with the backup's."""
+    task = progress.add_task("comparing the log", total=manifest.log.events)
+    after = START
+    async for events in saved_events(archive, manifest):
+        missing = events
+        while missing:
+            there = await store.read_all(after, limit=min(1000, len(missing)))
+            if not there:
+                raise ArchiveError(
+                    "the event store ends before the backup does: its log is lost, too. Restore all of it"
+                )
+            _require_same(missing, there)
+            after, missing = there[-1].position, missing[len(there) :]
+        progress.advance(task, len(events))
+
+
 def _require_same(saved: Sequence[RecordedEvent], there: Sequence[RecordedEvent]) -> None:
     for mine, found in zip(saved, there, strict=False):
         if _content(mine) != _content(found):
             raise ArchiveError(
-                f"the event store holds the event {found.id} of {found.stream} where the backup has {mine.id} of {mine.stream}: a "
-                "backup is restored into an empty site only"
+                f"the event store holds the event {found.id} of {found.stream} where the backup has {mine.id} of {mine.stream}: "
+                "it is another log. A backup is restored into an empty site only"
             )
 
 
@@ -315,14 +363,15 @@ def _portions(events: Iterable[RecordedEvent]) -> Iterator[list[RecordedEvent]]:
 # Databases
 
 
-async def _restore_tables(settings: Settings, archive: Archive, name: str, file: File, erased: Sequence[str]) -> None:
+async def _restore_tables(settings: Settings, archive: Archive, name: str, file: File, erased: Sequence[str]) -> int:
     if name not in durable.DURABLE:
         raise ArchiveError(f"the backup holds a database {name}, which this version does not know")
     rows = _tables(unpacked(await archive.read(file), file.path))
     async with database(settings, name) as opened:
         await opened.create(durable.DURABLE[name].metadata)
-        await opened.write(partial(durable.load, name=name, rows=rows, erased=erased))
+        count = await opened.write(partial(durable.load, name=name, rows=rows, erased=erased))
         await opened.checkpoint()
+    return count
 
 
 def _tables(rows: Sequence[dict[str, Any]]) -> durable.Rows:
@@ -381,7 +430,7 @@ async def _check(
 # The report
 
 
-def _tell(restored: Restored, settings: Settings, asked: Asked) -> None:
+def _tell(restored: Restored, asked: Asked) -> None:
     manifest, proved = restored.manifest, restored.proved
     if asked.as_json:
         print(json.dumps(summary(restored)))
@@ -408,6 +457,25 @@ def _tell(restored: Restored, settings: Settings, asked: Asked) -> None:
     )
     for line in lines:
         out.print(f"  {line}", highlight=False, soft_wrap=True)
+    for name in restored.silent:
+        err.print(
+            f"[yellow]![/] The witness {harmless(name)} did not say what it has seen of the ledger.", highlight=False
+        )
+
+
+def _tell_databases(rows: Mapping[str, int], asked: Asked) -> None:
+    if asked.as_json:
+        print(json.dumps(rows))
+        return
+    told = ", ".join(f"{count} rows of {name}" for name, count in sorted(rows.items()))
+    out.print(f"[bold green]✓[/] Restored: {told}.", highlight=False)
+    out.print(
+        "  Who was erased since is erased in them, too. Views and the ledger's tables are made again.", highlight=False
+    )
+    out.print(
+        "  People who came after the backup have lost their keys: their names and files cannot be opened.",
+        highlight=False,
+    )
 
 
 def summary(restored: Restored) -> dict[str, Any]:
@@ -422,4 +490,5 @@ def summary(restored: Restored) -> dict[str, Any]:
         "leaves": restored.leaves,
         "committed": restored.committed,
         "new_ledger": restored.ledger_begins_anew,
+        "silent_witnesses": list(restored.silent),
     }
