@@ -7,6 +7,7 @@ PY := $(BIN)/python
 TESTS ?= tests
 # Files of tests that run side by side.
 WORKERS ?= 2
+POLICIES := tests/charts/policies
 
 define say
 	@printf '\033[1m%s\033[0m\n' $(1)
@@ -44,11 +45,15 @@ wheels: .venv/dev protos ## Build both wheels into build/dist: motcua, and motcu
 images: .venv/dev ## Build both container images with podman or docker (ARGS="--base ... --tag ...")
 	@$(PY) -m scripts.images $(ARGS)
 
+policies: .venv/checkov .venv/dev ## Judge the rendered chart by checkov's policies
+	@$(PY) -m tests.charts.policies
+
 lock: ## Pin every dependency, with hashes, for every platform
 	@command -v uv >/dev/null || test -x $(BIN)/uv || $(PY) -m pip install -q uv
 	@PATH="$(BIN):$$PATH"; lock="uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command 'make lock'"; \
 	eval "$$lock -o requirements.lock pyproject.toml" && \
-	eval "$$lock -o requirements-dev.lock --extra dev -c requirements.lock pyproject.toml"
+	eval "$$lock -o requirements-dev.lock --extra dev -c requirements.lock pyproject.toml" && \
+	eval "$$lock -o $(POLICIES)/requirements.lock $(POLICIES)/requirements.in"
 
 clean: ## Remove what was built; data and .venv stay
 	@rm -rf build *.egg-info protos/*.egg-info protos/build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
@@ -67,4 +72,11 @@ clean: ## Remove what was built; data and .venv stay
 	@$(PY) -m pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	@touch $@
 
-.PHONY: help run test check bench protos wheels images lock clean
+# Its dependencies must not meet ours.
+.venv/checkov: $(POLICIES)/requirements.lock .venv/run
+	$(call say,"Adding checkov")
+	@$(PYTHON) -m venv $@
+	@$@/bin/pip install -q --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+.PHONY: help run test check bench protos wheels images policies lock clean
