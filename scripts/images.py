@@ -151,10 +151,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--base", default="", help="the base image, by digest for a release")
     parser.add_argument("--tag", default="", help="the project's version if left out")
     parser.add_argument("--repository", default="", help="what stands before the images' names, with its slash")
+    parser.add_argument("--wheels", action="store_true", help="fill build/wheelhouse and end, for another builder")
     given = parser.parse_args(arguments)
     try:
-        found, here = engine(), origin()
         wheelhouse()
+        if given.wheels:
+            return
+        found, here = engine(), origin()
         built = build_all(found, here, base=given.base, tag=given.tag, repository=given.repository)
         for name, reference in built.items():
             listed = sbom.write(found, reference, ROOT / "build" / "images" / f"{name}.cdx.json")

@@ -38,6 +38,9 @@ def test_both_images_are_built_of_the_containerfile() -> None:
         containerfile = ROOT / artifact["docker"]["dockerfile"]
         assert containerfile == CONTAINERFILE
         assert re.search(rf"(?m)^FROM \S+ AS {artifact['docker']['target']}$", containerfile.read_text())
+    (base,) = artifacts["motcua-edge"]["requires"]
+    assert base["image"] == "motcua"
+    assert f"ARG {base['alias']}=services" in CONTAINERFILE.read_text()
     (hook,) = artifacts["motcua"]["hooks"]["before"]
     assert hook["command"][:3] == ["python3", "-m", "scripts.images"]
     told = subprocess.run([sys.executable, *hook["command"][1:3], "--help"], cwd=ROOT, capture_output=True, text=True)
