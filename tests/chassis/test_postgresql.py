@@ -173,7 +173,7 @@ async def test_a_failover_to_the_standby_loses_nothing_and_repeats_nothing(tmp_p
 @asynccontextmanager
 async def failing_over(primary: PrivatePostgresql, folder: Path) -> AsyncIterator[PrivatePostgresql]:
     with standby_of(primary) as standby:
-        hosts = [make_url(server.url).query["host"] for server in (standby, primary)]
+        hosts = [str(make_url(server.url).query["host"]) for server in (standby, primary)]
         url = make_url(primary.url).set(query={"host": hosts}).render_as_string(hide_password=False)
         async with loaded(url, "failover", folder) as load:
             yield standby

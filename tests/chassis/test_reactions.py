@@ -59,7 +59,7 @@ class Seen:
         return [score for name, score in self.scores if name == stream]
 
     async def until(self, holds: Callable[[], bool]) -> None:
-        async with asyncio.timeout(5), self._changed:
+        async with asyncio.timeout(30), self._changed:
             await self._changed.wait_for(holds)
 
 
@@ -177,7 +177,7 @@ async def test_what_cannot_change_is_tried_once(database: Database, error: Excep
     reaction = reaction_of(seen, database, store)
     await rate(store, "a", 1)
     await reaction.start()
-    await asyncio.wait_for(reaction.caught_up.wait(), 5)
+    await asyncio.wait_for(reaction.caught_up.wait(), 30)
     assert seen.attempts[1] == 1
     assert len(await reaction.list_parked()) == 1
     await reaction.stop()
@@ -191,7 +191,7 @@ async def test_a_failure_of_unknown_kind_is_tried_several_times(database: Databa
     reaction = reaction_of(seen, database, store)
     await rate(store, "a", 1)
     await reaction.start()
-    await asyncio.wait_for(reaction.caught_up.wait(), 5)
+    await asyncio.wait_for(reaction.caught_up.wait(), 30)
     assert seen.attempts[1] == ATTEMPTS
     (parked,) = await reaction.list_parked()
     assert "a bug" in parked["error"]

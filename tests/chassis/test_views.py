@@ -53,7 +53,6 @@ class Ratings:
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(following, "PAUSE_SECONDS", 0.01)
-    monkeypatch.setattr(views, "WAIT_SECONDS", 0.05)
 
 
 @pytest_asyncio.fixture
@@ -79,7 +78,7 @@ async def rows(view: RunningView, token: str = "") -> dict[str, tuple[int, str]]
 
 
 async def until(view: RunningView, token: str) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while view.position < parse_position(token):
             await view.changed(view.generation)
 
@@ -89,7 +88,7 @@ async def test_rows_follow_the_log(database: Database) -> None:
     view = RunningView(Ratings().projection, database, store)
     await rate(store, "a", 1, 2)
     await view.start()
-    await asyncio.wait_for(view.caught_up.wait(), 5)
+    await asyncio.wait_for(view.caught_up.wait(), 30)
     token = await rate(store, "b", 5)
     assert await rows(view, token) == {"a": (3, "1 2"), "b": (5, "5")}
     await view.stop()
@@ -115,15 +114,16 @@ async def test_a_crash_between_rows_and_position_leaves_neither(database: Databa
     await view.stop()
 
 
-async def test_an_error_stops_the_view_and_skips_nothing(database: Database) -> None:
+async def test_an_error_stops_the_view_and_skips_nothing(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     ratings, store = Ratings(), MemoryStore()
     ratings.trouble = lambda fact: fact.event.score == 3
     view = RunningView(ratings.projection, database, store)
     await rate(store, "a", 1)
     await view.start()
-    await asyncio.wait_for(view.caught_up.wait(), 5)
+    await asyncio.wait_for(view.caught_up.wait(), 30)
     token = await rate(store, "a", 3)
-    with pytest.raises(Rejected, match="NOT_READY"):
+    with monkeypatch.context() as hurried, pytest.raises(Rejected, match="NOT_READY"):
+        hurried.setattr(views, "WAIT_SECONDS", 0.05)
         await rows(view, token)
     assert await rows(view) == {"a": (1, "1")}
     ratings.trouble = lambda _: False
@@ -192,7 +192,7 @@ async def test_a_snapshot_is_built_when_rows_changed(database: Database) -> None
     snapshot = Snapshot(view, build)
     await rate(store, "a", 1)
     await view.start()
-    await asyncio.wait_for(view.caught_up.wait(), 5)
+    await asyncio.wait_for(view.caught_up.wait(), 30)
     assert [await snapshot.get() for _ in range(3)] == [1, 1, 1]
     assert len(built) == 1
     assert await snapshot.get(await rate(store, "a", 2)) == 3
