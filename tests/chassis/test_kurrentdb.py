@@ -354,7 +354,7 @@ async def test_a_quiet_store_is_not_taken_for_a_silent_one() -> None:
 
 
 async def test_followers_far_behind_read_history_page_by_page(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("services.chassis.store.feed.PAGE", 3)
+    monkeypatch.setattr(kurrentdb, "PAGE", 3)
     async with doubled() as (double, before):
         sent = [event("m.A" if number % 4 else "m.B") for number in range(20)]
         for one in sent:
@@ -365,6 +365,49 @@ async def test_followers_far_behind_read_history_page_by_page(monkeypatch: pytes
                 await until(lambda: len(all_.seen) == 20 and some.newest.position == all_.newest.position)
                 assert ids(all_.seen) == ids(sent)
                 assert ids(some.seen) == ids(sent[::4])
+                assert max(len(batch.events) for batch in all_.batches) == 3
+        finally:
+            await store.close()
+
+
+async def test_a_follower_that_the_feed_overtook_reads_on_from_history() -> None:
+    async with doubled() as (_, store):
+        store._feed._capacity = 3
+        first = await store.append("a-1", [event()], NO_STREAM)
+        async with aclosing(store.subscribe()) as batches:  # type: ignore[type-var]
+            seen = list((await anext(batches)).events)
+            sent = [event() for _ in range(30)]
+            for revision, one in enumerate(sent):
+                await store.append("a-1", [one], revision)
+            await until(lambda: store._feed.start > first.position)
+            async with asyncio.timeout(SECONDS):
+                while len(seen) < 31:
+                    seen += (await anext(batches)).events
+        assert ids(seen) == ids(await store.read("a-1"))
+
+
+async def test_what_is_rare_in_a_long_log_is_found_bit_by_bit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nothing matches, the position moves all the same: after a break the server need not look from the start again."""
+    monkeypatch.setattr(kurrentdb, "WINDOW", 10)
+    async with doubled() as (double, before):
+        rare = [event("m.Rare"), event("m.Rare")]
+        await before.append("a-1", rare[:1], NO_STREAM)
+        await before.append("b-1", [event("m.Common") for _ in range(200)], NO_STREAM)
+        await before.append("a-1", rare[1:], 0)
+        store = await KurrentStore.open(double.uri)
+        try:
+            await until(lambda: store._feed.live and before._feed.live)
+            double.requests.clear()
+            double.faults.after_checkpoint = 5
+            assert ids(await store.read_all(types=["m.Rare"])) == ids(rare)
+            assert double.faults.after_checkpoint == 0
+            asked = [request.options.all.position.commit_position for request in double.requests]
+            assert asked == sorted(set(asked))
+            async with followed(store, types=["m.Rare"]) as follower:
+                await until(lambda: len(follower.seen) == 2)
+                positions = [batch.position for batch in follower.batches]
+                assert positions == sorted(positions)
+                assert len(set(positions)) > 15
         finally:
             await store.close()
 

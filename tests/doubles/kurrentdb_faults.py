@@ -22,6 +22,8 @@ class Faults:
     """So many reads are answered UNAVAILABLE."""
     within_read: int = 0
     """So many reads break off after their first event."""
+    after_checkpoint: int = 0
+    """So many subscriptions break off after they said how far they are."""
     denied: bool = False
     no_position: bool = False
     """A repeated append is answered without the position of what was written before."""

@@ -95,17 +95,15 @@ def confirmation(id_: UUID) -> ReadResp:
     return ReadResp(confirmation=ReadResp.SubscriptionConfirmation(subscription_id=str(id_)))
 
 
-def checkpoint(record: Record) -> ReadResp:
-    position = record.position
+def checkpoint(position: int) -> ReadResp:
     checkpoint = ReadResp.Checkpoint(commit_position=position, prepare_position=position, timestamp=now())
     return ReadResp(checkpoint=checkpoint)
 
 
-def caught_up(record: Record | None) -> ReadResp:
+def caught_up(position: int | None) -> ReadResp:
     caught_up = ReadResp.CaughtUp(timestamp=now())
-    if record is not None:
-        position = ReadResp.Position(commit_position=record.position, prepare_position=record.position)
-        caught_up.position.CopyFrom(position)
+    if position is not None:
+        caught_up.position.CopyFrom(ReadResp.Position(commit_position=position, prepare_position=position))
     return ReadResp(caught_up=caught_up)
 
 

@@ -173,9 +173,15 @@ class _Streams(streams_pb2_grpc.StreamsServicer):
         self._node.subscriptions += 1
         try:
             yield messages.confirmation(uuid4())
+            sent = 0
             async for answer in self._followed(options, context):
                 await self._double.unless_silent()
+                if sent and self._double.faults.take("within_read"):
+                    await _abort(context, grpc.StatusCode.UNAVAILABLE, "the connection broke")
                 yield answer
+                sent += answer.HasField("event")
+                if answer.HasField("checkpoint") and self._double.faults.take("after_checkpoint"):
+                    await _abort(context, grpc.StatusCode.UNAVAILABLE, "the connection broke")
         except _Dropped:
             if self._double.drop is not None:
                 await _abort(context, *self._double.drop)
@@ -205,30 +211,37 @@ class _Streams(streams_pb2_grpc.StreamsServicer):
         filtered = options.WhichOneof("filter_option") == "filter"
         if filtered and not interval:
             await _abort(context, grpc.StatusCode.INVALID_ARGUMENT, "checkpointIntervalMultiplier must not be zero")
-        considered, live = 0, False
+        live, considered, page = False, 0, 0
+        # How far it has looked, as it says so itself: an event that it sent, or where a page began of which it has seen the end.
+        checkpoint = None if index == 0 else self._log.records[index - 1].position
+        page_began = checkpoint
         generation = self._double.generation
         while True:
             changed = self._log.changed
             records = self._node.records()
             while index < len(records):
                 record = records[index]
-                index += 1
-                considered += 1
+                index, considered, page = index + 1, considered + 1, page + 1
                 if only is not None:
                     if record.stream == only and record.revision >= first:
                         yield messages.event(record)
                 elif wanted(record):
+                    checkpoint = record.position
                     yield messages.event(record)
                 if generation != self._double.generation:
                     raise _Dropped
-                if filtered and considered >= interval:
-                    considered = 0
-                    yield messages.checkpoint(record)
+                if filtered and page == options.filter.max:
+                    checkpoint = max(checkpoint or 0, record.position if live else page_began or 0)
+                    page, page_began = 0, record.position
+                    if considered >= interval:
+                        considered = 0
+                        yield messages.checkpoint(checkpoint)
             if not live:
-                live = True
-                if filtered and index:
-                    yield messages.checkpoint(records[index - 1])
-                yield messages.caught_up(records[index - 1] if index else None)
+                live, page = True, 0
+                if filtered and records:
+                    checkpoint = checkpoint or 0
+                    yield messages.checkpoint(checkpoint)
+                yield messages.caught_up(checkpoint)
             if generation != self._double.generation:
                 raise _Dropped
             await changed.wait()

@@ -6,6 +6,7 @@ import asyncio
 from bisect import bisect_right
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import aclosing
 from itertools import islice
 
 from services.chassis.store.port import Batch, RecordedEvent
@@ -57,20 +58,32 @@ class Feed:
         return list(islice(self._events, first, first + limit))
 
     async def follow(self, read_all: ReadAll, after: int, types: Sequence[str]) -> AsyncIterator[Batch]:
+        """What is older than the feed page by page, then what is in it and what comes."""
         prefixes = tuple(types)
         cursor = after
         while True:
-            changed = self._changed
             if cursor < self.start:
                 known = self.last
                 events = await read_all(cursor, prefixes, PAGE)
                 cursor = (
                     events[-1].position if len(events) == PAGE else max(known, *(e.position for e in events[-1:]), 0)
                 )
-            else:
-                seen = self.after(cursor, PAGE)
-                events = [event for event in seen if not prefixes or event.type.startswith(prefixes)]
-                cursor = seen[-1].position if seen else cursor
+                yield Batch(events, cursor, cursor >= self.last and self.live)
+                continue
+            async with aclosing(self.recent(cursor, prefixes)) as batches:  # type: ignore[type-var]
+                async for batch in batches:
+                    yield batch
+                    cursor = batch.position
+
+    async def recent(self, after: int, types: Sequence[str]) -> AsyncIterator[Batch]:
+        """What is in the feed, then what comes; ends when it was overtaken: the feed does not reach back so far any more."""
+        prefixes = tuple(types)
+        cursor = after
+        while cursor >= self.start:
+            changed = self._changed
+            seen = self.after(cursor, PAGE)
+            events = [event for event in seen if not prefixes or event.type.startswith(prefixes)]
+            cursor = seen[-1].position if seen else cursor
             seen_all = cursor >= self.last
             yield Batch(events, cursor, seen_all and self.live)
             if seen_all:

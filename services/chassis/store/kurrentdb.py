@@ -10,16 +10,18 @@ from __future__ import annotations
 import asyncio
 import random
 import re
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import suppress
-from typing import TypeVar
+from contextlib import aclosing, suppress
+from functools import partial
+from typing import TypeVar, cast
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import grpc
 import structlog
 
 from services.chassis.store import restored
-from services.chassis.store.feed import Feed
+from services.chassis.store.feed import PAGE, Feed
 from services.chassis.store.kurrentdb_client import ConnectionSpec, errors, kdb, status_pb2
 from services.chassis.store.port import (
     ANY,
@@ -43,7 +45,7 @@ FIRST_DELAY_SECONDS = 0.1
 LONGEST_DELAY_SECONDS = 2.0
 STALL_SECONDS = 10.0
 """A subscription that shows nothing for so long while there is something is begun again."""
-# Records that the server looks through at a time; the client's 30 would make it ask itself a thousand times for one page.
+# Records that the server looks through before it says how far it is; at the client's 30 it would do little else.
 WINDOW = 2000
 # In milliseconds. A broken line is noticed within both together.
 KEEP_ALIVE = {"KeepAliveInterval": "10000", "KeepAliveTimeout": "10000"}
@@ -76,6 +78,10 @@ class AccessRefused(StoreUnavailable):
 
 class _Behind(errors.KurrentDBClientError):
     """A node that was leader a moment ago answered with less than is known to be there."""
+
+
+class _Ended(Exception):
+    """A subscription did, in whatever way."""
 
 
 class KurrentStore:
@@ -144,10 +150,22 @@ class KurrentStore:
         return await self._asked(self._reads, f"read {stream}", work)
 
     async def read_all(self, after: int = START, types: Sequence[str] = (), limit: int = 1000) -> list[RecordedEvent]:
-        return await self._asked(self._reads, "read all streams", lambda: self._page(after, types, limit))
+        found: list[RecordedEvent] = []
+        async with aclosing(self._look_through(after, types)) as batches:  # type: ignore[type-var]
+            async for batch in batches:
+                found += batch.events
+                if len(found) >= limit:
+                    break
+        return found[:limit]
 
-    def subscribe(self, after: int = START, types: Sequence[str] = ()) -> AsyncIterator[Batch]:
-        return self._feed.follow(self._history, after, types)
+    async def subscribe(self, after: int = START, types: Sequence[str] = ()) -> AsyncIterator[Batch]:
+        while True:
+            older = after < self._feed.start
+            part = self._look_through(after, types, self._feed.last) if older else self._feed.recent(after, types)
+            async with aclosing(part) as batches:  # type: ignore[type-var]
+                async for batch in batches:
+                    yield batch
+                    after = batch.position
 
     async def head(self) -> int:
         return await self._asked(self._reads, "read the newest position", self._head)
@@ -196,33 +214,86 @@ class KurrentStore:
     async def _head(self) -> int:
         return await self._reads.get_commit_position(filter_exclude=SYSTEM_EVENTS, timeout=self._attempt)
 
-    async def _page(self, after: int, types: Sequence[str], limit: int) -> list[RecordedEvent]:
-        # The record at the position is among the answers, if it is of these types.
-        response = await self._reads.read_all(
+    async def _look_through(self, after: int, types: Sequence[str], known: int = START) -> AsyncIterator[Batch]:
+        """What there is after a position, until all of it was seen; `known` is a position that there is for certain.
+
+        A subscription of its own and no read: it says how far it has looked. For a type that is rare in a long log a read would
+        find nothing within any time that a call may take, and begin at the same place again.
+        """
+        position, progressed = after, time.monotonic()
+        delay = FIRST_DELAY_SECONDS
+        while True:
+            subscription = await self._asked(
+                self._reads, "read all streams", partial(self._begin, position, types, known)
+            )
+            events: list[RecordedEvent] = []
+            try:
+                while True:
+                    event = await self._next(subscription)
+                    if event.is_caught_up:
+                        reached = events[-1].position if events else position
+                        yield Batch(events, max(reached, known), caught_up=False)
+                        return
+                    if not event.is_checkpoint:
+                        events.append(_recorded(event))
+                    if len(events) < PAGE and not event.is_checkpoint:
+                        continue
+                    position, progressed = max(position, event.commit_position), time.monotonic()
+                    delay = FIRST_DELAY_SECONDS
+                    yield Batch(events, position, caught_up=False)
+                    events = []
+            except _Ended as ended:
+                if time.monotonic() - progressed > self._patience:
+                    raise StoreUnavailable(f"read all streams after {position}: {ended}") from ended
+            finally:
+                with suppress(Exception):
+                    await subscription.stop()
+            await asyncio.sleep(random.uniform(delay / 2, delay))
+            delay = min(delay * 2, LONGEST_DELAY_SECONDS)
+
+    async def _begin(self, after: int, types: Sequence[str], known: int) -> kdb.AsyncCatchupSubscription:
+        node = self._reads.connection_id
+        # Caught up means: with what this node has. It is at the end of all that is known only if it has that.
+        if known > START and await self._head() < known:
+            raise _Behind(f"{self._reads.connection_target} does not have what is at position {known} yet")
+        subscription = await self._subscribed_to(self._reads, after, types)
+        if self._reads.connection_id != node:
+            await subscription.stop()
+            raise _Behind("another node answered")
+        return subscription
+
+    @staticmethod
+    async def _subscribed_to(
+        client: kdb.AsyncKurrentDBClient, after: int, types: Sequence[str]
+    ) -> kdb.AsyncCatchupSubscription:
+        subscription = await client.subscribe_to_all(
             commit_position=after or None,
             filter_exclude=SYSTEM_EVENTS,
             filter_include=_pattern(types),
-            limit=limit + 1,
-            timeout=self._attempt,
+            include_checkpoints=True,
+            include_caught_up=True,
+            include_fell_behind=True,
+            window_size=WINDOW,
+            checkpoint_interval_multiplier=1,
         )
-        # Not in `async with`: there an error would end the loop as if it were the end.
-        found = [_recorded(event) async for event in response]
-        return [event for event in found if event.position > after][:limit]
+        return cast(kdb.AsyncCatchupSubscription, subscription)
 
-    async def _history(self, after: int, types: Sequence[str], limit: int) -> list[RecordedEvent]:
-        """A page of what is older than the feed, from a node that has all of what the feed has seen."""
-        known = self._feed.last
-
-        async def work() -> list[RecordedEvent]:
-            node = self._reads.connection_id
-            if await self._head() < known:
-                raise _Behind(f"{self._reads.connection_target} does not have what is at position {known} yet")
-            page = await self._page(after, types, limit)
-            if self._reads.connection_id != node:
-                raise _Behind("another node answered")
-            return page
-
-        return await self._asked(self._reads, "read history", work)
+    async def _next(self, subscription: kdb.AsyncCatchupSubscription) -> kdb.RecordedEvent:
+        """Raises _Ended when the subscription cannot be used any more."""
+        # Not in `async with subscription`: there an error would end the loop as if it were the end.
+        try:
+            async with asyncio.timeout(self._patience):
+                return await anext(subscription)
+        except StopAsyncIteration:
+            raise _Ended("it ended") from None
+        except TimeoutError:
+            raise _Ended("no answer") from None
+        except (errors.KurrentDBClientError, grpc.RpcError) as error:
+            raise _Ended(f"{type(error).__name__}: {error}") from error
+        except asyncio.CancelledError as error:
+            if _cancelled():
+                raise
+            raise _Ended("the connection was closed") from error
 
     async def _asked(self, client: kdb.AsyncKurrentDBClient, what: str, work: Callable[[], Awaitable[T]]) -> T:
         """Ask until the time is out. Everything that is asked here may be asked twice.
@@ -291,13 +362,7 @@ class KurrentStore:
 
     async def _follow(self, after: int) -> None:
         async with asyncio.timeout(self._patience):
-            subscription = await self._live.subscribe_to_all(
-                commit_position=after or None,
-                filter_exclude=SYSTEM_EVENTS,
-                include_caught_up=True,
-                include_fell_behind=True,
-                window_size=WINDOW,
-            )
+            subscription = await self._subscribed_to(self._live, after, ())
         self._subscribed = True
         log.info("subscribed to the event store", after=after)
         try:
@@ -307,7 +372,7 @@ class KurrentStore:
                     self._feed.live = True
                 elif event.is_fell_behind:
                     self._feed.live = False
-                else:
+                elif not event.is_checkpoint:
                     self._arrive(_recorded(event))
         finally:
             self._flush()
