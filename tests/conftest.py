@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from tests.support.postgresql import Engine
 
 # The longest files: begun first, they do not keep one worker busy when the others are done.
-LONGEST = ("test_crash.py", "test_readme.py", "test_schemathesis.py", "test_scenarios.py")
+LONGEST = ("test_drill.py", "test_crash.py", "test_readme.py", "test_schemathesis.py", "test_scenarios.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
