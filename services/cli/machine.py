@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
-import json
 import os
 import signal
 import socket
@@ -145,19 +144,6 @@ async def start_edge(edge: EdgeProcess) -> None:
         await edge.start(EDGE_SECONDS)
     except EdgeError as error:
         raise StartFailed(str(error), "The edge's log is in the data folder, under edge/.") from None
-
-
-def tell(settings: Settings, addresses: Mapping[str, Any]) -> None:
-    """For the operator's commands on this machine: where each service listens."""
-    told = {**addresses, "edge": settings.url, "pid": os.getpid()}
-    path = settings.data / "running.json"
-    fresh = path.with_suffix(".new")
-    fresh.write_text(json.dumps(told, indent=2))
-    fresh.replace(path)
-
-
-def forget(settings: Settings) -> None:
-    (settings.data / "running.json").unlink(missing_ok=True)
 
 
 async def until_stopped(

@@ -23,6 +23,8 @@ from services.cli.registry import CLASSES, PRIVATE_POSTGRESQL, SANDBOX
 
 # The name that Envoy's JWT filter knows.
 warnings.filterwarnings("ignore", message="EdDSA is deprecated")
+# In maintenance; docs/adr/0002 says why it stays behind the chassis.
+warnings.filterwarnings("ignore", message="\nEventlet is deprecated")
 
 PARTS = (*CLASSES, SANDBOX)
 SAMPLE = "56"  # the province of a national site's trial
@@ -319,6 +321,19 @@ def catalogue_load(
     if not access_token:
         fail("A token of an editor is missing.", "Give --token or MOTCUA_TOKEN; inside the site, --into-store.")
     sys.exit(catalogue.load(settings(), file, access_token))
+
+
+@app.command()
+def doctor(
+    backup: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="Where backups lie: a folder or s3://bucket/prefix.")
+    ] = "",
+    as_json: Json = False,
+) -> None:
+    """Examine this site, or this pod: what is wrong, why it matters, what to do. Ends with 1 if anything is bad."""
+    from services.cli.doctor import doctor
+
+    sys.exit(doctor(settings(), backup, as_json))
 
 
 @keys_app.command("rotate-master")

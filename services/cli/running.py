@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Mapping
 from typing import Any
 
 import httpx
@@ -29,3 +31,16 @@ def addresses(settings: Settings) -> dict[str, Any]:
             "Start one with `make run` or `motcua up`, or set MOTCUA_DATA to its folder.",
         )
     return found
+
+
+def tell(settings: Settings, addresses: Mapping[str, Any]) -> None:
+    """For the operator's commands on this machine: where each service listens."""
+    told = {**addresses, "edge": settings.url, "pid": os.getpid()}
+    path = settings.data / "running.json"
+    fresh = path.with_suffix(".new")
+    fresh.write_text(json.dumps(told, indent=2))
+    fresh.replace(path)
+
+
+def forget(settings: Settings) -> None:
+    (settings.data / "running.json").unlink(missing_ok=True)

@@ -17,6 +17,7 @@ from services.chassis.runner import Services, run
 from services.chassis.settings import Settings
 from services.cli.console import fail
 from services.cli.registry import SANDBOX, service_classes
+from services.cli.running import forget, tell
 
 AGAIN_SECONDS = 2.0
 
@@ -78,6 +79,11 @@ async def _serve(settings: Settings, names: Sequence[str], province: str, kept: 
         await services.start()
         if province:
             await _sandbox(platform, province, kept, stack)
+        if settings.distributed and not kept:  # the folder is this process's own
+            tell(
+                settings, {"grpc": {name: platform.addresses[name] for name in names}, "http": platform.http_addresses}
+            )
+            stack.callback(forget, settings)
         loaded()
         await stop.wait()
     return 0

@@ -26,6 +26,7 @@ from services.cli.children import Child, Part
 from services.cli.console import err
 from services.cli.machine import LOOPBACK, SITES, TLS_ABOVE, StartFailed
 from services.cli.registry import CLASSES, SANDBOX
+from services.cli.running import forget, tell
 
 # So often a service may die before all of them serve.
 MOST_DEATHS = 3
@@ -60,7 +61,7 @@ async def start(settings: Settings, replicas: int, province: str, stack: AsyncEx
     await opening
     stack.push_async_callback(process.stop)  # before what it leads to
     running.tell()
-    stack.callback(machine.forget, settings)
+    stack.callback(forget, settings)
 
 
 class Running:
@@ -102,7 +103,7 @@ class Running:
     def tell(self) -> None:
         self._told = True
         grpc_addresses, pages = _addresses(self._parts, "grpc_port"), _addresses(self._parts, "http_port")
-        machine.tell(
+        tell(
             self._settings,
             {
                 "grpc": {name: target(grpc_addresses[name]) for name in CLASSES},

@@ -22,6 +22,7 @@ from services.chassis.settings import Settings
 from services.cli import machine
 from services.cli.machine import DESCRIPTORS, LOOPBACK, SITES, TLS_ABOVE, StartFailed
 from services.cli.registry import CLASSES, SANDBOX, service_classes
+from services.cli.running import forget, tell
 
 
 async def start(settings: Settings, stack: AsyncExitStack) -> Platform:
@@ -63,8 +64,8 @@ async def start(settings: Settings, stack: AsyncExitStack) -> Platform:
     stack.push_async_callback(edge.stop)  # before what it leads to
     while await health.waiting():  # noqa: ASYNC110 - other servers' state
         await asyncio.sleep(0.02)
-    machine.tell(settings, {"grpc": platform.addresses, "http": platform.http_addresses})
-    stack.callback(machine.forget, settings)
+    tell(settings, {"grpc": platform.addresses, "http": platform.http_addresses})
+    stack.callback(forget, settings)
     return platform
 
 

@@ -1,0 +1,136 @@
+"""Certificates: what the site's parts show each other, and what the edge shows the world."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from time import time
+from urllib.parse import urlsplit
+
+from cryptography import x509
+
+from services.chassis.tls import Files, certificate_names, not_after, peer_name
+from services.cli.doctor.finding import SECONDS, Finding, Patient, bad, doubtful, good, lasting, said
+
+SOON, VERY_SOON = 14 * 86400, 3 * 86400
+RENEW = "Renew it: kubectl get certificates says why cert-manager did not; without it, put new files in the place of the old ones."
+
+
+async def examine(patient: Patient) -> AsyncIterator[Finding]:
+    settings = patient.settings
+    if settings.tls_files:
+        for finding in await asyncio.to_thread(_site, patient, settings.tls_files):
+            yield finding
+    elif settings.distributed:
+        yield doubtful(
+            "site's certificates",
+            "none: the parts of the site talk in clear",
+            "Whoever is on the network between pods reads and changes what they say.",
+            "mutualTls.enabled=true in the chart, or MOTCUA_TLS_CERTIFICATE, _KEY, _AUTHORITY.",
+        )
+    if settings.client_authority:
+        yield _expiry(
+            "other systems' authority",
+            settings.client_authority,
+            "Other systems' certificates are refused.",
+            "Put their new authority into MOTCUA_CLIENT_AUTHORITY.",
+        )
+    url = urlsplit(settings.url)
+    own = settings.data / "tls" / "server.pem"
+    if url.scheme == "https":
+        yield await _public(url.hostname or "", url.port or 443)
+    elif own.exists():
+        yield _expiry(
+            "edge's certificate", own, "The TLS port is refused.", "Start the platform again: it renews its own."
+        )
+
+
+def _site(patient: Patient, files: Files) -> list[Finding]:
+    settings = patient.settings
+    expected = [peer_name(name, settings.site) for name in patient.services] if patient.running else []
+    try:
+        leaf = x509.load_pem_x509_certificates(files.certificate.read_bytes())[0]
+        names = set(
+            leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value.get_values_for_type(x509.DNSName)
+        )
+    except (OSError, ValueError, x509.ExtensionNotFound) as unusable:
+        what = f"{files.certificate}: {said(unusable)}"
+        return [bad("site's certificate", what, "The service does not start.", "Issue it for <part>.<site>.internal.")]
+    ours = sorted(name for name in names if name.endswith(peer_name("", settings.site)))
+    missing = sorted(set(expected) - names)
+    why = "The other parts of the site refuse to talk to this one."
+    if not ours or missing:
+        wanted = ", ".join(missing) or peer_name("<part>", settings.site)
+        what = f"{files.certificate} names {', '.join(sorted(names)) or 'nobody'}, not {wanted}"
+        return [bad("site's certificate", what, why, f"Issue it with the DNS name {wanted}.")]
+    try:
+        _shake_hands(files, ours[0])
+    except (OSError, ValueError) as refused:
+        what = f"{files.certificate} is refused by {files.authority}: {said(refused)}"
+        return [bad("site's certificate", what, why, RENEW)]
+    return [
+        _expiry("site's certificate", files.certificate, why, RENEW),
+        _expiry("site's authority", files.authority, "No certificate of the site is believed.", RENEW),
+    ]
+
+
+def _shake_hands(files: Files, name: str) -> None:
+    """A handshake with oneself: chain, names, times, uses and key as any other part would judge them. Raises ssl.SSLError."""
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    client = ssl.create_default_context(cafile=str(files.authority))
+    server.verify_mode = ssl.CERT_REQUIRED
+    server.load_verify_locations(files.authority)
+    for context in (server, client):
+        context.load_cert_chain(files.certificate, files.key)
+    there, back = ssl.MemoryBIO(), ssl.MemoryBIO()
+    ends = [client.wrap_bio(back, there, server_hostname=name), server.wrap_bio(there, back, server_side=True)]
+    for _ in range(10):
+        done = [_done(end.do_handshake) for end in ends]
+        if all(done):
+            return
+    raise ssl.SSLError("the handshake does not end")
+
+
+def _done(step: Callable[[], None]) -> bool:
+    try:
+        step()
+    except ssl.SSLWantReadError:
+        return False
+    return True
+
+
+def _expiry(about: str, path: Path, why: str, do: str) -> Finding:
+    try:
+        left = not_after(path.read_bytes()) - time()
+    except (OSError, ValueError) as unusable:
+        return bad(about, f"{path}: {said(unusable)}", why, do)
+    return _left(about, str(path), left, why, do)
+
+
+def _left(about: str, which: str, left: float, why: str, do: str) -> Finding:
+    if left <= 0:
+        return bad(about, f"{which} ended {lasting(-left)} ago", why, do)
+    text = f"{which} ends in {lasting(left)}"
+    if left < VERY_SOON:
+        return bad(about, text, why, do)
+    return doubtful(about, text, why, do) if left < SOON else good(about, text)
+
+
+async def _public(host: str, port: int) -> Finding:
+    why = "Nobody gets in: browsers and other systems refuse to connect."
+    try:
+        async with asyncio.timeout(SECONDS):
+            _, writer = await asyncio.open_connection(host, port, ssl=ssl.create_default_context())
+    except ssl.SSLCertVerificationError as refused:
+        return bad("edge's certificate", f"{host}:{port}: {refused.verify_message}", why, RENEW)
+    except OSError as silent:
+        do = "Is the name in DNS, does the load balancer lead to the edge, does the edge run?"
+        return bad("edge's certificate", f"{host}:{port}: {said(silent)}", why, do)
+    shown = writer.get_extra_info("ssl_object").getpeercert()
+    writer.close()
+    names = ", ".join(sorted(certificate_names(shown)))
+    return _left(
+        "edge's certificate", f"{host} ({names})", ssl.cert_time_to_seconds(shown["notAfter"]) - time(), why, RENEW
+    )
