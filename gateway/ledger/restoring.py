@@ -82,19 +82,20 @@ async def restore_log(
     store: EventStore,
     keys: KeyRing,
     verifier: Verifier,
-    saved: Note,
+    saved: Note | None,
     bundles: AsyncIterator[Sequence[bytes]],
     published: Note,
     progress: Progress = lambda done, size: None,
 ) -> int:
-    """`saved` is the backup's checkpoint, of the entries in `bundles`; `published` the newest that the public has seen.
+    """`saved` is the backup's checkpoint of the entries in `bundles`, `published` the newest that the public has seen.
 
     Returns the size with which the log goes on, once it is released. Raises LedgerError.
     """
-    for note in (saved, published):
+    for note in filter(None, (saved, published)):
         note.require(verifier)
-    checkpoint, newest = Checkpoint.parse(saved.text), Checkpoint.parse(published.text)
-    total = max(checkpoint.size, newest.size)
+    newest = Checkpoint.parse(published.text)
+    checkpoint = Checkpoint.parse(saved.text) if saved else None
+    total = max(checkpoint.size if checkpoint else 0, newest.size)
     await database.write(_again)
     events = dossier_events(store)
     size, position = 0, START
@@ -104,12 +105,20 @@ async def restore_log(
             position = await require_same_event(events, index, leaf)
         size = await database.write(partial(add_leaves, size=size, leaves=leaves))
         progress(size, total)
-    await database.read(partial(_require, checkpoint=checkpoint, size=size, what="the backup's checkpoint"))
+    if checkpoint:
+        await database.read(partial(_require, checkpoint=checkpoint, size=size, what="the backup's checkpoint"))
     if newest.size <= size:
         root = await database.read(lambda db: merkle.root(tables.tile_reader(db), newest.size))
         if root != newest.root:
             raise LedgerError(_forked(newest, root))
-        note = saved.with_signatures(published.signatures) if newest == checkpoint else saved
+        if saved is None:
+            note = published
+        elif newest.size == size:
+            if published.text != saved.text:
+                raise LedgerError(f"there are two checkpoints of {size} leaves: {saved.text!r} and {published.text!r}")
+            note = saved.with_signatures(published.signatures)
+        else:
+            note = saved
     else:
         while size < newest.size:
             found = await _next(events, min(MOST_LEAVES, newest.size - size))

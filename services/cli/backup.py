@@ -132,7 +132,7 @@ async def take(settings: Settings, archive: Archive, progress: Progress, *, chec
             count=len(held.files), bytes=sum(file.bytes for file in held.files), inventory=held.inventory
         ),
     )
-    proved = await prove(archive, manifest, progress) if check else None
+    proved = await prove(archive, manifest, progress, ledger=True) if check else None
     await archive.commit(manifest)
     removed = await archive.prune(there, manifest, held.files)
     return Done(manifest, before, held.copied, held.kept, removed, proved)

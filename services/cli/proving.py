@@ -46,10 +46,10 @@ class Proved:
         return f"checked: every file has its hash{ledger}; {self.ahead} events are newer than the ledger's checkpoint"
 
 
-async def prove(archive: Archive, manifest: Manifest, progress: Progress) -> Proved:
-    """Read all but the attachments again. Raises ArchiveError, with the file or the leaf that is wrong."""
+async def prove(archive: Archive, manifest: Manifest, progress: Progress, *, ledger: bool) -> Proved:
+    """Read all but the attachments again, and with `ledger` compare it. Raises ArchiveError, naming what is wrong."""
     proved = Proved()
-    task = progress.add_task("checking the log", total=manifest.log.events)
+    task = progress.add_task("checking the files", total=manifest.log.events)
     for file in (*manifest.tables.values(), manifest.attachments.inventory):
         await archive.read(file)
 
@@ -57,13 +57,13 @@ async def prove(archive: Archive, manifest: Manifest, progress: Progress) -> Pro
         progress.advance(task, count)
 
     events = _events(archive, manifest, proved, seen)
-    if manifest.ledger is None:
-        async for _ in events:
-            pass
-    else:
+    if ledger and manifest.ledger:
         await _prove_ledger(archive, manifest.ledger, events, proved)
-        async for _ in events:  # what follows the last leaf's segment
-            pass
+    elif manifest.ledger:
+        for file in (manifest.ledger.checkpoint, *(segment.file for segment in manifest.ledger.segments)):
+            await archive.read(file)
+    async for _ in events:  # those that were not asked for until now
+        pass
     if proved.events != manifest.log.events:
         raise ArchiveError(f"the log of the backup has {proved.events} events, the manifest says {manifest.log.events}")
     return proved
@@ -182,8 +182,9 @@ class SavedLog:
         return roots[start : start + count]
 
 
-async def bundles(archive: Archive, ledger: Ledger, most: int) -> AsyncGenerator[Sequence[bytes], None]:
-    for segment in ledger.segments:
+async def bundles(archive: Archive, ledger: Ledger | None, most: int) -> AsyncGenerator[Sequence[bytes], None]:
+    """All entries in order, at most so many at a time."""
+    for segment in ledger.segments if ledger else ():
         entries = await _rows(archive, segment)
         for start in range(0, len(entries), most):
             yield entries[start : start + most]

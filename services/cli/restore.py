@@ -98,31 +98,30 @@ async def bring_back(settings: Settings, source: str, published: str, progress: 
     newest = await asyncio.to_thread(_newest, settings, manifest, published)
     silent = await restoring.require_witnesses(remotes(settings), newest) if newest else []
     await _require_master_key(settings, archive, manifest)
-    proved = await prove(archive, manifest, progress)
+    proved = await prove(archive, manifest, progress, ledger=False)
     async with AsyncExitStack() as stack:
         store = await open_store(settings)
         stack.push_async_callback(store.close)
         ledger = await stack.enter_async_context(database(settings, "ledger"))
         keys = await stack.enter_async_context(database(settings, "keys"))
-        if manifest.ledger:
-            storage = open_storage(settings)
-            _require_newest(await storage.read(CHECKPOINT), newest)
-            await restoring.hold(ledger)
+        storage = open_storage(settings)
+        _require_newest(await storage.read(CHECKPOINT), newest)
+        await restoring.hold(ledger)
         attachments = await _restore_attachments(open_blobs(settings), archive, manifest, proved.erased, progress)
         await _restore_log(settings, store, archive, manifest, progress)
         for name, file in manifest.tables.items():
             await _restore_tables(settings, archive, name, file, sorted(proved.erased))
         leaves = committed = 0
-        if manifest.ledger and newest:
+        if newest:
             ring = SubjectKeys(Vault(keys, LocalKeys.of(settings), store))
-            log = Verifier.parse(manifest.ledger.vkey)
+            log = log_key(settings).verifier
             task = progress.add_task("ledger", total=None)
             leaves = await restoring.restore_log(
                 ledger,
                 store,
                 ring,
                 log,
-                Note.parse(await archive.read(manifest.ledger.checkpoint)),
+                Note.parse(await archive.read(manifest.ledger.checkpoint)) if manifest.ledger else None,
                 bundles(archive, manifest.ledger, MOST_LEAVES),
                 newest,
                 lambda done, size: progress.update(task, completed=done, total=size),
@@ -130,17 +129,16 @@ async def bring_back(settings: Settings, source: str, published: str, progress: 
             await Publisher(ledger, storage, log).publish()
             committed = await _check(storage, log, stored_events(store, ring), progress)
             await restoring.release(ledger, log.vkey)
-        elif manifest.ledger:
+        else:
             await restoring.release(ledger, "")
-    anew = manifest.ledger is not None and newest is None
-    return Restored(manifest, proved, leaves, committed, attachments, anew, silent)
+    return Restored(manifest, proved, leaves, committed, attachments, newest is None, silent)
 
 
 async def bring_back_databases(settings: Settings, source: str, progress: Progress) -> dict[str, int]:
     """Of a site whose log survived: the rows of each. Raises ArchiveError, NotUnwrapped."""
     archive, manifest = await _open(settings, source)
     await _require_master_key(settings, archive, manifest)
-    await prove(archive, manifest, progress)
+    await prove(archive, manifest, progress, ledger=False)
     store = await open_store(settings)
     try:
         await _require_beginning(store, archive, manifest, progress)
@@ -168,8 +166,6 @@ async def _open(settings: Settings, source: str) -> tuple[Archive, Manifest]:
 
 def _newest(settings: Settings, manifest: Manifest, published: str) -> Note | None:
     """The newest published checkpoint; None if the site begins a new ledger."""
-    if manifest.ledger is None:
-        return None
     if not (settings.ledger_key or (settings.data / "secrets" / "ledger").exists()):
         raise ArchiveError(
             "the ledger's key is not here: set MOTCUA_LEDGER_KEY, or put secrets/ledger into the data folder. It is not in the "
@@ -177,13 +173,13 @@ def _newest(settings: Settings, manifest: Manifest, published: str) -> Note | No
         )
     own = log_key(settings).verifier
     if not published:
-        if own.name == Verifier.parse(manifest.ledger.vkey).name:
+        if manifest.ledger and own.name == Verifier.parse(manifest.ledger.vkey).name:
             raise ArchiveError(
                 f"a new ledger needs a new name: {own.name} is the one of the backup, and what it signed is known. Set "
                 "MOTCUA_LEDGER_ORIGIN and MOTCUA_LEDGER_KEY to new ones"
             )
         return None
-    if own.vkey != manifest.ledger.vkey:
+    if manifest.ledger and own.vkey != manifest.ledger.vkey:
         raise ArchiveError(
             f"the ledger of the backup is {manifest.ledger.vkey}, the settings say {own.vkey}: set MOTCUA_LEDGER_ORIGIN and "
             "MOTCUA_LEDGER_KEY to what they were"
