@@ -31,6 +31,8 @@ from gateway.ledger.witness import Witness
 from gateway.status import texts
 from gateway.status.web import Assets, SecurityHeaders, etag, unchanged
 from services.chassis.blobs import BlobsUnavailable
+from services.chassis.database import DatabaseUnavailable
+from services.chassis.store.port import StoreUnavailable
 
 log = structlog.get_logger()
 
@@ -102,7 +104,12 @@ class _Web:
         return Starlette(
             routes=routes,
             middleware=[Middleware(SecurityHeaders)],
-            exception_handlers={404: self.absent, BlobsUnavailable: self.unavailable},
+            exception_handlers={
+                404: self.absent,
+                BlobsUnavailable: self.unavailable,
+                DatabaseUnavailable: self.unavailable,
+                StoreUnavailable: self.unavailable,
+            },
         )
 
     async def checkpoint(self, request: Request) -> Response:
@@ -191,7 +198,7 @@ class _Web:
         return _plain(_NO_FILE, 404, ABSENT)
 
     async def unavailable(self, _: Request, why: Exception) -> Response:
-        log.error("the published files cannot be read", error=str(why))
+        log.error("what is published cannot be read", error=repr(why))
         return _later(_UNAVAILABLE)
 
     def _chrome(self, words: texts.Texts) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
+import structlog
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -25,12 +26,17 @@ from gateway.status.reader import Reader
 from gateway.status.settings import Settings
 from gateway.status.web import Assets, SecurityHeaders, etag, unchanged
 from motcua.catalogue.events.v1.definitions_pb2 import Text
+from services.chassis.database import DatabaseUnavailable
 from services.chassis.languages import COOKIE
+from services.chassis.store.port import StoreUnavailable
 
 PAGE_SIZE: Final = 20
 LONGEST_QUERY: Final = 100
+log = structlog.get_logger()
+
 _FORMATS = ("t", "n", "say", "known", "term", "day", "date", "weekday", "clock", "moment", "number", "money", "percent")
 _YEAR = 31_536_000
+RETRY_AFTER = "30"
 _FRESH = "no-cache"
 _BOARD = "public, max-age=15, stale-while-revalidate=60"
 _CATALOGUE = "public, max-age=300"
@@ -81,7 +87,13 @@ class _Pages:
         return Starlette(
             routes=routes,
             middleware=[Middleware(SecurityHeaders), Middleware(GZipMiddleware, minimum_size=1000)],
-            exception_handlers={404: self.not_found, 405: self.not_found, 500: self.failed},
+            exception_handlers={
+                404: self.not_found,
+                405: self.not_found,
+                500: self.failed,
+                DatabaseUnavailable: self.unavailable,
+                StoreUnavailable: self.unavailable,
+            },
         )
 
     async def home(self, request: Request) -> Response:
@@ -111,7 +123,7 @@ class _Pages:
     async def live(self, request: Request) -> Response:
         page = await self._page(request)
         if self.listeners >= self.settings.live_limit:
-            return Response(status_code=503, headers={"retry-after": "30"})
+            return Response(status_code=503, headers={"retry-after": RETRY_AFTER})
         words = self._language(request).texts
         template = self.templates.get_template("_dossier.html")
 
@@ -191,11 +203,20 @@ class _Pages:
         return await self._message(request, "not-found", 404)
 
     async def failed(self, request: Request, _: Exception) -> Response:
+        return self._broken(request, 500)
+
+    async def unavailable(self, request: Request, why: Exception) -> Response:
+        log.warning("page not shown", path=request.url.path, error=repr(why))
+        response = self._broken(request, 503)
+        response.headers["retry-after"] = RETRY_AFTER
+        return response
+
+    def _broken(self, request: Request, status: int) -> Response:
         words = self._language(request).texts
         body = self.templates.get_template("message.html").render(
             self._chrome(request, words) | {"kind": "failed", "fresh": None}
         )
-        return Response(body, 500, media_type="text/html", headers={"cache-control": "no-store"})
+        return Response(body, status, media_type="text/html", headers={"cache-control": "no-store"})
 
     async def _page(self, request: Request) -> DossierPage:
         code = codes.parse(request.path_params["code"])

@@ -10,6 +10,7 @@ from ipaddress import ip_address
 from typing import Any, TypeVar
 
 import prometheus_client
+import structlog
 import uvicorn
 from nameko.extensions import Entrypoint, SharedExtension
 from starlette.applications import Starlette
@@ -20,13 +21,19 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from services.chassis import observing
+from services.chassis.blobs import BlobsUnavailable
 from services.chassis.container import platform_of, wait_for
+from services.chassis.database import DatabaseUnavailable
 from services.chassis.security_headers import SecurityHeaders
+from services.chassis.store.port import StoreUnavailable
 from services.chassis.tls import EDGE, FORWARDED, Credentials, certificate_names, peer_name, thumbprint
 
 Answer = Callable[[Request], Awaitable[Response]]
+log = structlog.get_logger()
+
 F = TypeVar("F", bound=Callable[..., Any])
 DRAIN_SECONDS = 5
+RETRY_AFTER = "5"
 # More than the edge lets through.
 LARGEST_HEADERS_BYTES = 64 * 1024
 OPEN = frozenset({"/livez", "/readyz", "/metrics"})
@@ -35,6 +42,11 @@ OPEN = frozenset({"/livez", "/readyz", "/metrics"})
 async def _metrics(_request: Request) -> Response:
     await observing.refresh()
     return Response(prometheus_client.generate_latest(), media_type=prometheus_client.CONTENT_TYPE_LATEST)
+
+
+async def _away(request: Request, why: Exception) -> Response:
+    log.warning("request not answered", path=request.url.path, error=repr(why))
+    return PlainTextResponse("try again later", 503, {"retry-after": RETRY_AFTER, "cache-control": "no-store"})
 
 
 async def _alive(_request: Request) -> Response:
@@ -159,7 +171,8 @@ class HttpServer(SharedExtension):  # type: ignore[misc]
     async def _start(self) -> None:
         platform = platform_of(self.container)
         asked = probes(lambda: bool(self.container.config.get("ready")), "what the service reads to catch up")
-        app = Starlette(routes=[*asked, *self._routes, *self._mounts])
+        away = dict.fromkeys((StoreUnavailable, DatabaseUnavailable, BlobsUnavailable), _away)
+        app = Starlette(routes=[*asked, *self._routes, *self._mounts], exception_handlers=away)
         name = self.container.service_name
         port = platform.http_ports.get(name, platform.settings.http_port)
         self._app = HostedApp(app, platform.settings.host, port, platform.credentials)

@@ -12,12 +12,14 @@ from typing import Any
 from uuid import NAMESPACE_OID, uuid5
 
 import grpc
+import httpx
 import psycopg
 import pytest
 from sqlalchemy import Connection, select, text, update
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 
+from gateway.status.service import StatusService
 from motcua.dossier.events.v1.events_pb2 import DossierRated
 from services.chassis import database as databases
 from services.chassis import following, positions, views
@@ -30,6 +32,7 @@ from services.chassis.views import RunningView, create
 from services.cli.postgresql import PostgresqlError, PrivatePostgresql
 from tests.chassis.test_views import Ratings, rate, rows, scores, until
 from tests.notification.world import world
+from tests.support.hosted import hosted
 from tests.support.postgresql import connected, running, standby_of
 
 TYPE = DossierRated.DESCRIPTOR.full_name
@@ -189,6 +192,20 @@ async def test_a_call_while_the_database_is_away_may_be_repeated(server: Private
         assert away.value.code() is grpc.StatusCode.UNAVAILABLE
         await asyncio.to_thread(server.start)
         assert running.inbox() == []
+
+
+async def test_a_page_while_the_database_is_away_says_when_to_come_again(
+    server: PrivatePostgresql, tmp_path: Path
+) -> None:
+    with hosted(tmp_path, [StatusService], database=server.url) as host:
+        async with httpx.AsyncClient(base_url=f"http://{host.platform.http_addresses['status']}") as client:
+            assert (await client.get("/boards")).status_code == 200
+            await asyncio.to_thread(server.stop)
+            away = await client.get("/boards", params={"lang": "en"})
+            assert (away.status_code, away.headers["retry-after"]) == (503, "30")
+            assert "Your dossier is safe" in away.text
+            await asyncio.to_thread(server.start)
+            assert (await client.get("/boards")).status_code == 200
 
 
 async def test_rows_that_a_failover_took_come_again_though_nothing_new_happens(

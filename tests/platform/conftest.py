@@ -3,28 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import grpc
 import httpx
 import pytest
 
+from services.cli.postgresql import PrivatePostgresql
 from tests.platform.deployment import Deployment
-from tests.platform.transport import SECONDS, Grpc, Json, Transport
+from tests.platform.transport import SECONDS, Grpc, Transport
 from tests.platform.world import Clock, People, World
+from tests.support.postgresql import Postgresql
 
 MONDAY = "2026-03-02T09:00"
 
 
-@pytest.fixture(scope="session")
-def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
-    folder = tmp_path_factory.mktemp("platform")
+@contextmanager
+def running(folder: Path, **settings: str) -> Iterator[Deployment]:
     # Many people of one machine share its address.
     limits = {"MOTCUA_EDGE_RATE": "2000", "MOTCUA_EDGE_BURST": "4000"}
-    deployment = Deployment(folder / "data", settings={"MOTCUA_CLOCK_SHIFT_FILE": str(folder / "shift"), **limits})
+    shift = {"MOTCUA_CLOCK_SHIFT_FILE": str(folder / "shift")}
+    deployment = Deployment(folder / "data", settings=limits | shift | settings)
     deployment.start()
     yield deployment
     deployment.stop()
     assert deployment.logged("error", "critical") == []
+
+
+@pytest.fixture(scope="session")
+def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+    with running(tmp_path_factory.mktemp("platform")) as deployment:
+        yield deployment
+
+
+@pytest.fixture(scope="session")
+def people_on_postgresql(tmp_path_factory: pytest.TempPathFactory, postgresql: PrivatePostgresql) -> Iterator[People]:
+    """Of a platform whose databases are there."""
+    folder = tmp_path_factory.mktemp("on-postgresql")
+    with running(folder, MOTCUA_DATABASE=Postgresql(postgresql).url(folder)) as deployment:
+        yield People(deployment, Clock(folder / "shift"))
 
 
 @pytest.fixture(scope="session")
@@ -44,13 +62,11 @@ def http(platform: Deployment) -> Iterator[httpx.Client]:
         yield client
 
 
-@pytest.fixture(params=["grpc", "json"])
-def transport(request: pytest.FixtureRequest, channel: grpc.Channel, http: httpx.Client) -> Transport:
-    return Grpc(channel) if request.param == "grpc" else Json(http)
+def on_monday(transport: Transport, people: People) -> World:
+    people.clock.set(MONDAY)
+    return World(transport, people, people.clock)
 
 
 @pytest.fixture
-def world(transport: Transport, people: People) -> World:
-    """On a Monday morning."""
-    people.clock.set(MONDAY)
-    return World(transport, people, people.clock)
+def world(channel: grpc.Channel, people: People) -> World:
+    return on_monday(Grpc(channel), people)

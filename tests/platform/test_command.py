@@ -44,13 +44,6 @@ def submitted(world: World) -> str:
     return world.submit(world.people.somebody(), BIRTH, BIRTH_FORM).code
 
 
-@pytest.fixture
-def transport(channel: object) -> object:
-    from tests.platform.transport import Grpc
-
-    return Grpc(channel)  # type: ignore[arg-type]
-
-
 @pytest.mark.usefixtures("people")
 class TestRunning:
     """Beside a running platform, at the machine's own time."""

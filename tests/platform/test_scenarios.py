@@ -1,12 +1,14 @@
-"""What people and officials live through, over gRPC and over JSON alike."""
+"""What people and officials live through, over gRPC and over JSON alike, and with the databases in PostgreSQL."""
 
 from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from uuid import uuid4
 
+import grpc
 import pytest
 from google.protobuf.json_format import MessageToJson, ParseDict
 from google.protobuf.struct_pb2 import Struct
@@ -22,7 +24,9 @@ from motcua.payment.v1 import payment_pb2
 from motcua.payment.v1 import payment_service_pb2 as payment
 from motcua.warehouse.v1 import warehouse_pb2
 from motcua.warehouse.v1 import warehouse_service_pb2 as warehouse
+from tests.platform.conftest import on_monday
 from tests.platform.deployment import eventually
+from tests.platform.transport import Grpc, Json
 from tests.platform.world import (
     BIRTH,
     BIRTH_FORM,
@@ -35,6 +39,7 @@ from tests.platform.world import (
     SOCIAL_INSURANCE_FORM,
     TEMPORARY_RESIDENCE,
     TEMPORARY_RESIDENCE_FORM,
+    People,
     World,
     local,
     pdf,
@@ -50,6 +55,20 @@ INSURANCE_STEPS = (
     ("approve", "approver"),
 )
 ONLINE_FEE = 7_000
+
+
+@pytest.fixture(params=["grpc", "json", "postgresql"])
+def world(request: pytest.FixtureRequest) -> Iterator[World]:
+    if request.param != "postgresql":
+        people: People = request.getfixturevalue("people")
+        grpc_ = request.param == "grpc"
+        yield on_monday(
+            Grpc(request.getfixturevalue("channel")) if grpc_ else Json(request.getfixturevalue("http")), people
+        )
+        return
+    people = request.getfixturevalue("people_on_postgresql")
+    with grpc.insecure_channel(f"localhost:{people.deployment.port}") as channel:
+        yield on_monday(Grpc(channel), people)
 
 
 @dataclass
