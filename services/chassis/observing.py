@@ -130,8 +130,14 @@ MEMORY_LAG = Observed(
     "Age of the oldest event that a copy in memory lacks, 0 when there is none",
     ["follower"],
 )
+WORKING = Observed(
+    "motcua_follower_working", "1 where this replica does a follower's work, 0 where it leaves it to another", ["follower"]
+)
 CERTIFICATE = Observed(
     "motcua_certificate_not_after_timestamp_seconds", "When a certificate of the site's ends", ["certificate"]
+)
+CERTIFICATE_BEGAN = Observed(
+    "motcua_certificate_not_before_timestamp_seconds", "When a certificate of the site's began", ["certificate"]
 )
 SIGNING_KEY = Observed(
     "motcua_signing_key_rotation_due_timestamp_seconds", "When the newest signing key is to be followed by another"

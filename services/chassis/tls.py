@@ -20,7 +20,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from services.chassis import clients
-from services.chassis.observing import CERTIFICATE, Sample
+from services.chassis.observing import CERTIFICATE, CERTIFICATE_BEGAN, Sample
 
 EDGE = "edge"
 OPERATOR = "operator"
@@ -84,8 +84,12 @@ class Credentials:
     async def observe(self) -> list[Sample]:
         """When the certificates end that are used now."""
         now = self.current()
-        ends = {"site": now.certificate, "site-authority": now.authority}
-        return [CERTIFICATE.at(not_after(pem), name) for name, pem in ends.items()]
+        samples = []
+        for name, pem in (("site", now.certificate), ("site-authority", now.authority)):
+            first = ends_first(pem)
+            samples.append(CERTIFICATE_BEGAN.at(first.not_valid_before_utc.timestamp(), name))
+            samples.append(CERTIFICATE.at(first.not_valid_after_utc.timestamp(), name))
+        return samples
 
     def for_grpc_server(self) -> grpc.ServerCredentials:
         def configuration() -> Any:
@@ -211,9 +215,9 @@ def certificate_names(certificate: Mapping[str, Any] | None) -> frozenset[str]:
     return frozenset(value for kind, value in alternatives if kind == "DNS")
 
 
-def not_after(pem: bytes) -> float:
-    """When the first of the certificates ends, in seconds since 1970."""
-    return min(one.not_valid_after_utc.timestamp() for one in x509.load_pem_x509_certificates(pem))
+def ends_first(pem: bytes) -> x509.Certificate:
+    """The certificate among them that ends first. Raises ValueError if there is none."""
+    return min(x509.load_pem_x509_certificates(pem), key=lambda one: one.not_valid_after_utc)
 
 
 def check(files: Files) -> None:

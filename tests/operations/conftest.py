@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import socket
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import httpx
 import pytest
@@ -12,10 +13,11 @@ import pytest_asyncio
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.edge import certificates
-from gateway.edge.envoy import Address, Edge, Tls
+from gateway.edge.envoy import Address, Edge, Mutual, Tls
 from gateway.edge.process import EdgeProcess
 from scripts.build_protos import ROOT
 from tests.edge.trial import any_service
+from tests.support.authority import Authority
 
 BURST = 20
 Series = dict[str, list[tuple[dict[str, str], float]]]
@@ -45,6 +47,19 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+async def _with_certificates(edge: Edge, folder: Path) -> Series:
+    """What the same edge tells where the services have certificates."""
+    files = Authority(folder / "site").give("edge", "edge.vn-56.internal")
+    mutual = Mutual(site="vn-56", certificate=files.certificate, key=files.key, authority=files.authority)
+    process = EdgeProcess(replace(edge, mutual=mutual, admin_port=free_port()), folder / "mutual")
+    await process.start()
+    try:
+        async with httpx.AsyncClient(trust_env=False) as http:
+            return series((await http.get(f"http://127.0.0.1:{process.stats_port}/metrics")).text)
+    finally:
+        await process.stop(0.1)
+
+
 @pytest_asyncio.fixture(scope="package", loop_scope="package")
 async def scraped(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scraped]:
     folder = tmp_path_factory.mktemp("edge")
@@ -71,6 +86,6 @@ async def scraped(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scr
                 answers = [(await public.get(path)).status_code for path in paths]
             async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{process.stats_port}", trust_env=False) as http:
                 text = (await http.get("/metrics")).text
-                yield Scraped(http, answers, series(text))
+                yield Scraped(http, answers, await _with_certificates(edge, folder) | series(text))
         finally:
             await process.stop(0.1)

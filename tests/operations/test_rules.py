@@ -72,6 +72,8 @@ UNREAD = gauge("motcua_observation_failures_total", observation="lag of v")
 DEADLINES, EMAILS = gauge("motcua_deadlines_unnoted_seconds"), gauge("motcua_emails_oldest_seconds")
 SIGNING = gauge("motcua_signing_key_rotation_due_timestamp_seconds")
 SITE = gauge("motcua_certificate_not_after_timestamp_seconds", certificate="site")
+BEGAN = gauge("motcua_certificate_not_before_timestamp_seconds", certificate="site")
+UPSTREAM = gauge("envoy_cluster_ssl_certificate_expiration_unix_time_seconds", envoy_tls_certificate="site")
 SERVER = gauge("envoy_listener_ssl_certificate_expiration_unix_time_seconds", envoy_tls_certificate="server")
 REFUSED = gauge("motcua_refused_total", service="dossier", rpc="SubmitDossier", reason="OVERLOADED")
 FULL = gauge("envoy_listener_downstream_global_cx_overflow", pod="edge-1")
@@ -175,9 +177,21 @@ CASES = {
     "somebody else's backup fails": Case(
         {'kube_cronjob_status_last_successful_time{namespace="other",cronjob="db-backup"}': "0x90"}, 1620, step=30
     ),
-    "the site's certificate ends": fires("MotcuaCertificateEnds", {SITE: "864000x60"}, 30, "warning"),
-    "the site's certificate ends tomorrow": fires("MotcuaCertificateEnds", {SITE: "86400x60"}, 30, "warning", "critical"),
-    "the site's certificate is new": Case({SITE: "7776000x60"}, 30),
+    "the site's certificate ends": fires("MotcuaCertificateEnds", {BEGAN: "-6912000x60", SITE: "864000x60"}, 30, "warning"),
+    "the site's certificate ends tomorrow": fires(
+        "MotcuaCertificateEnds", {BEGAN: "-7689600x60", SITE: "86400x60"}, 30, "warning", "critical"
+    ),
+    "the site's certificate is new": Case({BEGAN: "0x60", SITE: "7776000x60"}, 30),
+    # Of seven days, renewed when 56 hours are left.
+    "a short-lived certificate is about to be renewed": Case({BEGAN: "-403200x60", SITE: "201600x60"}, 30),
+    "a short-lived certificate is not renewed": fires(
+        "MotcuaCertificateEnds", {BEGAN: "-504000x60", SITE: "100800x60"}, 30, "warning"
+    ),
+    "the site's authority has years": Case({BEGAN: "-283824000x60", SITE: "31536000x60"}, 30),
+    "the edge's certificate of the site is renewed": Case({UPSTREAM: "201600x60"}, 30),
+    "the edge's certificate of the site is not renewed": fires(
+        "MotcuaEdgeCertificateEnds", {UPSTREAM: "50000x60"}, 30, "critical"
+    ),
     "the edge's certificate ends": fires("MotcuaEdgeCertificateEnds", {SERVER: "864000x60"}, 30, "warning"),
     "the edge's certificate ended": fires("MotcuaEdgeCertificateEnds", {SERVER: "0x60"}, 30, "warning", "critical"),
     "the edge's certificate is new": Case({SERVER: "7776000x60"}, 30),

@@ -11,10 +11,11 @@ from urllib.parse import urlsplit
 
 from cryptography import x509
 
-from services.chassis.tls import Files, certificate_names, not_after, peer_name
+from services.chassis.tls import Files, certificate_names, ends_first, peer_name
 from services.cli.doctor.finding import SECONDS, Finding, Patient, bad, doubtful, good, lasting, said
 
-SOON, VERY_SOON = 14 * 86400, 3 * 86400
+# Seconds, and shares of a certificate's life: short-lived ones are renewed late.
+SOON, VERY_SOON = (14 * 86400, 0.25), (3 * 86400, 0.1)
 RENEW = "Renew it: kubectl get certificates says why cert-manager did not; without it, put new files in the place of the old ones."
 
 
@@ -103,19 +104,25 @@ def _done(step: Callable[[], None]) -> bool:
 
 def _expiry(about: str, path: Path, why: str, do: str) -> Finding:
     try:
-        left = not_after(path.read_bytes()) - time()
+        found = ends_first(path.read_bytes())
     except (OSError, ValueError) as unusable:
         return bad(about, f"{path}: {said(unusable)}", why, do)
-    return _left(about, str(path), left, why, do)
+    began, ends = found.not_valid_before_utc.timestamp(), found.not_valid_after_utc.timestamp()
+    return _left(about, str(path), began, ends, why, do)
 
 
-def _left(about: str, which: str, left: float, why: str, do: str) -> Finding:
+def _left(about: str, which: str, began: float, ends: float, why: str, do: str) -> Finding:
+    left = ends - time()
     if left <= 0:
         return bad(about, f"{which} ended {lasting(-left)} ago", why, do)
     text = f"{which} ends in {lasting(left)}"
-    if left < VERY_SOON:
+    if _within(left, ends - began, *VERY_SOON):
         return bad(about, text, why, do)
-    return doubtful(about, text, why, do) if left < SOON else good(about, text)
+    return doubtful(about, text, why, do) if _within(left, ends - began, *SOON) else good(about, text)
+
+
+def _within(left: float, life: float, seconds: float, share: float) -> bool:
+    return left < seconds and left < share * life
 
 
 async def _public(host: str, port: int) -> Finding:
@@ -131,6 +138,5 @@ async def _public(host: str, port: int) -> Finding:
     shown = writer.get_extra_info("ssl_object").getpeercert()
     writer.close()
     names = ", ".join(sorted(certificate_names(shown)))
-    return _left(
-        "edge's certificate", f"{host} ({names})", ssl.cert_time_to_seconds(shown["notAfter"]) - time(), why, RENEW
-    )
+    began, ends = (ssl.cert_time_to_seconds(shown[name]) for name in ("notBefore", "notAfter"))
+    return _left("edge's certificate", f"{host} ({names})", began, ends, why, RENEW)
