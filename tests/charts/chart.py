@@ -83,7 +83,6 @@ TRIAL: Object = {
     "sandbox": {"enabled": True, "until": "2027-12-31"},
     "publicUrl": "http://motcua-edge",
     "trial": {"postgresql": {"enabled": True}, "kurrentdb": {"enabled": True}},
-    "backup": {"enabled": True, "url": "s3://backup-vn-56/site"},
 }
 # The other side of each choice.
 OTHERWISE: Object = {
@@ -98,9 +97,10 @@ OTHERWISE: Object = {
     },
     "networkPolicy": {"enabled": False},
     "migrate": {"enabled": False},
-    "backup": {"enabled": True, "url": "s3://backup-vn-56", "secret": "backup-bucket"},
+    "backup": {"secret": "backup-bucket", "between": ""},
 }
 PASSTHROUGH: Object = {
+    "backup": {"enabled": False},
     "mutualTls": {"enabled": True},
     "edge": {"tlsSecret": "edge-tls", "clientAuthoritySecret": "systems"},
     "gateway": {"enabled": True, "parentRefs": [{"name": "public"}], "passthrough": True},

@@ -63,7 +63,8 @@ def of_kind(o: Object, objects: list[Object]) -> Iterator[str]:
             for rule in o["spec"]["rules"]:
                 for path in rule["http"]["paths"]:
                     backend = path["backend"]["service"]
-                    yield from leads_to(o, backend["name"], *next(iter(backend["port"].items())), objects)
+                    for key, value in backend["port"].items():
+                        yield from leads_to(o, backend["name"], key, value, objects)
         case "HorizontalPodAutoscaler":
             target, spec = o["spec"]["scaleTargetRef"], o["spec"]
             scaled = [d for d in objects if (d["kind"], d["metadata"]["name"]) == (target["kind"], target["name"])]

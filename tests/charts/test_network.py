@@ -9,6 +9,7 @@ from tests.charts.chart import SERVICES, VARIANTS, Object, of_kind, variant
 PAGES = {"identity", "payment", "status", "ledger"}
 ASK_KEYS = {"dossier", "payment", "notification", "warehouse", "ledger"}
 KEEP_FILES = {"dossier", "warehouse", "ledger"}
+BACKUPS = ("backup", "backup-between")
 ANYWHERE = "anywhere"
 KUBE_DNS = "kube-system"
 Arrows = set[tuple[str, str, int]]
@@ -53,6 +54,7 @@ OUTSIDE: Arrows = {
     *((service, ANYWHERE, 5432) for service in SERVICES),
     *((service, ANYWHERE, 443) for service in (*KEEP_FILES, "identity", "payment")),
     ("migrate", ANYWHERE, 5432),
+    *((backup, ANYWHERE, port) for backup in BACKUPS for port in (2113, 5432, 443)),
 }
 
 
@@ -60,7 +62,7 @@ OUTSIDE: Arrows = {
 def test_the_arrows_are_those_of_the_design(name: str) -> None:
     assert inside(name) == TO_SERVICES
     outside = arrows(name, "egress") - inside(name)
-    components = {*SERVICES, "edge", "test", "migrate"}
+    components = {*SERVICES, "edge", "test", "migrate", *BACKUPS}
     assert outside == OUTSIDE | {(component, KUBE_DNS, 53) for component in components}
 
 
@@ -106,17 +108,18 @@ def test_egress_follows_what_is_switched_on() -> None:
     assert {a for a in found if a[2] in (465, 587)} == {("notification", ANYWHERE, port) for port in (465, 587)}
     assert ("ledger", ANYWHERE, 443) in found
     assert {a[1] for a in found if a[2] in (5432, 6432)} == {"10.1.0.0/24"}
-    components = {*SERVICES, "edge", "test", "migrate", "catalogue-load", "backup"}
+    components = {*SERVICES, "edge", "test", "migrate", "catalogue-load", *BACKUPS}
     assert {a[0] for a in found if a[1] == "169.254.169.254/32"} == components
     assert {a[1:] for a in found if a[0] == "catalogue-load"} == {
         (KUBE_DNS, 53), (ANYWHERE, 2113), ("169.254.169.254/32", 80)
     }  # fmt: skip
-    assert {a[2] for a in found if a[0] == "backup"} == {53, 2113, 5432, 6432, 443, 80}
+    for backup in BACKUPS:
+        assert {a[2] for a in found if a[0] == backup} == {53, 2113, 5432, 6432, 443, 80}
 
 
 def test_a_trial_has_its_own_stores_and_the_sandbox() -> None:
     found, outside = inside("trial"), arrows("trial", "egress") - inside("trial")
-    everybody = {*SERVICES, "sandbox", "backup"}
+    everybody = {*SERVICES, "sandbox", *BACKUPS}
     assert {a[0] for a in found if a[1:] == ("kurrentdb", 2113)} == everybody
     assert {a[0] for a in found if a[1:] == ("postgresql", 5432)} == {*everybody, "migrate"}
     assert {a[0] for a in found if a[1:] == ("edge", 8080)} == {"identity", "payment", "sandbox", "test"}

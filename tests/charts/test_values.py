@@ -91,7 +91,7 @@ REFUSED: dict[str, tuple[Object, str]] = {
     ),
     "external secrets from nowhere": ({"secret": {"external": {"enabled": True}}}, "at '/secret/external/entry'"),
     "a duration without a unit": ({"mutualTls": {"duration": "168"}}, "at '/mutualTls/duration'"),
-    "a backup to nowhere": ({"backup": {"enabled": True}}, "at '/backup/url': minLength: got 0, want 1"),
+    "a backup to nowhere": ({"backup": {"url": ""}}, "at '/backup/url': minLength: got 0, want 1"),
     "a schedule that is none": ({"backup": {"schedule": "at night"}}, "at '/backup/schedule'"),
     "a gateway of nobody": ({"gateway": {"enabled": True}}, "at '/gateway/parentRefs': minItems: got 0, want 1"),
     "a witness without a key": (
@@ -166,7 +166,7 @@ def test_a_release_name_too_long_is_refused() -> None:
 def test_the_profiles_differ_only_in_what_differs_between_a_province_and_the_nation() -> None:
     keys = {key for name in PROFILES for key in yaml.safe_load(profile(name).read_text())}
     national = {"vneid", "population", "vnpay"}
-    assert keys == {"site", "host", "blobs", "submission", "defaults", "services", "edge", *national}
+    assert keys == {"site", "host", "blobs", "backup", "submission", "defaults", "services", "edge", *national}
     province, nation = (yaml.safe_load(profile(name).read_text()) for name in PROFILES)
     assert {name for name in national if province[name] != nation[name]} == set()
 
@@ -251,13 +251,13 @@ def test_the_notes_say_what_must_be_there_and_what_comes_next() -> None:
     assert "Motcua 0.1.0, site vn-56, https://motcua.khanhhoa.example" in said
     (keys,) = re.findall("  Secret motcua: (.*)", said)
     assert keys.split(", ") == sorted(
-        [*(f"database-{service}" for service in SERVICES), "event-store", "ledger-key", "master-key", "population-secret",
+        [*(f"database-{service}" for service in (*SERVICES, "backup")), "event-store", "ledger-key", "master-key", "population-secret",
          "qr-key", "service-secret", "vneid-client-secret", "vnpay-secret", "witness-key"]
     )  # fmt: skip
     assert "helm test motcua --namespace site" in said
     assert "--set 'catalogue.configMaps={<name>}'" in said
     assert "Nothing leads to the edge from outside" in said
-    assert "Nothing is backed up" in said
+    assert "Nothing is backed up" in notes("province", {"backup": {"enabled": False}})
     assert "sandbox" not in said
 
 

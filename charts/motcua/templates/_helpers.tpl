@@ -94,7 +94,7 @@ labels: {{- include "motcua.labels" . | nindent 2 }}
 
 {{- /* Who asks identity for persons' keys, and who keeps files. */ -}}
 {{- define "motcua.askKeys" -}}dossier ledger notification payment warehouse{{- end -}}
-{{- define "motcua.keepFiles" -}}backup dossier ledger warehouse{{- end -}}
+{{- define "motcua.keepFiles" -}}backup backup-between dossier ledger warehouse{{- end -}}
 
 {{- /* The labels and the annotations of a pod: (list $ component pod) */ -}}
 {{- define "motcua.podLabels" -}}

@@ -53,3 +53,15 @@ helm.sh/hook-delete-policy: before-hook-creation
 {{- if not (or .Values.eventStore.url .Values.trial.kurrentdb.enabled) }}{{ $_ := set $keys "MOTCUA_EVENT_STORE" "event-store" }}{{ end -}}
 {{- toYaml $keys -}}
 {{- end -}}
+
+{{- /* The CronJobs of backups by component, as YAML: whole ones that are checked, and quick ones between them. */ -}}
+{{- define "motcua.backups" -}}
+{{- $found := dict -}}
+{{- with .Values.backup -}}
+{{- if .enabled -}}
+{{- $_ := set $found "backup" (dict "schedule" .schedule "options" list) -}}
+{{- with .between }}{{ $_ := set $found "backup-between" (dict "schedule" . "options" (list "--no-check")) }}{{ end -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml $found -}}
+{{- end -}}

@@ -29,18 +29,8 @@ EXCEPTIONS = {
 
 def failed(folder: Path) -> list[tuple[str, str, str]]:
     """Check, its name, the object."""
-    command = [
-        CHECKOV,
-        "-d",
-        folder,
-        "--framework",
-        "kubernetes",
-        "--skip-download",
-        "--quiet",
-        "--compact",
-        "-o",
-        "json",
-    ]
+    options = ("--framework", "kubernetes", "--skip-download", "--quiet", "--compact", "-o", "json")
+    command = [str(CHECKOV), "-d", str(folder), *options]
     ran = subprocess.run(command, capture_output=True, text=True)
     try:
         report = json.loads(ran.stdout)
