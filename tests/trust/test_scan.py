@@ -140,6 +140,9 @@ def lived(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lived]:
                     _rotate(platform, World(transport, people, clock), person)
                 _browse(http, given)
                 _mailed(mail, given)
+            # Beside the data folder, where it is looked at, too.
+            saved = platform.run("backup", str(folder / "backup"))
+            assert saved.returncode == 0, saved.stderr + saved.stdout
         finally:
             platform.stop()
         yield Lived(platform.data, given, traces, collecting.names, mail, report)
