@@ -1,0 +1,95 @@
+"""What a release does with events of a later one, as docs/operations.md says it: after a rollback, and while pods are replaced."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from uuid import uuid4
+
+import pytest
+from google.protobuf import descriptor_pool
+from sqlalchemy import MetaData
+
+from gateway.ledger import entries
+from motcua.dossier.events.v1 import events_pb2 as pb
+from services.chassis.handler import Handler
+from services.chassis.store.memory import MemoryStore
+from services.chassis.store.port import NO_STREAM, NewEvent, RecordedEvent
+from services.chassis.views import Projection
+from services.cli.registry import service_classes
+from services.dossier.codec import dossier_codec
+from services.dossier.domain import dossier
+from tests.support.keys import MemoryKeys
+
+NOW = datetime(2026, 3, 2, tzinfo=UTC)
+# Field 1999, a number: of no proto of ours.
+LATER_FIELD = b"\xf8\x7c\x07"
+LATER_EVENT = "motcua.dossier.events.v1.DossierTeleported"
+RECEIVED = pb.DossierReceived(code="P56.22.366-20260302-0000001", applicant_id="citizen-1", by="official:1")
+
+
+def recorded(type_: str, data: bytes) -> RecordedEvent:
+    return RecordedEvent(uuid4(), type_, data, b"{}", f"dossier-{RECEIVED.code}", 0, 1, NOW)
+
+
+def test_a_field_of_a_later_release_is_left_aside() -> None:
+    data = RECEIVED.SerializeToString()
+    type_ = RECEIVED.DESCRIPTOR.full_name
+    assert dossier_codec.decode(type_, data + LATER_FIELD) == dossier_codec.decode(type_, data)
+
+
+def test_a_value_of_an_enum_of_a_later_release_is_not_taken_for_another() -> None:
+    submitted = pb.DossierSubmitted(channel=99)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="99"):
+        dossier_codec.decode(submitted.DESCRIPTOR.full_name, submitted.SerializeToString())
+
+
+async def test_a_dossier_with_an_event_of_a_later_release_is_neither_read_nor_changed() -> None:
+    """Its calls end with INTERNAL; nothing is appended, and the next release goes on."""
+    store = MemoryStore()
+    metadata = json.dumps({"request_id": str(uuid4())}).encode()
+    await store.append("dossier-1", [NewEvent(uuid4(), LATER_EVENT, b"", metadata)], NO_STREAM)
+    handler = Handler("dossier", dossier, dossier_codec, store, MemoryKeys(), "vn-56", "dossier", lambda: NOW)
+    with pytest.raises(KeyError, match="DossierTeleported"):
+        await handler.load("1")
+    assert len(await store.read("dossier-1")) == 1
+
+
+def test_the_ledger_waits_at_an_event_of_a_later_release() -> None:
+    """It would have to say what of it is public, and does not know."""
+    with pytest.raises(KeyError, match="DossierTeleported"):
+        entries.read([recorded(LATER_EVENT, b"")])
+
+
+def test_a_public_field_of_a_later_release_is_missing_in_the_leaf() -> None:
+    """So the ledger is upgraded before whoever writes such fields: a later comparison expects them."""
+    type_, data = RECEIVED.DESCRIPTOR.full_name, RECEIVED.SerializeToString()
+    (old,) = entries.read([recorded(type_, data)])
+    (later,) = entries.read([recorded(type_, data + LATER_FIELD)])
+    assert entries.leaf_of(old, {}, b"").event == entries.leaf_of(later, {}, b"").event
+
+
+def test_no_event_is_taken_for_another_whose_name_it_begins_with() -> None:
+    """Followers ask the store for events by the beginning of their names."""
+    service_classes()
+    pool = descriptor_pool.Default()
+    names = [
+        f"{package}.{message}"
+        for package in sorted(_event_packages())
+        for message in pool.FindFileByName(f"{package.replace('.', '/')}/events.proto").message_types_by_name
+    ]
+    assert len(names) > 50
+    assert [(a, b) for a in names for b in names if a != b and b.startswith(a)] == []
+
+
+def _event_packages() -> set[str]:
+    services = ("catalogue", "dossier", "identity", "notification", "payment", "privacy", "warehouse")
+    return {f"motcua.{service}.events.v1" for service in services}
+
+
+async def test_a_view_does_not_see_events_that_it_does_not_fold() -> None:
+    view = Projection("trial_v1", MetaData())
+    view.on(pb.DossierReceived)(lambda db, fact: None)
+    store = MemoryStore()
+    await store.append("dossier-1", [NewEvent(uuid4(), LATER_EVENT, b"", b"{}")], NO_STREAM)
+    assert await store.read_all(types=tuple(view.folds)) == []
