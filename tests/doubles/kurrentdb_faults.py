@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 
+CHECKPOINTS = 15
+
 
 @dataclass
 class Faults:
@@ -22,8 +24,11 @@ class Faults:
     """So many reads are answered UNAVAILABLE."""
     within_read: int = 0
     """So many reads break off after their first event."""
-    after_checkpoint: int = 0
-    """So many subscriptions break off after they said how far they are."""
+    after_checkpoints: int = 0
+    """So many subscriptions break off after they said CHECKPOINTS times how far they are.
+
+    The client drops what it has received and not handed on yet, ten messages at most.
+    """
     denied: bool = False
     no_position: bool = False
     """A repeated append is answered without the position of what was written before."""

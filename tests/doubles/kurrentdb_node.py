@@ -13,6 +13,7 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.empty_pb2 import Empty
 
 from tests.doubles import kurrentdb_messages as messages
+from tests.doubles.kurrentdb_faults import CHECKPOINTS
 from tests.doubles.kurrentdb_log import Deleted, Expected, Proposed, Record, State, Written, WrongVersion
 from tests.doubles.kurrentdb_protos import gossip_pb2, gossip_pb2_grpc, shared_pb2, streams_pb2, streams_pb2_grpc
 
@@ -173,14 +174,15 @@ class _Streams(streams_pb2_grpc.StreamsServicer):
         self._node.subscriptions += 1
         try:
             yield messages.confirmation(uuid4())
-            sent = 0
+            sent = checkpoints = 0
             async for answer in self._followed(options, context):
                 await self._double.unless_silent()
                 if sent and self._double.faults.take("within_read"):
                     await _abort(context, grpc.StatusCode.UNAVAILABLE, "the connection broke")
                 yield answer
                 sent += answer.HasField("event")
-                if answer.HasField("checkpoint") and self._double.faults.take("after_checkpoint"):
+                checkpoints += answer.HasField("checkpoint")
+                if checkpoints == CHECKPOINTS and self._double.faults.take("after_checkpoints"):
                     await _abort(context, grpc.StatusCode.UNAVAILABLE, "the connection broke")
         except _Dropped:
             if self._double.drop is not None:
