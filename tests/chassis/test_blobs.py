@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from services.chassis import bucket
 from services.chassis.blobs import (
@@ -21,6 +22,7 @@ from services.chassis.blobs import (
     FolderBlobs,
 )
 from services.chassis.bucket import PART_BYTES, BucketBlobs, open_bucket
+from services.chassis.settings import Settings
 from tests.support.bucket import BucketServer
 
 ODD_NAMES = [
@@ -202,3 +204,19 @@ async def test_a_bucket_that_is_not_there_is_unavailable_and_nothing_else(
     finally:
         if there == "no server":
             buckets.start()
+
+
+@pytest.mark.parametrize(
+    ("given", "folder"),
+    [("", "data"), ("file:///srv/motcua%20files/vn-56", "/srv/motcua files/vn-56"), ("s3://bucket/vn-56", None)],
+)
+def test_where_attachments_and_the_ledger_lie(given: str, folder: str | None) -> None:
+    assert Settings(blobs=given).blob_folder == (Path(folder) if folder else None)
+
+
+@pytest.mark.parametrize(
+    "given", ["s3://", "s3://Bucket", "s3://bucket//x", "s3://bucket/a?b", "file://host/x", "/srv", "gs://b"]
+)
+def test_other_places_are_refused(given: str) -> None:
+    with pytest.raises(ValidationError, match="blobs"):
+        Settings(blobs=given)
