@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from pydantic import ConfigDict
 
 from gateway.edge.api import Api, Method, read, without_comments
 from gateway.edge.replies import REPLIES, RETRY_SECONDS
@@ -93,8 +94,14 @@ PLATFORM = (
 )
 
 
+# Where they are read from a file, a word that is none of theirs is refused.
+STRICT = ConfigDict(extra="forbid")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tls:
+    __pydantic_config__ = STRICT
+
     port: int
     certificate: Path
     key: Path
@@ -106,6 +113,8 @@ class Tls:
 class Mutual:
     """The edge's own certificate in the site. With it the services answer to it only, and it checks their names."""
 
+    __pydantic_config__ = STRICT
+
     site: str
     certificate: Path
     key: Path
@@ -116,6 +125,8 @@ class Mutual:
 class Jwt:
     """Tokens are checked early, so that a bad one costs the services nothing. They check its claims again."""
 
+    __pydantic_config__ = STRICT
+
     # A file, or a path of identity's HTTP cluster.
     jwks: Path | str = "/.well-known/jwks.json"
     issuer: str = "motcua"
@@ -125,6 +136,8 @@ class Jwt:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edge:
     """Where the edge listens, and where what it leads to is found. Port 0 is any free one."""
+
+    __pydantic_config__ = STRICT
 
     port: int
     host: str = "0.0.0.0"

@@ -29,6 +29,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from gateway.edge import certificates
+from gateway.edge.__main__ import main
 from gateway.edge.envoy import Edge
 from gateway.edge.process import binary
 from services.chassis.settings import SERVICES
@@ -68,7 +69,7 @@ def placed(given: Object, folder: Path, authority: Authority) -> Object:
     return made
 
 
-@pytest.mark.parametrize("name", VARIANTS)
+@pytest.mark.parametrize("name", ["province", "everything", "trial", "passthrough"])
 async def test_envoy_takes_the_configuration(name: str, tmp_path: Path) -> None:
     made = placed(settings(name), tmp_path, Authority(tmp_path / "authority"))
     edge = TypeAdapter(Edge).validate_python({**made, "secrets": str(tmp_path)})
@@ -101,6 +102,33 @@ def test_the_files_and_ports_are_those_of_the_pod(name: str) -> None:
     assert ("sandbox" in given["pages"]) == ("trial" in name)
     for kind, port in (("services", 50051), ("pages", 8081)):
         assert all(at == [f"motcua-{part}", port] for part, at in given[kind].items())
+
+
+def test_the_edge_s_values_are_the_edge_s_fields() -> None:
+    given = settings("everything")
+    assert (given["rate"], given["burst"], given["trusted_hops"]) == (50, 200, 1)
+    assert given["origins"] == ["https://dichvucong.gov.vn"]
+    assert given["trace_percent"] == 25
+    assert settings("province")["trace_percent"] == 0  # nobody takes traces
+    assert given["access_log"] == "/dev/stdout"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "No such file"),
+        ("port: [", "while parsing"),
+        ("port: 8080\nports: 1\n", "Unexpected keyword argument"),
+        ("port: eighty\n", "valid integer"),
+    ],
+)
+def test_settings_that_are_none_are_refused(content: str | None, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "edge.yaml"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(SystemExit, match=said) as ended:
+        main(path, show=True)
+    assert str(ended.value).startswith("edge: ")
 
 
 @dataclass

@@ -251,9 +251,12 @@ def test_the_notes_say_what_must_be_there_and_what_comes_next() -> None:
     assert "Motcua 0.1.0, site vn-56, https://motcua.khanhhoa.example" in said
     (keys,) = re.findall("  Secret motcua: (.*)", said)
     assert keys.split(", ") == sorted(
-        [*(f"database-{service}" for service in (*SERVICES, "backup")), "event-store", "ledger-key", "master-key", "population-secret",
-         "qr-key", "service-secret", "vneid-client-secret", "vnpay-secret", "witness-key"]
-    )  # fmt: skip
+        [
+            *(f"database-{service}" for service in (*SERVICES, "backup")),
+            *("event-store", "ledger-key", "master-key", "population-secret", "qr-key", "service-secret"),
+            *("vneid-client-secret", "vnpay-secret", "witness-key"),
+        ]
+    )
     assert "helm test motcua --namespace site" in said
     assert "--set 'catalogue.configMaps={<name>}'" in said
     assert "Nothing leads to the edge from outside" in said
