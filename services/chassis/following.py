@@ -14,7 +14,7 @@ from prometheus_client import Counter
 
 from services.chassis import positions
 from services.chassis.database import Database, DatabaseUnavailable
-from services.chassis.observing import MEMORY_LAG, Labelled, Sample, lag, observe
+from services.chassis.observing import MEMORY_LAG, WORKING, Labelled, Sample, lag, observe
 from services.chassis.positions import PositionLost, Standing
 from services.chassis.store.port import START, Batch, EventStore, RecordedEvent, StoreUnavailable
 
@@ -112,7 +112,8 @@ class SharedFollower:
         self._task = asyncio.create_task(self._run(), name=f"follower {self.name}")
 
     async def _observe(self) -> list[Sample]:
-        return [self._lag.at(await lag(self._store, self._done, self._types))]
+        age = await lag(self._store, self._done, self._types)
+        return [self._lag.at(age), WORKING.at(float(not self._standby), self.name)]
 
     async def resume(self) -> None:
         """Follow from the stored position again."""

@@ -131,7 +131,9 @@ MEMORY_LAG = Observed(
     ["follower"],
 )
 WORKING = Observed(
-    "motcua_follower_working", "1 where this replica does a follower's work, 0 where it leaves it to another", ["follower"]
+    "motcua_follower_working",
+    "1 where this replica does a follower's work, 0 where it leaves it to another",
+    ["follower"],
 )
 CERTIFICATE = Observed(
     "motcua_certificate_not_after_timestamp_seconds", "When a certificate of the site's ends", ["certificate"]

@@ -12,9 +12,11 @@ import structlog
 
 from gateway.sandbox.pointing import pointed
 from services.chassis import telemetry
+from services.chassis.database import DatabaseUnavailable
 from services.chassis.platform import Platform
 from services.chassis.runner import Services, run
 from services.chassis.settings import Settings
+from services.chassis.store.port import StoreUnavailable
 from services.cli.console import fail
 from services.cli.registry import SANDBOX, service_classes
 from services.cli.running import forget, tell
@@ -110,6 +112,9 @@ async def _prepare(platform: Platform, province: str, kept: bool, ready: asyncio
         try:
             await prepare(platform, province, kept=kept)
             ready.set()
+        except (StoreUnavailable, DatabaseUnavailable) as error:
+            log.warning("the trial waits", error=repr(error))
+            await asyncio.sleep(AGAIN_SECONDS)
         except Exception:
             log.exception("the trial is not prepared, trying again")
             await asyncio.sleep(AGAIN_SECONDS)

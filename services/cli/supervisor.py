@@ -186,7 +186,8 @@ def _parts(settings: Settings, replicas: int, province: str, stack: AsyncExitSta
 def _edge(settings: Settings, parts: Sequence[Part]) -> Edge:
     pages = _addresses(parts, "http_port")
     led = {name: addresses for name, addresses in pages.items() if name in (*SITES, SANDBOX)}
-    return machine.edge_of(settings, _addresses(parts, "grpc_port"), led, own=NAMES)
+    grpc_addresses = _addresses([part for part in parts if part.service != SANDBOX], "grpc_port")
+    return machine.edge_of(settings, grpc_addresses, led, own=NAMES)
 
 
 def _addresses(parts: Sequence[Part], port: str) -> dict[str, list[Address]]:

@@ -56,6 +56,8 @@ class Deployment:
     data: Path
     port: int = field(default_factory=free_port)
     settings: dict[str, str] = field(default_factory=dict)
+    arguments: tuple[str, ...] = ()
+    """Of `motcua up`."""
     _process: subprocess.Popen[bytes] | None = None
     _output: IO[bytes] | None = None
 
@@ -65,7 +67,9 @@ class Deployment:
 
     @property
     def environment(self) -> dict[str, str]:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("MOTCUA_")}
+        # Compiled once, not at each of many starts.
+        left = ("MOTCUA_", "PYTHONDONTWRITEBYTECODE")
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(left)}
         paths = os.pathsep.join((str(ROOT), str(ROOT / "protos")))
         given = {"MOTCUA_DATA": str(self.data), "MOTCUA_PORT": str(self.port), "PYTHONPATH": paths, "COLUMNS": "200"}
         return kept | given | self.settings
@@ -76,6 +80,17 @@ class Deployment:
             [*COMMAND, *arguments], env=self.environment, cwd=self.data.parent, capture_output=True, text=True,
             timeout=seconds, check=False,
         )  # fmt: skip
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def processes(self) -> dict[str, dict[str, Any]]:
+        """Those of `--processes` by name, as they are now."""
+        found: dict[str, dict[str, Any]] = json.loads((self.data / "running.json").read_text())["processes"]
+        return found
 
     @contextmanager
     def running(self, *arguments: str) -> Iterator[subprocess.Popen[str]]:
@@ -95,14 +110,14 @@ class Deployment:
         eventually(self._is_free, STOP_SECONDS)
         self._output = (self.data.parent / f"{self.data.name}.out").open("ab")
         self._process = subprocess.Popen(
-            [*COMMAND, "up"], env=self.environment, cwd=self.data.parent, stdout=self._output,
+            [*COMMAND, "up", *self.arguments], env=self.environment, cwd=self.data.parent, stdout=self._output,
             stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
 
-    def start(self) -> None:
+    def start(self, seconds: float = START_SECONDS) -> None:
         self.launch()
-        eventually(self.serves, START_SECONDS)
-        eventually(self.officials, START_SECONDS)
+        eventually(self.serves, seconds)
+        eventually(self.officials, seconds)
 
     def serves(self) -> bool:
         assert self._process is not None
@@ -155,6 +170,7 @@ class Deployment:
         return (self.data.parent / f"{self.data.name}.out").read_text(errors="replace")[-4000:]
 
     def logged(self, *levels: str) -> list[dict[str, Any]]:
-        lines = (self.data / "logs" / "motcua.jsonl").read_text().splitlines()
+        files = [path for path in (self.data / "logs").glob("*.jsonl") if path.name != "edge.jsonl"]
+        lines = [line for path in files for line in path.read_text().splitlines()]
         found = [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
         return [line for line in found if line.get("level") in levels]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 import sqlite3
@@ -18,6 +19,8 @@ from gateway.ledger.merkle import TILE_WIDTH
 from gateway.ledger.note import Note
 from gateway.ledger.tiles import TileName, decode_bundle
 from services.chassis.facts import Fact, fact_of
+from services.chassis.platform import open_store
+from services.chassis.settings import Settings
 from services.chassis.store.port import RecordedEvent
 from services.cli import tracking  # noqa: F401 - all services' messages can be decoded
 
@@ -27,10 +30,9 @@ Rows = dict[str, list[tuple[Any, ...]]]
 class Log:
     """All events, in order, as they stand now."""
 
-    def __init__(self, data: Path) -> None:
-        query = "SELECT id, type, data, metadata, stream, revision, position FROM events ORDER BY position"
-        with closing(sqlite3.connect(f"file:{data / 'events.db'}?mode=ro", uri=True)) as db:
-            self.rows = db.execute(query).fetchall()
+    def __init__(self, data: Path, event_store: str = "sqlite:") -> None:
+        """From the file itself, behind the program's back; from another store as the program reads it."""
+        self.rows = asyncio.run(_read(event_store)) if event_store != "sqlite:" else _rows(data)
 
     @property
     def request_ids(self) -> set[str]:
@@ -43,6 +45,21 @@ class Log:
     def of(self, *kinds: Any) -> Sequence[Fact[Any]]:
         names = {kind.DESCRIPTOR.full_name for kind in kinds}
         return [fact_of(_recorded(row)) for row in self.rows if row[1] in names]
+
+
+def _rows(data: Path) -> list[tuple[Any, ...]]:
+    query = "SELECT id, type, data, metadata, stream, revision, position FROM events ORDER BY position"
+    with closing(sqlite3.connect(f"file:{data / 'events.db'}?mode=ro", uri=True)) as db:
+        return db.execute(query).fetchall()
+
+
+async def _read(event_store: str) -> list[tuple[Any, ...]]:
+    store = await open_store(Settings(event_store=event_store))
+    try:
+        events = await store.read_all(limit=1_000_000)
+    finally:
+        await store.close()
+    return [(e.id.bytes, e.type, e.data, e.metadata, e.stream, e.revision, e.position) for e in events]
 
 
 def _recorded(row: tuple[Any, ...]) -> RecordedEvent:
