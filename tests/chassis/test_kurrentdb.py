@@ -6,12 +6,13 @@ import asyncio
 import re
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from typing import Any
 
 import grpc
 import pytest
+from structlog.testing import capture_logs
 
 from services.chassis.store import kurrentdb
 from services.chassis.store.kurrentdb import AccessRefused, KurrentStore, checked_uri
@@ -48,6 +49,17 @@ def subscriptions(double: Double) -> int:
 
 def appends(double: Double) -> list[streams_pb2.BatchAppendReq]:
     return [request for request in double.requests if isinstance(request, streams_pb2.BatchAppendReq)]
+
+
+@contextmanager
+def impatient(store: KurrentStore, patience: float = IMPATIENT) -> Iterator[None]:
+    """For what is to fail; what is to succeed has time, however slow the machine is."""
+    before = store._patience, store._attempt
+    store._patience, store._attempt = patience, IMPATIENT / 2
+    try:
+        yield
+    finally:
+        store._patience, store._attempt = before
 
 
 class Follower:
@@ -97,9 +109,10 @@ async def test_an_append_that_fails_for_a_moment_is_written_once(fault: str, exp
 
 
 async def test_an_answer_that_is_lost_is_asked_for_again() -> None:
-    async with doubled(patience=2 * IMPATIENT) as (double, store):
+    async with doubled() as (double, store):
         double.faults.lost_answers = 1
-        first = await store.append("a-1", [event()], NO_STREAM)
+        with impatient(store, patience=SECONDS):
+            first = await store.append("a-1", [event()], NO_STREAM)
         second = await store.append("a-1", [event()], 0)
         assert first.position < second.position
         assert len(ours(double.log)) == 2
@@ -107,11 +120,10 @@ async def test_an_answer_that_is_lost_is_asked_for_again() -> None:
 
 @pytest.mark.parametrize("expected", [NO_STREAM, ANY])
 async def test_an_append_of_which_nothing_is_known_is_sent_again_by_the_caller(expected: int) -> None:
-    async with doubled(patience=IMPATIENT) as (double, store):
-        await store.append("b-1", [event()], NO_STREAM)
+    async with doubled() as (double, store):
         sent = [event(), event()]
         double.faults.lost_answers = 1000
-        with pytest.raises(StoreUnavailable, match="append to a-1"):
+        with impatient(store, patience=3), pytest.raises(StoreUnavailable, match="append to a-1"):
             await store.append("a-1", sent, expected)
         double.faults.lost_answers = 0
         other = await store.append("a-1", [event()], 1)
@@ -140,11 +152,12 @@ async def test_a_position_that_is_not_answered_is_looked_up() -> None:
 
 
 async def test_a_slow_store_is_unavailable_and_works_again() -> None:
-    async with doubled(patience=IMPATIENT) as (double, store):
+    async with doubled() as (double, store):
         await store.append("a-1", [event()], NO_STREAM)
         double.faults.open.clear()
         calls = [store.append("a-1", [event()], 0), store.read("a-1"), store.read_all(), store.head()]
-        outcomes = await asyncio.gather(*calls, return_exceptions=True)
+        with impatient(store):
+            outcomes = await asyncio.gather(*calls, return_exceptions=True)
         assert [type(outcome) for outcome in outcomes] == [StoreUnavailable] * 4
         double.faults.open.set()
         assert len(await store.read("a-1")) == 1
@@ -415,9 +428,9 @@ async def test_what_is_rare_in_a_long_log_is_found_bit_by_bit(monkeypatch: pytes
 
 async def test_positions_are_never_counted_with() -> None:
     """A server refuses places between two records; every position that is given out is one of a record."""
-    async with doubled(patience=IMPATIENT) as (double, store):
+    async with doubled() as (double, store):
         appended = await store.append("a-1", [event(), event()], NO_STREAM)
-        with pytest.raises(StoreUnavailable, match="invalid position"):
+        with impatient(store), pytest.raises(StoreUnavailable, match="invalid position"):
             await store.read_all(appended.position - 1)
         async with followed(store) as follower:
             await until(lambda: len(follower.seen) == 2)
@@ -484,11 +497,15 @@ async def test_opening_waits_for_a_store_that_is_away() -> None:
     double = Double()
     await double.start()
     await double.stop()
-    opening = asyncio.create_task(KurrentStore.open(double.uri, patience=0.2))
-    await asyncio.sleep(0.5)
+    with capture_logs() as logs:
+        opening = asyncio.create_task(KurrentStore.open(double.uri, patience=IMPATIENT))
+        await until(lambda: bool(logs))
+    assert logs[0]["event"] == "the event store does not answer, trying again"
+    assert "Connection refused" in logs[0]["error"]
     assert not opening.done()
     await double.start()
     store = await opening
+    store._patience = SECONDS
     assert await store.head() == START
     await store.close()
     await double.stop()

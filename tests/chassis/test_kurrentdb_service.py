@@ -26,7 +26,7 @@ from tests.platform.deployment import eventually
 from tests.support.hosted import hosted
 from tests.support.keys import MemoryKeys
 
-PATIENCE_SECONDS = 1.0
+PATIENCE_SECONDS = 3.0
 
 
 @dataclass
