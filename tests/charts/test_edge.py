@@ -31,6 +31,7 @@ from starlette.routing import Route
 from gateway.edge import certificates
 from gateway.edge.__main__ import main
 from gateway.edge.envoy import Edge
+from gateway.edge.own_pages import own_pages
 from gateway.edge.process import binary
 from services.chassis.settings import SERVICES
 from tests.charts.chart import ROOT, VARIANTS, Object, container, one, variant
@@ -82,6 +83,21 @@ async def test_envoy_takes_the_configuration(name: str, tmp_path: Path) -> None:
     )  # fmt: skip
     _, complaint = await check.communicate()
     assert check.returncode == 0, complaint.decode()
+
+
+async def test_under_mutual_tls_every_part_is_asked_for_its_name_and_the_loopback_for_none(tmp_path: Path) -> None:
+    edge = TypeAdapter(Edge).validate_python(
+        placed(settings("everything"), tmp_path, Authority(tmp_path / "authority"))
+    )
+    async with own_pages(edge) as whole:
+        clusters = yaml.safe_load(whole.config())["static_resources"]["clusters"]
+    names = {
+        cluster["name"]: cluster.get("transport_socket", {}).get("typed_config", {}).get("sni") for cluster in clusters
+    }
+    peers = {f"grpc-{service}": f"{service}.vn-56.internal" for service in SERVICES}
+    pages = {f"http-{service}": f"{service}.vn-56.internal" for service in ("identity", "ledger", "payment", "status")}
+    own = dict.fromkeys(("http-admin", "http-docs", "stats", "nowhere"))
+    assert names == {**peers, **pages, **own, "grpc-platform": "status.vn-56.internal"}
 
 
 @pytest.mark.parametrize("name", VARIANTS)
