@@ -45,7 +45,7 @@ wheels: .venv/dev protos ## Build both wheels into build/dist: motcua, and motcu
 images: .venv/dev ## Build both container images with podman or docker (ARGS="--base ... --tag ...")
 	@$(PY) -m scripts.images $(ARGS)
 
-policies: .venv/checkov .venv/dev ## Judge the rendered chart by checkov's policies
+policies: .venv/checkov/installed .venv/dev ## Judge the rendered chart by checkov's policies
 	@$(PY) -m tests.charts.policies
 
 lock: ## Pin every dependency, with hashes, for every platform
@@ -73,10 +73,10 @@ clean: ## Remove what was built; data and .venv stay
 	@touch $@
 
 # Its dependencies must not meet ours.
-.venv/checkov: $(POLICIES)/requirements.lock .venv/run
+.venv/checkov/installed: $(POLICIES)/requirements.lock .venv/run
 	$(call say,"Adding checkov")
-	@$(PYTHON) -m venv $@
-	@$@/bin/pip install -q --disable-pip-version-check --require-hashes -r $<
+	@$(PYTHON) -m venv $(@D)
+	@$(@D)/bin/pip install -q --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
 .PHONY: help run test check bench protos wheels images policies lock clean
