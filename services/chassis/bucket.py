@@ -27,7 +27,7 @@ RETRIES = 4
 RETRY_SECONDS = 10
 
 
-def open_bucket(url: str, folder: str = "") -> S3Store:
+def open_bucket(url: str, folder: str = "", *, request_seconds: int = REQUEST_SECONDS) -> S3Store:
     """`s3://bucket/prefix`, and a folder below the prefix. Endpoint, region and credentials are those of the AWS_* variables."""
     name, _, prefix = url.removeprefix("s3://").partition("/")
     path = "/".join(filter(None, (*prefix.split("/"), folder)))
@@ -37,7 +37,7 @@ def open_bucket(url: str, folder: str = "") -> S3Store:
         client_options={
             "allow_http": True,  # where the endpoint's address says so
             "connect_timeout": timedelta(seconds=CONNECT_SECONDS),
-            "timeout": timedelta(seconds=REQUEST_SECONDS),
+            "timeout": timedelta(seconds=request_seconds),
         },
         retry_config={"max_retries": RETRIES, "retry_timeout": timedelta(seconds=RETRY_SECONDS)},
     )

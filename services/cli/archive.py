@@ -23,10 +23,12 @@ from obstore.store import LocalStore, S3Store
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from services.chassis.blobs import BlobsUnavailable
-from services.chassis.bucket import answering, open_bucket
+from services.chassis.bucket import PART_BYTES, PARTS_AT_ONCE, answering, open_bucket
 
 MANIFESTS = "manifests"
 LAST = "last-backup.json"
+# Nobody waits for it, and a file may be large, the line thin.
+REQUEST_SECONDS = 300
 FASTER = 3  # levels of gzip: sealed fields do not get smaller with more of them
 _MANIFEST = re.compile(rf"{MANIFESTS}/(\d{{8}})\.json", re.ASCII)
 
@@ -122,7 +124,7 @@ class Archive:
     def open(cls, address: str, *, create: bool) -> Archive:
         """A folder, file:///folder or s3://bucket/prefix. Raises ArchiveError if there is no such folder and none is made."""
         if address.startswith("s3://"):
-            return cls(open_bucket(address), address, None)
+            return cls(open_bucket(address, request_seconds=REQUEST_SECONDS), address, None)
         folder = Path(unquote(urlsplit(address).path)) if address.startswith("file://") else Path(address)
         if create:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -149,7 +151,7 @@ class Archive:
         sha256 = await asyncio.to_thread(_sha256, content)
         file = File(path=f"{folder}/{sha256[:2]}/{sha256}{suffix}", sha256=sha256, bytes=len(content))
         with answering():
-            await self._store.put_async(file.path, content, use_multipart=False)
+            await self._store.put_async(file.path, content, chunk_size=PART_BYTES, max_concurrency=PARTS_AT_ONCE)
         return file
 
     async def read(self, file: File) -> bytes:

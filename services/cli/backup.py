@@ -52,6 +52,7 @@ EVENT_BYTES = 32 * 1024 * 1024
 LEAVES = 20_000
 READ_AT_ONCE = 1000
 ATTACHMENTS_AT_ONCE = 4
+PIECE_BYTES = 4 * 1024 * 1024
 GROWING = "upload-"
 FAILURES = (ArchiveError, OSError, StoreUnavailable, DatabaseUnavailable, SQLAlchemyError, ValueError, ExceptionGroup)
 SECRETS = (
@@ -100,6 +101,7 @@ def told(failed: BaseException) -> str:
 
 async def take(settings: Settings, archive: Archive, progress: Progress, *, check: bool) -> Done:
     """Raises ArchiveError, and what the site's parts raise."""
+    _require_a_site(settings)
     _require_elsewhere(settings, archive.address)
     begun_at, there = _now(), await archive.paths()
     before = await archive.newest()
@@ -138,6 +140,13 @@ async def take(settings: Settings, archive: Archive, progress: Progress, *, chec
     return Done(manifest, before, held.copied, held.kept, removed, proved)
 
 
+def _require_a_site(settings: Settings) -> None:
+    if settings.event_store == "memory:":
+        raise ArchiveError("MOTCUA_EVENT_STORE=memory: keeps nothing that another process could save")
+    if settings.event_store == "sqlite:" and not (settings.data / "events.db").exists():
+        raise ArchiveError(f"there is no event store in {settings.data}: set MOTCUA_DATA to the site's data folder")
+
+
 def _require_elsewhere(settings: Settings, address: str) -> None:
     places = [str(settings.data.absolute()), settings.blobs.rstrip("/") or str(settings.data.absolute())]
     if settings.blob_folder:
@@ -151,6 +160,8 @@ def _require_elsewhere(settings: Settings, address: str) -> None:
 
 async def _save_log(store: EventStore, archive: Archive, before: Manifest | None, progress: Progress) -> Log:
     head = await store.head()
+    if head == START:
+        raise ArchiveError("the event store is empty: is it this site's?")
     segments, events, position, newest = [], 0, START, ""
     if before:
         segments, events = list(before.log.segments), before.log.events
@@ -312,7 +323,7 @@ async def _save_attachments(
             tag, file = known.get(blob.name, ("", None))
             if file is None or tag != blob.tag or file.bytes != blob.size:
                 try:
-                    file = await archive.add("attachments", await blobs.get(blob.name, 0, blob.size))
+                    file = await archive.add("attachments", await _content(blobs, blob))
                 except BlobMissing:  # erased, or an upload that was finished, at this moment
                     return
                 copied += 1
@@ -334,6 +345,10 @@ async def _save_attachments(
     inventory = await archive.add("attachments", await asyncio.to_thread(packed, rows), ".jsonl.gz")
     progress.update(task, total=len(there), completed=len(there))
     return _Held(inventory, [file for _, (_, file) in entries], copied, len(gone))
+
+
+async def _content(blobs: BlobStore, blob: Blob) -> bytes:
+    return b"".join([await blobs.get(blob.name, start, PIECE_BYTES) for start in range(0, blob.size, PIECE_BYTES)])
 
 
 def _destroyed(keys: _Dump | None) -> set[str]:

@@ -14,6 +14,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
+from sqlalchemy.engine import make_url
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
@@ -40,7 +41,7 @@ from tests.backup.site import PDF, load, load_databases, person_of, save, settin
 from tests.doubles.kurrentdb import Double
 from tests.ledger.test_cosigning import WITNESS, witnessing
 from tests.support.bucket import BucketServer
-from tests.support.postgresql import Postgresql
+from tests.support.postgresql import Postgresql, connected
 
 DOSSIERS = 12
 LEAVES = 3 * DOSSIERS
@@ -137,7 +138,7 @@ async def test_from_files_to_postgresql_and_buckets_and_back(
     cluster = settings_of(tmp_path / "cluster", blobs=buckets.create(), **engine.settings(tmp_path / "cluster"))
     published = saved.note(tmp_path, saved.newest)
     await load(cluster, saved.backup, published)
-    done = await save(cluster, there)
+    done = await save(_reading_only(engine, cluster), there)
     assert (done.manifest.log.events, done.manifest.attachments.count) == (42, 16)
     await restored_whole(saved, cluster)
     again = await save(cluster, there)
@@ -150,6 +151,17 @@ async def test_from_files_to_postgresql_and_buckets_and_back(
     async with site(machine) as at:
         assert await at.content() == content
         assert await at.checkpoint() == note
+
+
+def _reading_only(engine: Postgresql, settings: Settings) -> Settings:
+    """As a role that may read what is saved, and nothing else."""
+    schemas = ", ".join(f'"{name}"' for name in durable.DURABLE)
+    with connected(engine.server, engine.database(settings.data)) as db:
+        db.execute(b"CREATE ROLE saver")
+        db.execute(f"GRANT USAGE ON SCHEMA {schemas} TO saver".encode())
+        db.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA {schemas} TO saver".encode())
+    url = make_url(settings.database).update_query_dict({"options": "-c role=saver"})
+    return settings.model_copy(update={"database": url.render_as_string(hide_password=False)})
 
 
 async def test_from_sqlite_to_kurrentdb_and_back(saved: Saved, tmp_path: Path) -> None:
@@ -368,7 +380,7 @@ async def test_what_nobody_has_committed_to_in_clear_is_compared_with_the_keys(s
 async def test_a_site_that_was_saved_before_its_first_leaf(tmp_path: Path) -> None:
     settings = settings_of(tmp_path / "site")
     async with site(settings) as at:
-        await at.keys.keys(["somebody"], create=True)
+        await at.decide_erasure("somebody")
         done = await save(settings, tmp_path / "backup")
         assert done.manifest.ledger is None
         note = await at.publish(0)
@@ -441,13 +453,27 @@ async def test_a_site_that_is_in_use_is_left_alone(saved: Saved, tmp_path: Path,
         await load(settings, saved.backup, saved.note(tmp_path, saved.newest))
 
 
+async def test_nothing_is_no_site(tmp_path: Path) -> None:
+    """A wrong setting must not look like a backup."""
+    with pytest.raises(ArchiveError, match=r"there is no event store in .*: set MOTCUA_DATA"):
+        await save(settings_of(tmp_path / "site"), tmp_path / "backup")
+    async with site(settings_of(tmp_path / "site")):
+        pass
+    with pytest.raises(ArchiveError, match="the event store is empty"):
+        await save(settings_of(tmp_path / "site"), tmp_path / "backup")
+    with pytest.raises(ArchiveError, match="keeps nothing"):
+        await save(settings_of(tmp_path / "site", event_store="memory:"), tmp_path / "backup")
+    with pytest.raises(ArchiveError, match="no whole backup"):
+        await load(settings_of(tmp_path / "new", ledger_origin="x/y"), tmp_path / "backup")
+
+
 async def test_the_place_of_the_site_and_another_site_s_backup_are_no_places_for_a_backup(
     saved: Saved, tmp_path: Path
 ) -> None:
     with pytest.raises(ArchiveError, match="is where the site itself lies"):
         await save(settings_of(saved.site), saved.site)
     with pytest.raises(ArchiveError, match="holds backups of vn-56, this is vn-57"):
-        await save(settings_of(tmp_path / "site", site="vn-57"), saved.backup)
+        await save(settings_of(saved.site, site="vn-57"), saved.backup)
     async with site(settings_of(tmp_path / "site")) as at:
         await at.play(DOSSIERS + 4)
     with pytest.raises(ArchiveError, match="does not go on from the one that was backed up here"):
