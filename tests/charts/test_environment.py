@@ -130,6 +130,21 @@ def test_a_service_is_given_its_own_secrets_only(service: str) -> None:
     assert secrets == {variable: f"motcua/{key}" for variable, key in wanted.items()}
 
 
+def test_the_readme_lists_the_keys_of_the_secret_and_what_of_the_networks_is_open() -> None:
+    readme = (CHART / "README.md").read_text()
+    rows = re.search(r"\| key \| content \| given to \|\n\|---\|---\|---\|\n((?:\|.*\n)+)", readme)
+    assert rows
+    listed = {
+        key for row in rows[1].splitlines() for key in re.findall(r"`([a-z-]+(?:<service>)?)`", row.split("|")[1])
+    }
+    assert {key.replace("<service>", service) for key in listed for service in SERVICES} == set(SECRET)
+    read = {value.partition("/")[2] for name in VARIANTS for _, c in every_container(name)
+            for value in given(variant(name), c).values() if value.startswith("motcua/")}  # fmt: skip
+    assert read == set(SECRET)
+    for key in re.findall(r"--from-(?:literal|file)=([a-z-]+)", readme):
+        assert key == "database-" or key in SECRET
+
+
 SHARED = {
     "MOTCUA_SITE": "vn-56",
     "MOTCUA_PUBLIC_URL": "https://motcua.khanhhoa.example",
