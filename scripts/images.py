@@ -21,6 +21,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 WHEELHOUSE = ROOT / "build" / "wheelhouse"
+LOCK = ROOT / "requirements.lock"
+PIP = ROOT / "images" / "pip.txt"
 CONTAINERFILE = ROOT / "images" / "Containerfile"
 # Of the base image; the wheels must be for it.
 PYTHON = (3, 11)
@@ -39,9 +41,19 @@ class Engine:
     program: str
     environment: Mapping[str, str] = field(default_factory=dict)
 
-    def run(self, *arguments: str) -> str:
-        """What it printed. Raises ImagesError."""
-        done = subprocess.run([self.program, *arguments], env=self.whole_environment, capture_output=True, text=True)
+    def run(self, *arguments: str, seconds: float | None = None) -> str:
+        """What it printed. Raises ImagesError, also when it is not done within `seconds`."""
+        try:
+            done = subprocess.run(
+                [self.program, *arguments],
+                env=self.whole_environment,
+                capture_output=True,
+                text=True,
+                timeout=seconds,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise ImagesError(f"{self.program} {' '.join(arguments[:2])} is not done after {seconds} s") from None
         if done.returncode:
             said = (done.stderr or done.stdout).strip()[-3000:]
             raise ImagesError(f"{self.program} {arguments[0]} failed ({done.returncode}):\n{said}")
@@ -65,38 +77,30 @@ def engine() -> Engine:
 
 
 def wheelhouse(folder: Path = WHEELHOUSE) -> Path:
-    """Every wheel of requirements.lock and nothing else. Raises ImagesError."""
-    lock = ROOT / "requirements.lock"
-    stamp = hashlib.sha256(lock.read_bytes()).hexdigest()
-    if (folder / "lock.sha256").exists() and (folder / "lock.sha256").read_text() == stamp:
+    """The wheels of requirements.lock, below tools/ the pip that installs them, and nothing else. Raises ImagesError."""
+    stamp = hashlib.sha256(LOCK.read_bytes() + PIP.read_bytes()).hexdigest()
+    if (folder / "locks.sha256").exists() and (folder / "locks.sha256").read_text() == stamp:
         return folder
     if sys.platform != "linux" or sys.version_info[:2] != PYTHON:
         wanted, here = ".".join(map(str, PYTHON)), f"{platform.python_version()} on {sys.platform}"
-        raise ImagesError(
-            f"The wheels are downloaded by Python {wanted} on Linux, like the base image's; this is {here}."
-        )
+        raise ImagesError(f"The wheels are downloaded by Python {wanted} on Linux, as in the base; this is {here}.")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".wheelhouse-", dir=folder.parent) as temporary:
         fresh = Path(temporary, "wheels")
-        command = [
-            sys.executable,
-            "-m",
-            "pip",
-            "download",
-            "-q",
-            "--disable-pip-version-check",
-            "--only-binary",
-            ":all:",
-        ]
-        done = subprocess.run(
-            [*command, "--require-hashes", "-r", lock, "-d", fresh], capture_output=True, text=True, check=False
-        )
-        if done.returncode:
-            raise ImagesError(f"The wheels of requirements.lock cannot be downloaded:\n{done.stderr.strip()[-2000:]}")
-        (fresh / "lock.sha256").write_text(stamp)
+        _download(LOCK, fresh)
+        _download(PIP, fresh / "tools")
+        (fresh / "locks.sha256").write_text(stamp)
         shutil.rmtree(folder, ignore_errors=True)
         fresh.replace(folder)
     return folder
+
+
+def _download(lock: Path, folder: Path) -> None:
+    command = [sys.executable, "-m", "pip", "download", "-q", "--disable-pip-version-check", "--only-binary", ":all:"]
+    given = ["--require-hashes", "-r", str(lock), "-d", str(folder)]
+    done = subprocess.run([*command, *given], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise ImagesError(f"The wheels of {lock.name} cannot be downloaded:\n{done.stderr.strip()[-2000:]}")
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 SUITE = "bookworm"
 # What images/Containerfile expects of its base.
-PACKAGES = ("ca-certificates", "python3", "python3-venv")
+PACKAGES = ("ca-certificates", "python3")
 WEEK_SECONDS = 7 * 24 * 3600
 # Downloaded, and of no use in an image.
 LEFT_OUT = ("./var/cache/apt", "./var/lib/apt/lists", "./var/log", "./dev")
