@@ -94,8 +94,21 @@ def configure_logs(settings: Settings) -> Path:
 
 
 async def open_database(settings: Settings, stack: AsyncExitStack) -> Settings:
-    """A PostgreSQL server of our own in the data folder, where the settings ask for one. Raises StartFailed."""
-    if settings.database != PRIVATE_POSTGRESQL:
+    """A PostgreSQL server of our own in the data folder, where the settings ask for one, or it has one. Raises StartFailed."""
+    ours = (settings.data / "postgresql" / "cluster").exists()
+    private = settings.database == PRIVATE_POSTGRESQL or (ours and not settings.database)
+    # Persons' keys are in no log: another database would begin without them, and nothing sealed before could be opened.
+    if settings.database and (settings.data / "keys.db").exists():
+        raise StartFailed(
+            f"The databases of {settings.data} are SQLite files, with persons' keys in them.",
+            "Start it without --database and MOTCUA_DATABASE, or move the site with `motcua backup` and `motcua restore`.",
+        )
+    if ours and not private:
+        raise StartFailed(
+            f"The databases of {settings.data} are in a PostgreSQL server of its own, with persons' keys in them.",
+            "Start it with --database postgresql, or move the site with `motcua backup` and `motcua restore`.",
+        )
+    if not private:
         return settings
     from services.cli.postgresql import PostgresqlError, PrivatePostgresql
 

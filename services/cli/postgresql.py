@@ -11,8 +11,9 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -20,6 +21,7 @@ import structlog
 from sqlalchemy import URL
 
 from gateway.edge.process import dying_with_us
+from services.chassis.settings import Settings
 
 NAME = "motcua"
 CONNECTIONS = 300
@@ -76,12 +78,28 @@ class PrivatePostgresql:
         return url.render_as_string(hide_password=False)
 
     @property
+    def there(self) -> bool:
+        return (self._cluster / "PG_VERSION").exists()
+
+    def find(self) -> bool:
+        """Whether another process runs it; `url` is then that one's."""
+        lines = self._state()
+        if len(lines) < 8:
+            return False
+        try:
+            psycopg.connect(host=lines[4], user=NAME, dbname=NAME).close()
+        except psycopg.OperationalError:  # what it left
+            return False
+        self._sockets = Path(lines[4])
+        return True
+
+    @property
     def pid(self) -> int | None:
         return self._child.pid if self._child else None
 
     def start(self, timeout_seconds: float = START_SECONDS) -> None:
         """Returns when it takes connections. Raises PostgresqlError."""
-        if not (self._cluster / "PG_VERSION").exists():
+        if not self.there:
             self._create()
         self._require_version()
         if len(os.fsencode(self._sockets)) + len("/.s.PGSQL.5432.lock") > LONGEST_SOCKET:
@@ -220,12 +238,15 @@ class PrivatePostgresql:
         return False
 
     def _ready(self, pid: int) -> bool:
-        # Its lines are documented: the first is the process, the eighth its state.
-        try:
-            lines = (self._cluster / "postmaster.pid").read_text().splitlines()
-        except FileNotFoundError:
-            return False
+        lines = self._state()
         return len(lines) >= 8 and lines[0] == str(pid) and lines[7].strip() in ("ready", "standby")
+
+    def _state(self) -> list[str]:
+        # Its lines are documented: the first is the process, the fifth the socket's folder, the eighth how it is.
+        try:
+            return (self._cluster / "postmaster.pid").read_text().splitlines()
+        except FileNotFoundError:
+            return []
 
     def _complaint(self) -> str:
         lines = self._log.read_text(errors="replace").splitlines() if self._log.exists() else []
@@ -236,6 +257,26 @@ class PrivatePostgresql:
         with psycopg.connect(host=str(self._sockets), user=NAME, dbname="postgres", autocommit=True) as connection:
             if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (NAME,)).fetchone():
                 connection.execute(f"CREATE DATABASE {NAME}")
+
+
+@contextmanager
+def reachable(settings: Settings) -> Iterator[Settings]:
+    """For a command: with the server that the data folder has, if it has one; it is started if the platform does not run.
+
+    Raises PostgresqlError.
+    """
+    server = PrivatePostgresql(settings.data / "postgresql")
+    if settings.database or not server.there:
+        yield settings
+        return
+    running = server.find()
+    if not running:
+        server.start()
+    try:
+        yield settings.model_copy(update={"database": server.url})
+    finally:
+        if not running:
+            server.stop()
 
 
 def _unprivileged() -> pwd.struct_passwd | None:

@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 from uuid import NAMESPACE_OID, uuid5
@@ -26,14 +26,16 @@ from services.chassis import following, positions, views
 from services.chassis.database import Database, DatabaseUnavailable
 from services.chassis.facts import Fact
 from services.chassis.reactions import Reaction
+from services.chassis.settings import Settings
 from services.chassis.store.memory import MemoryStore
 from services.chassis.store.port import ANY, NewEvent
 from services.chassis.views import RunningView, create
-from services.cli.postgresql import PostgresqlError, PrivatePostgresql
+from services.cli import machine
+from services.cli.postgresql import PostgresqlError, PrivatePostgresql, reachable
 from tests.chassis.test_views import Ratings, rate, rows, scores, until
 from tests.notification.world import world
 from tests.support.hosted import hosted
-from tests.support.postgresql import connected, running, standby_of
+from tests.support.postgresql import QUICK, connected, running, standby_of
 
 TYPE = DossierRated.DESCRIPTOR.full_name
 PATIENCE_SECONDS = 60
@@ -319,6 +321,38 @@ async def test_a_demoted_primary_is_left(server: PrivatePostgresql) -> None:
 def test_only_we_may_connect(server: PrivatePostgresql) -> None:
     with pytest.raises(psycopg.OperationalError, match="Peer authentication failed"):
         psycopg.connect(host=str(make_url(server.url).query["host"]), user="somebody", dbname="motcua")
+
+
+def test_a_command_finds_the_server_of_a_data_folder_or_starts_it(tmp_path: Path) -> None:
+    settings = Settings(data=tmp_path)
+    with reachable(settings) as known:
+        assert known is settings  # it has none
+    server = PrivatePostgresql(tmp_path / "postgresql", QUICK)
+    server.start()
+    with reachable(settings) as known:
+        assert known.database == server.url
+    server.stop()
+    with reachable(settings) as known, psycopg.connect(host=str(make_url(known.database).query["host"]), user="motcua"):
+        pass
+    assert not PrivatePostgresql(tmp_path / "postgresql").find()
+    with reachable(Settings(data=tmp_path, database="postgresql+psycopg://elsewhere/motcua")) as known:
+        assert known.database == "postgresql+psycopg://elsewhere/motcua"
+
+
+@pytest.mark.parametrize(
+    ("there", "database", "said"),
+    [
+        ("keys.db", "postgresql", "are SQLite files, with persons' keys in them"),
+        ("keys.db", "postgresql+psycopg://elsewhere/motcua", "are SQLite files, with persons' keys in them"),
+        ("postgresql/cluster", "postgresql+psycopg://elsewhere/motcua", "are in a PostgreSQL server of its own"),
+    ],
+)
+async def test_a_site_is_not_begun_again_without_its_keys(tmp_path: Path, there: str, database: str, said: str) -> None:
+    (tmp_path / there).mkdir(parents=True)
+    settings = Settings(data=tmp_path).model_copy(update={"database": database})
+    async with AsyncExitStack() as stack:
+        with pytest.raises(machine.StartFailed, match=said):
+            await machine.open_database(settings, stack)
 
 
 def test_another_version_s_folder_is_refused(tmp_path: Path) -> None:
