@@ -21,7 +21,6 @@ WEIGHT = "helm.sh/hook-weight"
 LEFT_OUT = frozenset(
     {
         "Certificate",
-        "CronJob",
         "HorizontalPodAutoscaler",
         "Issuer",
         "NetworkPolicy",
@@ -63,17 +62,21 @@ class Rendered:
     deployments: list[Pod]
     hooks: dict[str, list[Pod]]
     """By the hook's name, in their order."""
+    scheduled: dict[str, Pod]
+    """What a CronJob starts, by its name; nothing starts it here by itself."""
 
 
 def rendered(objects: Sequence[Object], secrets: Mapping[str, Mapping[str, str]]) -> Rendered:
     """Raises NotPlayable."""
-    found = Rendered([], [], {})
+    found = Rendered([], [], {}, {})
     for one in sorted(objects, key=_weight):
         kind, name = one["kind"], one["metadata"]["name"]
         if kind == "ConfigMap":
             found.config_maps.append(_bare(one))
         elif kind == "Deployment":
             found.deployments.append(_pod(name, one["spec"]["template"]["spec"], secrets))
+        elif kind == "CronJob":
+            found.scheduled[name] = _pod(name, one["spec"]["jobTemplate"]["spec"]["template"]["spec"], secrets)
         elif kind == "Job":
             for hook in one["metadata"]["annotations"][HOOK].split(","):
                 found.hooks.setdefault(hook, []).append(_pod(name, one["spec"]["template"]["spec"], secrets))

@@ -6,12 +6,13 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from scripts.images import Engine
+from scripts.images import PYTHON, Engine
 
 PROGRAMS = ("podman", "runc", "conmon", "iptables", "debootstrap")
 # Which podman looks for in its own folders.
@@ -55,6 +56,8 @@ def why_not() -> str:
     """Why the drill cannot run here; empty if it can."""
     if os.geteuid() != 0:
         return "the drill limits memory and makes networks, which needs root"
+    if sys.version_info[:2] != PYTHON:
+        return f"the wheels and the stand-ins are those of Python {'.'.join(map(str, PYTHON))}, as in the images"
     path = os.pathsep.join((os.environ.get("PATH", ""), *SYSTEM_AT))
     missing = [program for program in PROGRAMS if not shutil.which(program, path=path)]
     missing += [helper for helper in HELPERS if not shutil.which(helper, path=os.pathsep.join(HELPERS_AT))]

@@ -58,7 +58,7 @@ class Site:
 
     def _keys(self) -> dict[str, str]:
         return {name: secrets.token_hex(32) for name in RANDOM} | {
-            f"database-{service}": stand_ins.DATABASE for service in SERVICES
+            f"database-{owner}": stand_ins.DATABASE for owner in (*SERVICES, "backup")
         }
 
     def files(self, part: str) -> Files:
@@ -115,6 +115,11 @@ class Site:
     def bucket(self) -> str:
         return f"motcua-{self.site}"
 
+    @property
+    def backups(self) -> str:
+        """The bucket that the profile names."""
+        return f"motcua-backup-{self.site}"
+
     @cached_property
     def rendered(self) -> Rendered:
         values = self.folder / "values.yaml"
@@ -134,7 +139,8 @@ class Site:
         for name, values in self.secrets.items():
             self._secret(name, values)
         stand_ins.start(self.podman, "localhost/motcua:drill", self.network, self.network)
-        stand_ins.make_bucket(self.address(f"{self.network}-bucket"), self.bucket)
+        for bucket in (self.bucket, self.backups):
+            stand_ins.make_bucket(self.address(f"{self.network}-bucket"), bucket)
         self.run_hooks("pre-install")
         with ThreadPoolExecutor(2) as threads:
             list(threads.map(self.play, self.rendered.deployments))
@@ -166,14 +172,16 @@ class Site:
 
     def run_hooks(self, hook: str) -> str:
         """What the last one printed."""
-        said = ""
-        for pod in self.rendered.hooks.get(hook, []):
-            self.play(pod)
-            for container in pod.containers:
-                code = self.podman.run("wait", container, seconds=HOOK_SECONDS).strip()
-                said = self.podman.run("logs", container)
-                assert code == "0", f"the {hook} hook {container} ended with {code}:\n{said}"
-        return said
+        said = [self.run_job(pod) for pod in self.rendered.hooks.get(hook, [])]
+        return said[-1] if said else ""
+
+    def run_job(self, pod: Pod) -> str:
+        """What its last container printed."""
+        self.play(pod)
+        for container in pod.containers:
+            code = self.podman.run("wait", container, seconds=HOOK_SECONDS).strip()
+            assert code == "0", f"{container} ended with {code}:\n{self.log(container)}"
+        return self.podman.run("logs", pod.containers[-1])
 
     def address(self, container: str) -> str:
         networks = self.podman.inspect("container", container)["NetworkSettings"]["Networks"]

@@ -150,6 +150,13 @@ def test_several_dossiers_are_settled_side_by_side(site: Site) -> None:
     assert (report["submitted"], report["completed"], report["failed"]) == (4, 4, 0), report
 
 
+def test_the_nightly_backup_is_whole(site: Site) -> None:
+    said = site.run_job(site.rendered.scheduled[f"{RELEASE}-backup"])
+    assert f"of {site.site} is whole" in said
+    bucket = site.address(f"{site.network}-bucket")
+    assert "<Key>" in stand_ins.objects(bucket, site.backups)
+
+
 def test_every_service_keeps_its_own_schemas(site: Site) -> None:
     url = stand_ins.DATABASE.replace("postgresql+psycopg", "postgresql")
     url = url.replace("@postgresql:", f"@{site.address(f'{site.network}-postgresql')}:")
