@@ -172,4 +172,4 @@ def cosigned(note: Note, witnesses: Sequence[Remote]) -> set[str]:
 
 
 def _consistency(db: Connection, old: int, new: int) -> list[bytes]:
-    return merkle.consistency_proof(tables.tile_reader(tables.snapshot(db)), old, new)
+    return merkle.consistency_proof(tables.tile_reader(db), old, new)

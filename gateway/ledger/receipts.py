@@ -110,7 +110,7 @@ def _dossiers(db: Connection, codes: Sequence[str]) -> dict[str, DossierReceipt]
 
 def _published(db: Connection) -> Standing | None:
     """Where the log stands, if everybody can see it."""
-    standing = tables.standing(tables.snapshot(db))
+    standing = tables.standing(db)
     return standing if standing and standing.published else None
 
 

@@ -105,7 +105,6 @@ class Sequencer(SharedFollower):
         await self._publish()
 
     def _plan(self, db: Connection, found: Sequence[Found], keys: Keys, old: int) -> Growth:
-        tables.snapshot(db)
         standing = tables.standing(db)
         if standing is None or positions.load(db, FOLLOWER) != old:
             raise PositionLost(FOLLOWER)

@@ -24,7 +24,6 @@ from sqlalchemy import (
     delete,
     func,
     select,
-    text,
     update,
 )
 
@@ -95,13 +94,6 @@ class Standing:
     note: bytes
     published: bool
     cosigned: bytes
-
-
-def snapshot(db: Connection) -> Connection:
-    """What this transaction reads is of one moment: it always is in SQLite."""
-    if db.dialect.name == "postgresql":
-        db.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
-    return db
 
 
 def standing(db: Connection) -> Standing | None:
