@@ -104,6 +104,7 @@ async def bring_back(settings: Settings, source: str, published: str, progress: 
         stack.push_async_callback(store.close)
         ledger = await stack.enter_async_context(database(settings, "ledger"))
         keys = await stack.enter_async_context(database(settings, "keys"))
+        await _require_no_other_log(store, archive, manifest)
         storage = open_storage(settings)
         _require_newest(await storage.read(CHECKPOINT), newest)
         await restoring.hold(ledger)
@@ -291,6 +292,16 @@ async def _restore_log(
         raise ArchiveError(
             f"the event store goes on after the backup's {manifest.log.events} events: a backup is restored into an empty site only"
         )
+
+
+async def _require_no_other_log(store: EventStore, archive: Archive, manifest: Manifest) -> None:
+    """Before anything is touched: what is there already, an earlier attempt of this restore wrote."""
+    there = await store.read_all()
+    if there and not manifest.log.events:
+        raise ArchiveError("the event store is in use: a backup is restored into an empty site only")
+    async for events in saved_events(archive, manifest):
+        _require_same(events, there)
+        return
 
 
 async def _require_beginning(store: EventStore, archive: Archive, manifest: Manifest, progress: Progress) -> None:

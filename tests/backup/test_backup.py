@@ -451,6 +451,10 @@ async def test_a_site_that_is_in_use_is_left_alone(saved: Saved, tmp_path: Path,
     await USED[reason](settings)
     with pytest.raises((ArchiveError, LedgerError), match=reason):
         await load(settings, saved.backup, saved.note(tmp_path, saved.newest))
+    if USED[reason] is _other_event:
+        assert not (tmp_path / "site" / "blobs").exists()
+        async with site(settings) as at, at.ledger():
+            pass
 
 
 async def test_nothing_is_no_site(tmp_path: Path) -> None:
