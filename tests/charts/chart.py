@@ -33,6 +33,7 @@ EVERYTHING: Object = {
     "secret": {"revision": "7", "external": {"enabled": True, "store": {"name": "vault"}, "entry": "motcua/vn-56"}},
     "mutualTls": {"enabled": True, "ownAuthority": True},
     "eventStore": {"url": "kurrentdb://store:2113?tls=true", "caSecret": "store-ca"},
+    "database": {"caSecret": "database-ca"},
     "blobs": {"endpoint": "https://s3.example", "region": "vn-1", "secret": "bucket"},
     "telemetry": {"endpoint": "http://collector.observability:4317", "sampled": 0.25, "logLevel": "DEBUG"},
     "vneid": {"trustedClients": ["portal", "other"]},

@@ -222,6 +222,16 @@ def test_every_option_reaches_its_part() -> None:
     assert (cpu["resource"]["name"], calls["pods"]["metric"]["name"]) == ("cpu", "motcua_rpc_in_flight")
 
 
+def test_authorities_are_mounted_where_stores_are_asked() -> None:
+    where: dict[str, set[str]] = {}
+    for part, c in every_container("everything"):
+        for mount in c["volumeMounts"]:
+            where.setdefault(mount["mountPath"], set()).add(part)
+    migrating = {f"migrate-{service}" for service in SERVICES}
+    assert where["/etc/motcua/database"] == {*SERVICES, *migrating, "backup"}
+    assert where["/etc/motcua/event-store"] == {*SERVICES, "backup", "load-0", "load-1"}
+
+
 def test_a_trial_is_played_by_the_sandbox(monkeypatch: pytest.MonkeyPatch) -> None:
     objects = variant("trial")
     assert container(objects, "sandbox")["command"] == ["motcua", "serve", SANDBOX, "--province", "56"]

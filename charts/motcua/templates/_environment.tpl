@@ -166,9 +166,13 @@
 {{- $claim := dict "claimName" $values.blobs.claim -}}
 {{- $found = append $found (dict "path" "/var/lib/motcua/blobs" "volume" (dict "name" "blobs" "persistentVolumeClaim" $claim)) -}}
 {{- end -}}
-{{- if and $values.eventStore.caSecret (ne $component "edge") (ne $component "migrate") -}}
+{{- if and $values.eventStore.caSecret (ne $component "edge") (ne $component "migrate") (ne $component "test") -}}
 {{- $secret := dict "secretName" $values.eventStore.caSecret -}}
 {{- $found = append $found (dict "path" "/etc/motcua/event-store" "volume" (dict "name" "event-store" "secret" $secret)) -}}
+{{- end -}}
+{{- if and $values.database.caSecret (ne $component "edge") (ne $component "catalogue-load") (ne $component "test") -}}
+{{- $secret := dict "secretName" $values.database.caSecret -}}
+{{- $found = append $found (dict "path" "/etc/motcua/database" "volume" (dict "name" "database" "secret" $secret)) -}}
 {{- end -}}
 {{- if has $component (splitList "," (include "motcua.parts" $root)) -}}
 {{- if $values.mutualTls.enabled -}}
