@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -42,6 +43,13 @@ def fetch(tools: Path) -> None:
         if not shutil.which(needed):
             raise PromtoolUnavailableError(f"this is no Debian, {needed} is missing")
     tools.mkdir(parents=True, exist_ok=True)
+    with (tools / "promtool.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # of apt-get's lists there is one
+        if not (tools / PACKAGE).exists():
+            _fetch(tools)
+
+
+def _fetch(tools: Path) -> None:
     with tempfile.TemporaryDirectory(dir=tools) as folder:
         failed = _run("apt-get", "download", "-q", PACKAGE, cwd=folder)
         if failed:  # the lists may be missing, or name a version that was replaced
@@ -53,9 +61,7 @@ def fetch(tools: Path) -> None:
         unpacked = Path(folder, "unpacked")
         if failed := _run("dpkg-deb", "-x", str(packages[0]), str(unpacked), cwd=folder):
             raise PromtoolUnavailableError(f"dpkg-deb failed: {failed}")
-        target = tools / PACKAGE
-        if not target.exists():  # several may fetch at once
-            unpacked.rename(target)
+        unpacked.rename(tools / PACKAGE)
 
 
 def _run(*command: str, cwd: str) -> str:

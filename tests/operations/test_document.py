@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
@@ -54,7 +53,7 @@ def test_commands_can_be_typed(number: int) -> None:
 
 
 @pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder in which somebody typed all of `Prepare`."""
     folder = tmp_path_factory.mktemp("prepared")
     tools = folder / "tools"

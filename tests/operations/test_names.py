@@ -171,6 +171,24 @@ def found_in(values: Any, path: list[str]) -> bool:
     return True
 
 
+def test_every_metric_is_described_with_its_labels() -> None:
+    described = {}
+    for names, labels in re.findall(
+        r"^\| (`motcua_[^|]*)\|([^|]*)\|", (ROOT / "docs" / "architecture.md").read_text(), re.M
+    ):
+        of_each = [set(filter(None, re.split(r"[,\s]+", some))) for some in labels.split(";")]
+        found = re.findall(r"`(motcua_\w+)`", names)
+        described |= dict(zip(found, of_each if len(of_each) == len(found) else of_each * len(found), strict=True))
+    suffix = re.compile("_(bucket|count|sum|created)$")
+    written = {
+        name: labels - {"le"}
+        for name, labels in ours().items()
+        if name.startswith("motcua_") and not name.startswith("motcua_test_") and not suffix.search(name)
+    }
+    families = {name for name in written if f"{name}_total" not in written}
+    assert described == {name: written[name] for name in families}
+
+
 def test_every_alert_says_what_it_is_in_two_languages() -> None:
     for rule in rules():
         if "alert" in rule:
