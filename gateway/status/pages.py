@@ -161,11 +161,11 @@ class _Pages:
         return await self._board(request, board, level="nation", trail=[])
 
     async def province(self, request: Request) -> Response:
-        board = await self.reader.province(request.path_params["province"])
+        board = await self.reader.province(_code(request, "province"))
         return await self._board(request, board, level="province", trail=[])
 
     async def agency(self, request: Request) -> Response:
-        province, agency = request.path_params["province"], request.path_params["agency"]
+        province, agency = _code(request, "province"), _code(request, "agency")
         board = await self.reader.agency(province, agency)
         names = await self.reader.province_names([province])
         parent = self._language(request).texts.name(names, province)
@@ -307,6 +307,14 @@ def _namer(words: texts.Texts, names: dict[str, Text]) -> Callable[[str], str]:
 
 def _address(code: str, seal: str | None) -> str:
     return f"/dossiers/{quote(code)}" + (f"?{urlencode({'seal': seal})}" if seal is not None else "")
+
+
+def _code(request: Request, name: str) -> str:
+    """Of a province or an agency. What no text of a database can hold is none of them."""
+    code: str = request.path_params[name]
+    if "\0" in code:
+        raise HTTPException(404)
+    return code
 
 
 def _page_number(written: str) -> int:

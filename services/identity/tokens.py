@@ -167,8 +167,8 @@ def verify_assertion(
         raise TokenInvalid("no accepted key of the client verifies the signature")
     _validate(claims, now, iss=[client_id], sub=[client_id], aud=list(audiences))
     jti = _text(claims, "jti")
-    if not 1 <= len(jti) <= 256:
-        raise TokenInvalid("jti must have 1 to 256 characters")
+    if not 1 <= len(jti) <= 256 or not jti.isprintable():
+        raise TokenInvalid("jti must have 1 to 256 printable characters")
     expires_at = datetime.fromtimestamp(claims["exp"], UTC)
     if expires_at - now > MAX_ASSERTION_LIFETIME + LEEWAY:
         raise TokenInvalid(f"exp is more than {MAX_ASSERTION_LIFETIME.seconds} seconds away")

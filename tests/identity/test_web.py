@@ -366,6 +366,7 @@ async def test_a_system_gets_a_token_for_its_purposes(web: Web, world: World, ke
         {"exp": int(START.timestamp()) + 600},
         {"exp": None},
         {"jti": ""},
+        {"jti": "1\0"},
         {"nbf": int(START.timestamp()) + 60},
     ],
 )

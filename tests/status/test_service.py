@@ -84,7 +84,8 @@ def test_the_page_shows_what_the_log_says_as_soon_as_the_service_serves(client: 
 def test_an_unknown_code_is_not_found(client: httpx.Client) -> None:
     assert client.get("/dossiers/P56.22.336-20261109-9999999").status_code == 404
     assert client.get("/dossiers/P56.22.336-20261109-9999999/live").status_code == 404
-    assert client.get("/boards/99").status_code == 404
+    for unknown in ("/boards/99", "/boards/%00", "/boards/56/%00", "/dossiers/%00", "/procedures/%00"):
+        assert client.get(unknown).status_code == 404, unknown
 
 
 def test_the_chassis_keeps_its_own_addresses(client: httpx.Client) -> None:
