@@ -7,7 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from scripts.images import CONTAINERFILE, IMAGES, ROOT
+import pytest
+
+from scripts.images import CONTAINERFILE, IMAGES, ROOT, ImagesError, engine
 
 
 def test_hadolint_has_nothing_to_say() -> None:
@@ -29,3 +31,9 @@ def test_the_context_is_what_is_copied() -> None:
 def test_every_image_has_a_target() -> None:
     stages = set(re.findall(r"^FROM \S+ AS (\w+)$", CONTAINERFILE.read_text(), re.MULTILINE))
     assert set(IMAGES.values()) <= stages
+
+
+def test_without_an_engine_there_is_advice(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ImagesError, match="Neither podman nor docker is installed"):
+        engine()
