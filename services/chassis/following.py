@@ -16,6 +16,7 @@ from services.chassis import positions
 from services.chassis.database import Database, DatabaseUnavailable
 from services.chassis.observing import MEMORY_LAG, WORKING, Labelled, Sample, lag, observe
 from services.chassis.positions import PositionLost, Standing
+from services.chassis.store.feed import PAGE
 from services.chassis.store.port import START, Batch, EventStore, RecordedEvent, StoreUnavailable
 
 PAUSE_SECONDS = 1.0
@@ -61,7 +62,7 @@ class SharedFollower:
     """
 
     most = 1
-    """So many events are taken at a time if that many wait; what is there when caught up is taken at once."""
+    """So many events are taken at a time if that many wait."""
 
     def __init__(
         self,
@@ -154,7 +155,8 @@ class SharedFollower:
         async with aclosing(self._store.subscribe(stored, self._types)) as batches:  # type: ignore[type-var]
             async for batch in batches:
                 self._waiting += batch.events
-                if self._waiting and (batch.caught_up or len(self._waiting) >= self.most):
+                full = len(batch.events) >= PAGE and not batch.caught_up
+                if self._waiting and (not full or len(self._waiting) >= self.most):
                     stored = await self._advance(stored, batch.position)
                 if not self._waiting:
                     await self._reached(batch.position, worked=False)

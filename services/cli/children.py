@@ -7,6 +7,7 @@ what was loaded. They die with it, and it dies with us.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ctypes
 import multiprocessing
 import os
@@ -29,6 +30,7 @@ LONGEST_REST_SECONDS = 10.0
 # Who lived as long as this did not die of its start.
 STEADY_SECONDS = 10.0
 STOP_SECONDS = 20.0
+TAIL_BYTES = 2000
 
 log = structlog.get_logger()
 
@@ -58,6 +60,7 @@ class Child:
         """`changed` hears of each death and of each start after it."""
         self.part = part
         self.deaths = 0
+        self._said_before = 0
         self._changed = changed
         self._process: ForkServerProcess | None = None
         self._keeper: asyncio.Task[None] | None = None
@@ -65,6 +68,13 @@ class Child:
     @property
     def pid(self) -> int | None:
         return self._process.pid if self._process else None
+
+    def said(self) -> str:
+        """The end of what it wrote since it was started last."""
+        with contextlib.suppress(FileNotFoundError), self.part.log.open("rb") as written:
+            written.seek(self._said_before)
+            return written.read()[-TAIL_BYTES:].decode(errors="replace").strip()
+        return ""
 
     async def start(self) -> None:
         await self._launch()
@@ -87,6 +97,7 @@ class Child:
             await self._ended()
 
     async def _launch(self) -> None:
+        self._said_before = self.part.log.stat().st_size if self.part.log.exists() else 0
         context = multiprocessing.get_context("forkserver")
         process = context.Process(target=run, args=(self.part,), name=self.part.name, daemon=True)
         # The first one waits until everything is loaded.

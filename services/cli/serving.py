@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack
 
 import structlog
 
+from gateway.ledger.errors import LedgerError
 from gateway.sandbox.pointing import pointed
 from services.chassis import telemetry
 from services.chassis.database import DatabaseUnavailable
@@ -78,7 +79,10 @@ async def _serve(settings: Settings, names: Sequence[str], province: str, kept: 
         platform.replicated = True
         services = Services(platform, service_classes(names))
         stack.push_async_callback(services.stop)
-        await services.start()
+        try:
+            await services.start()
+        except LedgerError as error:
+            fail(f"The ledger cannot go on: {error}", "docs/ledger.md says what can be done.")
         if province:
             await _sandbox(platform, province, kept, stack)
         if settings.distributed and not kept:  # the folder is this process's own

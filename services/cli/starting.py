@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 
+from rich.markup import escape
+
 from services.chassis.platform import Platform
 from services.chassis.runner import run
 from services.chassis.settings import Settings
@@ -30,7 +32,7 @@ def up(settings: Settings, dossiers: int, province: str) -> int:
     try:
         return run(until_stopped(begin, said.stopping))
     except StartFailed as failed:
-        fail(str(failed), failed.action)
+        fail(escape(str(failed)), escape(failed.action))
 
 
 def up_in_processes(settings: Settings, dossiers: int, province: str, replicas: int) -> int:
@@ -51,7 +53,7 @@ def up_in_processes(settings: Settings, dossiers: int, province: str, replicas: 
     try:
         return asyncio.run(until_stopped(begin, said.stopping, interruptible=True))
     except StartFailed as failed:
-        fail(str(failed), failed.action)
+        fail(escape(str(failed)), escape(failed.action))
 
 
 class Said:

@@ -30,7 +30,6 @@ from services.cli.running import forget, tell
 
 # So often a service may die before all of them serve.
 MOST_DEATHS = 3
-TAIL_BYTES = 2000
 EDGE_THREADS = 2
 READY_SECONDS = 2.0
 AGAIN_SECONDS = 0.1
@@ -88,7 +87,7 @@ class Running:
                     for child in self._children:
                         if child.deaths >= MOST_DEATHS:
                             raise StartFailed(
-                                f"{child.part.name} does not start.\n{_tail(child.part)}", "Its log says why."
+                                f"{child.part.name} does not start.\n{child.said()}", f"Its log is {child.part.log}."
                             )
                     progress.update(task, completed=len(self._parts) - len(waiting), description=waiting[0].name)
                     await asyncio.sleep(AGAIN_SECONDS)
@@ -205,11 +204,3 @@ def _engines(settings: Settings) -> Iterator[str]:
         yield "services.chassis.store.kurrentdb"
     if settings.sandbox:
         yield from ("gateway.sandbox.mount", "services.cli.trial")
-
-
-def _tail(part: Part) -> str:
-    try:
-        content = part.log.read_bytes()
-    except FileNotFoundError:
-        return ""
-    return content[-TAIL_BYTES:].decode(errors="replace")

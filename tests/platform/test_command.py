@@ -158,13 +158,14 @@ class TestRunning:
         assert "Traceback" not in ran.stdout + ran.stderr
 
 
-def test_the_ledger_is_another_one(tmp_path: Path) -> None:
+@pytest.mark.parametrize("arguments", [(), ("--processes",)], ids=" ".join)
+def test_the_ledger_is_another_one(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     async def begin() -> None:
         async with site(tmp_path / "data") as at, running(at.ledger()):
             await at.published(0)
 
     asyncio.run(begin())
-    ran = Deployment(tmp_path / "data", settings={"MOTCUA_LEDGER_ORIGIN": "another.vn/ledger"}).run("up")
+    ran = Deployment(tmp_path / "data", settings={"MOTCUA_LEDGER_ORIGIN": "another.vn/ledger"}).run("up", *arguments)
     assert ran.returncode == 1
     assert "The ledger cannot go on" in ran.stderr, ran.stderr
     assert "docs/ledger.md" in ran.stderr
