@@ -215,6 +215,19 @@ def certificate_names(certificate: Mapping[str, Any] | None) -> frozenset[str]:
     return frozenset(value for kind, value in alternatives if kind == "DNS")
 
 
+def parts_of(pem: bytes, site: str) -> list[str]:
+    """The parts of the site that a certificate is for. Raises ValueError if it is for none."""
+    leaf, ending = x509.load_pem_x509_certificates(pem)[0], peer_name("", site)
+    try:
+        names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        raise ValueError("it names nobody") from None
+    dns = names.get_values_for_type(x509.DNSName)
+    if parts := sorted(name.removesuffix(ending) for name in dns if name.endswith(ending)):
+        return parts
+    raise ValueError(f"it names {', '.join(dns) or 'nobody'}, and no {peer_name('<part>', site)}")
+
+
 def ends_first(pem: bytes) -> x509.Certificate:
     """The certificate among them that ends first. Raises ValueError if there is none."""
     return min(x509.load_pem_x509_certificates(pem), key=lambda one: one.not_valid_after_utc)

@@ -8,14 +8,17 @@ from motcua.operations.v1 import operations_service_pb2 as pb
 from motcua.operations.v1.operations_service_pb2_grpc import OperationsServiceStub
 from services.chassis.access import service_token
 from services.chassis.settings import Settings
-from services.chassis.tls import Credentials
+from services.chassis.tls import OPERATOR, Credentials, parts_of
 from services.cli.console import fail, out
 from services.cli.running import addresses
 
 
 def _metadata(settings: Settings) -> tuple[tuple[str, str], ...]:
-    """The operator of this machine holds the site's service secret."""
-    token = service_token("operator", settings.secret("service", settings.service_secret))
+    """The operator of this machine holds the site's service secret. Whoever shows a certificate goes by the name in it."""
+    files = settings.tls_files
+    parts = parts_of(files.certificate.read_bytes(), settings.site) if files else [OPERATOR]
+    name = OPERATOR if OPERATOR in parts else parts[0]
+    token = service_token(name, settings.secret("service", settings.service_secret))
     return (("authorization", f"Bearer {token}"),)
 
 

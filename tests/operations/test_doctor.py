@@ -381,6 +381,20 @@ async def test_a_view_that_stands_still_and_a_fact_that_is_parked(
     assert "→ motcua parked list" in said
 
 
+async def test_a_pod_is_not_asked_what_it_cannot_reach(tmp_path: Path) -> None:
+    """Its NetworkPolicy leads to its stores and its peers, not to the edge; and the other services' settings are not its own."""
+    given = settings(tmp_path, public_url="https://motcua.example", sandbox=False, blobs="s3://nowhere")
+    patient = Patient(given, {"grpc": {"status": f"127.0.0.1:{free_port()}"}, "http": {}})
+    findings = [
+        finding
+        for examination in (configuration, certificates, stores, neighbours, measures)
+        for finding in await told(examination.examine, patient)
+    ]
+    assert {finding.about for finding in findings if finding.state is not State.GOOD} == {
+        "event store", "status", "running",
+    }  # fmt: skip
+
+
 async def test_nothing_runs(tmp_path: Path) -> None:
     found = await one(measures.examine, Patient(settings(tmp_path)), "running")
     assert (found.state, "kubectl exec" in found.do) == (State.DOUBTFUL, True)

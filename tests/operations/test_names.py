@@ -172,7 +172,7 @@ def found_in(values: Any, path: list[str]) -> bool:
 
 
 def test_every_metric_is_described_with_its_labels() -> None:
-    described = {}
+    described: dict[str, set[str]] = {}
     for names, labels in re.findall(
         r"^\| (`motcua_[^|]*)\|([^|]*)\|", (ROOT / "docs" / "architecture.md").read_text(), re.M
     ):

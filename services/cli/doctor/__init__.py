@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import AsyncIterator
 
+import structlog
 from rich.markup import escape
 
 from services.chassis.settings import Settings
@@ -25,6 +27,8 @@ MARKS = {State.GOOD: "[green]✓[/]", State.DOUBTFUL: "[yellow]![/]", State.BAD:
 
 def doctor(settings: Settings, backup: str, as_json: bool) -> int:
     """Ends with 1 if anything is bad."""
+    # What is wrong is said here, once; what the parts log would come between.
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     return asyncio.run(_examine(Patient(settings, _running(settings), backup), as_json))
 
 

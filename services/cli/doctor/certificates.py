@@ -9,9 +9,7 @@ from pathlib import Path
 from time import time
 from urllib.parse import urlsplit
 
-from cryptography import x509
-
-from services.chassis.tls import Files, certificate_names, ends_first, peer_name
+from services.chassis.tls import Files, certificate_names, ends_first, parts_of, peer_name
 from services.cli.doctor.finding import SECONDS, Finding, Patient, bad, doubtful, good, lasting, said
 
 # Seconds, and shares of a certificate's life: short-lived ones are renewed late.
@@ -40,9 +38,9 @@ async def examine(patient: Patient) -> AsyncIterator[Finding]:
         )
     url = urlsplit(settings.url)
     own = settings.data / "tls" / "server.pem"
-    if url.scheme == "https":
+    if url.scheme == "https" and patient.sees_the_edge:
         yield await _public(url.hostname or "", url.port or 443)
-    elif own.exists():
+    elif own.exists() and patient.sees_the_edge:
         yield _expiry(
             "edge's certificate", own, "The TLS port is refused.", "Start the platform again: it renews its own."
         )
@@ -50,24 +48,18 @@ async def examine(patient: Patient) -> AsyncIterator[Finding]:
 
 def _site(patient: Patient, files: Files) -> list[Finding]:
     settings = patient.settings
-    expected = [peer_name(name, settings.site) for name in patient.services] if patient.running else []
-    try:
-        leaf = x509.load_pem_x509_certificates(files.certificate.read_bytes())[0]
-        names = set(
-            leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value.get_values_for_type(x509.DNSName)
-        )
-    except (OSError, ValueError, x509.ExtensionNotFound) as unusable:
-        what = f"{files.certificate}: {said(unusable)}"
-        return [bad("site's certificate", what, "The service does not start.", "Issue it for <part>.<site>.internal.")]
-    ours = sorted(name for name in names if name.endswith(peer_name("", settings.site)))
-    missing = sorted(set(expected) - names)
     why = "The other parts of the site refuse to talk to this one."
-    if not ours or missing:
-        wanted = ", ".join(missing) or peer_name("<part>", settings.site)
-        what = f"{files.certificate} names {', '.join(sorted(names)) or 'nobody'}, not {wanted}"
+    try:
+        parts = parts_of(files.certificate.read_bytes(), settings.site)
+    except (OSError, ValueError) as unusable:
+        wanted = peer_name("<part>", settings.site)
+        return [bad("site's certificate", f"{files.certificate}: {said(unusable)}", why, f"Issue it for {wanted}.")]
+    if missing := [part for part in patient.services if patient.running and part not in parts]:
+        wanted = ", ".join(peer_name(part, settings.site) for part in missing)
+        what = f"{files.certificate} is for {', '.join(parts)}, not for {', '.join(missing)}"
         return [bad("site's certificate", what, why, f"Issue it with the DNS name {wanted}.")]
     try:
-        _shake_hands(files, ours[0])
+        _shake_hands(files, peer_name(parts[0], settings.site))
     except (OSError, ValueError) as refused:
         what = f"{files.certificate} is refused by {files.authority}: {said(refused)}"
         return [bad("site's certificate", what, why, RENEW)]

@@ -20,11 +20,12 @@ FULL, NEARLY_FULL = 0.03, 0.10
 async def examine(patient: Patient) -> AsyncIterator[Finding]:
     settings = patient.settings
     yield good("settings", f"site {settings.site}, {settings.url}")
-    for finding in (*_address(settings), *_trial(settings), *_secrets(patient), *_disk(settings)):
+    for finding in (*_address(patient), *_trial(patient), *_secrets(patient), *_disk(settings)):
         yield finding
 
 
-def _address(settings: Settings) -> list[Finding]:
+def _address(patient: Patient) -> list[Finding]:
+    settings = patient.settings
     url = urlsplit(settings.url)
     local = url.hostname in LOCAL
     found = []
@@ -55,7 +56,7 @@ def _address(settings: Settings) -> list[Finding]:
                 "Set MOTCUA_SUBMISSION_ADDRESS to the national portal's address.",
             )
         )
-    if not settings.ledger_origin and not local:
+    if not settings.ledger_origin and not local and "ledger" in patient.services:
         found.append(
             doubtful(
                 "ledger's name",
@@ -67,7 +68,8 @@ def _address(settings: Settings) -> list[Finding]:
     return found
 
 
-def _trial(settings: Settings) -> list[Finding]:
+def _trial(patient: Patient) -> list[Finding]:
+    settings = patient.settings
     found = []
     local = urlsplit(settings.url).hostname in LOCAL
     today = datetime.now(ZoneInfo("Asia/Ho_Chi_Minh")).date()
@@ -98,9 +100,9 @@ def _trial(settings: Settings) -> list[Finding]:
                 "Unset MOTCUA_CLOCK_SHIFT_FILE when the trial of time is over.",
             )
         )
-    missing = [
-        f"MOTCUA_{name.upper()}" for name in ("vneid_url", "population_url", "vnpay_url") if not getattr(settings, name)
-    ]
+    asked = {"vneid_url": "identity", "population_url": "identity", "vnpay_url": "payment"}
+    here = [name for name, service in asked.items() if service in patient.services]
+    missing = [f"MOTCUA_{name.upper()}" for name in here if not getattr(settings, name)]
     if not settings.sandbox and missing:
         found.append(
             doubtful(

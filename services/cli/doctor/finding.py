@@ -61,6 +61,11 @@ class Patient:
         return set(self.services) == set(SERVICES)
 
     @property
+    def sees_the_edge(self) -> bool:
+        """A pod does not: its NetworkPolicy leads to what its service needs."""
+        return self.machine or not self.running
+
+    @property
     def processes(self) -> Mapping[str, str]:
         """host:port of HTTP by the process's name, `<service>` or `<service>-<replica>`."""
         if several := self.running.get("processes"):

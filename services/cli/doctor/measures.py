@@ -160,8 +160,9 @@ async def _ledger(patient: Patient, values: Values) -> AsyncIterator[Finding]:
         what = f"{cosigned or 0:.0f} of {witnesses:.0f} cosigned the published checkpoint"
         do = "If it stays so: docs/runbooks/MotcuaLedgerUncosigned.md"
         yield doubtful("witnesses", what, "Receipts do not prove that everybody sees the same ledger.", do)
-    async for finding in _published_key(patient):
-        yield finding
+    if patient.sees_the_edge:
+        async for finding in _published_key(patient):
+            yield finding
     if not witnesses and not settings.sandbox:
         what = "the ledger has none"
         do = "Agree with another site, and set MOTCUA_LEDGER_WITNESSES on both sides (docs/ledger.md)."

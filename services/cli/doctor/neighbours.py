@@ -26,8 +26,9 @@ from services.notification.sending import smtp_settings
 
 async def examine(patient: Patient) -> AsyncIterator[Finding]:
     settings = patient.settings
-    async for finding in _edge(settings):
-        yield finding
+    if patient.sees_the_edge:
+        async for finding in _edge(settings):
+            yield finding
     addresses = dict(patient.running.get("grpc", {}))
     if settings.identity_address:
         addresses.setdefault("identity", settings.identity_address)
@@ -35,7 +36,7 @@ async def examine(patient: Patient) -> AsyncIterator[Finding]:
         yield await _service(settings, service, address)
     if settings.smtp_url:
         yield await _mail(settings)
-    elif not settings.sandbox:
+    elif not settings.sandbox and "notification" in patient.services:
         yield doubtful(
             "e-mail", "switched off", "People hear of their dossiers in the inbox alone.", "Set MOTCUA_SMTP_URL."
         )
