@@ -30,6 +30,7 @@ from services.catalogue.seed import Report, seed
 from services.catalogue.service import CatalogueService
 from services.chassis.platform import Platform
 from services.chassis.settings import Settings
+from tests.platform.deployment import eventually
 from tests.support.hosted import hosted
 from tests.support.keys import MemoryKeys
 from tests.support.postgresql import Engine, settings_of
@@ -389,6 +390,10 @@ agencies:
 """
 
 
+def codes_of(catalogue: Catalogue) -> list[str]:
+    return [each.agency.code for each in everything(catalogue, "ListAgencies", "agencies", province="31")]
+
+
 def test_a_file_is_published_and_each_refusal_told(catalogue: Catalogue, tmp_path: Path) -> None:
     path = tmp_path / "agencies.yaml"
     path.write_text(FILE.replace("PARENT", catalogue("ListAgencies", province="31").agencies[0].agency.code))
@@ -401,6 +406,7 @@ def test_a_file_is_published_and_each_refusal_told(catalogue: Catalogue, tmp_pat
             "agencies.yaml:5",
             "Không có lịch làm việc lunar. Kiểm tra lại mã lịch.",
         )
+        eventually(lambda: "P31.88" in codes_of(catalogue))
 
 
 def test_seeding_twice_writes_once(tmp_path: Path) -> None:

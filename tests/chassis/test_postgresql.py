@@ -23,7 +23,7 @@ from gateway.status.service import StatusService
 from motcua.dossier.events.v1.events_pb2 import DossierRated
 from services.chassis import database as databases
 from services.chassis import following, positions, views
-from services.chassis.database import Database, DatabaseUnavailable
+from services.chassis.database import Database, DatabaseUnavailable, insert_new
 from services.chassis.facts import Fact
 from services.chassis.reactions import Reaction
 from services.chassis.settings import Settings
@@ -261,6 +261,19 @@ async def test_every_session_has_limits_and_a_name(server: PrivatePostgresql, du
     await database.close()
 
 
+async def test_what_the_log_does_not_give_back_waits_for_the_disk(server: PrivatePostgresql) -> None:
+    database = Database(server.url, "lasting")
+
+    def setting(db: Connection) -> Any:
+        return db.execute(text("SHOW synchronous_commit")).scalar()
+
+    assert [await database.write(setting), await database.write(setting, lasting=True)] == ["off", "on"]
+    assert await database.write(setting) == "off"
+    view = RunningView(Ratings().projection, database, MemoryStore())
+    assert await view.write(setting) == "on"
+    await database.close()
+
+
 async def test_what_the_url_says_wins(server: PrivatePostgresql) -> None:
     database = Database(f"{server.url}&application_name=mine&options=-c%20statement_timeout%3D5s", "wins")
     assert (await said(database, "application_name"), await said(database, "statement_timeout")) == ("mine", "5s")
@@ -286,7 +299,10 @@ async def test_a_demoted_primary_is_left(server: PrivatePostgresql) -> None:
     """It takes no writes any more, though its connections go on: the next ones go where they are taken."""
     database = Database(server.url, "demoted")
     await create(Ratings().projection, database)
-    row = scores.insert().values(code="a", sum=1, order="")
+
+    def put(db: Connection) -> None:
+        insert_new(db, scores, {"code": "a", "sum": 1, "order": ""})
+
     with connected(server) as db:
         db.execute("ALTER SYSTEM SET default_transaction_read_only = on")
         db.execute("SELECT pg_reload_conf()")
@@ -294,12 +310,11 @@ async def test_a_demoted_primary_is_left(server: PrivatePostgresql) -> None:
         async with asyncio.timeout(PATIENCE_SECONDS):
             while True:
                 try:
-                    await database.write(lambda db: db.execute(row))
-                    await database.write(lambda db: db.execute(scores.delete()))
+                    await database.write(put)
                 except DatabaseUnavailable:
                     break
         with pytest.raises(DatabaseUnavailable, match="read-only"):
-            await database.write(lambda db: db.execute(row))
+            await database.write(put)
     finally:
         with connected(server) as db:
             db.execute("SET default_transaction_read_only = off")
@@ -308,7 +323,7 @@ async def test_a_demoted_primary_is_left(server: PrivatePostgresql) -> None:
     async with asyncio.timeout(PATIENCE_SECONDS):
         while True:
             try:
-                await database.write(lambda db: db.execute(row))
+                await database.write(put)
                 break
             except DatabaseUnavailable:
                 await asyncio.sleep(0.05)

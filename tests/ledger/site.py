@@ -34,7 +34,7 @@ from tests.support.keys import MemoryKeys
 from tests.support.postgresql import settings_of
 
 T = TypeVar("T")
-PATIENCE_SECONDS = 30
+PATIENCE_SECONDS = 60
 AGENCY = "P56.22.336"
 
 

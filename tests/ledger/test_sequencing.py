@@ -26,8 +26,6 @@ from services.chassis.store.port import ANY, NewEvent
 from tests.ledger.site import Site, append, assigned, code_of, eventually, now, of_dossiers, play, reread, running, site
 from tests.support.keys import MemoryKeys
 
-pytestmark = pytest.mark.usefixtures("engine")
-
 DRAFT = d.DraftSaved(draft_id="draft-1", applicant_id="person", at=now(), by="person")
 
 
@@ -137,6 +135,7 @@ async def test_a_crash_while_publishing_is_made_good_at_the_next_start(
         await require_complete(at)
 
 
+@pytest.mark.usefixtures("engine")
 async def test_a_transaction_that_is_cut_short_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     commit = Sequencer._commit
     crashes = 3
@@ -156,6 +155,7 @@ async def test_a_transaction_that_is_cut_short_leaves_nothing(tmp_path: Path, mo
         await require_complete(at)
 
 
+@pytest.mark.usefixtures("engine")
 async def test_two_replicas_sequence_once(tmp_path: Path) -> None:
     keys = MemoryKeys()
     async with site(tmp_path, keys) as one, site(tmp_path, keys) as two, running(one.ledger(), two.ledger()):
@@ -171,6 +171,7 @@ async def test_two_replicas_sequence_once(tmp_path: Path) -> None:
         assert len(rows) == len(set(rows)) == 400
 
 
+@pytest.mark.usefixtures("engine")
 async def test_the_other_replica_goes_on_when_one_stops(tmp_path: Path) -> None:
     keys = MemoryKeys()
     async with site(tmp_path, keys) as one, site(tmp_path, keys) as two:

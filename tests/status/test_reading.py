@@ -28,7 +28,7 @@ from tests.support.postgresql import current
 
 pytestmark = pytest.mark.usefixtures("engine")
 
-SECONDS = 5.0
+SECONDS = 30.0
 
 
 @asynccontextmanager

@@ -171,7 +171,7 @@ def running() -> Iterator[PrivatePostgresql]:
     try:
         yield server
     finally:
-        server.stop()
+        server.stop(at_once=True)
         shutil.rmtree(folder)
 
 
@@ -202,5 +202,5 @@ def standby_of(primary: PrivatePostgresql) -> Iterator[PrivatePostgresql]:
     try:
         yield standby
     finally:
-        standby.stop()
+        standby.stop(at_once=True)
         shutil.rmtree(folder)
