@@ -117,10 +117,15 @@ class Database:
         self._created.add(metadata)
         return made
 
-    async def write(self, work: Callable[[Connection], T]) -> T:
-        """Run `work` in one transaction, after all earlier writes. Raises DatabaseUnavailable: it may be done, or not."""
+    async def write(self, work: Callable[[Connection], T], *, lasting: bool = False) -> T:
+        """Run `work` in one transaction, after all earlier writes. Raises DatabaseUnavailable: it may be done, or not.
+
+        `lasting`: what the log does not give back, as a number before it is used. A crash of the server takes away what was written
+        in its last moments, but for that.
+        """
+        whole = _lasting(work) if lasting and not self._sqlite else work
         with self._measured("write"):
-            return await asyncio.get_running_loop().run_in_executor(self._writers, _run, self._write_engine, work)
+            return await asyncio.get_running_loop().run_in_executor(self._writers, _run, self._write_engine, whole)
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """All that `work` reads is of one moment. Raises DatabaseUnavailable."""
@@ -160,6 +165,14 @@ class Database:
             self._read_engine.dispose()
 
         await asyncio.to_thread(run)
+
+
+def _lasting(work: Callable[[Connection], T]) -> Callable[[Connection], T]:
+    def run(db: Connection) -> T:
+        db.exec_driver_sql("SET LOCAL synchronous_commit = on")
+        return work(db)
+
+    return run
 
 
 def _run(engine: Engine, work: Callable[[Connection], T]) -> T:

@@ -199,7 +199,12 @@ def gathered(answer: Callable[[Connection, Sequence[K]], Mapping[K, V]], *, writ
 
     def make(container: Any) -> Gathered[K, V]:
         database = platform_of(container).database(container.service_name)
-        run = database.write if writes else database.read
-        return Gathered(lambda keys: run(lambda db: answer(db, keys)))
+
+        async def run(keys: Sequence[K]) -> Mapping[K, V]:
+            if writes:
+                return await database.write(lambda db: answer(db, keys), lasting=True)
+            return await database.read(lambda db: answer(db, keys))
+
+        return Gathered(run)
 
     return made(make)

@@ -31,7 +31,7 @@ class Settings(BaseSettings):
     event_store: Annotated[str, Field(pattern=r"^(memory:|sqlite:|(kurrentdb|esdb)(\+discover)?://\S+)$")] = "sqlite:"
     """`sqlite:` keeps events in the data folder; `memory:` forgets them; kurrentdb:// or esdb:// is a KurrentDB cluster."""
     database: Annotated[str, Field(pattern=r"^(postgresql\+psycopg://\S+)?$")] = ""
-    """SQLAlchemy URL of the views, postgresql+psycopg://...; SQLite in the data folder if empty. Each service has its own schema."""
+    """SQLAlchemy URL of the views, postgresql+psycopg://...; SQLite in the data folder if empty. A schema for each service."""
     blobs: Annotated[str, Field(pattern=r"^(s3://[a-z0-9][a-z0-9.-]+(/[\w.-]+)*/?|file:///\S+)?$")] = ""
     """s3://bucket/prefix or file:///folder of attachments, results and the ledger's files; the data folder if empty.
 

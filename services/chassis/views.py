@@ -137,7 +137,7 @@ class RunningView(SharedFollower):
 
     async def write(self, work: Callable[[Connection], T]) -> T:
         """Change rows beside the folds: for what must be atomic with them, as a counter."""
-        return await self._database.write(work)
+        return await self._database.write(work, lasting=True)
 
     async def reach(self, min_position: str) -> None:
         """Wait until the view is as new; raises as `read` does."""

@@ -45,9 +45,9 @@ class Counting(Database):
         self.asked += 1
         return await super().read(work)
 
-    async def write(self, work: Callable[[Connection], T]) -> T:
+    async def write(self, work: Callable[[Connection], T], *, lasting: bool = False) -> T:
         self.asked += 1
-        return await super().write(work)
+        return await super().write(work, lasting=lasting)
 
 
 @pytest_asyncio.fixture
