@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,17 @@ def test_dashboards_are_shipped_whole(objects: list[Object]) -> None:
         for key, content in one["data"].items()
     }
     assert shipped == {path.name: json.loads(path.read_text()) for path in (CHART / "dashboards").glob("*.json")}
+
+
+def test_each_backup_of_the_chart_is_watched() -> None:
+    values = {**ON, "backup": {"enabled": True, "url": "s3://backups/vn-56"}}
+    objects = render("province", values)
+    (deployed,) = of_kind(objects, "PrometheusRule").values()
+    text = json.dumps([rule["expr"] for g in deployed["spec"]["groups"] for rule in g["rules"] if "alert" in rule])
+    watched = set(re.findall(r'kube_cronjob_created\{cronjob=~\\"([^"]*)\\"', text))
+    jobs = set(of_kind(objects, "CronJob"))
+    assert len(jobs) == 2
+    assert {name for name in jobs if any(re.fullmatch(pattern, name) for pattern in watched)} == jobs
 
 
 def test_it_is_off_unless_it_is_asked_for() -> None:

@@ -32,6 +32,7 @@ SUCCEEDED, CREATED = (
     f'kube_cronjob_{what}{{namespace="n",cronjob="motcua-backup"}}'
     for what in ("status_last_successful_time", "created")
 )
+HOURLY, CREATED_HOURLY = (one.replace("motcua-backup", "motcua-backup-between") for one in (SUCCEEDED, CREATED))
 APPENDED = 'motcua_event_store_seconds_bucket{namespace="n",operation="append",le="%s"}'
 WRITTEN = 'motcua_database_seconds_bucket{namespace="n",database="status",operation="write",le="%s"}'
 LIMITED, ASKED = (
@@ -173,6 +174,16 @@ CASES = {
         "MotcuaBackupMissing", {SUCCEEDED: "0x90", CREATED: "0x90"}, 1620, "critical", step=30
     ),
     "no backup was ever made": fires("MotcuaBackupMissing", {CREATED: "0x90"}, 1620, "critical", step=30),
+    "hourly backups fail": fires(
+        "MotcuaBackupMissing",
+        {SUCCEEDED: "0x90", HOURLY: "0x90", CREATED_HOURLY: "0x90"},
+        600,
+        "warning",
+        step=30,
+    ),
+    "hourly backups rest at night": Case(
+        {SUCCEEDED: "0x5 10800x90", HOURLY: "0x90", CREATED_HOURLY: "0x90"}, 480, step=30
+    ),
     "backups are made": Case({SUCCEEDED: "0x48 86400x60", CREATED: "0x90"}, 1620, step=30),
     "somebody else's backup fails": Case(
         {'kube_cronjob_status_last_successful_time{namespace="other",cronjob="db-backup"}': "0x90"}, 1620, step=30
