@@ -150,7 +150,7 @@ class Site:
 
     def stop(self, pod: Pod) -> None:
         """SIGTERM, and SIGKILL when the chart's grace is over."""
-        self.podman.run("pod", "stop", "--time", str(pod.spec["terminationGracePeriodSeconds"]), pod.name)
+        self.podman.run("stop", "--time", str(pod.spec["terminationGracePeriodSeconds"]), *pod.containers)
 
     def uninstall(self) -> None:
         self.podman.run("pod", "rm", "--all", "--force", "--time", "0")
