@@ -103,19 +103,21 @@ class Handler(Generic[C, S, E]):
                     raise Rejected(
                         "REVISION_CONFLICT", revision=str(current.revision), expected=str(origin.expected_revision)
                     )
+            expected = current.revision
             try:
                 asked = command(current.state) if callable(command) else command
                 events = tuple(self._decider.decide(asked, current.state))
             except Rejected:
-                # What was refused on a cached state may be right on the newest one.
-                if await self._refresh(stream, current):
+                # What was refused on a cached state may be right on the newest one, whichever command of ours fetches it.
+                await self._refresh(stream, current)
+                if current.revision != expected:
                     continue
                 raise
             if not events:
-                if await self._refresh(stream, current):
+                await self._refresh(stream, current)
+                if current.revision != expected:
                     continue
                 return Outcome((), current.revision, current.position)
-            expected = current.revision
             try:
                 encoded = await self._encode(events, origin)
                 with self._append_seconds.time():
@@ -160,8 +162,8 @@ class Handler(Generic[C, S, E]):
         if len(self._cache) > CACHED_STREAMS:
             self._cache.popitem(last=False)
 
-    async def _refresh(self, stream: str, current: _Stream[S]) -> bool:
-        """Fold what was stored since; tells whether there was anything."""
+    async def _refresh(self, stream: str, current: _Stream[S]) -> None:
+        """Fold what was stored since."""
         news = [e for e in await self._store.read(stream, current.revision) if e.revision > current.revision]
         for event in news:
             current.state = self._decider.evolve(current.state, self._codec.decode(event.type, event.data))
@@ -173,7 +175,6 @@ class Handler(Generic[C, S, E]):
                 current.requests[metadata["request_id"]] = _Request(request.digest, request.first, event.revision)
         if current.revision > NO_STREAM:
             self._remember(stream, current)
-        return bool(news)
 
     async def _earlier(self, stream: str, request: _Request, origin: Origin) -> Outcome[E]:
         if request.digest != origin.digest:

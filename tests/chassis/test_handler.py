@@ -15,7 +15,7 @@ from services.chassis.decider import Rejected, Sealed
 from services.chassis.handler import Handler, Outcome
 from services.chassis.privacy import SubjectErased
 from services.chassis.store.memory import MemoryStore
-from services.chassis.store.port import NO_STREAM, EventStore
+from services.chassis.store.port import NO_STREAM, EventStore, RecordedEvent
 from services.dossier.codec import dossier_codec, draft_codec
 from services.dossier.domain import dossier
 from services.dossier.draft import CloseDraft, DiscardDraft, SaveDraft, draft
@@ -155,6 +155,31 @@ async def test_all_events_of_a_request_are_its_answer() -> None:
     stored = [json.loads(event.metadata) for event in await store.read(f"dossier-{w.CODE}", 1)]
     assert ["request_hash" in metadata for metadata in stored] == [True, False, True]
     assert {metadata["request_id"] for metadata in stored[:2]} == {sent.request_id}
+
+
+class Slow(MemoryStore):
+    """Others run while it reads."""
+
+    async def read(self, stream: str, after: int = NO_STREAM) -> list[RecordedEvent]:
+        found = await super().read(stream, after)
+        await asyncio.sleep(0)
+        return found
+
+
+async def test_a_replica_that_is_behind_answers_all_who_ask_at_once() -> None:
+    """Each is refused on what the replica holds, and one of them fetches for all what was stored since."""
+    keys, store = MemoryKeys(), Slow()
+    ahead, behind = (
+        Handler[Any, Any, Any]("dossier", dossier, dossier_codec, store, keys, "vn-56", "test", lambda: NOW)
+        for _ in range(2)
+    )
+    await ahead.execute(w.CODE, w.submit(), origin())
+    await behind.load(w.CODE)
+    await ahead.execute(w.CODE, w.receive(), origin())
+    sent = origin()
+    first = await ahead.execute(w.CODE, w.assign(), sent)
+    again = await asyncio.gather(*(behind.execute(w.CODE, w.assign(), sent) for _ in range(3)))
+    assert [(outcome.events, outcome.revision) for outcome in again] == [(first.events, first.revision)] * 3
 
 
 async def test_an_expected_revision_must_be_the_newest(a_draft: Draft) -> None:
