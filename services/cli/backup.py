@@ -118,6 +118,10 @@ async def take(settings: Settings, archive: Archive, progress: Progress, *, chec
             for name in ("dossier-uploads", "keys", "ledger")
             if durable.is_there(settings, name)
         }
+        if "keys" not in dumped:
+            raise ArchiveError(
+                f"the log has {saved.events} events and there is no keys.db beside it: set MOTCUA_DATABASE to the site's"
+            )
         held = await _save_attachments(blobs, archive, before, dumped.get("keys"), progress)
         ledger = await _save_ledger(settings, archive, before, standing, progress) if standing else None
     finally:

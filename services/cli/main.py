@@ -9,6 +9,8 @@ import os
 import re
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -64,6 +66,18 @@ def settings(**given: str) -> Settings:
             text = f"{name}: {error['msg']}" + (f" (it is {error['input']!r})" if public else "")
             err.print(f"[bold red]✗[/] {escape(text)}", highlight=False)
         fail("The settings are not usable.", "Correct the environment variables above.")
+
+
+@contextmanager
+def site() -> Iterator[Settings]:
+    """For a command that opens the site's databases itself: also where they are in the data folder's own PostgreSQL."""
+    from services.cli.postgresql import PostgresqlError, reachable
+
+    try:
+        with reachable(settings()) as known:
+            yield known
+    except PostgresqlError as error:
+        fail(str(error), "Its log is in the data folder, under postgresql/. Nothing was changed.")
 
 
 @app.command()
@@ -146,7 +160,8 @@ def migrate(
 
     if unknown := [name for name in services or () if name not in CLASSES]:
         fail(f"There is no service {', '.join(unknown)}.", f"Choose from {', '.join(CLASSES)}.")
-    sys.exit(migrate.migrate(settings(), services or list(CLASSES), drop_old))
+    with site() as known:
+        sys.exit(migrate.migrate(known, services or list(CLASSES), drop_old))
 
 
 @app.command()
@@ -159,7 +174,8 @@ def rebuild(
 
     if not view and not list_:
         fail("Which view?", "`motcua rebuild --list` names them.")
-    sys.exit(rebuild.show(settings()) if list_ else rebuild.run(settings(), view))
+    with site() as known:
+        sys.exit(rebuild.show(known) if list_ else rebuild.run(known, view))
 
 
 @app.command()
@@ -231,7 +247,10 @@ def ledger_check(
     from services.cli import ledger
 
     asked = ledger.Asked(address, key, witness or [], Memory(memory), as_json)
-    sys.exit(ledger.check(asked, settings() if events else None))
+    if not events:
+        sys.exit(ledger.check(asked, None))
+    with site() as known:
+        sys.exit(ledger.check(asked, known))
 
 
 @ledger_app.command("follow")
@@ -273,7 +292,8 @@ def backup(
     """Save the site while it works. Into the same folder again, only what is new is added, and keys of erased people go."""
     from services.cli import backup
 
-    sys.exit(backup.backup(settings(), address, check=check, as_json=as_json))
+    with site() as known:
+        sys.exit(backup.backup(known, address, check=check, as_json=as_json))
 
 
 @app.command()
@@ -302,7 +322,8 @@ def restore(
             "Say how the public ledger goes on: --published CHECKPOINT, or --new-ledger; or --databases where it is all there.",
             "The checkpoint is the newest that anybody has seen: ask the witnesses, and who follows the log. See docs/backup.md.",
         )
-    sys.exit(restore.restore(settings(), restore.Asked(address, published, databases, as_json)))
+    with site() as known:
+        sys.exit(restore.restore(known, restore.Asked(address, published, databases, as_json)))
 
 
 @catalogue_app.command("load")
@@ -317,7 +338,8 @@ def catalogue_load(
     from services.cli import catalogue
 
     if into_store:
-        sys.exit(asyncio.run(catalogue.load_into_store(settings(), file)))
+        with site() as known:
+            sys.exit(asyncio.run(catalogue.load_into_store(known, file)))
     if not access_token:
         fail("A token of an editor is missing.", "Give --token or MOTCUA_TOKEN; inside the site, --into-store.")
     sys.exit(catalogue.load(settings(), file, access_token))
@@ -333,7 +355,8 @@ def doctor(
     """Examine this site, or this pod: what is wrong, why it matters, what to do. Ends with 1 if anything is bad."""
     from services.cli.doctor import doctor
 
-    sys.exit(doctor(settings(), backup, as_json))
+    with site() as known:
+        sys.exit(doctor(known, backup, as_json))
 
 
 @keys_app.command("rotate-master")
@@ -345,7 +368,8 @@ def keys_rotate_master() -> None:
     """
     from services.cli import keys
 
-    sys.exit(asyncio.run(keys.rotate_master(settings())))
+    with site() as known:
+        sys.exit(asyncio.run(keys.rotate_master(known)))
 
 
 @keys_app.command("forget-numbers")
@@ -360,7 +384,8 @@ def keys_forget_numbers(
 
     if not yes:
         typer.confirm("Nobody will find the account of a personal number again. Destroy the key?", abort=True)
-    sys.exit(asyncio.run(keys.forget_numbers(settings())))
+    with site() as known:
+        sys.exit(asyncio.run(keys.forget_numbers(known)))
 
 
 @parked_app.command("list")

@@ -15,16 +15,12 @@ from services.chassis.schema import SchemaChanged, drop
 from services.chassis.settings import Settings
 from services.chassis.views import create
 from services.cli.console import fail, out
-from services.cli.postgresql import PostgresqlError, reachable
 from services.cli.schemas import Schema, schemas_of
 
 
 def migrate(settings: Settings, services: Sequence[str], drop_old: bool) -> int:
     try:
-        with reachable(settings) as known:
-            asyncio.run(_all(known, services, drop_old))
-    except PostgresqlError as error:
-        fail(str(error))
+        asyncio.run(_all(settings, services, drop_old))
     except DatabaseUnavailable as unavailable:
         fail(f"The database does not answer: {unavailable}", "Run it again when it does: what was created stays.")
     except SchemaChanged as changed:

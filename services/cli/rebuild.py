@@ -32,7 +32,6 @@ from services.chassis.settings import Settings
 from services.chassis.store.port import START, EventStore, RecordedEvent, StoreUnavailable
 from services.chassis.views import Projection, create, fold
 from services.cli.console import err, fail, out
-from services.cli.postgresql import PostgresqlError, reachable
 from services.cli.schemas import views
 
 AT_ONCE = 1000
@@ -246,9 +245,8 @@ def _position(db: Connection, view: str, schema: str | None) -> str:
 
 def show(settings: Settings) -> int:
     try:
-        with reachable(settings) as known:
-            rows = asyncio.run(listed(known))
-    except (PostgresqlError, DatabaseUnavailable, SQLAlchemyError) as error:
+        rows = asyncio.run(listed(settings))
+    except (DatabaseUnavailable, SQLAlchemyError) as error:
         fail(f"The database does not answer: {str(error).partition(chr(10))[0]}")
     table = Table("service", "view", "position", "rebuilt")
     for row in rows:
@@ -261,11 +259,10 @@ def run(settings: Settings, name: str) -> int:
     if settings.event_store == "memory:":
         fail("There is no log to rebuild from: MOTCUA_EVENT_STORE is memory:.")
     try:
-        with reachable(settings) as known:
-            asyncio.run(rebuild(known, name))
+        asyncio.run(rebuild(settings, name))
     except NotRebuilt as why:
         fail(f"Nothing was changed: {why}.")
-    except (PostgresqlError, DatabaseUnavailable, StoreUnavailable, SQLAlchemyError, sqlite3.OperationalError) as error:
+    except (DatabaseUnavailable, StoreUnavailable, SQLAlchemyError, sqlite3.OperationalError) as error:
         fail(f"Nothing was changed: {str(error).partition(chr(10))[0]}", "Run it again when this is mended.")
     except KeyboardInterrupt:
         fail("Interrupted: nothing was changed.", "Run it again when you like.")

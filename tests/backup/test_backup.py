@@ -380,7 +380,7 @@ async def test_what_nobody_has_committed_to_in_clear_is_compared_with_the_keys(s
 async def test_a_site_that_was_saved_before_its_first_leaf(tmp_path: Path) -> None:
     settings = settings_of(tmp_path / "site")
     async with site(settings) as at:
-        await at.decide_erasure("somebody")
+        await at.erase("somebody")
         done = await save(settings, tmp_path / "backup")
         assert done.manifest.ledger is None
         note = await at.publish(0)

@@ -12,7 +12,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from services.cli.main import app
+from services.cli.postgresql import PrivatePostgresql
 from tests.backup.site import PDF, SECRETS, settings_of, site, size_of
+from tests.support.postgresql import QUICK
 
 Run = Callable[..., Result]
 
@@ -30,8 +32,8 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
     os.umask(before)
 
 
-async def lived(folder: Path) -> list[str]:
-    async with site(settings_of(folder)) as at:
+async def lived(folder: Path, **engine: str) -> list[str]:
+    async with site(settings_of(folder, **engine)) as at:
         codes = await at.play(2)
         assert size_of(await at.publish(6)) == 6
     return codes
@@ -44,6 +46,18 @@ async def attachments(folder: Path, codes: list[str]) -> list[bytes]:
 
 def plain(text: str) -> str:
     return " ".join(text.split())
+
+
+def test_a_folders_own_postgresql_is_saved_and_never_left_out(run: Run, tmp_path: Path) -> None:
+    server = PrivatePostgresql(tmp_path / "site" / "postgresql", QUICK)
+    server.start()
+    asyncio.run(lived(tmp_path / "site", database=server.url))
+    server.stop()
+    told = run("site", "backup", str(tmp_path / "copies"))
+    assert (told.exit_code, "keys and uploads: dossier-uploads, keys, ledger" in plain(told.stdout)) == (0, True)
+    (tmp_path / "site" / "postgresql").rename(tmp_path / "elsewhere")
+    refused = run("site", "backup", str(tmp_path / "others"))
+    assert (refused.exit_code, "there is no keys.db beside it" in plain(refused.stderr)) == (1, True)
 
 
 def test_saved_and_restored(run: Run, tmp_path: Path) -> None:
