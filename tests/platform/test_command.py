@@ -215,3 +215,13 @@ def test_a_setting_is_wrong(tmp_path: Path, name: str, value: str) -> None:
     assert repr(value) in ran.stderr
     assert "Traceback" not in ran.stdout + ran.stderr
     assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize("command", [("up",), ("serve", "identity")], ids=" ".join)
+def test_the_data_folder_cannot_be_made(tmp_path: Path, command: tuple[str, ...]) -> None:
+    (tmp_path / "file").touch()
+    ran = Deployment(tmp_path / "data", settings={"MOTCUA_DATA": str(tmp_path / "file" / "data")}).run(*command)
+    assert ran.returncode == 1
+    assert "cannot be made: Not a directory." in ran.stderr
+    assert "Set MOTCUA_DATA to a folder" in ran.stderr
+    assert "Traceback" not in ran.stdout + ran.stderr
