@@ -68,18 +68,6 @@ def settings(**given: str) -> Settings:
         fail("The settings are not usable.", "Correct the environment variables above.")
 
 
-def with_data(known: Settings) -> Settings:
-    """For a command that runs services: the data folder is there."""
-    try:
-        known.data.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        fail(
-            f"The data folder {known.data.absolute()} cannot be made: {error.strerror}.",
-            "Set MOTCUA_DATA to a folder that this user may write.",
-        )
-    return known
-
-
 @contextmanager
 def site() -> Iterator[Settings]:
     """For a command that opens the site's databases itself: also where they are in the data folder's own PostgreSQL."""
@@ -115,7 +103,6 @@ def up(
     known = settings(database="" if private else database) if database else settings()
     if private:
         known = known.model_copy(update={"database": PRIVATE_POSTGRESQL})
-    with_data(known)
     if processes:
         sys.exit(starting.up_in_processes(known, dossiers if demo else 0, province, replicas))
     if replicas > 1:
@@ -137,7 +124,7 @@ def serve(
 
     if unknown := [name for name in services if name not in PARTS]:
         fail(f"There is no service {', '.join(unknown)}.", f"Choose from {', '.join(PARTS)}.")
-    known = with_data(settings())
+    known = settings()
     sys.exit(serving.serve(known, services, province or known.site.removeprefix("vn").lstrip("-") or SAMPLE, kept))
 
 

@@ -34,6 +34,17 @@ def loaded() -> None:
     gc.enable()
 
 
+def data_folder(settings: Settings) -> None:
+    """Make it, or say why that cannot be."""
+    try:
+        settings.data.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        fail(
+            f"The data folder {settings.data.absolute()} cannot be made: {error.strerror}.",
+            "Set MOTCUA_DATA to a folder that this user may write.",
+        )
+
+
 def serve(settings: Settings, names: Sequence[str], province: str, kept: bool) -> int:
     telemetry.configure(settings.site, level=settings.log_level, sampled=settings.trace_sampled)
     if len(names) > 1 and (settings.grpc_port or settings.http_port):
@@ -49,6 +60,7 @@ def serve(settings: Settings, names: Sequence[str], province: str, kept: bool) -
             "others would not have them, and after a restart this one neither.",
             "Set them from the site's Secret, or give --kept if the data folder is the site's own and outlives the process.",
         )
+    data_folder(settings)
     return run(_serve(pointed(settings), services, province if SANDBOX in names else "", kept))
 
 

@@ -15,7 +15,7 @@ from services.chassis.runner import run
 from services.chassis.settings import Settings
 from services.cli.console import fail, out
 from services.cli.machine import TLS_ABOVE, StartFailed, Step, configure_logs, until_stopped
-from services.cli.serving import loaded
+from services.cli.serving import data_folder, loaded
 
 
 def up(settings: Settings, dossiers: int, province: str) -> int:
@@ -64,6 +64,7 @@ class Said:
         self._settings = settings
         self._dossiers = dossiers
         self._province = province
+        data_folder(settings)
         self._logs = configure_logs(settings)
 
     async def welcome(self) -> None:

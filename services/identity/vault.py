@@ -244,10 +244,10 @@ class Vault:
         erased = await erased_accounts(self._store, START if since is None or since > head else since)
 
         def write(db: Connection) -> int:
-            resurrected = sum(bury(db, account_id) for account_id in sorted(erased))
-            db.execute(delete(tombstones))
-            db.execute(insert(tombstones).values(id=1, position=head))
-            return resurrected
+            # First of all: of two processes that start at once, one waits here for what the other does.
+            insert_new(db, tombstones, {"id": 1, "position": START})
+            db.execute(update(tombstones).values(position=head))
+            return sum(bury(db, account_id) for account_id in sorted(erased))
 
         if await self._database.write(write):
             await self._database.checkpoint()
