@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import grpc
 
@@ -107,8 +108,16 @@ async def open_store(settings: Settings) -> EventStore:
 
 
 def open_database(settings: Settings, name: str, *, durable: bool) -> Database:
-    folder = settings.data if durable else settings.data / "views"
-    return Database(settings.database or f"sqlite:///{folder.absolute()}", name, durable=durable)
+    return Database(settings.database or f"sqlite:///{_folder(settings, durable).absolute()}", name, durable=durable)
+
+
+def database_exists(settings: Settings, name: str, *, durable: bool) -> bool:
+    """Whether there is a file: opening SQLite would make an empty one. In PostgreSQL, ask for the tables."""
+    return bool(settings.database) or (_folder(settings, durable) / f"{name}.db").exists()
+
+
+def _folder(settings: Settings, durable: bool) -> Path:
+    return settings.data if durable else settings.data / "views"
 
 
 def open_blobs(settings: Settings) -> BlobStore:

@@ -27,7 +27,7 @@ from gateway.ledger.opening import UNFINISHED
 from gateway.ledger.tables import Standing
 from services.chassis.blobs import Blob, BlobMissing, BlobStore
 from services.chassis.database import Database, DatabaseUnavailable
-from services.chassis.platform import open_blobs, open_database, open_store
+from services.chassis.platform import database_exists, open_blobs, open_database, open_store
 from services.chassis.settings import Settings
 from services.chassis.store.port import START, EventStore, RecordedEvent, StoreUnavailable
 from services.cli import durable
@@ -115,8 +115,8 @@ async def take(settings: Settings, archive: Archive, progress: Progress, *, chec
         saved = await _save_log(store, archive, before, progress)
         dumped = {
             name: await _save_tables(settings, archive, name)
-            for name in ("dossier-uploads", "keys", "ledger")
-            if durable.is_there(settings, name)
+            for name in durable.DURABLE
+            if database_exists(settings, name, durable=True)
         }
         if "keys" not in dumped:
             raise ArchiveError(
@@ -243,7 +243,7 @@ async def _save_tables(settings: Settings, archive: Archive, name: str) -> _Dump
 
 async def _standing(settings: Settings) -> Standing | None:
     """Of a ledger that has leaves."""
-    if not durable.is_there(settings, "ledger"):
+    if not database_exists(settings, "ledger", durable=True):
         return None
 
     def read(db: Connection) -> Standing | None:

@@ -17,7 +17,6 @@ from sqlalchemy import Connection, DateTime, LargeBinary, MetaData, Table, Uuid,
 from gateway.ledger import tables as ledger
 from services.chassis import positions
 from services.chassis.database import utc
-from services.chassis.settings import Settings
 from services.cli.archive import ArchiveError
 from services.dossier import uploads
 from services.identity import assertions, sessions, vault
@@ -34,6 +33,7 @@ class Durable:
     left_out: tuple[Table, ...] = ()
 
 
+# In the order in which they are saved.
 DURABLE = {
     "dossier-uploads": Durable(uploads.metadata, (uploads.uploads,)),
     "keys": Durable(
@@ -58,11 +58,6 @@ DURABLE = {
         (ledger.ledger, ledger.leaves, ledger.tiles, ledger.pages, positions.positions),
     ),
 }
-
-
-def is_there(settings: Settings, name: str) -> bool:
-    """Whether a file is: asking SQLite would make an empty one. PostgreSQL is asked for tables."""
-    return bool(settings.database) or (settings.data / f"{name}.db").exists()
 
 
 def save(db: Connection, name: str) -> Rows:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from services.chassis.platform import Platform
+from services.chassis.platform import Platform, database_exists
 from services.chassis.settings import Settings
 from services.cli.console import err, fail, out
 from services.identity.identifiers import Identifiers
@@ -14,7 +14,7 @@ from services.identity.vault import Vault
 
 
 def _require_keys(settings: Settings) -> None:
-    if not settings.database and not (settings.data / "keys.db").exists():
+    if not database_exists(settings, "keys", durable=True):
         fail(f"There is no keys.db in {settings.data}.", "Set MOTCUA_DATA to the site's data folder.")
 
 

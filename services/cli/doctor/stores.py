@@ -12,7 +12,7 @@ from sqlalchemy import Connection, inspect, text
 from services.chassis import positions
 from services.chassis.blobs import BlobMissing
 from services.chassis.database import Database
-from services.chassis.platform import open_blobs, open_database, open_store
+from services.chassis.platform import database_exists, open_blobs, open_database, open_store
 from services.chassis.settings import Settings
 from services.cli.archive import Archive, ArchiveError
 from services.cli.doctor.finding import SECONDS, Finding, Patient, bad, doubtful, good, lasting, said
@@ -84,11 +84,9 @@ async def _database(settings: Settings, schema: Schema) -> AsyncIterator[Finding
     why = "Its lists are not answered, and its views stand still."
     if schema.durable:
         why = "What is kept there is neither read nor written."
-    if not settings.database:
-        folder = settings.data if schema.durable else settings.data / "views"
-        if not (folder / f"{schema.name}.db").exists():
-            yield good(about, "made when the service starts")
-            return
+    if not database_exists(settings, schema.name, durable=schema.durable):
+        yield good(about, "made when the service starts")
+        return
     database = open_database(settings, schema.name, durable=schema.durable)
     try:
         async with asyncio.timeout(SECONDS):
