@@ -13,6 +13,7 @@ from starlette.routing import Route
 from gateway.edge.envoy import Address, Edge, target
 from gateway.edge.health import Health
 from gateway.openapi import pages as openapi
+from services.chassis import clients
 from services.chassis.http_server import HostedApp
 from services.chassis.tls import Credentials, Files
 
@@ -51,7 +52,7 @@ class Channels:
         if self._credentials:
             return self._credentials.channel(service, address)
         if address not in self._plain:
-            self._plain[address] = grpc.aio.insecure_channel(address)
+            self._plain[address] = grpc.aio.insecure_channel(address, options=clients.OPTIONS)
         return self._plain[address]
 
     async def close(self) -> None:

@@ -20,8 +20,15 @@ _SERVICE_CONFIG = {
         }
     ],
 }
+# gRPC itself would wait up to two minutes before it tries a server again that was away, also on behalf of a new channel to it.
+RECONNECT = (
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 2000),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+)
 OPTIONS = (
     ("grpc.service_config", json.dumps(_SERVICE_CONFIG)),
+    *RECONNECT,
     # A name's addresses change when a replica is replaced.
     ("grpc.dns_min_time_between_resolutions_ms", 1000),
     # A machine that vanished says nothing. Not more often than the servers allow.

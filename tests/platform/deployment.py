@@ -22,7 +22,9 @@ import services
 ROOT = Path(services.__file__).parents[1]
 TLS_ABOVE = 363
 START_SECONDS = 60
-STOP_SECONDS = 15
+# Longer than a child of many may take on a busy machine until it is killed.
+STOP_SECONDS = 60
+LAST_LOGGED = 20
 COMMAND = (sys.executable, "-c", "from services.cli.main import main; main()")
 
 T = TypeVar("T")
@@ -139,7 +141,7 @@ class Deployment:
             code = self._process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
             self.kill()
-            raise AssertionError(f"it did not stop within {STOP_SECONDS} s:\n{self.output()}") from None
+            raise AssertionError(f"it did not stop within {STOP_SECONDS} s: {self.status}") from None
         finally:
             self._close()
         assert code == 0, f"it ended with {code}:\n{self.output()}"
@@ -162,9 +164,12 @@ class Deployment:
 
     @property
     def status(self) -> str:
-        """Whether it runs, and what it said last."""
+        """Whether it runs, and what it said and logged last."""
         code = self._process.poll() if self._process else None
-        return f"{'it runs' if code is None else f'it ended with {code}'}:\n{self.output()}"
+        logged = "\n".join(
+            json.dumps(line)[:1500] for line in self.logged("warning", "error", "critical")[-LAST_LOGGED:]
+        )
+        return f"{'it runs' if code is None else f'it ended with {code}'}:\n{self.output()}\n{logged}"
 
     def output(self) -> str:
         return (self.data.parent / f"{self.data.name}.out").read_text(errors="replace")[-4000:]
@@ -173,4 +178,4 @@ class Deployment:
         files = [path for path in (self.data / "logs").glob("*.jsonl") if path.name != "edge.jsonl"]
         lines = [line for path in files for line in path.read_text().splitlines()]
         found = [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
-        return [line for line in found if line.get("level") in levels]
+        return sorted((line for line in found if line.get("level") in levels), key=lambda line: line["timestamp"])

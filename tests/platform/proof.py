@@ -7,11 +7,11 @@ import json
 import random
 import shutil
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc
 import psycopg
@@ -28,6 +28,8 @@ from services.cli.postgresql import PrivatePostgresql
 from services.notification.letters import TOLD
 from tests.platform.deployment import START_SECONDS, Deployment, eventually
 from tests.platform.log import Log, Rows, published, tables
+
+T = TypeVar("T")
 
 SIDE_BY_SIDE = 16
 # Longer than many crashes in a row: a client that gives up would prove nothing.
@@ -57,6 +59,18 @@ class Witness(Door):
         self.longest_pause_seconds = 0.2
         self.journal: list[Acknowledged] = []
         self.acknowledged = asyncio.Event()
+        self._attempts: deque[str] = deque(maxlen=20)
+
+    async def _patiently(self, once: Callable[[], Awaitable[T]]) -> T:
+        async def told() -> T:
+            try:
+                return await once()
+            except Exception as error:
+                details = error.details() if isinstance(error, grpc.aio.AioRpcError) else str(error)
+                self._attempts.append(f"{type(error).__name__} {str(details)[:200]}")
+                raise
+
+        return await super()._patiently(told)
 
     async def call(self, method: Any, request: Any, person: Person | None = None) -> Any:
         reply = await super().call(method, request, person)
@@ -72,7 +86,10 @@ class Witness(Door):
             async with asyncio.timeout(START_SECONDS):
                 await self.acknowledged.wait()
         except TimeoutError:
-            raise AssertionError(f"nothing is acknowledged after a crash: {deployment.status}") from None
+            attempts = "\n".join(self._attempts)
+            raise AssertionError(
+                f"nothing is acknowledged; the last failures:\n{attempts}\n{deployment.status}"
+            ) from None
 
 
 @dataclass
@@ -104,15 +121,12 @@ async def live_through(
     """What happens under load; then the day comes to its end."""
     witness = Witness(deployment.url)
     day = Day(await Province.open(witness, "56"), rng)
-    workers = [asyncio.create_task(day.work()) for _ in range(side_by_side)]
-    try:
+    async with asyncio.TaskGroup() as people:
+        workers = [people.create_task(day.work()) for _ in range(side_by_side)]
         await misfortune(witness)
         day.over = True
-        async with asyncio.timeout(120):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await asyncio.gather(*workers)
-    finally:
-        for worker in workers:
-            worker.cancel()
     return witness, day
 
 

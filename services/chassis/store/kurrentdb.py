@@ -20,6 +20,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 import grpc
 import structlog
 
+from services.chassis.clients import RECONNECT
 from services.chassis.store import restored
 from services.chassis.store.feed import PAGE, Feed
 from services.chassis.store.kurrentdb_client import ConnectionSpec, errors, kdb, status_pb2
@@ -49,12 +50,6 @@ STALL_SECONDS = 10.0
 WINDOW = 2000
 # In milliseconds. A broken line is noticed within both together.
 KEEP_ALIVE = {"KeepAliveInterval": "10000", "KeepAliveTimeout": "10000"}
-# gRPC itself would wait up to two minutes before it tries a node again, also on behalf of a new channel to it.
-RECONNECT = (
-    ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 2000),
-    ("grpc.max_reconnect_backoff_ms", 1000),
-)
 # The client makes ^(?!(...$)) of it.
 SYSTEM_EVENTS = (r"\$.*",)
 REFUSED = (errors.AccessDeniedError, errors.UnauthenticatedError)
