@@ -12,7 +12,7 @@ import os
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
@@ -188,10 +188,15 @@ async def _alone(database: Database) -> AsyncIterator[None]:
             os.close(descriptor)
         return
     with database.session() as session:
-        lock = text("SELECT pg_try_advisory_lock(hashtext(:name))")
-        if not session.execute(lock, {"name": f"motcua rebuild {database.name}"}).scalar_one():
+        name = {"name": f"motcua rebuild {database.name}"}
+        if not session.execute(text("SELECT pg_try_advisory_lock(hashtext(:name))"), name).scalar_one():
             raise busy
-        yield
+        try:
+            yield
+        finally:
+            # The server would do it a moment after the connection is gone, and the next one be refused until then.
+            with suppress(SQLAlchemyError):
+                session.execute(text("SELECT pg_advisory_unlock(hashtext(:name))"), name)
 
 
 async def rebuild(settings: Settings, name: str) -> None:

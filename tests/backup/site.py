@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -34,6 +33,7 @@ from services.identity.keys import SubjectKeys
 from services.identity.vault import Vault
 from tests.ledger import site as ledgers
 from tests.ledger.site import now
+from tests.support.waiting import eventually_here
 
 PDF = b"%PDF-1.7 "
 SECRETS = {
@@ -110,10 +110,12 @@ class Site:
     async def publish(self, size: int) -> bytes:
         """The ledger until it has published so many leaves; its checkpoint."""
         async with self.ledger():
-            async with asyncio.timeout(ledgers.PATIENCE_SECONDS):
-                while (note := await self.checkpoint()) is None or size_of(note) < size:  # noqa: ASYNC110
-                    await asyncio.sleep(0.02)
+            note: bytes = await eventually_here(lambda: self._published(size))
         return note
+
+    async def _published(self, size: int) -> bytes | None:
+        note = await self.checkpoint()
+        return note if note and size_of(note) >= size else None
 
     async def checkpoint(self) -> bytes | None:
         return await open_storage(self.platform.settings).read(CHECKPOINT)

@@ -28,8 +28,8 @@ from services.identity.keys import SubjectKeys
 from services.identity.service import IdentityService
 from tests.backup.site import PDF, SECRETS, load, save, settings_of, sha256_of
 from tests.dossier.test_service import Site, reached
-from tests.platform.deployment import eventually
 from tests.support.hosted import hosted
+from tests.support.waiting import eventually
 
 CITIZEN = "citizen-1"
 

@@ -30,11 +30,11 @@ from services.catalogue.seed import Report, seed
 from services.catalogue.service import CatalogueService
 from services.chassis.platform import Platform
 from services.chassis.settings import Settings
-from tests.platform.deployment import eventually
 from tests.support.hosted import hosted
 from tests.support.keys import MemoryKeys
 from tests.support.postgresql import Engine, settings_of
 from tests.support.tokens import mint, signing_key
+from tests.support.waiting import eventually
 
 ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
 COUNTER, ONLINE = dossier.CHANNEL_COUNTER, dossier.CHANNEL_ONLINE

@@ -144,7 +144,9 @@ async def test_a_token_may_come_before_its_key_does(site: Site, monkeypatch: pyt
     assert (await waiting).account_id == "citizen-2"
 
 
-async def test_few_wait_for_unknown_keys_and_nobody_twice(site: Site) -> None:
+async def test_few_wait_for_unknown_keys_and_nobody_twice(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(access, "KEY_WAIT_SECONDS", 1)
+
     def unknown(kid: str) -> str:
         return site.signed(header={"kid": kid})
 
@@ -152,12 +154,12 @@ async def test_few_wait_for_unknown_keys_and_nobody_twice(site: Site) -> None:
     calls = [asyncio.create_task(site.why_not(unknown(f"kid-{n}"))) for n in range(MOST_WAITING)]
     await asyncio.sleep(0)
     assert await site.why_not(unknown("one too many")) == "signed with an unknown key"
-    assert time.monotonic() - began < 0.1
+    assert time.monotonic() - began < 1
     assert set(await asyncio.gather(*calls)) == {"signed with an unknown key"}
     began = time.monotonic()
     for _ in range(3):
         assert await site.why_not(unknown("kid-0")) == "signed with an unknown key"
-    assert time.monotonic() - began < 0.1
+    assert time.monotonic() - began < 1
     assert (await site.caller(mint(site.key, "citizen"))).roles == {"public", "citizen"}
 
 

@@ -25,6 +25,7 @@ from services.chassis.views import RunningView
 from tests.chassis.test_reactions import TYPE, Seen, rate
 from tests.chassis.test_views import Ratings, rows, scores
 from tests.chassis.test_views import rate as rate_and_tell
+from tests.support.waiting import PATIENCE_SECONDS
 
 T = TypeVar("T")
 NEVER = 1e9
@@ -77,7 +78,7 @@ async def a_working_view_and_a_standby(databases: Sequence[Database], store: Mem
     await rate_and_tell(store, "a", 1)
     for view in views:
         await view.start()
-        await asyncio.wait_for(view.caught_up.wait(), 20)
+        await asyncio.wait_for(view.caught_up.wait(), PATIENCE_SECONDS)
     return views
 
 
@@ -87,7 +88,7 @@ async def test_what_was_written_is_read_at_a_standby_at_once(
     patient(monkeypatch, NEVER)
     store = MemoryStore()
     working, standby = await a_working_view_and_a_standby(databases, store)
-    async with asyncio.timeout(40):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         # Each would take seconds if the standby only tried again from time to time.
         for score in range(2, 32):
             token = await rate_and_tell(store, "a", score)
@@ -105,7 +106,7 @@ async def test_watchers_of_a_standby_hear_of_changes(
     working, standby = await a_working_view_and_a_standby(databases, store)
     seen = standby.generation
     token = await rate_and_tell(store, "b", 5)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while "b" not in await rows(standby):
             seen = await standby.changed(seen)
     assert await rows(standby, token) == {"a": (1, "1"), "b": (5, "5")}
@@ -122,7 +123,7 @@ async def test_a_standby_with_nothing_to_wait_for_asks_nothing(
     asked = databases[1].asked
     for _ in range(20):
         await store.append("other", [NewEvent(uuid4(), DeadlinePassed.DESCRIPTOR.full_name, b"", b"{}")], ANY)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while standby.position < await store.head():  # noqa: ASYNC110 - nothing to fold, nobody is told
                 await asyncio.sleep(0)
     assert databases[1].asked == asked
@@ -138,7 +139,7 @@ async def test_a_standby_takes_over_in_the_middle_of_the_log(
     working, standby = await a_working_view_and_a_standby(databases, store)
     await working.stop()
     token = await rate_and_tell(store, "a", *range(2, 50))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while (await rows(standby)).get("a") != (sum(range(50)), " ".join(map(str, range(1, 50)))):
             await standby.changed(standby.generation)
     assert not standby._standby
@@ -155,7 +156,7 @@ async def test_who_was_held_up_stands_by_and_folds_nothing_twice(databases: Sequ
     for score in range(1, 60):
         token = await rate_and_tell(store, "a", score)
         await asyncio.sleep(0)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         for view in views:
             while (await rows(view)).get("a") != (sum(range(60)), " ".join(map(str, range(1, 60)))):
                 await view.changed(view.generation)
@@ -176,7 +177,7 @@ async def test_the_position_went_back(databases: Sequence[Counting], monkeypatch
 
     await databases[2].write(empty)
     token = await rate_and_tell(store, "a", 2)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while (await rows(standby)).get("a") != (3, "1 2"):
             await standby.changed(standby.generation)
     assert await rows(standby, token)
@@ -193,7 +194,7 @@ async def test_a_fact_is_not_reacted_to_twice(databases: Sequence[Counting], mon
     for score in range(100):
         await rate(store, f"a-{score % 7}", score)
         await asyncio.sleep(0)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         for each in standbys:
             while each._done < await store.head():  # noqa: ASYNC110 - reactions tell nobody
                 await asyncio.sleep(0.01)
@@ -212,7 +213,7 @@ async def test_of_replicas_that_start_together_one_reacts(
     for each in replicas:
         await each.start()
     await seen.until(lambda: len(seen.scores) == 50)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         for each in replicas:
             await each.caught_up.wait()
     for each in replicas:
@@ -236,13 +237,13 @@ async def test_what_takes_long_is_left_to_the_one_that_does_it(
     await rate(store, "a", 7)
     for each in replicas:
         await each.start()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         # Four turns are a grace.
         while (await standing(databases[2])).turn < 7:  # noqa: ASYNC110 - a database does not call back
             await asyncio.sleep(0.05)
     assert seen.attempts == {7: 1}
     go.set()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         for each in replicas:
             await each.caught_up.wait()
             await each.stop()
@@ -282,7 +283,7 @@ async def test_whose_work_was_taken_over_does_nothing_more(
     await rate(store, "a", 1)
     await slept.start()
     await seen.until(lambda: seen.of("a") == [1])
-    await asyncio.wait_for(slept.caught_up.wait(), 20)
+    await asyncio.wait_for(slept.caught_up.wait(), PATIENCE_SECONDS)
     await slept.stop()
     position, turn = await standing(databases[1])
     await databases[1].write(partial(positions.turn, follower=FOLLOWER, known=turn))
@@ -330,14 +331,14 @@ async def test_a_long_round_is_not_begun_by_another(databases: Sequence[Counting
 
     one, other = (following.Rounds("test.every", 0.4, database) for database in databases[:2])
     working = asyncio.create_task(one.take(partial(work, "one")))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not began["one"]:  # noqa: ASYNC110 - a database does not call back
             await asyncio.sleep(0.01)
     other._known = 0  # it has looked before
     for _ in range(4):
         shown = await turn_of(databases[2])
         await other.take(partial(work, "other"))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while await turn_of(databases[2]) == shown:  # noqa: ASYNC110 - a database does not call back
                 await asyncio.sleep(0.05)
     go.set()

@@ -6,7 +6,7 @@ import asyncio
 import re
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from typing import Any
 
@@ -23,18 +23,9 @@ from tests.chassis.test_store import event, follow, ids
 from tests.doubles.kurrentdb import Double
 from tests.doubles.kurrentdb_log import Log
 from tests.doubles.kurrentdb_protos import streams_pb2
+from tests.support.waiting import PATIENCE_SECONDS, eventually_here
 
 IMPATIENT = 1.0
-SECONDS = 30
-
-
-async def until(true: Callable[[], bool] | Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(SECONDS):
-        while True:
-            found = true()
-            if await found if isinstance(found, Awaitable) else found:
-                return
-            await asyncio.sleep(0.01)
 
 
 def ours(log: Log) -> list[Any]:
@@ -111,7 +102,7 @@ async def test_an_append_that_fails_for_a_moment_is_written_once(fault: str, exp
 async def test_an_answer_that_is_lost_is_asked_for_again() -> None:
     async with doubled() as (double, store):
         double.faults.lost_answers = 1
-        with impatient(store, patience=SECONDS):
+        with impatient(store, patience=PATIENCE_SECONDS):
             first = await store.append("a-1", [event()], NO_STREAM)
         second = await store.append("a-1", [event()], 0)
         assert first.position < second.position
@@ -169,8 +160,8 @@ async def test_appends_do_not_wait_for_each_other() -> None:
     async with doubled() as (double, store):
         double.faults.lost_answers = 1
         stuck = asyncio.create_task(store.append("a-1", [event()], NO_STREAM))
-        await until(lambda: double.faults.lost_answers == 0)
-        async with asyncio.timeout(SECONDS):
+        await eventually_here(lambda: double.faults.lost_answers == 0)
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await asyncio.gather(*(store.append(f"b-{n}", [event()], NO_STREAM) for n in range(50)))
         assert not stuck.done()
         stuck.cancel()
@@ -181,7 +172,7 @@ async def test_a_connection_that_is_closed_under_a_call_does_not_cancel_the_call
     async with doubled() as (double, store):
         double.faults.lost_answers = 1
         append = asyncio.create_task(store.append("a-1", [event()], NO_STREAM))
-        await until(lambda: double.faults.lost_answers == 0)
+        await eventually_here(lambda: double.faults.lost_answers == 0)
         await store._appends.connection._grpc_channel.close(None)
         assert (await append).revision == 0
         assert len(ours(double.log)) == 1
@@ -191,7 +182,7 @@ async def test_a_caller_that_is_cancelled_is_cancelled() -> None:
     async with doubled() as (double, store):
         double.faults.open.clear()
         append = asyncio.create_task(store.append("a-1", [event()], NO_STREAM))
-        await until(lambda: bool(appends(double)))
+        await eventually_here(lambda: bool(appends(double)))
         append.cancel()
         with pytest.raises(asyncio.CancelledError):
             await append
@@ -280,7 +271,7 @@ async def test_types_are_prefixes_whatever_their_letters(types: list[str], found
         await store.append("a-1", [event(name) for name in NAMES], before.revision)
         async with followed(store, types=types) as history, followed(store, before.position, types) as live:
             head = await store.head()
-            await until(lambda: history.newest.position == live.newest.position == head)
+            await eventually_here(lambda: history.newest.position == live.newest.position == head)
             assert [one.type for one in history.seen] == found * 2
             assert [one.type for one in live.seen] == found
 
@@ -325,7 +316,7 @@ async def test_a_subscription_goes_on_wherever_it_was_dropped() -> None:
             sent += [event() for _ in range(3)]
             await store.append(f"a-{len(sent)}", sent[-3:], NO_STREAM)
             double.drop_subscriptions(code, details)
-        await until(lambda: len(follower.seen) >= len(sent))
+        await eventually_here(lambda: len(follower.seen) >= len(sent))
         assert ids(follower.seen) == ids(sent)
         positions = [one.position for one in follower.seen]
         assert positions == sorted(set(positions))
@@ -334,35 +325,35 @@ async def test_a_subscription_goes_on_wherever_it_was_dropped() -> None:
 async def test_a_store_that_is_away_for_a_while_is_followed_on() -> None:
     async with doubled() as (double, store), followed(store) as follower:
         await store.append("a-1", [event()], NO_STREAM)
-        await until(lambda: follower.newest.caught_up and len(follower.seen) == 1)
+        await eventually_here(lambda: follower.newest.caught_up and len(follower.seen) == 1)
         await double.stop()
-        await until(lambda: not store._feed.live)
-        await until(lambda: not follower.newest.caught_up)
+        await eventually_here(lambda: not store._feed.live)
+        await eventually_here(lambda: not follower.newest.caught_up)
         later = asyncio.create_task(store.append("a-1", [event()], 0))
         await double.start()
         assert (await later).revision == 1
-        await until(lambda: follower.newest.caught_up and len(follower.seen) == 2)
+        await eventually_here(lambda: follower.newest.caught_up and len(follower.seen) == 2)
         assert ids(follower.seen) == ours(double.log)
 
 
 async def test_a_subscription_that_falls_silent_is_begun_again() -> None:
     async with doubled(stall=0.2) as (double, store), followed(store) as follower:
-        await until(lambda: subscriptions(double) == 1)
+        await eventually_here(lambda: subscriptions(double) == 1)
         double.faults.silent = True
         await store.append("a-1", [event(), event()], NO_STREAM)
-        await until(lambda: subscriptions(double) > 1)
+        await eventually_here(lambda: subscriptions(double) > 1)
         double.speak()
-        await until(lambda: len(follower.seen) == 2)
+        await eventually_here(lambda: len(follower.seen) == 2)
         assert ids(follower.seen) == ours(double.log)
 
 
 async def test_a_quiet_store_is_not_taken_for_a_silent_one() -> None:
     async with doubled(stall=0.05) as (double, store):
         await store.append("a-1", [event()], NO_STREAM)
-        await until(lambda: store._feed.last == double.log.records[-1].position)
+        await eventually_here(lambda: store._feed.last == double.log.records[-1].position)
         double.log.system_event("$stats", "$statsCollected")
         reads = len(double.requests)
-        await until(lambda: len(double.requests) > reads + 5)  # the watch has looked several times
+        await eventually_here(lambda: len(double.requests) > reads + 5)  # the watch has looked several times
         assert subscriptions(double) == 1
 
 
@@ -375,7 +366,7 @@ async def test_followers_far_behind_read_history_page_by_page(monkeypatch: pytes
         store = await KurrentStore.open(double.uri)
         try:
             async with followed(store) as all_, followed(store, types=["m.B"]) as some:
-                await until(lambda: len(all_.seen) == 20 and some.newest.position == all_.newest.position)
+                await eventually_here(lambda: len(all_.seen) == 20 and some.newest.position == all_.newest.position)
                 assert ids(all_.seen) == ids(sent)
                 assert ids(some.seen) == ids(sent[::4])
                 assert max(len(batch.events) for batch in all_.batches) == 3
@@ -392,8 +383,8 @@ async def test_a_follower_that_the_feed_overtook_reads_on_from_history() -> None
             sent = [event() for _ in range(30)]
             for revision, one in enumerate(sent):
                 await store.append("a-1", [one], revision)
-            await until(lambda: store._feed.start > first.position)
-            async with asyncio.timeout(SECONDS):
+            await eventually_here(lambda: store._feed.start > first.position)
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 while len(seen) < 31:
                     seen += (await anext(batches)).events
         assert ids(seen) == ids(await store.read("a-1"))
@@ -410,7 +401,7 @@ async def test_what_is_rare_in_a_long_log_is_found_bit_by_bit(monkeypatch: pytes
         await before.close()
         store = await KurrentStore.open(double.uri)
         try:
-            await until(lambda: store._feed.live)
+            await eventually_here(lambda: store._feed.live)
             double.requests.clear()
             double.faults.after_checkpoints = 2
             assert ids(await store.read_all(types=["m.Rare"])) == ids(rare)
@@ -418,7 +409,7 @@ async def test_what_is_rare_in_a_long_log_is_found_bit_by_bit(monkeypatch: pytes
             asked = [request.options.all.position.commit_position for request in double.requests]
             assert asked == sorted(set(asked))
             async with followed(store, types=["m.Rare"]) as follower:
-                await until(lambda: len(follower.seen) == 2)
+                await eventually_here(lambda: len(follower.seen) == 2)
                 positions = [batch.position for batch in follower.batches]
                 assert positions == sorted(positions)
                 assert len(set(positions)) > 15
@@ -433,7 +424,7 @@ async def test_positions_are_never_counted_with() -> None:
         with impatient(store), pytest.raises(StoreUnavailable, match="invalid position"):
             await store.read_all(appended.position - 1)
         async with followed(store) as follower:
-            await until(lambda: len(follower.seen) == 2)
+            await eventually_here(lambda: len(follower.seen) == 2)
             places = {record.position for record in double.log.records} | {START}
             assert {batch.position for batch in follower.batches} <= places
 
@@ -452,7 +443,7 @@ async def test_another_leader_is_found_by_appends_and_reads_and_the_subscription
             assert ids(await store.read("a-1")) == ids(await store.read_all()) == ids(sent)
         sent.append(event())
         await store.append("a-1", sent[-1:], 2)
-        await until(lambda: len(follower.seen) == 4)
+        await eventually_here(lambda: len(follower.seen) == 4)
         assert ids(follower.seen) == ids(sent)
         assert store._appends.connection_target == double.nodes[1].address
 
@@ -462,7 +453,7 @@ async def test_a_write_that_the_old_leader_did_not_answer_is_found_at_the_new_on
         double.faults.after_write = 1
         sent = [event()]
         append = asyncio.create_task(store.append("a-1", sent, NO_STREAM))
-        await until(lambda: bool(ours(double.log)))
+        await eventually_here(lambda: bool(ours(double.log)))
         double.elect(1)
         double.log.forget_ids()
         assert (await append).revision == 0
@@ -484,7 +475,7 @@ async def test_a_leader_that_was_deposed_does_not_hide_history_from_followers() 
             # As a client has it that was connected before the line was cut.
             await late._reads.reconnect(node.address)
             async with followed(late) as follower:
-                await until(lambda: len(follower.seen) >= 6)
+                await eventually_here(lambda: len(follower.seen) >= 6)
                 assert ids(follower.seen) == ids(sent)
         finally:
             await late.close()
@@ -499,13 +490,13 @@ async def test_opening_waits_for_a_store_that_is_away() -> None:
     await double.stop()
     with capture_logs() as logs:
         opening = asyncio.create_task(KurrentStore.open(double.uri, patience=IMPATIENT))
-        await until(lambda: bool(logs))
+        await eventually_here(lambda: bool(logs))
     assert logs[0]["event"] == "the event store does not answer, trying again"
     assert "Connection refused" in logs[0]["error"]
     assert not opening.done()
     await double.start()
     store = await opening
-    store._patience = SECONDS
+    store._patience = PATIENCE_SECONDS
     assert await store.head() == START
     await store.close()
     await double.stop()

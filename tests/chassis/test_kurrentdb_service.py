@@ -22,9 +22,9 @@ from services.chassis.store import kurrentdb
 from services.dossier.service import DossierService
 from tests.dossier.test_service import Site
 from tests.doubles.running import Running, running
-from tests.platform.deployment import eventually
 from tests.support.hosted import hosted
 from tests.support.keys import MemoryKeys
+from tests.support.waiting import eventually
 
 PATIENCE_SECONDS = 3.0
 

@@ -36,9 +36,9 @@ from tests.chassis.test_views import Ratings, rate, rows, scores, until
 from tests.notification.world import world
 from tests.support.hosted import hosted
 from tests.support.postgresql import QUICK, connected, running, standby_of
+from tests.support.waiting import PATIENCE_SECONDS
 
 TYPE = DossierRated.DESCRIPTOR.full_name
-PATIENCE_SECONDS = 60
 STREAMS = 5
 
 

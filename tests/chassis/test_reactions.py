@@ -18,6 +18,7 @@ from services.chassis.reactions import ATTEMPTS, Reaction
 from services.chassis.store.memory import MemoryStore
 from services.chassis.store.port import ANY, Conflict, NewEvent, StoreUnavailable
 from tests.support.postgresql import Engine
+from tests.support.waiting import PATIENCE_SECONDS
 
 TYPE = DossierRated.DESCRIPTOR.full_name
 
@@ -59,7 +60,7 @@ class Seen:
         return [score for name, score in self.scores if name == stream]
 
     async def until(self, holds: Callable[[], bool]) -> None:
-        async with asyncio.timeout(30), self._changed:
+        async with asyncio.timeout(PATIENCE_SECONDS), self._changed:
             await self._changed.wait_for(holds)
 
 
@@ -177,7 +178,7 @@ async def test_what_cannot_change_is_tried_once(database: Database, error: Excep
     reaction = reaction_of(seen, database, store)
     await rate(store, "a", 1)
     await reaction.start()
-    await asyncio.wait_for(reaction.caught_up.wait(), 30)
+    await asyncio.wait_for(reaction.caught_up.wait(), PATIENCE_SECONDS)
     assert seen.attempts[1] == 1
     assert len(await reaction.list_parked()) == 1
     await reaction.stop()
@@ -191,7 +192,7 @@ async def test_a_failure_of_unknown_kind_is_tried_several_times(database: Databa
     reaction = reaction_of(seen, database, store)
     await rate(store, "a", 1)
     await reaction.start()
-    await asyncio.wait_for(reaction.caught_up.wait(), 30)
+    await asyncio.wait_for(reaction.caught_up.wait(), PATIENCE_SECONDS)
     assert seen.attempts[1] == ATTEMPTS
     (parked,) = await reaction.list_parked()
     assert "a bug" in parked["error"]

@@ -33,6 +33,7 @@ from services.chassis.store.port import (
 )
 from services.chassis.store.sqlite import SqliteStore
 from tests.chassis.stores import ENGINES, opened
+from tests.support.waiting import PATIENCE_SECONDS
 
 T = TypeVar("T")
 Open = Callable[[], Awaitable[EventStore]]
@@ -49,7 +50,7 @@ def ids(events: Sequence[NewEvent | RecordedEvent]) -> list[UUID]:
 async def follow(store: EventStore, after: int, types: Sequence[str], count: int) -> list[RecordedEvent]:
     """The first so many events of a subscription."""
     found: list[RecordedEvent] = []
-    async with asyncio.timeout(30), aclosing(store.subscribe(after, types)) as batches:  # type: ignore[type-var]
+    async with asyncio.timeout(PATIENCE_SECONDS), aclosing(store.subscribe(after, types)) as batches:  # type: ignore[type-var]
         async for batch in batches:
             found.extend(batch.events)
             if len(found) >= count:
@@ -227,7 +228,7 @@ async def test_a_subscription_resumes_after_its_position(store: EventStore) -> N
 
 async def test_a_subscription_says_when_it_has_caught_up_and_how_far_it_looked(store: EventStore) -> None:
     await store.append("a-1", [event("other.Happened") for _ in range(3)], NO_STREAM)
-    async with asyncio.timeout(30), aclosing(store.subscribe(START, ("motcua.",))) as batches:  # type: ignore[type-var]
+    async with asyncio.timeout(PATIENCE_SECONDS), aclosing(store.subscribe(START, ("motcua.",))) as batches:  # type: ignore[type-var]
         async for batch in batches:
             assert list(batch.events) == []
             if batch.caught_up and batch.position == await store.head():

@@ -22,6 +22,7 @@ from services.dossier.values import FeeCondition
 from services.dossier.views import dossiers, fees, lists
 from tests.dossier import world as w
 from tests.support.postgresql import Engine
+from tests.support.waiting import PATIENCE_SECONDS
 
 metadata = MetaData()
 scores = Table(
@@ -78,7 +79,7 @@ async def rows(view: RunningView, token: str = "") -> dict[str, tuple[int, str]]
 
 
 async def until(view: RunningView, token: str) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while view.position < parse_position(token):
             await view.changed(view.generation)
 
@@ -88,7 +89,7 @@ async def test_rows_follow_the_log(database: Database) -> None:
     view = RunningView(Ratings().projection, database, store)
     await rate(store, "a", 1, 2)
     await view.start()
-    await asyncio.wait_for(view.caught_up.wait(), 30)
+    await asyncio.wait_for(view.caught_up.wait(), PATIENCE_SECONDS)
     token = await rate(store, "b", 5)
     assert await rows(view, token) == {"a": (3, "1 2"), "b": (5, "5")}
     await view.stop()
@@ -120,7 +121,7 @@ async def test_an_error_stops_the_view_and_skips_nothing(database: Database, mon
     view = RunningView(ratings.projection, database, store)
     await rate(store, "a", 1)
     await view.start()
-    await asyncio.wait_for(view.caught_up.wait(), 30)
+    await asyncio.wait_for(view.caught_up.wait(), PATIENCE_SECONDS)
     token = await rate(store, "a", 3)
     with monkeypatch.context() as hurried:
         hurried.setattr(views, "WAIT_SECONDS", 0.05)
@@ -193,7 +194,7 @@ async def test_a_snapshot_is_built_when_rows_changed(database: Database) -> None
     snapshot = Snapshot(view, build)
     await rate(store, "a", 1)
     await view.start()
-    await asyncio.wait_for(view.caught_up.wait(), 30)
+    await asyncio.wait_for(view.caught_up.wait(), PATIENCE_SECONDS)
     assert [await snapshot.get() for _ in range(3)] == [1, 1, 1]
     assert len(built) == 1
     assert await snapshot.get(await rate(store, "a", 2)) == 3

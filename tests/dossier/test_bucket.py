@@ -18,10 +18,10 @@ from motcua.dossier.v1.dossier_service_pb2_grpc import DossierServiceStub
 from services.chassis.bucket import open_bucket
 from services.dossier.service import DossierService
 from tests.dossier.test_service import PDF, SHA256, Site, refused
-from tests.platform.deployment import eventually
 from tests.support.bucket import BucketServer
 from tests.support.hosted import hosted
 from tests.support.keys import MemoryKeys
+from tests.support.waiting import eventually
 
 
 @pytest.fixture

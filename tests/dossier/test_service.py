@@ -31,11 +31,11 @@ from services.chassis.privacy import seal
 from services.chassis.store.port import ANY, NewEvent
 from services.dossier.service import DossierService
 from tests.catalogue.samples import PROCEDURE
-from tests.platform.deployment import eventually
 from tests.support.hosted import Host, hosted
 from tests.support.keys import MemoryKeys
 from tests.support.postgresql import Engine
 from tests.support.tokens import mint, signing_key
+from tests.support.waiting import eventually
 
 PROCEDURE_OF_ONE_COMPONENT = replace(
     PROCEDURE,

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from tests.doubles.kurrentdb import Double
 
 T = TypeVar("T")
-WAIT_SECONDS = 30
+WAIT_SECONDS = 60
 
 
 class Running:

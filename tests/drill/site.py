@@ -25,9 +25,9 @@ from services.chassis.tls import Files, peer_name
 from tests.drill import stand_ins
 from tests.drill.filter import Pod, Rendered, rendered
 from tests.drill.podman import Podman
-from tests.drill.waiting import eventually
 from tests.support import authority
 from tests.support.authority import Authority
+from tests.support.waiting import eventually
 
 RELEASE = "motcua"
 CHART = ROOT / "charts" / "motcua"
@@ -194,7 +194,10 @@ class Site:
         address = self.pod_address(pod.name)
         for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
             passes = partial(answers, address, pod.probes[probe])
-            eventually(f"{pod.name}'s {probe}", passes, START_SECONDS, self.logs)
+            eventually(passes, START_SECONDS, partial(self._unready, f"{pod.name}'s {probe}"))
+
+    def _unready(self, probe: str) -> str:
+        return f"{probe}\n{self.logs()}"
 
     def logs(self) -> str:
         """The last of every container."""

@@ -12,7 +12,7 @@ import httpx
 
 from scripts.images import ROOT
 from tests.drill.podman import Podman
-from tests.drill.waiting import eventually
+from tests.support.waiting import eventually
 
 SOURCE = "/src"
 PACKAGES = "/packages"
@@ -47,7 +47,7 @@ def make_bucket(address: str, name: str) -> None:
         except httpx.TransportError:
             return False
 
-    eventually("the bucket", made, 60)
+    eventually(made)
 
 
 def objects(address: str, name: str) -> str:

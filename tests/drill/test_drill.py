@@ -28,8 +28,8 @@ from services.chassis.settings import SERVICES
 from tests.drill import base, confinement, stand_ins
 from tests.drill.podman import Podman, podman, why_not
 from tests.drill.site import RELEASE, Site
-from tests.drill.waiting import eventually
 from tests.support.authority import context
+from tests.support.waiting import eventually
 
 REQUIRED = os.environ.get("CI") or os.environ.get("MOTCUA_REQUIRE_DRILL")
 BASE = "localhost/base:drill"
@@ -134,11 +134,11 @@ def test_a_dossier_goes_all_its_way(site: Site) -> None:
     [code] = report["codes"]
     edge = f"http://{site.pod_address(f'{RELEASE}-edge')}:8080"
     page = f"{edge}/dossiers/{code}"
-    eventually("the status page", lambda: httpx.get(page, timeout=10).status_code == 200, 60, site.logs)
+    eventually(lambda: httpx.get(page, timeout=20).status_code == 200, why=site.logs)
     assert httpx.get(f"{edge}/healthz", timeout=10).json() == {"serving": True, "waiting_for": []}
     bucket = site.address(f"{site.network}-bucket")
     published = f"<Key>{site.site}/ledger/checkpoint</Key>"
-    eventually("the checkpoint", lambda: published in stand_ins.objects(bucket, site.bucket), 60, site.logs)
+    eventually(lambda: published in stand_ins.objects(bucket, site.bucket), why=site.logs)
 
 
 def test_several_dossiers_are_settled_side_by_side(site: Site) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 import httpx
 import pytest
@@ -14,7 +15,8 @@ from gateway.sandbox.people import citizen
 from services.identity import endpoints, sessions
 from services.identity.endpoints import SESSION
 from services.identity.pages import PAGE_SIZE
-from tests.identity.test_service import AN, World, eventually, world_in
+from tests.identity.test_service import AN, World, world_in
+from tests.support.waiting import eventually
 
 BROWSER = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 BINH = citizen(2)
@@ -69,7 +71,7 @@ def test_a_browser_gets_a_session_and_the_page(world: World, an: Person) -> None
     assert (back.status_code, back.headers["location"], back.text) == (303, "/my/data", "")
     (cookie,) = (line for line in back.headers.get_list("set-cookie") if line.startswith(SESSION))
     assert all(part in cookie for part in ("HttpOnly", "SameSite=lax", "Path=/my", "Max-Age=1800"))
-    page = eventually(lambda: "Giải quyết thủ tục hành chính" in (shown := an.data()).text and shown)
+    page: Any = eventually(lambda: "Giải quyết thủ tục hành chính" in (shown := an.data()).text and shown)
     assert page.headers["cache-control"] == "no-store"
     for text in (AN.full_name, "Mở thông tin tài khoản", "cán bộ", "Nghị định 118/2025/NĐ-CP", "P56-20260302-0000001"):
         assert text in page.text
@@ -172,7 +174,7 @@ def test_uses_come_in_pages_and_repetitions_are_one_line(world: World) -> None:
     newest = cuong.data().text
     assert newest.count("<time ") == 1
     assert f"{PAGE_SIZE} lần, " in newest
-    older = eventually(lambda: "3 lần, " in (page := cuong.data(page="2").text) and page)
+    older: Any = eventually(lambda: "3 lần, " in (page := cuong.data(page="2").text) and page)
     assert "page=1" in older
     for odd in ("0", "-1", "x", "٣", "9" * 9):
         assert cuong.data(page=odd).status_code == 200

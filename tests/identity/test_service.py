@@ -7,7 +7,7 @@ import json
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -38,6 +38,7 @@ from services.identity.web import ID_TOKEN, JWT_BEARER, TOKEN_EXCHANGE
 from tests.identity.sandboxes import ADMIN, SECRET, sandboxes
 from tests.support.hosted import Host, hosted
 from tests.support.postgresql import Engine, current
+from tests.support.waiting import eventually
 
 AN, RECEPTIONIST, ADMINISTRATOR, COMPANY = citizen(0), citizen(1), citizen(2), organisation(0)
 SYSTEM_KEY = OKPKey.generate_key("Ed25519")
@@ -139,14 +140,6 @@ def world(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 def claims(world: World, token: str) -> dict[str, Any]:
     keys = KeySet.import_key_set(world.http.get("/.well-known/jwks.json").json())
     return jwt.decode(token, keys, algorithms=["EdDSA"]).claims
-
-
-def eventually(check: Callable[[], Any]) -> Any:
-    until = time.monotonic() + 5
-    while not (found := check()):
-        assert time.monotonic() < until
-        time.sleep(0.02)
-    return found
 
 
 def test_a_citizen_logs_in_and_reads_their_account(world: World) -> None:

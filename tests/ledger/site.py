@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,9 +32,9 @@ from tests.ledger import naive
 from tests.ledger.tree import Tree
 from tests.support.keys import MemoryKeys
 from tests.support.postgresql import settings_of
+from tests.support.waiting import eventually_here
 
 T = TypeVar("T")
-PATIENCE_SECONDS = 60
 AGENCY = "P56.22.336"
 
 
@@ -87,13 +87,6 @@ async def play(store: EventStore, keys: MemoryKeys, dossiers: int, events: int =
     return codes
 
 
-async def eventually(probe: Callable[[], T | None]) -> T:
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        while not (found := probe()):  # noqa: ASYNC110 - files and databases do not call back
-            await asyncio.sleep(0.01)
-    return found
-
-
 @dataclass
 class Site:
     """One data folder with its event store, and any number of ledgers over it."""
@@ -129,7 +122,7 @@ class Site:
 
     async def published(self, size: int) -> None:
         """Wait until a checkpoint of that size is out."""
-        await eventually(lambda: self.size() == size)
+        await eventually_here(lambda: self.size() == size)
 
 
 def reread(folder: Path, log: Verifier) -> list[Leaf]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -22,18 +21,13 @@ from gateway.ledger.proof import DossierReceipt, TlogProof
 from gateway.ledger.service import LedgerService
 from services.chassis.http_server import HostedApp
 from services.chassis.settings import Settings
-from tests.ledger.site import code_of, eventually, play, reread, running, site
+from tests.ledger.site import code_of, play, reread, running, site
 from tests.support.hosted import Host, hosted
 from tests.support.keys import MemoryKeys
+from tests.support.waiting import eventually_here, free_port
 
 WITNESS = CoSigner("witness.test", b"w" * 32)
 Answer = Callable[[Request], Awaitable[Response]]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def test_two_sites_witness_each_other(tmp_path: Path) -> None:
@@ -72,7 +66,7 @@ def test_two_sites_witness_each_other(tmp_path: Path) -> None:
                 host = hosts[own]
                 host.run(play(host.platform.store, keys[own], 20, 3, start=100 * turn))
                 wanted = 60 * (turn + 1)
-                asyncio.run(eventually(lambda own=own, other=other, wanted=wanted: cosigned(own, other, wanted)))  # type: ignore[misc]
+                asyncio.run(eventually_here(lambda own=own, other=other, wanted=wanted: cosigned(own, other, wanted)))  # type: ignore[misc]
         for own, other in (sites, sites[::-1]):
             with httpx.Client(base_url=f"http://127.0.0.1:{ports[own]}/ledger", timeout=20) as client:
                 event = TlogProof.parse(client.get(f"/receipts/{code_of(203)}/1").content)
@@ -143,7 +137,7 @@ async def test_a_witness_that_was_away_is_asked_again(tmp_path: Path, monkeypatc
     async with witnessing(answer) as witness, site(tmp_path, ledger_witnesses=witness) as at, running(at.ledger()):
         await play(at.store, at.keys, 5, 2)
         await at.published(10)
-        await eventually(lambda: len(at.note().signatures) == 2)
+        await eventually_here(lambda: len(at.note().signatures) == 2)
         assert at.note().require(WITNESS.verifier) == 1_800_000_000
     async with site(tmp_path) as at, running(at.ledger()):
         # The signature is kept, also by a ledger that does not ask that witness.
@@ -162,7 +156,7 @@ async def test_until_the_witnesses_answer_a_receipt_stands_under_the_checkpoint_
         async with running(ledger):
             early, late = (await play(at.store, at.keys, 1, 2))[0], code_of(1)
             await at.published(2)
-            await eventually(lambda: len(at.note().signatures) == 2)
+            await eventually_here(lambda: len(at.note().signatures) == 2)
             silent = True
             await play(at.store, at.keys, 1, 2, start=1)
             await at.published(4)

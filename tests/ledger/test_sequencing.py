@@ -23,8 +23,9 @@ from services.chassis import following
 from services.chassis.decider import Rejected
 from services.chassis.privacy import Keys
 from services.chassis.store.port import ANY, NewEvent
-from tests.ledger.site import Site, append, assigned, code_of, eventually, now, of_dossiers, play, reread, running, site
+from tests.ledger.site import Site, append, assigned, code_of, now, of_dossiers, play, reread, running, site
 from tests.support.keys import MemoryKeys
+from tests.support.waiting import eventually_here
 
 DRAFT = d.DraftSaved(draft_id="draft-1", applicant_id="person", at=now(), by="person")
 
@@ -123,10 +124,10 @@ async def test_a_crash_while_publishing_is_made_good_at_the_next_start(
         ledger = at.ledger(storage)
         async with running(ledger):
             if number > 1:
-                await eventually(lambda: storage.broken or at.size() == 150)
+                await eventually_here(lambda: storage.broken or at.size() == 150)
             # Full tiles, and partial ones that are removed.
             await play(at.store, keys, 150, 1, start=150)
-            await eventually(lambda: storage.broken)
+            await eventually_here(lambda: storage.broken)
     async with site(tmp_path, keys) as at, running(at.ledger()):
         await at.published(300)
         await require_complete(at)

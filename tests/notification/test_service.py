@@ -28,10 +28,10 @@ from tests.notification.world import (
     World,
     mail_server,
     request_id,
-    until,
     world,
 )
 from tests.support.keys import MemoryKeys
+from tests.support.waiting import eventually
 
 MAIL = "binh@example.vn"
 INBOX, EMAIL = e.CHANNEL_INBOX, e.CHANNEL_EMAIL
@@ -55,7 +55,7 @@ def test_a_fact_is_told_once_in_the_inbox_and_by_email(tmp_path: Path) -> None:
         w.publish_law()
         w.submit(email=MAIL)
         told = w.receive()
-        until(lambda: len(w.inbox()) == 2 and len(server.to(MAIL)) == 2)
+        eventually(lambda: len(w.inbox()) == 2 and len(server.to(MAIL)) == 2)
         newest = w.inbox()[0]
         assert newest.message_id == message_id(str(told), ME)
         message = w.message(newest.message_id)
@@ -65,7 +65,7 @@ def test_a_fact_is_told_once_in_the_inbox_and_by_email(tmp_path: Path) -> None:
         for words in ("Nguyễn Thị Bình", "Đăng ký thường trú", "UBND phường Nha Trang", "09:05 ngày 09/03/2026"):
             assert words in message.body
         assert f"http://localhost:8080/dossiers/{CODE}" in message.body
-        until(lambda: email_of(w, told) == SENT)
+        eventually(lambda: email_of(w, told) == SENT)
         [mail] = [mail for mail in server.accepted if newest.message_id in mail["Message-ID"]]
         assert mail["Content-Language"] == "vi"
         plain = mail.get_body(("plain",))
@@ -79,13 +79,13 @@ def test_the_same_fact_again_is_not_told_again(tmp_path: Path) -> None:
         with world(tmp_path, keys, url) as w:
             w.publish_law()
             w.submit(email=MAIL)
-            until(lambda: len(server.to(MAIL)) == 1 and len(w.inbox()) == 1)
-            until(lambda: w.message(w.inbox()[0].message_id).deliveries[1].status == SENT)
+            eventually(lambda: len(server.to(MAIL)) == 1 and len(w.inbox()) == 1)
+            eventually(lambda: w.message(w.inbox()[0].message_id).deliveries[1].status == SENT)
         for database in (tmp_path / "views").glob("notification.db*"):
             database.unlink()  # every view and every reaction begins anew
         with world(tmp_path, keys, url) as w:
             told = w.receive()
-            until(lambda: email_of(w, told) == SENT if len(w.inbox()) == 2 else 0)
+            eventually(lambda: email_of(w, told) == SENT if len(w.inbox()) == 2 else 0)
             assert len(server.to(MAIL)) == 2
             history = w.host.run(w.host.platform.store.read(f"message-{w.inbox()[1].message_id}"))
             assert [event.type.rpartition(".")[2] for event in history] == ["MessageComposed", *["MessageSent"] * 2]
@@ -98,7 +98,7 @@ def test_english_and_the_accounts_address(tmp_path: Path) -> None:
         w.submit()
         asked = dossier.SupplementRequested(code=CODE, applicant_id=ME, at=to_timestamp(AT), component_codes=["ct01"])
         w.append(f"dossier-{CODE}", asked, explanation="Thiếu chữ ký")
-        until(lambda: len(server.to("account@example.vn")) == 2)
+        eventually(lambda: len(server.to("account@example.vn")) == 2)
         body = w.message(w.inbox()[0].message_id).body
         assert w.inbox()[0].language == e.LANGUAGE_ENGLISH
         assert "Declaration CT01" in body
@@ -111,17 +111,17 @@ def test_a_failure_that_passes_is_tried_again(tmp_path: Path, monkeypatch: pytes
     with mail_server() as (server, url), world(tmp_path, smtp_url=url) as w:
         server.scripts[MAIL] = ["451 4.7.1 come back", "421 4.3.2 busy"]
         told = w.submit(email=MAIL)
-        until(lambda: w.inbox() and email_of(w, told) == SENT)
+        eventually(lambda: w.inbox() and email_of(w, told) == SENT)
         assert len(server.to(MAIL)) == 1
         assert server.tried == [MAIL] * 3
-        until(lambda: not w.failures())
+        eventually(lambda: not w.failures())
 
 
 def test_a_final_failure_is_abandoned_until_somebody_retries(tmp_path: Path) -> None:
     with mail_server() as (server, url), world(tmp_path, smtp_url=url) as w:
         server.scripts[MAIL] = ["550 5.1.1 no such user"]
         told = w.submit(email=MAIL)
-        [failure] = until(lambda: w.failures(abandoned_only=True))
+        [failure] = eventually(lambda: w.failures(abandoned_only=True))
         id_ = message_id(str(told), ME)
         assert (failure.message_id, failure.channel, failure.attempts) == (id_, EMAIL, 1)
         assert (failure.why, failure.status, failure.template) == ("SMTP 550 5.1.1", ABANDONED, "submitted")
@@ -131,7 +131,7 @@ def test_a_final_failure_is_abandoned_until_somebody_retries(tmp_path: Path) -> 
         admin = w.as_(ADMIN, "administrator")
         first = w.stub.RetryMessage(retry, metadata=admin)
         assert w.stub.RetryMessage(retry, metadata=admin) == first
-        until(lambda: email_of(w, told) == SENT)
+        eventually(lambda: email_of(w, told) == SENT)
         assert len(server.to(MAIL)) == 1
         retry.request_id = request_id()
         with pytest.raises(grpc.RpcError) as refused:
@@ -144,7 +144,7 @@ def test_attempts_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with mail_server() as (server, url), world(tmp_path, smtp_url=url) as w:
         server.scripts[MAIL] = ["451 4.7.1 come back"] * 5
         w.submit(email=MAIL)
-        [failure] = until(lambda: w.failures(abandoned_only=True))
+        [failure] = eventually(lambda: w.failures(abandoned_only=True))
         assert (failure.attempts, failure.why) == (3, "SMTP 451 4.7.1")
 
 
@@ -152,15 +152,15 @@ def test_a_server_that_hangs_on_one_delays_nobody_else(tmp_path: Path) -> None:
     with mail_server() as (server, url), world(tmp_path, smtp_url=url) as w:
         server.hang.add(MAIL)
         stuck = w.submit(email=MAIL)
-        until(lambda: server.tried == [MAIL])
+        eventually(lambda: server.tried == [MAIL])
         other = f"{CODE[:-1]}2"
         told = w.submit(other, OTHER, "other@example.vn")
-        until(lambda: len(server.to("other@example.vn")) == 1)
-        until(lambda: email_of(w, told, OTHER) == SENT)
+        eventually(lambda: len(server.to("other@example.vn")) == 1)
+        eventually(lambda: email_of(w, told, OTHER) == SENT)
         assert len(w.inbox()) == 1
         assert email_of(w, stuck) == PENDING
         w.receive()
-        until(lambda: len(w.inbox()) == 2)
+        eventually(lambda: len(w.inbox()) == 2)
 
 
 def test_what_waited_is_sent_after_a_restart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,13 +170,13 @@ def test_what_waited_is_sent_after_a_restart(tmp_path: Path, monkeypatch: pytest
         server.hang.add(MAIL)
         with world(tmp_path, keys, url) as w:
             first = w.submit(email=MAIL)
-            until(lambda: server.tried == [MAIL])  # stopped in the middle of sending
+            eventually(lambda: server.tried == [MAIL])  # stopped in the middle of sending
         server.hang.clear()
         with world(tmp_path, keys, url) as w:
             assert len(w.inbox()) == 1
             second = w.receive()
-            until(lambda: email_of(w, first) == SENT)
-            until(lambda: len(w.inbox()) == 2 and email_of(w, second) == SENT)
+            eventually(lambda: email_of(w, first) == SENT)
+            eventually(lambda: len(w.inbox()) == 2 and email_of(w, second) == SENT)
             assert len(server.to(MAIL)) == 2
 
 
@@ -202,7 +202,7 @@ def test_preferences(tmp_path: Path) -> None:
             code=CODE, applicant_id=ME, at=to_timestamp(AT), amount=20_000, condition=dossier.FEE_CONDITION_RECEPTION
         )
         fee = w.append(f"dossier-{CODE}", assessed)
-        until(lambda: len(w.inbox()) == 2 and email_of(w, fee) == SENT)
+        eventually(lambda: len(w.inbox()) == 2 and email_of(w, fee) == SENT)
         assert [mail["To"] for mail in server.accepted] == ["new@example.vn"]  # the fee, and not the progress
         for wrong in (
             e.ChannelChoice(kind=e.MESSAGE_KIND_FEE, channels=[EMAIL]),
@@ -219,7 +219,7 @@ def test_the_inbox(tmp_path: Path) -> None:
     with world(tmp_path) as w:  # e-mail is switched off
         w.submit(email=MAIL)
         told = w.receive()
-        until(lambda: len(w.inbox()) == 2)
+        eventually(lambda: len(w.inbox()) == 2)
         id_ = message_id(str(told), ME)
         assert [delivery.channel for delivery in w.message(id_).deliveries] == [INBOX]
         first = w.stub.ListInbox(pb.ListInboxRequest(page_size=1), metadata=w.as_())
@@ -250,17 +250,17 @@ def test_an_erased_person_reads_as_erased_and_is_told_no_more(tmp_path: Path) ->
     with mail_server() as (server, url), world(tmp_path, keys, url) as w:
         server.scripts[MAIL] = ["550 5.1.1 no such user"]
         told = w.submit(email=MAIL)
-        until(lambda: w.failures(abandoned_only=True))
+        eventually(lambda: w.failures(abandoned_only=True))
         keys.erase(ME)
         id_ = message_id(str(told), ME)
         assert (w.message(id_).subject, w.message(id_).body) == ("erased", "erased")
         assert [summary.subject for summary in w.inbox()] == ["erased"]
         retry = pb.RetryMessageRequest(request_id=request_id(), message_id=id_, channel=EMAIL)
         w.stub.RetryMessage(retry, metadata=w.as_(ADMIN, "administrator"))
-        until(lambda: [failure.why for failure in w.failures(abandoned_only=True)] == ["no address"])
+        eventually(lambda: [failure.why for failure in w.failures(abandoned_only=True)] == ["no address"])
         w.receive()
         told = w.submit(f"{CODE[:-1]}2", OTHER)
-        until(lambda: w.inbox(OTHER))
+        eventually(lambda: w.inbox(OTHER))
         assert len(w.inbox()) == 1
         assert server.accepted == []
         database = w.host.platform.database("notification")
@@ -272,5 +272,5 @@ def test_due_dates_are_local(tmp_path: Path) -> None:
         w.submit()
         passed = dossier.DeadlinePassed(code=CODE, applicant_id=ME, at=to_timestamp(DUE), due_at=to_timestamp(DUE))
         w.append(f"dossier-{CODE}", passed)
-        until(lambda: len(w.inbox()) == 2)
+        eventually(lambda: len(w.inbox()) == 2)
         assert DUE.strftime("%d/%m/%Y") in w.message(w.inbox()[0].message_id).body

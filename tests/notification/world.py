@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -45,15 +44,6 @@ CODE = "P56.22.336-20260302-0000001"
 AT = datetime(2026, 3, 2, 2, 5, tzinfo=UTC)
 DUE = AT + timedelta(days=7)
 FACTS = UUID("0b1f1b0a-0000-4000-8000-000000000000")
-
-
-def until(probe: Callable[[], T], seconds: float = 15) -> T:
-    """What `probe` says once it is true."""
-    end = time.monotonic() + seconds
-    while not (found := probe()):
-        assert time.monotonic() < end, f"still {found!r} after {seconds} s"
-        time.sleep(0.03)
-    return found
 
 
 @dataclass

@@ -24,7 +24,7 @@ from tests.platform.deployment import Deployment
 from tests.platform.world import Clock, People
 
 EXAMPLES = 3
-SECONDS = 10
+SECONDS = 30
 CONFORMANCE = [status_code_conformance, content_type_conformance, response_schema_conformance]
 # Says "not now", with the time after which to ask again.
 UNAVAILABLE = 503

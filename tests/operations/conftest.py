@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from gateway.edge.process import EdgeProcess
 from scripts.build_protos import ROOT
 from tests.edge.trial import any_service
 from tests.support.authority import Authority
+from tests.support.waiting import free_port
 
 BURST = 20
 Series = dict[str, list[tuple[dict[str, str], float]]]
@@ -39,12 +39,6 @@ class Scraped:
     """To the statistics' port."""
     answers: list[int]
     series: Series
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 async def _with_certificates(edge: Edge, folder: Path) -> Series:

@@ -28,10 +28,10 @@ from services.cli.doctor import _examine as examined
 from services.cli.doctor import certificates, configuration, measures, neighbours, stores
 from services.cli.doctor.finding import Examination, Finding, Patient, State
 from services.cli.postgresql import PrivatePostgresql
-from tests.operations.conftest import free_port
 from tests.platform.deployment import Deployment
 from tests.support.authority import BOTH, Authority
 from tests.support.postgresql import QUICK
+from tests.support.waiting import free_port
 
 HOUR = timedelta(hours=1)
 METADATA = json.dumps(

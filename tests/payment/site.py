@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -40,22 +39,17 @@ from services.payment.service import PaymentService
 from tests.support.hosted import Host, hosted
 from tests.support.keys import MemoryKeys
 from tests.support.tokens import mint
+from tests.support.waiting import eventually, free_port
 
 SECRET, TERMINAL = "a-secret", "MOTCUA01"
 KEY = OKPKey.generate_key("Ed25519", {"kid": "test"})
 PAYER, AGENCY = "payer-1", "P56.1"
 AMOUNT = 20_000
-WAIT_SECONDS = 20
+WAIT_SECONDS = 60
 T = TypeVar("T")
 
 # Whatever it is told happened, happened.
 told: Decider[tuple[dossier.Event, ...], int, dossier.Event] = Decider(0, lambda events, _: events, lambda n, _: n + 1)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def token(account_id: str = PAYER, kind: str = "citizen", *roles: str, agency: str = "", purpose: str = "") -> str:
@@ -103,7 +97,7 @@ class Site:
         head = (code, PAYER, datetime.now(UTC), "official-1")
         self.tell(code, dossier.FeeAssessed(*head, fee_id, AMOUNT, items, FeeCondition.PROCESSING, AGENCY))
         wanted = pb.GetPaymentRequest(fee_id=fee_id)
-        self.until(lambda: self._known(wanted))
+        eventually(lambda: self._known(wanted))
         return wanted
 
     def _known(self, wanted: pb.GetPaymentRequest) -> bool:
@@ -169,16 +163,8 @@ class Site:
     def shift(self, seconds: int) -> None:
         (self.folder / "shift").write_text(str(seconds))
 
-    def until(self, condition: Callable[[], T]) -> T:
-        """Waits for what happens by itself."""
-        deadline = time.monotonic() + WAIT_SECONDS
-        while not (found := condition()):
-            assert time.monotonic() < deadline, "it did not happen"
-            time.sleep(0.05)
-        return found
-
     def until_facts(self, fee: pb.GetPaymentRequest, *expected: str) -> None:
-        self.until(lambda: len(self.facts(fee)) >= len(expected))
+        eventually(lambda: len(self.facts(fee)) >= len(expected))
         assert self.facts(fee) == list(expected)
 
 

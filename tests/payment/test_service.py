@@ -27,6 +27,7 @@ from services.payment.vnpay_client import UnavailableError
 from tests.payment import site as sites
 from tests.payment.site import AGENCY, AMOUNT, CASHIER, CITIZEN, ELSEWHERE, PAYER, SECRET, Site, token
 from tests.support.postgresql import Engine
+from tests.support.waiting import eventually, free_port
 
 APPROVER = token("approver-1", "official", "approver", agency=AGENCY)
 TREASURY = token("treasury", "system", "system", purpose="reconcile")
@@ -80,7 +81,7 @@ def test_bad_callbacks_are_answered_and_change_nothing(site: Site) -> None:
     fee = site.assess()
     checkout = site.checkout(fee)
     site.pay(checkout, forge=2, wrong_amount=2, unknown_reference=1, repeat=2)
-    site.until(lambda: len(site.callbacks(checkout)) == 8)
+    eventually(lambda: len(site.callbacks(checkout)) == 8)
     assert site.callbacks(checkout) == [
         ("forged", "97"),
         ("forged", "97"),
@@ -226,7 +227,7 @@ def test_a_refund_waits_for_a_provider_that_is_down(
     site.until_facts(fee, "CheckoutStarted", "PaymentConfirmed")
     site.behave(down=True)
     site.tell(code, ended(code))
-    site.until(lambda: failures)
+    eventually(lambda: failures)
     asked = ("CheckoutStarted", "PaymentConfirmed", "PaymentCancelled", "RefundRequested")
     assert site.facts(fee) == list(asked)
     site.behave()
@@ -307,7 +308,7 @@ def _day(site: Site, bearer: str, position: str = "") -> pb.ReconcileDayResponse
 
 
 def test_after_a_restart_nothing_is_lost_and_no_receipt_number_comes_twice(tmp_path: Path) -> None:
-    port, data = sites.free_port(), tmp_path / "site"
+    port, data = free_port(), tmp_path / "site"
     data.mkdir()
     asyncio.run(sites.introduce_key(data))
     with sites.provider_at(tmp_path / "provider", f"http://127.0.0.1:{port}/payment/vnpay/ipn") as provider:

@@ -8,55 +8,39 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import IO, Any
 
 import httpx
 
 import services
+from tests.support.waiting import PATIENCE_SECONDS, eventually, free_port
 
 ROOT = Path(services.__file__).parents[1]
 TLS_ABOVE = 363
-START_SECONDS = 60
-# Longer than a child of many may take on a busy machine until it is killed.
-STOP_SECONDS = 60
 LAST_LOGGED = 20
 COMMAND = (sys.executable, "-c", "from services.cli.main import main; main()")
 
-T = TypeVar("T")
 
-
-def eventually(probe: Callable[[], T | None], seconds: float = 30) -> T:
-    """What `probe` answers once it is true; its last answer is told when time is over."""
-    ends = time.monotonic() + seconds
-    while not (found := probe()):
-        assert time.monotonic() < ends, f"not within {seconds:g} s: {found!r}"
-        time.sleep(0.05)
-    return found
-
-
-def free_port() -> int:
-    """With a free one for TLS above it."""
+def free_ports() -> int:
+    """A free one, with a free one for TLS above it."""
     while True:
-        with socket.socket() as plain, socket.socket() as tls:
-            plain.bind(("0.0.0.0", 0))
-            port = int(plain.getsockname()[1])
+        port = free_port()
+        with socket.socket() as tls:
             try:
                 tls.bind(("0.0.0.0", port + TLS_ABOVE))
             except (OSError, OverflowError):
                 continue
-            if 1024 <= port <= 65000:
-                return port
+            return port
 
 
 @dataclass
 class Deployment:
     data: Path
-    port: int = field(default_factory=free_port)
+    port: int = field(default_factory=free_ports)
     settings: dict[str, str] = field(default_factory=dict)
     arguments: tuple[str, ...] = ()
     """Of `motcua up`."""
@@ -76,7 +60,7 @@ class Deployment:
         given = {"MOTCUA_DATA": str(self.data), "MOTCUA_PORT": str(self.port), "PYTHONPATH": paths, "COLUMNS": "200"}
         return kept | given | self.settings
 
-    def run(self, *arguments: str, seconds: float = 60) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, seconds: float = PATIENCE_SECONDS) -> subprocess.CompletedProcess[str]:
         """Another command of the same user."""
         return subprocess.run(
             [*COMMAND, *arguments], env=self.environment, cwd=self.data.parent, capture_output=True, text=True,
@@ -109,14 +93,14 @@ class Deployment:
 
     def launch(self) -> None:
         """Do not wait until it serves."""
-        eventually(self._is_free, STOP_SECONDS)
+        eventually(self._is_free)
         self._output = (self.data.parent / f"{self.data.name}.out").open("ab")
         self._process = subprocess.Popen(
             [*COMMAND, "up", *self.arguments], env=self.environment, cwd=self.data.parent, stdout=self._output,
             stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
 
-    def start(self, seconds: float = START_SECONDS) -> None:
+    def start(self, seconds: float = PATIENCE_SECONDS) -> None:
         self.launch()
         eventually(self.serves, seconds)
         eventually(self.officials, seconds)
@@ -125,12 +109,12 @@ class Deployment:
         assert self._process is not None
         assert self._process.poll() is None, f"it ended while starting:\n{self.output()}"
         try:
-            return httpx.get(f"{self.url}/healthz", timeout=5).status_code == 200
+            return httpx.get(f"{self.url}/healthz", timeout=20).status_code == 200
         except httpx.TransportError:
             return False
 
     def officials(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = httpx.get(f"{self.url}/sandbox/officials", timeout=5).json()
+        found: list[dict[str, Any]] = httpx.get(f"{self.url}/sandbox/officials", timeout=20).json()
         return found
 
     def stop(self) -> None:
@@ -138,10 +122,10 @@ class Deployment:
         assert self._process is not None
         self._process.send_signal(signal.SIGTERM)
         try:
-            code = self._process.wait(STOP_SECONDS)
+            code = self._process.wait(PATIENCE_SECONDS)
         except subprocess.TimeoutExpired:
             self.kill()
-            raise AssertionError(f"it did not stop within {STOP_SECONDS} s: {self.status}") from None
+            raise AssertionError(f"it did not stop within {PATIENCE_SECONDS} s: {self.status}") from None
         finally:
             self._close()
         assert code == 0, f"it ended with {code}:\n{self.output()}"

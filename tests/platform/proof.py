@@ -26,8 +26,9 @@ from motcua.warehouse.events.v1 import events_pb2 as w
 from services.chassis.settings import SERVICES
 from services.cli.postgresql import PrivatePostgresql
 from services.notification.letters import TOLD
-from tests.platform.deployment import START_SECONDS, Deployment, eventually
+from tests.platform.deployment import Deployment
 from tests.platform.log import Log, Rows, published, tables
+from tests.support.waiting import eventually
 
 T = TypeVar("T")
 
@@ -83,7 +84,7 @@ class Witness(Door):
         """Wait until one more is acknowledged."""
         self.acknowledged.clear()
         try:
-            async with asyncio.timeout(START_SECONDS):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 await self.acknowledged.wait()
         except TimeoutError:
             attempts = "\n".join(self._attempts)

@@ -29,8 +29,9 @@ from services.catalogue.seed import publish_in_order
 from services.chassis.platform import Platform
 from services.chassis.settings import SERVICES, Settings
 from tests.doubles import running as doubles
-from tests.platform.deployment import Deployment, eventually
+from tests.platform.deployment import Deployment
 from tests.platform.proof import Site, Witness, live_through, prove, require_rebuilt
+from tests.support.waiting import eventually
 
 # Much longer than it takes: on a machine that does much else as well.
 TAKE_OVER_SECONDS = 90.0

@@ -25,7 +25,6 @@ from motcua.payment.v1 import payment_service_pb2 as payment
 from motcua.warehouse.v1 import warehouse_pb2
 from motcua.warehouse.v1 import warehouse_service_pb2 as warehouse
 from tests.platform.conftest import on_monday
-from tests.platform.deployment import eventually
 from tests.platform.transport import Grpc, Json
 from tests.platform.world import (
     BIRTH,
@@ -44,6 +43,7 @@ from tests.platform.world import (
     local,
     pdf,
 )
+from tests.support.waiting import eventually
 
 S, Finance = dossier_pb2.Settlement, dossier_pb2.Finance
 COUNTER = facts.Channel.CHANNEL_COUNTER

@@ -12,8 +12,9 @@ import pytest
 
 from services.chassis.settings import Settings
 from services.cli.serving import _missing_secrets
-from tests.platform.deployment import ROOT, START_SECONDS, Deployment, eventually, free_port
+from tests.platform.deployment import ROOT, Deployment, free_ports
 from tests.platform.log import Log
+from tests.support.waiting import eventually
 
 CLUSTER = "kurrentdb://store.test:2113?tls=false"
 SECRET = "s" * 32
@@ -75,7 +76,7 @@ def prepared(deployment: Deployment, port: int) -> tuple[Any, dict[str, Any]]:
             return False
 
     with deployment.running("serve", "sandbox", "--province", "56"):
-        eventually(ready, START_SECONDS)
+        eventually(ready)
         officials = httpx.get(f"{url}/sandbox/officials").json()
         assert httpx.get(f"{url}/sandbox/vneid/.well-known/openid-configuration").json()["issuer"].startswith("http")
         assert "process_cpu_seconds_total" in httpx.get(f"{url}/metrics").text
@@ -83,7 +84,7 @@ def prepared(deployment: Deployment, port: int) -> tuple[Any, dict[str, Any]]:
 
 
 def test_a_sandbox_whose_folder_is_lost_prepares_the_same_trial_again(tmp_path: Path) -> None:
-    port = free_port()
+    port = free_ports()
     settings = {"MOTCUA_SERVICE_SECRET": SECRET, "MOTCUA_MASTER_KEY": KEY, "MOTCUA_HTTP_PORT": str(port)}
     deployment = Deployment(tmp_path / "data", settings=settings)
     first = prepared(deployment, port)

@@ -18,7 +18,7 @@ from google.protobuf.message_factory import GetMessageClass
 from google.rpc import code_pb2, error_details_pb2
 from google.rpc.status_pb2 import Status
 
-SECONDS = 20
+SECONDS = 60
 
 
 class Refused(Exception):

@@ -26,8 +26,9 @@ from motcua.dossier.v1 import dossier_service_pb2 as pb
 from motcua.dossier.v1.dossier_pb2 import Dossier, HistoryEntry, Upload
 from motcua.identity.v1 import identity_service_pb2 as identity
 from motcua.payment.v1 import payment_service_pb2 as payment
-from tests.platform.deployment import Deployment, eventually
+from tests.platform.deployment import Deployment
 from tests.platform.transport import Refused, Transport
+from tests.support.waiting import eventually
 
 ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
 LOW_ASSURANCE = 9

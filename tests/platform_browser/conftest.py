@@ -10,10 +10,11 @@ import pytest
 from playwright.sync_api import Browser, Playwright, sync_playwright
 
 from motcua.dossier.v1 import dossier_service_pb2 as pb
-from tests.platform.deployment import Deployment, eventually
+from tests.platform.deployment import Deployment
 from tests.platform.transport import SECONDS, Json
 from tests.platform.world import BIRTH, BIRTH_FORM, Clock, People, World
 from tests.support import chromium
+from tests.support.waiting import eventually
 
 
 @dataclass

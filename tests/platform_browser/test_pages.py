@@ -11,9 +11,9 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from gateway.sandbox.people import citizen
-from tests.platform.deployment import eventually
 from tests.platform_browser.conftest import Office
 from tests.support import chromium
+from tests.support.waiting import eventually
 
 WIDTHS = (360, 1280)
 

@@ -17,7 +17,7 @@ from services.cli import main
 from tests.platform.deployment import Deployment
 from tests.support.authority import Authority
 
-SECONDS = 30
+SECONDS = 60
 
 
 def test_a_platform_with_certificates(tmp_path: Path) -> None:

@@ -23,10 +23,11 @@ from loadtests.door import Door
 from services.chassis.security_headers import HEADERS
 from services.cli.sample_system import CLIENT_ID
 from services.cli.tokens import ASSERTION
-from tests.platform.deployment import Deployment, eventually
+from tests.platform.deployment import Deployment
 from tests.support.authority import Authority, context
+from tests.support.waiting import eventually
 
-SECONDS = 30
+SECONDS = 60
 DEMO_SECONDS = 120
 INLINE = re.compile(r"<script(?![^>]*\ssrc=)|<style|\sstyle=|\son[a-z]+=|javascript:", re.IGNORECASE)
 # Served by the platform, and no page of its own.

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
 
-from tests.security.site import DAY, PATIENCE, PURPOSE, Site, System, reason_of, site
+from tests.security.site import DAY, PURPOSE, Site, System, reason_of, site
+from tests.support.waiting import eventually_here
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -28,9 +28,11 @@ async def read(running: Site, token: str) -> tuple[int, str, str]:
 
 async def until(running: Site, token: str, wanted: tuple[int, str]) -> None:
     """Services hear of a change by the log."""
-    async with asyncio.timeout(PATIENCE):
-        while (await read(running, token))[:2] != wanted:  # noqa: ASYNC110 - another process's state
-            await asyncio.sleep(0.05)
+
+    async def heard() -> bool:
+        return (await read(running, token))[:2] == wanted
+
+    await eventually_here(heard)
 
 
 async def scope_refused(system: System, scope: str) -> None:

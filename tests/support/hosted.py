@@ -16,7 +16,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from services.chassis.platform import Platform
 from tests.support.postgresql import settings_of
 
-START_SECONDS = 30
+START_SECONDS = 120
 
 T = TypeVar("T")
 

@@ -26,7 +26,7 @@ from services.chassis.facts import message_class
 from services.cli.registry import CLASSES, WITHOUT_RPCS
 from tests.support.hosted import Host
 
-CALL_SECONDS = 10
+CALL_SECONDS = 30
 NAMES = tuple(name for name in CLASSES if name not in WITHOUT_RPCS)
 _APIS = (
     identity_service_pb2,

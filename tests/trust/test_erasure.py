@@ -43,11 +43,11 @@ from services.identity.keys import SubjectKeys
 from services.identity.vault import Vault
 from tests.idempotency.world import AGENCY, OFFICIALS, PROCEDURE, STEPS, World
 from tests.identity.sandboxes import SECRET, sandboxes
-from tests.platform.deployment import eventually
 from tests.platform.log import Log, Rows, tables
 from tests.support.hosted import hosted
 from tests.support.rpcs import RPCS, Answer, client
 from tests.support.tokens import signing_key
+from tests.support.waiting import eventually
 from tests.trust.scanner import Scanner
 
 PERSONS, DOSSIERS_EACH = 200, 5
@@ -165,7 +165,7 @@ class Site:
 
     def follow(self) -> Rows:
         """The views, once every view and reaction has seen all that it follows."""
-        eventually(self._settled, 120)
+        eventually(self._settled)
         return self.views()
 
     def _settled(self) -> bool:
@@ -367,7 +367,7 @@ def erased(site: Site) -> Done:
             lived.message_id, lived.document_id = told_of[0].message_id, results[0].document_id
         return len(told_of) >= 3 and bool(results) and len(inbox) >= 5
 
-    eventually(known, 120)
+    eventually(known)
     before = {name: read(world, name, lived) for name in READS}
     log = Log(site.folder).rows
     world.done("RequestErasure", "citizen", ERASED.account_id)
@@ -382,7 +382,7 @@ def erased(site: Site) -> Done:
         documents = world.done("ListMyDocuments", "citizen", ERASED.account_id).documents
         return key.destroyed and uploads.reply.erased and not documents
 
-    eventually(gone, 60)
+    eventually(gone)
     return Done(site, world, lived, before, log)
 
 
@@ -452,7 +452,7 @@ def test_every_view_made_again_equals_the_running_one(erased: Done) -> None:
         return not differing
 
     try:
-        eventually(same, 120)
+        eventually(same)
     except AssertionError:
         after = site.views()
         raise AssertionError({name: (before[name][:2], after.get(name, [])[:2]) for name in differing}) from None

@@ -35,9 +35,10 @@ from motcua.notification.v1 import notification_service_pb2 as notification
 from services.chassis.settings import Settings
 from tests.notification.world import MailServer, mail_server
 from tests.platform.conftest import MONDAY
-from tests.platform.deployment import Deployment, eventually
+from tests.platform.deployment import Deployment
 from tests.platform.transport import SECONDS, Grpc, Json, Refused
 from tests.platform.world import SOCIAL_INSURANCE, TEMPORARY_RESIDENCE, Clock, Form, People, World, pdf
+from tests.support.waiting import eventually
 from tests.trust.collector import collector
 from tests.trust.scanner import Finding, Scanner
 
@@ -347,7 +348,7 @@ def _browse(http: httpx.Client, given: Given) -> None:
 
 def _mailed(mail: MailServer, given: Given) -> None:
     """E-mails went out: what was said in them was in the platform's hands."""
-    eventually(lambda: len(mail.accepted) >= 10, 60)
+    eventually(lambda: len(mail.accepted) >= 10)
 
 
 def found(lived: Lived) -> list[Finding]:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -35,9 +34,9 @@ from tests.support.hosted import Host, hosted
 from tests.support.keys import MemoryKeys
 from tests.support.postgresql import current
 from tests.support.tokens import mint
+from tests.support.waiting import eventually
 
 T = TypeVar("T")
-WAIT_SECONDS = 20.0
 KEY = generate_signing_key()
 FOLLOWERS = {
     f"warehouse.{name}": tuple(entrypoint._types)
@@ -130,13 +129,6 @@ class World:
 
     def tables(self) -> dict[str, list[Any]]:
         return {table: self.rows(table) for table in TABLES}
-
-
-def eventually(done: Callable[[], bool]) -> None:
-    until = time.monotonic() + WAIT_SECONDS
-    while not done():
-        assert time.monotonic() < until, "it did not happen in time"
-        time.sleep(0.02)
 
 
 def _metadata() -> bytes:
