@@ -14,7 +14,7 @@ from gateway.ledger.leaf import Leaf, commitment
 from motcua.dossier.events.v1 import events_pb2
 from services.chassis.facts import message_of
 from services.chassis.privacy import Keys
-from services.chassis.public_view import public_view
+from services.chassis.public_view import public_view, unknown
 from services.chassis.store.port import RecordedEvent
 
 TYPES = (f"{events_pb2.DESCRIPTOR.package}.",)
@@ -44,7 +44,7 @@ def code_of(event: RecordedEvent) -> str:
 
 
 def read(events: Sequence[RecordedEvent]) -> list[Found]:
-    """Raises LedgerError for an event that names no subject."""
+    """Raises LedgerError for an event that names no subject, or that a later release wrote: what of it is public is not known."""
     return [_read(event) for event in events]
 
 
@@ -53,6 +53,11 @@ def _read(event: RecordedEvent) -> Found:
     subject = getattr(message, "applicant_id", "")
     if not subject:
         raise LedgerError(f"event {event.id} ({event.type}) of {event.stream} has no applicant_id to commit under")
+    if strange := next(unknown(message), None):
+        raise LedgerError(
+            f"event {event.id} ({event.type}) of {event.stream} holds what this release does not know ({strange}): a later one"
+            " wrote it, and only that one can say whether it is public. Upgrade the ledger"
+        )
     return Found(event, message, subject)
 
 

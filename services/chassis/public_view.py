@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
 
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
+from google.protobuf.unknown_fields import UnknownFieldSet
 
 from motcua.options.v1 import options_pb2
 
@@ -36,6 +38,26 @@ def public_view(message: M) -> M:
         else:
             getattr(view, field.name).CopyFrom(_nested(value))
     return view
+
+
+def unknown(message: Message) -> Iterator[str]:
+    """What a later release wrote and this one does not know, at every depth: fields, and values of enums."""
+    fields = UnknownFieldSet(message)
+    yield from (f"field {fields[i].field_number} of {message.DESCRIPTOR.full_name}" for i in range(len(fields)))
+    for field, value in message.ListFields():
+        if field.message_type and field.message_type.GetOptions().map_entry:
+            item = field.message_type.fields_by_name["value"]
+            yield from _unknown_in(item, value.values())
+        else:
+            yield from _unknown_in(field, value if field.is_repeated else (value,))
+
+
+def _unknown_in(field: FieldDescriptor, values: Iterable[Any]) -> Iterator[str]:
+    if field.message_type:
+        for value in values:
+            yield from unknown(value)
+    elif field.enum_type:
+        yield from (f"value {v} of {field.full_name}" for v in values if v not in field.enum_type.values_by_number)
 
 
 def _nested(value: M) -> M:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime
 from uuid import uuid4
 
@@ -11,6 +12,7 @@ from google.protobuf import descriptor_pool
 from sqlalchemy import MetaData
 
 from gateway.ledger import entries
+from gateway.ledger.errors import LedgerError
 from motcua.dossier.events.v1 import events_pb2 as pb
 from services.chassis.handler import Handler
 from services.chassis.store.memory import MemoryStore
@@ -26,6 +28,16 @@ NOW = datetime(2026, 3, 2, tzinfo=UTC)
 LATER_FIELD = b"\xf8\x7c\x07"
 LATER_EVENT = "motcua.dossier.events.v1.DossierTeleported"
 RECEIVED = pb.DossierReceived(code="P56.22.366-20260302-0000001", applicant_id="citizen-1", by="official:1")
+
+
+SUBMITTED = pb.DossierSubmitted(code=RECEIVED.code, applicant_id="citizen-1", by="citizen-1", channel=pb.CHANNEL_ONLINE)
+# Field 7 again: the last one counts.
+LATER_CHANNEL = b"\x38\x63"
+
+
+def with_component(more: bytes) -> bytes:
+    component = pb.Component.FromString(pb.Component(component_code="form").SerializeToString() + more)
+    return pb.DossierSubmitted(applicant_id="citizen-1", components=[component]).SerializeToString()
 
 
 def recorded(type_: str, data: bytes) -> RecordedEvent:
@@ -61,12 +73,24 @@ def test_the_ledger_waits_at_an_event_of_a_later_release() -> None:
         entries.read([recorded(LATER_EVENT, b"")])
 
 
-def test_a_public_field_of_a_later_release_is_missing_in_the_leaf() -> None:
-    """So the ledger is upgraded before whoever writes such fields: a later comparison expects them."""
-    type_, data = RECEIVED.DESCRIPTOR.full_name, RECEIVED.SerializeToString()
-    (old,) = entries.read([recorded(type_, data)])
-    (later,) = entries.read([recorded(type_, data + LATER_FIELD)])
-    assert entries.leaf_of(old, {}, b"").event == entries.leaf_of(later, {}, b"").event
+@pytest.mark.parametrize(
+    ("written", "strange"),
+    [
+        (SUBMITTED.SerializeToString() + LATER_FIELD, "field 1999 of motcua.dossier.events.v1.DossierSubmitted"),
+        (with_component(LATER_FIELD), "field 1999 of motcua.dossier.events.v1.Component"),
+        (
+            SUBMITTED.SerializeToString() + LATER_CHANNEL,
+            "value 99 of motcua.dossier.events.v1.DossierSubmitted.channel",
+        ),
+    ],
+    ids=["field", "field of a part", "enum"],
+)
+def test_the_ledger_waits_at_what_a_later_release_wrote_into_an_event(written: bytes, strange: str) -> None:
+    """A leaf without a public field would stay so for ever."""
+    type_ = SUBMITTED.DESCRIPTOR.full_name
+    entries.read([recorded(type_, SUBMITTED.SerializeToString())])
+    with pytest.raises(LedgerError, match=rf"\({re.escape(strange)}\).*Upgrade the ledger"):
+        entries.read([recorded(type_, written)])
 
 
 def test_no_event_is_taken_for_another_whose_name_it_begins_with() -> None:

@@ -35,7 +35,7 @@ T = TypeVar("T")
 SIDE_BY_SIDE = 16
 # Longer than many crashes in a row: a client that gives up would prove nothing.
 PATIENCE_SECONDS = 300.0
-SETTLED_SECONDS = 120.0
+SETTLED_SECONDS = 300.0
 # Many processes on a busy machine.
 AGAIN_SECONDS = 240.0
 
@@ -81,7 +81,7 @@ class Witness(Door):
         return reply
 
     async def another(self, deployment: Deployment) -> None:
-        """Wait until one more is acknowledged."""
+        """Wait until one more is acknowledged, for as long as they try."""
         self.acknowledged.clear()
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):

@@ -34,9 +34,9 @@ from tests.platform.proof import Site, Witness, live_through, prove, require_reb
 from tests.support.waiting import eventually
 
 # Much longer than it takes: on a machine that does much else as well.
-TAKE_OVER_SECONDS = 90.0
+TAKE_OVER_SECONDS = 240.0
 BACK_SECONDS = 240.0
-# For so long a service may have had nothing to do that could be taken over.
+# After so long a service that seldom has anything to do had nothing that could be taken over.
 IDLE_SECONDS = 15.0
 # A sample of a metric may be so old, and two of them so far apart.
 SAMPLED_SECONDS = 2.0
@@ -125,7 +125,7 @@ class Replicas:
             return False
 
     async def kill_one_of_each(self) -> Mapping[str, float | None]:
-        """How long it took until the other replica did the work, None where there was none."""
+        """How long it took until the other replica did the work; None for one that is not BUSY and had none."""
         dying = {service: await self.busiest(service) for service in SERVICES}
         began = time.monotonic()
         for name in dying.values():
@@ -146,7 +146,7 @@ class Replicas:
                         settled.add(follower)
                 if settled >= came.keys() and settled:
                     return took
-                if not came and took > IDLE_SECONDS:
+                if not came and took > IDLE_SECONDS and service not in BUSY:
                     return None
                 assert took < TAKE_OVER_SECONDS, f"{other}: {followers}, since {came}"
                 await asyncio.sleep(0.1)
@@ -264,7 +264,6 @@ async def _prove(everything: Everything, rng: random.Random) -> None:
             over.set()
             await asyncio.gather(*beside)
         print({service: seconds and f"{seconds:.1f} s" for service, seconds in taken_over.items()})
-        assert [service for service in BUSY if taken_over[service] is None] == []
         for number in range(MISFORTUNES):
             await witness.another(deployment)
             await asyncio.sleep(rng.uniform(0.0, 1.0))

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from motcua.dossier.events.v1 import events_pb2 as facts
 from motcua.options.v1 import options_pb2
-from services.chassis.public_view import PLAIN, is_public, public_view
+from services.chassis.public_view import PLAIN, is_public, public_view, unknown
 from tests.status.samples import HISTORIES, SECRET
 
 PROTOS = Path(__file__).parents[2] / "protos"
@@ -97,6 +97,26 @@ def test_nothing_unmarked_survives_and_nothing_marked_is_lost(descriptor: Descri
     assert public_view(view) == view
 
 
+def parts(message: Message) -> Iterator[Message]:
+    yield message
+    for field, value in message.ListFields():
+        if field.message_type:
+            mapped = field.message_type.GetOptions().map_entry
+            inner = value.values() if mapped else value if field.is_repeated else [value]
+            yield from (part for one in inner if isinstance(one, Message) for part in parts(one))
+
+
+@pytest.mark.parametrize("descriptor", EVENTS, ids=lambda descriptor: descriptor.full_name)
+@settings(max_examples=10, deadline=None)
+@given(data=st.data())
+def test_what_a_later_release_added_is_seen_wherever_it_is(descriptor: Descriptor, data: st.DataObject) -> None:
+    event = filled(descriptor, data.draw)
+    assert list(unknown(event)) == []
+    part = data.draw(st.sampled_from(list(parts(event))))
+    part.MergeFromString(b"\xf8\x7c\x07")
+    assert list(unknown(event)) == [f"field 1999 of {part.DESCRIPTOR.full_name}"]
+
+
 def test_there_are_events_to_guard() -> None:
     assert {"DossierSubmitted", "ProcedurePublished"} <= {descriptor.name for descriptor in EVENTS}
 
@@ -126,11 +146,11 @@ def test_no_secret_survives_in_any_history() -> None:
 
 
 def test_unknown_fields_are_left_out_at_every_depth() -> None:
-    unknown = b"\xfa\x3f\x06secret"
-    event = facts.SupplementSupplied.FromString(facts.SupplementSupplied(code="c").SerializeToString() + unknown)
-    inner = facts.Component(component_code="photo").SerializeToString() + unknown
+    secret = b"\xfa\x3f\x06secret"
+    event = facts.SupplementSupplied.FromString(facts.SupplementSupplied(code="c").SerializeToString() + secret)
+    inner = facts.Component(component_code="photo").SerializeToString() + secret
     event.components.append(facts.Component.FromString(inner))
-    event.at.MergeFromString(unknown)
+    event.at.MergeFromString(secret)
     assert event.SerializeToString().count(b"secret") == 3
     assert b"secret" not in public_view(event).SerializeToString()
 
