@@ -9,6 +9,7 @@ import asyncio
 import hashlib
 import json
 import random
+import time
 import zlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from typing import Any
 from uuid import NAMESPACE_URL, uuid4, uuid5
 
 import grpc
+import httpx
 from google.protobuf.json_format import ParseDict
 from google.protobuf.struct_pb2 import Struct
 
@@ -40,6 +42,7 @@ APPLICANTS = 150
 # Sample persons whose number ends in 9 have a login of low assurance only.
 LOW_ASSURANCE = 9
 WAIT_SECONDS = 0.15
+CATALOGUE_SECONDS = 60.0
 LONGEST_WAIT_SECONDS = 90.0
 
 S = dossier_pb2.Settlement
@@ -81,38 +84,22 @@ class Province:
 
     @classmethod
     async def open(cls, door: Door, province: str) -> Province:
-        """From the catalogue and from the sample officials of a deployment with sandboxes."""
-        listed = (await door.http.get(f"{door.url}/sandbox/officials")).json()
-        persons: dict[tuple[str, str], Person] = {}
-        for official in listed:
-            person = Person(door, official["person"], official["appointment_id"])
-            for role in official["roles"]:
-                persons[official["agency"], role] = person
-        agencies = await _pages(
-            lambda page: door.call(
-                door.catalogue.ListAgencies,
-                catalogue.ListAgenciesRequest(province=province, one_stop_shop=True, page_size=200, page_token=page),
-            ),
-            "agencies",
-        )
-        shops = [
-            one.agency.code for one in agencies if one.agency.commune and (one.agency.code, "receptionist") in persons
-        ]
-        online = facts.Channel.CHANNEL_ONLINE
-        summaries = await _pages(
-            lambda page: door.call(
-                door.catalogue.ListProcedures, catalogue.ListProceduresRequest(channel=online, page_token=page)
-            ),
-            "procedures",
-        )
-        found = []
-        for summary in summaries:
-            request = catalogue.GetProcedureRequest(code=summary.code)
-            definition = (await door.call(door.catalogue.GetProcedure, request)).procedure
-            # What an interlinked procedure opens is not settled as one.
-            if definition.form.schema and not definition.children:
-                found.append(Procedure(summary.code, definition, json.loads(definition.form.schema)))
-        return cls(door, persons, shops, found)
+        """From the catalogue and from the sample officials of a deployment with sandboxes. Raises Stuck.
+
+        The catalogue lists what was published a moment afterwards: until then this waits.
+        """
+        officials = await _sample_officials(door, province)
+        ends = time.monotonic() + CATALOGUE_SECONDS
+        while True:
+            agencies = await _agencies(door, province)
+            shops = [one.code for one in agencies if one.commune and (one.code, "receptionist") in officials]
+            procedures = await _procedures(door)
+            if shops and procedures:
+                return cls(door, officials, shops, procedures)
+            if time.monotonic() > ends:
+                missing = "procedure that can be asked for online" if shops else "one-stop shop of a commune"
+                raise Stuck(f"the catalogue lists no {missing} for province {province}: publish one")
+            await asyncio.sleep(WAIT_SECONDS)
 
     def official(self, agency: str, role: str) -> Person:
         """Raises Stuck."""
@@ -147,6 +134,53 @@ class Province:
             rows = await _pages(partial(self._work, by), "dossiers")
             found += [(row.code, agency) for row in rows]
         return found
+
+
+async def _sample_officials(door: Door, province: str) -> dict[tuple[str, str], Person]:
+    """By agency and role. Raises Stuck if there are none in the province."""
+    reply = await door.http.get(f"{door.url}/sandbox/officials")
+    if reply.status_code == httpx.codes.NOT_FOUND:
+        raise Stuck(f"{door.url} has no sandbox: only a trial has sample officials and applicants")
+    listed = reply.raise_for_status().json()
+    if not any(official["province"] == province for official in listed):
+        raise Stuck(f"no sample official works in province {province}: start the trial with --province {province}")
+    persons: dict[tuple[str, str], Person] = {}
+    for official in listed:
+        person = Person(door, official["person"], official["appointment_id"])
+        for role in official["roles"]:
+            persons[official["agency"], role] = person
+    return persons
+
+
+async def _agencies(door: Door, province: str) -> list[law.Agency]:
+    """The province's one-stop shops."""
+    rows = await _pages(
+        lambda page: door.call(
+            door.catalogue.ListAgencies,
+            catalogue.ListAgenciesRequest(province=province, one_stop_shop=True, page_size=200, page_token=page),
+        ),
+        "agencies",
+    )
+    return [row.agency for row in rows]
+
+
+async def _procedures(door: Door) -> list[Procedure]:
+    """Those that can be asked for online by a form."""
+    online = facts.Channel.CHANNEL_ONLINE
+    summaries = await _pages(
+        lambda page: door.call(
+            door.catalogue.ListProcedures, catalogue.ListProceduresRequest(channel=online, page_token=page)
+        ),
+        "procedures",
+    )
+    found = []
+    for summary in summaries:
+        request = catalogue.GetProcedureRequest(code=summary.code)
+        definition = (await door.call(door.catalogue.GetProcedure, request)).procedure
+        # What an interlinked procedure opens is not settled as one.
+        if definition.form.schema and not definition.children:
+            found.append(Procedure(summary.code, definition, json.loads(definition.form.schema)))
+    return found
 
 
 async def _pages(call: Callable[[str], Awaitable[Any]], field: str) -> list[Any]:

@@ -65,7 +65,7 @@ async def play(settings: Settings, dossiers: int, province: str, rate: float, *,
                     await asyncio.sleep(max(0.0, began + number / rate - time.monotonic()))
                     rng = random.Random(f"{seed}:{number}")
                     group.create_task(_one(people, report, places, rng, progress, submitted, settled))
-    except* (httpx.TransportError, LoginFailed) as group_error:
+    except* (httpx.HTTPError, LoginFailed, Stuck) as group_error:
         for error in group_error.exceptions:
             report.failures.append(str(error))
     finally:
