@@ -295,6 +295,8 @@ class Every(Entrypoint):  # type: ignore[misc]
 class Observation(Entrypoint):  # type: ignore[misc]
     """Asked at each scrape of the metrics."""
 
+    _forget: Callable[[], None] | None = None
+
     def start(self) -> None:
         async def read() -> Sequence[Sample]:
             found: Sequence[Sample] = await self.container.run_worker(self)
@@ -303,7 +305,8 @@ class Observation(Entrypoint):  # type: ignore[misc]
         self._forget = observe(f"{self.container.service_name}.{self.method_name}", read)
 
     def stop(self) -> None:
-        self._forget()
+        if self._forget:
+            self._forget()
 
 
 def api(method: F) -> F:

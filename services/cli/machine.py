@@ -5,21 +5,23 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
-import signal
 import socket
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any
 
 import structlog
+from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.edge import certificates
 from gateway.edge.envoy import Addresses, Edge, Jwt, Mutual, Tls
 from gateway.edge.process import EdgeError, EdgeProcess
 from services.chassis import telemetry
+from services.chassis.database import Database, DatabaseUnavailable
 from services.chassis.settings import Settings
+from services.chassis.store.port import StoreUnavailable
 from services.cli.registry import PRIVATE_POSTGRESQL, WITHOUT_RPCS
 
 DESCRIPTORS = Path(__file__).parents[2] / "build" / "descriptors.binpb"
@@ -31,8 +33,6 @@ SITES = ("identity", "payment", "status", "ledger")
 EDGE_SECONDS = 60.0
 
 log = structlog.get_logger()
-
-Step = Callable[[], Awaitable[None]]
 
 
 class StartFailed(Exception):
@@ -109,6 +109,7 @@ async def open_database(settings: Settings, stack: AsyncExitStack) -> Settings:
             "Start it with --database postgresql, or move the site with `motcua backup` and `motcua restore`.",
         )
     if not private:
+        await _require_database(settings)
         return settings
     from services.cli.postgresql import PostgresqlError, PrivatePostgresql
 
@@ -119,6 +120,39 @@ async def open_database(settings: Settings, stack: AsyncExitStack) -> Settings:
     except PostgresqlError as error:
         raise StartFailed(str(error), "Its log is in the data folder, under postgresql/.") from None
     return settings.model_copy(update={"database": server.url})
+
+
+async def _require_database(settings: Settings) -> None:
+    if not settings.database:
+        return
+    database = Database(settings.database, "motcua")
+    try:
+        await database.read(lambda db: db.execute(select(1)))
+    except (DatabaseUnavailable, SQLAlchemyError) as error:
+        what = str(getattr(error, "orig", None) or error).partition("\n")[0]
+        raise StartFailed(f"The database does not answer: {what}", "Start it, or correct its address.") from None
+    finally:
+        await database.close()
+
+
+async def require_event_store(settings: Settings) -> None:
+    """One that is a server. Raises StartFailed."""
+    if not settings.distributed:
+        return
+    # Its client takes a moment to load.
+    from services.chassis.store.kurrentdb import KurrentStore
+
+    try:
+        store = KurrentStore(settings.event_store)
+    except ValueError as error:
+        raise StartFailed(str(error), "docs/event-store.md says what an address may be.") from None
+    try:
+        await store.head()
+    except StoreUnavailable as error:
+        what = f"The event store does not answer: {error}"
+        raise StartFailed(what, "Start it, or correct MOTCUA_EVENT_STORE.") from None
+    finally:
+        await store.close()
 
 
 def edge_of(
@@ -157,37 +191,3 @@ async def start_edge(edge: EdgeProcess) -> None:
         await edge.start(EDGE_SECONDS)
     except EdgeError as error:
         raise StartFailed(str(error), "The edge's log is in the data folder, under edge/.") from None
-
-
-async def until_stopped(
-    begin: Callable[[AsyncExitStack], Coroutine[Any, Any, Sequence[Step]]],
-    stopping: Callable[[], None],
-    *,
-    interruptible: bool = False,
-) -> int:
-    """Begin, do what comes then, serve until SIGINT or SIGTERM, stop cleanly. `interruptible`: also while it begins."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    async with AsyncExitStack() as stack:
-        beginning = asyncio.create_task(begin(stack))
-        if not interruptible:
-            await beginning
-        work: asyncio.Task[Any] = asyncio.create_task(_all(beginning))
-        waiting = asyncio.create_task(stop.wait())
-        await asyncio.wait({work, waiting}, return_when=asyncio.FIRST_COMPLETED)
-        if work.done():
-            work.result()
-            await waiting
-        else:
-            work.cancel()
-            await asyncio.gather(work, return_exceptions=True)
-        stopping()
-        log.info("stopping")
-    return 0
-
-
-async def _all(beginning: Awaitable[Sequence[Step]]) -> None:
-    for step in await beginning:
-        await step()

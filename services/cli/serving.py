@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import signal
 from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack
 
 import structlog
+from sqlalchemy import select
 
 from gateway.ledger.errors import LedgerError
 from gateway.sandbox.pointing import pointed
 from services.chassis import telemetry
-from services.chassis.database import DatabaseUnavailable
+from services.chassis.database import Database, DatabaseUnavailable
 from services.chassis.platform import Platform
 from services.chassis.runner import Services, run
 from services.chassis.settings import Settings
 from services.chassis.store.port import StoreUnavailable
 from services.cli.console import fail
+from services.cli.lifetime import Step, until_stopped
 from services.cli.registry import SANDBOX, service_classes
 from services.cli.running import forget, tell
 
@@ -61,7 +62,10 @@ def serve(settings: Settings, names: Sequence[str], province: str, kept: bool) -
             "Set them from the site's Secret, or give --kept if the data folder is the site's own and outlives the process.",
         )
     data_folder(settings)
-    return run(_serve(pointed(settings), services, province if SANDBOX in names else "", kept))
+    try:
+        return run(_serve(pointed(settings), services, province if SANDBOX in names else "", kept))
+    except LedgerError as error:
+        fail(f"The ledger cannot go on: {error}", "docs/ledger.md says what can be done.")
 
 
 def _missing_secrets(settings: Settings, names: Sequence[str]) -> Iterator[str]:
@@ -82,29 +86,39 @@ def _missing_secrets(settings: Settings, names: Sequence[str]) -> Iterator[str]:
 
 
 async def _serve(settings: Settings, names: Sequence[str], province: str, kept: bool) -> int:
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with AsyncExitStack() as stack:
-        platform = await Platform.open(settings)
-        stack.push_async_callback(platform.close)
-        platform.replicated = True
-        services = Services(platform, service_classes(names))
-        stack.push_async_callback(services.stop)
-        try:
-            await services.start()
-        except LedgerError as error:
-            fail(f"The ledger cannot go on: {error}", "docs/ledger.md says what can be done.")
-        if province:
-            await _sandbox(platform, province, kept, stack)
-        if settings.distributed and not kept:  # the folder is this process's own
-            tell(
-                settings, {"grpc": {name: platform.addresses[name] for name in names}, "http": platform.http_addresses}
-            )
-            stack.callback(forget, settings)
+    async def begin(stack: AsyncExitStack) -> Sequence[Step]:
+        await _start(settings, names, province, kept, stack)
         loaded()
-        await stop.wait()
-    return 0
+        return []
+
+    return await until_stopped(begin, interruptible=True)
+
+
+async def _start(settings: Settings, names: Sequence[str], province: str, kept: bool, stack: AsyncExitStack) -> None:
+    platform = await Platform.open(settings)
+    stack.push_async_callback(platform.close)
+    platform.replicated = True
+    if names:
+        await _answering(platform.database(names[0]))
+    services = Services(platform, service_classes(names))
+    stack.push_async_callback(services.stop)
+    await services.start()
+    if province:
+        await _sandbox(platform, province, kept, stack)
+    if settings.distributed and not kept:  # the folder is this process's own
+        tell(settings, {"grpc": {name: platform.addresses[name] for name in names}, "http": platform.http_addresses})
+        stack.callback(forget, settings)
+
+
+async def _answering(database: Database) -> None:
+    """Wait until it does, as opening the event store waits for that one."""
+    while True:
+        try:
+            await database.read(lambda db: db.execute(select(1)))
+            return
+        except DatabaseUnavailable as error:
+            log.warning("the database does not answer, trying again", error=str(error))
+            await asyncio.sleep(AGAIN_SECONDS)
 
 
 async def _sandbox(platform: Platform, province: str, kept: bool, stack: AsyncExitStack) -> None:

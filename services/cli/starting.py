@@ -14,7 +14,8 @@ from services.chassis.platform import Platform
 from services.chassis.runner import run
 from services.chassis.settings import Settings
 from services.cli.console import fail, out
-from services.cli.machine import TLS_ABOVE, StartFailed, Step, configure_logs, until_stopped
+from services.cli.lifetime import Step, until_stopped
+from services.cli.machine import TLS_ABOVE, StartFailed, configure_logs
 from services.cli.serving import data_folder, loaded
 
 

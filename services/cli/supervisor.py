@@ -44,6 +44,7 @@ async def start(settings: Settings, replicas: int, province: str, stack: AsyncEx
     for port in (settings.port, settings.port + TLS_ABOVE):
         machine.require_free(port)
     settings = pointed(settings.model_copy(update={"data": settings.data.absolute()}))
+    await machine.require_event_store(settings)
     settings = await machine.open_database(settings, stack)
     parts = _parts(settings, replicas, province, stack)
     running = Running(settings, parts)

@@ -31,6 +31,7 @@ async def start(settings: Settings, stack: AsyncExitStack) -> Platform:
     stack.callback(os.close, descriptor)
     for port in (settings.port, settings.port + TLS_ABOVE):
         machine.require_free(port)
+    await machine.require_event_store(settings)
     settings = await machine.open_database(pointed(settings), stack)
     if settings.sandbox:
         from gateway.sandbox import mount

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import selectors
 import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -35,6 +37,19 @@ def free_ports() -> int:
             except (OSError, OverflowError):
                 continue
             return port
+
+
+def read_until(stream: IO[str], word: str, seconds: float = PATIENCE_SECONDS) -> str:
+    """What a running command prints, until `word` came."""
+    found, ends = "", time.monotonic() + seconds
+    os.set_blocking(stream.fileno(), False)
+    with selectors.DefaultSelector() as selector:
+        selector.register(stream, selectors.EVENT_READ)
+        while word not in found:
+            assert time.monotonic() < ends, found
+            if selector.select(timeout=1):
+                found += stream.read() or ""
+    return found
 
 
 @dataclass

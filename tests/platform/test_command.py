@@ -5,38 +5,22 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import os
-import selectors
 import socket
 import time
 from pathlib import Path
-from typing import IO
 
 import pytest
 
 from services.cli.sample_system import CLIENT_ID
 from tests.ledger.site import running, site
-from tests.platform.deployment import Deployment, free_ports
+from tests.platform.deployment import Deployment, free_ports, read_until
 from tests.platform.world import BIRTH, BIRTH_FORM, People, World
-from tests.support.waiting import PATIENCE_SECONDS, free_port
+from tests.support.waiting import free_port
 
 
 def claims(token: str) -> dict[str, object]:
     part = token.split(".")[1]
     found: dict[str, object] = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
-    return found
-
-
-def read_until(stream: IO[str], word: str, seconds: float = PATIENCE_SECONDS) -> str:
-    """What a running command prints, until `word` came."""
-    found, ends = "", time.monotonic() + seconds
-    os.set_blocking(stream.fileno(), False)
-    with selectors.DefaultSelector() as selector:
-        selector.register(stream, selectors.EVENT_READ)
-        while word not in found:
-            assert time.monotonic() < ends, found
-            if selector.select(timeout=1):
-                found += stream.read() or ""
     return found
 
 
@@ -225,4 +209,41 @@ def test_the_data_folder_cannot_be_made(tmp_path: Path, command: tuple[str, ...]
     assert ran.returncode == 1
     assert "cannot be made: Not a directory." in ran.stderr
     assert "Set MOTCUA_DATA to a folder" in ran.stderr
+    assert "Traceback" not in ran.stdout + ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "settings", "what", "action"),
+    [
+        ((), {"MOTCUA_DATABASE": "postgresql+psycopg://{}"}, "The database does not answer: ", "Start it"),
+        (
+            ("--processes",),
+            {"MOTCUA_DATABASE": "postgresql+psycopg://{}"},
+            "The database does not answer: ",
+            "Start it",
+        ),
+        (
+            ("--processes",),
+            {"MOTCUA_EVENT_STORE": "esdb://{}?tls=false"},
+            "The event store does not answer: ",
+            "Start it",
+        ),
+        (
+            (),
+            {"MOTCUA_EVENT_STORE": "esdb://{}?tls=false&nodePreference=random"},
+            "NodePreference",
+            "docs/event-store.md",
+        ),
+    ],
+    ids=["database", "database of processes", "event store", "address"],
+)
+def test_a_server_that_is_to_be_used_is_away(
+    tmp_path: Path, arguments: tuple[str, ...], settings: dict[str, str], what: str, action: str
+) -> None:
+    nowhere = f"127.0.0.1:{free_port()}"
+    given = {name: value.format(nowhere) for name, value in settings.items()}
+    ran = Deployment(tmp_path / "data", settings=given).run("up", *arguments)
+    assert ran.returncode == 1
+    assert what in ran.stderr
+    assert action in ran.stderr
     assert "Traceback" not in ran.stdout + ran.stderr

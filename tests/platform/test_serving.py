@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +13,12 @@ import httpx
 import pytest
 
 from services.chassis.settings import Settings
+from services.cli.postgresql import PrivatePostgresql
 from services.cli.serving import _missing_secrets
-from tests.platform.deployment import ROOT, Deployment, free_ports
+from tests.platform.deployment import ROOT, Deployment, free_ports, read_until
 from tests.platform.log import Log
-from tests.support.waiting import eventually
+from tests.support.postgresql import QUICK
+from tests.support.waiting import PATIENCE_SECONDS, eventually, free_port
 
 CLUSTER = "kurrentdb://store.test:2113?tls=false"
 SECRET = "s" * 32
@@ -65,18 +69,18 @@ def test_a_site_without_sandbox_does_not_serve_one(tmp_path: Path) -> None:
     assert "MOTCUA_SANDBOX=true" in ran.stderr
 
 
+def ready(port: int) -> bool:
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/readyz").status_code == 200
+    except httpx.TransportError:
+        return False
+
+
 def prepared(deployment: Deployment, port: int) -> tuple[Any, dict[str, Any]]:
     """What a sandbox that is started on nothing but the log and the keys makes: its officials, its system's key."""
     url = f"http://127.0.0.1:{port}"
-
-    def ready() -> bool:
-        try:
-            return httpx.get(f"{url}/readyz").status_code == 200
-        except httpx.TransportError:
-            return False
-
     with deployment.running("serve", "sandbox", "--province", "56"):
-        eventually(ready)
+        eventually(partial(ready, port))
         officials = httpx.get(f"{url}/sandbox/officials").json()
         assert httpx.get(f"{url}/sandbox/vneid/.well-known/openid-configuration").json()["issuer"].startswith("http")
         assert "process_cpu_seconds_total" in httpx.get(f"{url}/metrics").text
@@ -96,6 +100,40 @@ def test_a_sandbox_whose_folder_is_lost_prepares_the_same_trial_again(tmp_path: 
     officials, _ = first
     assert {one["province"] for one in officials} == {"56"}
     assert events > len(officials) > 20
+
+
+def test_a_service_waits_for_its_database(tmp_path: Path) -> None:
+    """It does not die of it, and stops when it is told to while it waits."""
+    server, port = PrivatePostgresql(tmp_path / "postgresql", QUICK), free_ports()
+    server.start()
+    server.stop()
+    settings = {"MOTCUA_DATABASE": server.url, "MOTCUA_HTTP_PORT": str(port), "MOTCUA_IDENTITY_ADDRESS": "localhost:1"}
+    deployment = Deployment(tmp_path / "data", settings=settings)
+    waits = "the database does not answer, trying again"
+    with deployment.running("serve", "catalogue", "--kept") as process:
+        assert process.stdout
+        read_until(process.stdout, waits)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(PATIENCE_SECONDS) == 0
+    with deployment.running("serve", "catalogue", "--kept") as process:
+        assert process.stdout
+        read_until(process.stdout, waits)
+        server.start()
+        try:
+            eventually(partial(ready, port))
+            assert process.poll() is None
+        finally:
+            server.stop()
+
+
+def test_a_service_stops_while_it_waits_for_the_event_store(tmp_path: Path) -> None:
+    nowhere = f"esdb://127.0.0.1:{free_port()}?Tls=false"
+    deployment = Deployment(tmp_path / "data", settings={"MOTCUA_EVENT_STORE": nowhere})
+    with deployment.running("serve", "identity", "--kept") as process:
+        assert process.stdout
+        read_until(process.stdout, "the event store does not answer, trying again")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(PATIENCE_SECONDS) == 0
 
 
 def test_a_catalogue_is_loaded_into_the_store_once(tmp_path: Path) -> None:
