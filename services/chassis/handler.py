@@ -153,6 +153,11 @@ class Handler(Generic[C, S, E]):
         await self._refresh(stream, current)
         return current.state, current.revision
 
+    def known(self, id_: str) -> S:
+        """The state as it was read last, without asking the store; the initial one if it never was."""
+        current = self._cache.get(f"{self._category}-{id_}")
+        return current.state if current else self._decider.initial
+
     async def read(self, id_: str) -> list[RecordedEvent]:
         return await self._store.read(f"{self._category}-{id_}")
 

@@ -278,8 +278,7 @@ class IdentityService:
 
     @api
     async def get_signing_keys(self, request: pb.GetSigningKeysRequest, caller: Caller) -> pb.GetSigningKeysResponse:
-        published = (await self.signing.signing_keys()).published(MACHINE.now())
-        return pb.GetSigningKeysResponse(keys=map(signing_key_of, published))
+        return pb.GetSigningKeysResponse(keys=map(signing_key_of, await self.signing.published()))
 
     @api
     async def get_subject_keys(self, request: pb.GetSubjectKeysRequest, caller: Caller) -> pb.GetSubjectKeysResponse:

@@ -14,10 +14,12 @@ from services.chassis.caller import Origin
 from services.chassis.clock import Clock
 from services.chassis.decider import Rejected
 from services.chassis.handler import Handler, Outcome
+from services.chassis.store.port import StoreUnavailable
 from services.identity import tokens
 from services.identity.domain import (
     CLOCK_SKEW,
     RotateSigningKey,
+    SigningKey,
     SigningKeyEvent,
     SigningKeyIntroduced,
     SigningKeys,
@@ -74,6 +76,19 @@ class Signing:
             await self.rotate(Origin.of_clock("the first signing key", "identity"))
             state, _ = await self.history.load(STREAM)
         return state
+
+    async def published(self) -> tuple[SigningKey, ...]:
+        """Those that still verify, and the one that will sign next; while the event store is away, as they were read last.
+
+        Raises StoreUnavailable if they never were.
+        """
+        try:
+            state = await self.signing_keys()
+        except StoreUnavailable:
+            state = self.history.known(STREAM)
+            if not state.keys:
+                raise
+        return state.published(self.clock.now())
 
     async def private_key(self, kid: str) -> OKPKey:
         return await self.private.get(kid)

@@ -20,7 +20,7 @@ from joserfc.jwk import OctKey, OKPKey
 
 from services.chassis.decider import Rejected
 from services.identity import tokens
-from services.identity.domain import Account, AccountKind, SigningKeys, System
+from services.identity.domain import Account, AccountKind, SigningKey, SigningKeys, System
 from services.identity.faults import Fault, OAuthError
 from services.identity.oidc import Provider, ProviderRefused, ProviderUnavailable
 from services.identity.tokens import AccessClaims, Person, TokenInvalid
@@ -46,6 +46,8 @@ class Systems(Protocol):
 
 class Keys(Protocol):
     async def signing_keys(self) -> SigningKeys: ...
+
+    async def published(self) -> tuple[SigningKey, ...]: ...
 
     async def private_key(self, kid: str) -> OKPKey: ...
 
@@ -160,8 +162,7 @@ class Web:
 
     async def jwks(self) -> dict[str, list[dict[str, Any]]]:
         """Every key that still verifies, and the one that will sign next."""
-        published = (await self.keys.signing_keys()).published(self.clock())
-        return {"keys": [json.loads(key.public_jwk) for key in published]}
+        return {"keys": [json.loads(key.public_jwk) for key in await self.keys.published()]}
 
     async def _exchange(self, fields: Mapping[str, str]) -> Token:
         if _field(fields, "subject_token_type") != ID_TOKEN:

@@ -31,6 +31,7 @@ from services.identity.domain import (
     RegisterSystem,
     Role,
     RotateSigningKey,
+    SigningKey,
     SigningKeyEvent,
     SigningKeys,
     SuspendSystem,
@@ -90,6 +91,9 @@ class World:
 
     async def signing_keys(self) -> SigningKeys:
         return signing_keys.fold(self.key_events)
+
+    async def published(self) -> tuple[SigningKey, ...]:
+        return (await self.signing_keys()).published(self.now)
 
     async def private_key(self, kid: str) -> OKPKey:
         return self.private_keys[kid]
