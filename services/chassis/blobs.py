@@ -187,14 +187,14 @@ def _write(descriptor: int, piece: bytes) -> None:
 
 def _place(partial: Path, path: Path) -> None:
     while True:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # A deletion may take the group's empty folder away at any moment, also while it is found to be there.
         try:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             partial.rename(path)
             break
-        except FileNotFoundError:
-            if not partial.exists():
+        except (FileExistsError, FileNotFoundError):
+            if not partial.exists() or path.parent.is_file():
                 raise
-            # A deletion took the group's empty folder away meanwhile.
     for folder in (path.parent, path.parent.parent):
         descriptor = os.open(folder, os.O_RDONLY)
         try:
