@@ -17,7 +17,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import URL, Connection, Engine, Insert, MetaData, Table, create_engine, event
+from sqlalchemy import URL, Connection, Engine, Insert, MetaData, Table, create_engine, event, select
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 
@@ -131,6 +131,10 @@ class Database:
         """All that `work` reads is of one moment. Raises DatabaseUnavailable."""
         with self._measured("read"):
             return await asyncio.get_running_loop().run_in_executor(self._readers, _run, self._read_engine, work)
+
+    async def ping(self) -> None:
+        """Raises DatabaseUnavailable; sqlalchemy's error for a user or a database that is not there."""
+        await self.read(lambda db: db.execute(select(1)))
 
     @contextmanager
     def _measured(self, operation: str) -> Iterator[None]:

@@ -12,7 +12,6 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import structlog
-from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.edge import certificates
@@ -127,7 +126,7 @@ async def _require_database(settings: Settings) -> None:
         return
     database = Database(settings.database, "motcua")
     try:
-        await database.read(lambda db: db.execute(select(1)))
+        await database.ping()
     except (DatabaseUnavailable, SQLAlchemyError) as error:
         what = str(getattr(error, "orig", None) or error).partition("\n")[0]
         raise StartFailed(f"The database does not answer: {what}", "Start it, or correct its address.") from None

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack
 
 import structlog
-from sqlalchemy import select
 
 from gateway.ledger.errors import LedgerError
 from gateway.sandbox.pointing import pointed
@@ -114,7 +113,7 @@ async def _answering(database: Database) -> None:
     """Wait until it does, as opening the event store waits for that one."""
     while True:
         try:
-            await database.read(lambda db: db.execute(select(1)))
+            await database.ping()
             return
         except DatabaseUnavailable as error:
             log.warning("the database does not answer, trying again", error=str(error))

@@ -27,8 +27,8 @@ LAST_LOGGED = 20
 COMMAND = (sys.executable, "-c", "from services.cli.main import main; main()")
 
 
-def free_ports() -> int:
-    """A free one, with a free one for TLS above it."""
+def free_port_pair() -> int:
+    """The lower one of two; the one for TLS is above it."""
     while True:
         port = free_port()
         with socket.socket() as tls:
@@ -55,7 +55,7 @@ def read_until(stream: IO[str], word: str, seconds: float = PATIENCE_SECONDS) ->
 @dataclass
 class Deployment:
     data: Path
-    port: int = field(default_factory=free_ports)
+    port: int = field(default_factory=free_port_pair)
     settings: dict[str, str] = field(default_factory=dict)
     arguments: tuple[str, ...] = ()
     """Of `motcua up`."""

@@ -13,7 +13,7 @@ import pytest
 
 from services.cli.sample_system import CLIENT_ID
 from tests.ledger.site import running, site
-from tests.platform.deployment import Deployment, free_ports, read_until
+from tests.platform.deployment import Deployment, free_port_pair, read_until
 from tests.platform.world import BIRTH, BIRTH_FORM, People, World
 from tests.support.waiting import free_port
 
@@ -158,7 +158,7 @@ def test_the_ledger_is_another_one(tmp_path: Path, arguments: tuple[str, ...]) -
 
 
 def test_the_port_is_taken(tmp_path: Path) -> None:
-    port = free_ports()
+    port = free_port_pair()
     with socket.socket() as taken:
         taken.bind(("0.0.0.0", port))
         taken.listen()

@@ -17,6 +17,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -31,7 +32,7 @@ from services.chassis.settings import SERVICES, Settings
 from tests.doubles import running as doubles
 from tests.platform.deployment import Deployment
 from tests.platform.proof import Site, Witness, live_through, prove, require_rebuilt
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, eventually_here
 
 # Much longer than it takes: on a machine that does much else as well.
 TAKE_OVER_SECONDS = 240.0
@@ -111,9 +112,7 @@ class Replicas:
 
     async def back(self, name: str) -> None:
         """Until the supervisor has started it again, and it serves."""
-        async with asyncio.timeout(BACK_SECONDS):
-            while not await self._serves(name):  # noqa: ASYNC110 - another process's state
-                await asyncio.sleep(0.1)
+        await eventually_here(partial(self._serves, name), BACK_SECONDS)
 
     async def _serves(self, name: str) -> bool:
         process = self._deployment.processes[name]

@@ -15,7 +15,7 @@ import pytest
 from services.chassis.settings import Settings
 from services.cli.postgresql import PrivatePostgresql
 from services.cli.serving import _missing_secrets
-from tests.platform.deployment import ROOT, Deployment, free_ports, read_until
+from tests.platform.deployment import ROOT, Deployment, free_port_pair, read_until
 from tests.platform.log import Log
 from tests.support.postgresql import QUICK
 from tests.support.waiting import PATIENCE_SECONDS, eventually, free_port
@@ -88,7 +88,7 @@ def prepared(deployment: Deployment, port: int) -> tuple[Any, dict[str, Any]]:
 
 
 def test_a_sandbox_whose_folder_is_lost_prepares_the_same_trial_again(tmp_path: Path) -> None:
-    port = free_ports()
+    port = free_port_pair()
     settings = {"MOTCUA_SERVICE_SECRET": SECRET, "MOTCUA_MASTER_KEY": KEY, "MOTCUA_HTTP_PORT": str(port)}
     deployment = Deployment(tmp_path / "data", settings=settings)
     first = prepared(deployment, port)
@@ -104,7 +104,7 @@ def test_a_sandbox_whose_folder_is_lost_prepares_the_same_trial_again(tmp_path: 
 
 def test_a_service_waits_for_its_database(tmp_path: Path) -> None:
     """It does not die of it, and stops when it is told to while it waits."""
-    server, port = PrivatePostgresql(tmp_path / "postgresql", QUICK), free_ports()
+    server, port = PrivatePostgresql(tmp_path / "postgresql", QUICK), free_port_pair()
     server.start()
     server.stop()
     settings = {"MOTCUA_DATABASE": server.url, "MOTCUA_HTTP_PORT": str(port), "MOTCUA_IDENTITY_ADDRESS": "localhost:1"}

@@ -26,15 +26,15 @@ def eventually(
     return found
 
 
-async def eventually_here(probe: Callable[[], Any]) -> Any:
+async def eventually_here(probe: Callable[[], Any], seconds: float = PATIENCE_SECONDS) -> Any:
     """The same on a loop that goes on meanwhile; `probe` may be a coroutine function."""
-    ends = time.monotonic() + PATIENCE_SECONDS
+    ends = time.monotonic() + seconds
     while True:
         answer = probe()
         found = await answer if isinstance(answer, Awaitable) else answer
         if found:
             return found
-        assert time.monotonic() < ends, f"not within {PATIENCE_SECONDS:g} s: {found!r}"
+        assert time.monotonic() < ends, f"not within {seconds:g} s: {found!r}"
         await asyncio.sleep(PAUSE_SECONDS)
 
 
