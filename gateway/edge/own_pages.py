@@ -14,8 +14,9 @@ from gateway.edge.envoy import Address, Edge, target
 from gateway.edge.health import Health
 from gateway.openapi import pages as openapi
 from services.chassis import clients
+from services.chassis.certificates import Files
 from services.chassis.http_server import HostedApp
-from services.chassis.tls import Credentials, Files
+from services.chassis.tls import Credentials
 
 LOOPBACK = "127.0.0.1"
 NAMES = frozenset({"admin", "docs"})

@@ -22,11 +22,12 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from services.chassis import observing
 from services.chassis.blobs import BlobsUnavailable
+from services.chassis.certificates import certificate_names, peer_name
 from services.chassis.container import platform_of, wait_for
 from services.chassis.database import DatabaseUnavailable
 from services.chassis.security_headers import SecurityHeaders
 from services.chassis.store.port import StoreUnavailable
-from services.chassis.tls import EDGE, FORWARDED, Credentials, certificate_names, peer_name, thumbprint
+from services.chassis.tls import EDGE, FORWARDED, Credentials, thumbprint
 
 Answer = Callable[[Request], Awaitable[Response]]
 log = structlog.get_logger()

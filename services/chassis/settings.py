@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from services.chassis.tls import Files, check
+from services.chassis.certificates import Files, read
 
 SERVICES = ("identity", "catalogue", "dossier", "payment", "notification", "warehouse", "status", "ledger")
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -131,7 +131,7 @@ class Settings(BaseSettings):
             raise ValueError(f"set {', '.join(missing)} too, or none of the three")
         if self.tls_files:
             try:
-                check(self.tls_files)
+                read(self.tls_files)
             except OSError as error:
                 raise ValueError(f"MOTCUA_TLS_*: {error}") from None
         return self

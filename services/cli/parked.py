@@ -7,8 +7,9 @@ import grpc
 from motcua.operations.v1 import operations_service_pb2 as pb
 from motcua.operations.v1.operations_service_pb2_grpc import OperationsServiceStub
 from services.chassis.access import service_token
+from services.chassis.certificates import parts_of
 from services.chassis.settings import Settings
-from services.chassis.tls import OPERATOR, Credentials, parts_of
+from services.chassis.tls import OPERATOR, Credentials
 from services.cli.console import fail, out
 from services.cli.running import addresses
 

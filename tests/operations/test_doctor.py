@@ -21,9 +21,9 @@ from aiosmtpd.controller import Controller
 
 from gateway.edge.certificates import make, save
 from motcua.payment.events.v1.events_pb2 import PaymentConfirmed
+from services.chassis.certificates import Files
 from services.chassis.settings import Settings
 from services.chassis.store.sqlite import SqliteStore
-from services.chassis.tls import Files
 from services.cli.doctor import _examine as examined
 from services.cli.doctor import certificates, configuration, measures, neighbours, stores
 from services.cli.doctor.finding import Examination, Finding, Patient, State

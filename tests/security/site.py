@@ -22,7 +22,7 @@ from gateway.edge.envoy import Address, Edge, Jwt, Mutual, Tls
 from gateway.edge.process import EdgeProcess
 from motcua.identity.v1 import identity_service_pb2 as identity
 from motcua.identity.v1.identity_service_pb2_grpc import IdentityServiceStub
-from services.chassis.tls import Files, peer_name
+from services.chassis.certificates import Files, peer_name
 from services.identity.service import IdentityService
 from services.identity.tokens import public_jwk
 from services.payment.service import PaymentService

@@ -11,8 +11,9 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from gateway.edge.certificates import Pair, make, save
+from services.chassis.certificates import Files, peer_name
 from services.chassis.settings import SERVICES
-from services.chassis.tls import EDGE, OPERATOR, Files, peer_name
+from services.chassis.tls import EDGE, OPERATOR
 
 BOTH = (ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from time import time
 from urllib.parse import urlsplit
 
-from services.chassis.tls import Files, certificate_names, ends_first, parts_of, peer_name
+from services.chassis.certificates import Files, certificate_names, ends_first, parts_of, peer_name
 from services.cli.doctor.finding import SECONDS, Finding, Patient, bad, doubtful, good, lasting, said
 
 # Seconds, and shares of a certificate's life: short-lived ones are renewed late.

@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.ledger.errors import LedgerError
 from gateway.ledger.own_keys import log_key
-from services.chassis.tls import peer_name
+from services.chassis.certificates import peer_name
 from services.cli.doctor.finding import SECONDS, Finding, Patient, bad, doubtful, good, lasting, said
 
 Values = dict[str, dict[tuple[tuple[str, str], ...], float]]
