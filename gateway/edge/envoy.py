@@ -87,6 +87,9 @@ PAGES = (
 OPERATIONS = ("/metrics", "/livez", "/readyz")
 # Failures of which it is certain that the call did not reach the service.
 UNSENT = "connect-failure,refused-stream"
+# A stopping server ends so what it did not take (https://github.com/grpc/grpc/issues/41785), and what it did not finish within its
+# grace: a change sent again, with its request id, has one effect.
+STOPPED = "cancelled"
 PLATFORM = (
     "grpc.health.v1.Health",
     "grpc.reflection.v1.ServerReflection",
@@ -230,7 +233,10 @@ class Edge:
     def _rpc(self, method: Method) -> Rpc:
         # Streams live until one side ends them; keep-alive pings find the dead.
         timeout = 0 if method.streams else self.timeout_seconds
-        retry_on = UNSENT if method.streams or method.access.mutation else f"{UNSENT},reset,unavailable"
+        if method.streams:
+            retry_on = UNSENT
+        else:
+            retry_on = f"{UNSENT},{STOPPED}" if method.access.mutation else f"{UNSENT},{STOPPED},reset,unavailable"
         return Rpc({"path": method.path}, f"grpc-{Api.name(method.service)}", timeout, retry_on)
 
     def _prefixes(self, served: Mapping[str, object]) -> Iterator[Rpc]:

@@ -15,7 +15,8 @@ _SERVICE_CONFIG = {
                 "initialBackoff": "0.05s",
                 "maxBackoff": "1s",
                 "backoffMultiplier": 2,
-                "retryableStatusCodes": ["UNAVAILABLE"],
+                # With the second one gRPC ends what a stopping server did not take: https://github.com/grpc/grpc/issues/41785.
+                "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"],
             },
         }
     ],
@@ -23,8 +24,9 @@ _SERVICE_CONFIG = {
 # gRPC itself would wait up to two minutes before it tries a server again that was away, also on behalf of a new channel to it.
 RECONNECT = (
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 2000),
     ("grpc.max_reconnect_backoff_ms", 1000),
+    # What gRPC calls so is how long one try may take: on a busy machine, mutual TLS asks for its time.
+    ("grpc.min_reconnect_backoff_ms", 5000),
 )
 OPTIONS = (
     ("grpc.service_config", json.dumps(_SERVICE_CONFIG)),

@@ -63,7 +63,7 @@ class RemoteKeys:
                 timeout=TIMEOUT_SECONDS,
                 wait_for_ready=True,
             )
-        except grpc.aio.AioRpcError:
+        except grpc.aio.AioRpcError as error:
             telemetry.KEYRING_FAILURES.labels(self._service).inc()
-            raise Rejected("UNAVAILABLE", system="identity") from None
+            raise Rejected("UNAVAILABLE", system="identity") from error
         return {key.subject_id: key.key for key in reply.keys if key.key}

@@ -152,6 +152,15 @@ async def test_reads_are_retried_and_mutations_are_not(edge: Running) -> None:
     assert (reply.status_code, edge.trial.calls) == (503, 1)
 
 
+async def test_what_a_stopping_replica_did_not_take_is_sent_again(
+    edge: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(edge.trial, "failure", grpc.StatusCode.CANCELLED)
+    for method, sent in (("GET", {"params": {"failures": 2}}), ("POST", {"json": {"requestId": "x", "failures": 2}})):
+        edge.trial.calls = 0
+        assert (await edge.http.request(method, "/v1/flaky", **sent)).json() == {"calls": 3}
+
+
 async def until_refused(ask: Callable[[], Awaitable[httpx.Response]]) -> httpx.Response:
     """However slowly they go out: the allowance of the burst grows by one call a second."""
     for _ in range(1000):

@@ -31,6 +31,7 @@ class Trial:
     pb: Any
     rpc: Any
     calls: int = 0
+    failure: grpc.StatusCode = grpc.StatusCode.UNAVAILABLE
     ready: bool = True
     headers: dict[str, str] = field(default_factory=dict)
     paths: list[str] = field(default_factory=list)
@@ -74,7 +75,7 @@ async def grpc_server(trial: Trial) -> AsyncIterator[int]:
         async def fail(self, failures: int, context: Any) -> int:
             trial.calls += 1
             if trial.calls <= failures:
-                await context.abort(grpc.StatusCode.UNAVAILABLE, "not now")
+                await context.abort(trial.failure, "not now")
             return trial.calls
 
         async def CountAmount(self, request: Any, context: Any) -> Any:  # noqa: N802
