@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from tests.doubles.kurrentdb import Double
+from tests.support.waiting import free_port
 
 T = TypeVar("T")
 WAIT_SECONDS = 60
@@ -39,7 +40,7 @@ def running(nodes: int = 1) -> Iterator[Running]:
 
     async def begun() -> Double:
         double = Double(nodes)
-        await double.start()
+        await double.start(free_port())
         return double
 
     here = Running(asyncio.run_coroutine_threadsafe(begun(), loop).result(WAIT_SECONDS), loop)

@@ -60,7 +60,12 @@ class Witness(Door):
         self.longest_pause_seconds = 0.2
         self.journal: list[Acknowledged] = []
         self.acknowledged = asyncio.Event()
-        self._attempts: deque[str] = deque(maxlen=20)
+        self._failures: deque[str] = deque(maxlen=20)
+
+    @property
+    def failures(self) -> str:
+        """The last ones, a line each."""
+        return "\n".join(self._failures)
 
     async def _patiently(self, once: Callable[[], Awaitable[T]]) -> T:
         async def told() -> T:
@@ -68,7 +73,7 @@ class Witness(Door):
                 return await once()
             except Exception as error:
                 details = error.details() if isinstance(error, grpc.aio.AioRpcError) else str(error)
-                self._attempts.append(f"{type(error).__name__} {str(details)[:200]}")
+                self._failures.append(f"{type(error).__name__} {str(details)[:200]}")
                 raise
 
         return await super()._patiently(told)
@@ -80,17 +85,14 @@ class Witness(Door):
             self.acknowledged.set()
         return reply
 
-    async def another(self, deployment: Deployment) -> None:
+    async def another(self) -> None:
         """Wait until one more is acknowledged, for as long as they try."""
         self.acknowledged.clear()
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
                 await self.acknowledged.wait()
         except TimeoutError:
-            attempts = "\n".join(self._attempts)
-            raise AssertionError(
-                f"nothing is acknowledged; the last failures:\n{attempts}\n{deployment.status}"
-            ) from None
+            raise AssertionError("nothing is acknowledged") from None
 
 
 @dataclass
@@ -122,12 +124,16 @@ async def live_through(
     """What happens under load; then the day comes to its end."""
     witness = Witness(deployment.url)
     day = Day(await Province.open(witness, "56"), rng)
-    async with asyncio.TaskGroup() as people:
-        workers = [people.create_task(day.work()) for _ in range(side_by_side)]
-        await misfortune(witness)
-        day.over = True
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            await asyncio.gather(*workers)
+    try:
+        async with asyncio.TaskGroup() as people:
+            workers = [people.create_task(day.work()) for _ in range(side_by_side)]
+            await misfortune(witness)
+            day.over = True
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                await asyncio.gather(*workers)
+    except BaseException as error:
+        error.add_note(f"The last failures:\n{witness.failures}\nThe platform: {deployment.status}")
+        raise
     return witness, day
 
 

@@ -37,7 +37,7 @@ def test_nothing_acknowledged_is_lost_or_done_twice(tmp_path: Path, seed: int) -
 async def _prove(site: Site, rng: random.Random) -> None:
     async def power_cuts(witness: Witness) -> None:
         for _ in range(CRASHES):
-            await witness.another(site.deployment)
+            await witness.another()
             await asyncio.sleep(rng.uniform(SHORTEST_SECONDS, LONGEST_SECONDS))
             await asyncio.to_thread(site.deployment.kill)
             await asyncio.to_thread(site.deployment.launch)

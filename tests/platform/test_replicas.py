@@ -17,6 +17,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -193,12 +194,16 @@ class Fate:
             self.the_stores_subscriptions, self.the_store,
         ]  # fmt: skip
         kind = self._rng.choice(kinds)
-        self.done[kind.__name__] += 1
+        self._note(kind.__name__)
         await kind()
+
+    def _note(self, kind: str) -> None:
+        self.done[kind] += 1
+        print(f"{datetime.now(UTC):%H:%M:%S} {kind}")
 
     async def supervisor(self) -> None:
         """With all that it started."""
-        self.done["supervisor"] += 1
+        self._note("supervisor")
         await asyncio.to_thread(self._deployment.kill)
         await asyncio.to_thread(self._deployment.launch)
         await asyncio.to_thread(eventually, self._deployment.serves, BACK_SECONDS)
@@ -250,7 +255,7 @@ async def _prove(everything: Everything, rng: random.Random) -> None:
     deployment, fate = everything.deployment, Fate(everything, rng)
 
     async def misfortunes(witness: Witness) -> None:
-        await witness.another(deployment)
+        await witness.another()
         over = asyncio.Event()
         settings = Settings(data=deployment.data, event_store=everything.site.event_store)
         beside = [
@@ -264,7 +269,7 @@ async def _prove(everything: Everything, rng: random.Random) -> None:
             await asyncio.gather(*beside)
         print({service: seconds and f"{seconds:.1f} s" for service, seconds in taken_over.items()})
         for number in range(MISFORTUNES):
-            await witness.another(deployment)
+            await witness.another()
             await asyncio.sleep(rng.uniform(0.0, 1.0))
             await (fate.supervisor() if number == SUPERVISOR_DIES_AT else fate.strike())
 

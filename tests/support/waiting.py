@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import secrets
 import socket
 import time
 from collections.abc import Awaitable, Callable
@@ -13,6 +15,8 @@ T = TypeVar("T")
 # Much longer than anything takes, also on a machine that does much else: who has waited so long waits in vain.
 PATIENCE_SECONDS = 120.0
 PAUSE_SECONDS = 0.03
+# Below Linux's net.ipv4.ip_local_port_range.
+PORTS = range(12_000, 32_000)
 
 
 def eventually(
@@ -39,7 +43,12 @@ async def eventually_here(probe: Callable[[], Any], seconds: float = PATIENCE_SE
 
 
 def free_port() -> int:
-    """On which nobody listens, until somebody else takes it."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """On which nobody listens. None of those that the kernel gives to whoever asks for any: a server that is away for a moment
+    has it again afterwards.
+    """
+    while True:
+        # Not from `random`: tests seed it, and others that run beside them would draw the same.
+        port = PORTS.start + secrets.randbelow(len(PORTS))
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("0.0.0.0", port))
+            return port
