@@ -27,6 +27,7 @@ if os.getppid() == int(sys.argv[1]):
     os.execvp(sys.argv[3], sys.argv[3:])
 """
 LINES = 50
+AGAIN_SECONDS = 1.0
 log = structlog.get_logger("edge")
 
 
@@ -191,9 +192,9 @@ class EdgeProcess:
             try:
                 await self._launch(timeout_seconds)
                 log.info("edge.restarted", port=self.port)
-            except EdgeError as error:
-                log.error("edge.not_restarted", why=str(error))
-                await asyncio.sleep(1)
+            except Exception as error:  # whatever it is: without an edge nobody is served
+                log.error("edge.not_restarted", why=str(error), exc_info=not isinstance(error, EdgeError))
+                await asyncio.sleep(AGAIN_SECONDS)
 
     async def _calls(self, admin: httpx.AsyncClient) -> int:
         found = await admin.get("/stats?format=json&filter=^http\\.(plain|tls)\\.downstream_rq_active$")

@@ -22,6 +22,7 @@ from services.chassis.decider import Rejected
 from services.chassis.store.memory import MemoryStore
 from services.chassis.store.port import ANY, Batch, NewEvent
 from tests.support.tokens import mint, signing_key
+from tests.support.waiting import PATIENCE_SECONDS
 
 SECRET = "a secret that only services share, 32+"
 
@@ -32,7 +33,7 @@ class Site:
         self.verifier = Verifier(store, SECRET)
 
     async def learnt(self, holds: Callable[[dict[str, tuple[OKPKey, float]]], bool]) -> None:
-        async with asyncio.timeout(5), self.verifier._learnt:
+        async with asyncio.timeout(PATIENCE_SECONDS), self.verifier._learnt:
             await self.verifier._learnt.wait_for(lambda: holds(self.verifier._keys))
 
     async def caller(self, token: str) -> Caller:

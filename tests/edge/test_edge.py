@@ -21,6 +21,7 @@ from yaml import safe_load
 
 from gateway.edge import certificates
 from tests.edge.conftest import Running
+from tests.support.waiting import PATIENCE_SECONDS, eventually_here
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 
@@ -201,7 +202,7 @@ async def test_pages_go_to_their_clusters_and_are_not_transcoded(edge: Running) 
 
 async def test_a_live_page_arrives_frame_by_frame_and_has_no_end(edge: Running) -> None:
     edge.trial.changed.clear()
-    async with asyncio.timeout(10), edge.http.stream("GET", "/dossiers/A-1/live") as reply:
+    async with asyncio.timeout(PATIENCE_SECONDS), edge.http.stream("GET", "/dossiers/A-1/live") as reply:
         frames = reply.aiter_text()
         assert await anext(frames) == "data: 1\n\n"
         edge.trial.changed.set()
@@ -255,12 +256,11 @@ async def test_the_trace_is_passed_on_and_logged(edge: Running) -> None:
     headers = {"traceparent": f"00-{trace}-00f067aa0ba902b7-01"}
     reply = await edge.http.get("/v1/trials/traced?colour=COLOUR_RED", headers=headers)
     assert reply.json()["headers"]["traceparent"].split("-")[1] == trace
-    lines: list[str] = []
-    async with asyncio.timeout(15):
-        while not any(trace in line for line in lines):
-            lines = edge.process.edge.access_log.read_text().splitlines()
-            await asyncio.sleep(0.1)
-    entry = json.loads(next(line for line in lines if trace in line))
+
+    def logged() -> list[str]:
+        return [line for line in edge.process.edge.access_log.read_text().splitlines() if trace in line]
+
+    entry = json.loads((await eventually_here(logged))[0])
     assert (entry["trace_id"], entry["path"], entry["status"]) == (trace, "/v1/trials/traced", 200)
 
 
@@ -289,14 +289,19 @@ async def test_a_new_certificate_is_shown_without_a_restart_and_old_streams_go_o
     verify = ssl.create_default_context(cafile=str(edge.authority))
     pid, before = edge.process.pid, await _shown(edge)
     live = f"https://localhost:{edge.process.tls_port}/dossiers/A-1/live"
-    async with httpx.AsyncClient(verify=verify, trust_env=False, timeout=30) as http, http.stream("GET", live) as reply:
+    async with (
+        httpx.AsyncClient(verify=verify, trust_env=False, timeout=PATIENCE_SECONDS) as http,
+        http.stream("GET", live) as reply,
+    ):
         frames = reply.aiter_text()
         assert await anext(frames) == "data: 1\n\n"
         tls.certificate.unlink()
         certificates.ensure(tls.certificate.parent)
-        async with asyncio.timeout(30):
-            while await _shown(edge) == before:  # noqa: ASYNC110 - another process's state
-                await asyncio.sleep(0.05)
+
+        async def replaced() -> bool:
+            return await _shown(edge) != before
+
+        await eventually_here(replaced)
         edge.trial.changed.set()
         assert await anext(frames) == "data: 2\n\n"
     assert await _shown(edge) == ssl.PEM_cert_to_DER_cert(tls.certificate.read_text())

@@ -18,9 +18,10 @@ import pytest
 import pytest_asyncio
 
 from gateway.edge.envoy import Address, Edge
-from gateway.edge.process import EdgeError, EdgeProcess
+from gateway.edge.process import EdgeError, EdgeProcess, binary
 from scripts.build_protos import ROOT
 from tests.edge.trial import Trial, web_server
+from tests.support.waiting import eventually_here
 
 DIES = """
 import asyncio, os, sys
@@ -67,22 +68,31 @@ async def get(process: EdgeProcess, path: str = "/") -> httpx.Response:
         return await client.get(f"http://127.0.0.1:{process.port}{path}")
 
 
-async def alive(pid: int) -> bool:
-    for _ in range(100):
-        if not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
-            return False
-        await asyncio.sleep(0.05)
-    return True
+def ended(pid: int) -> bool:
+    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
 
-async def test_it_is_started_again_when_it_dies(process: EdgeProcess) -> None:
+@pytest.mark.parametrize("fault", [None, EdgeError("the port is taken"), OSError("no memory")])
+async def test_it_is_started_again_when_it_dies(
+    process: EdgeProcess, monkeypatch: pytest.MonkeyPatch, fault: Exception | None
+) -> None:
     assert (await get(process)).status_code == 200
+    faults = [fault] if fault else []
+
+    def found() -> Path:
+        if faults:
+            raise faults.pop()
+        return binary()
+
+    monkeypatch.setattr("gateway.edge.process.binary", found)
     first = process.pid
     assert first
     os.kill(first, signal.SIGKILL)
-    async with asyncio.timeout(10):
-        while process.pid == first or not await answers(process):  # noqa: ASYNC110 - another process's state
-            await asyncio.sleep(0.05)
+
+    async def another() -> bool:
+        return process.pid != first and await answers(process)
+
+    await eventually_here(another)
 
 
 async def answers(process: EdgeProcess) -> bool:
@@ -96,7 +106,7 @@ async def test_it_stops_for_good(process: EdgeProcess) -> None:
     pid = process.pid
     assert pid
     await process.stop()
-    assert not await alive(pid)
+    await eventually_here(lambda: ended(pid))
     with pytest.raises(httpx.ConnectError):
         await get(process)
 
@@ -105,7 +115,7 @@ async def test_it_dies_with_us(trial: Trial, tmp_path: Path) -> None:
     command = (sys.executable, "-c", DIES, str(tmp_path), str(trial.descriptors))
     environment = os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'protos'}"}
     done = await asyncio.to_thread(subprocess.run, command, env=environment, stdout=subprocess.PIPE, text=True)
-    assert not await alive(int(done.stdout))
+    await eventually_here(lambda: ended(int(done.stdout)))
 
 
 async def test_a_taken_port_is_named(settings: Edge, tmp_path: Path) -> None:

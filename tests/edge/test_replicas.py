@@ -16,6 +16,7 @@ import pytest
 from gateway.edge.envoy import Address, Edge, each, target
 from gateway.edge.process import EdgeProcess
 from tests.edge.trial import Trial, any_service, grpc_server
+from tests.support.waiting import eventually_here
 
 LOOPBACK = "127.0.0.1"
 
@@ -80,9 +81,7 @@ async def test_who_does_not_say_that_it_serves_is_not_asked(trial: Trial, tmp_pa
         any_service(asked) as starting,  # it answers, and says nothing of its health
         edge_before(trial, tmp_path, ready, starting) as stub,
     ):
-        async with asyncio.timeout(20):
-            while "/grpc.health.v1.Health/Check" not in asked:  # noqa: ASYNC110 - another process asks
-                await asyncio.sleep(0.05)
+        await eventually_here(lambda: "/grpc.health.v1.Health/Check" in asked)
         for number in range(100):
             assert await change(trial, stub, number) == number
     assert set(asked) == {"/grpc.health.v1.Health/Check"}

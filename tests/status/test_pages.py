@@ -16,6 +16,7 @@ from gateway.status.settings import Settings
 from motcua.dossier.events.v1 import events_pb2 as facts
 from tests.status.memory import MemoryReader
 from tests.status.samples import CODES, HISTORIES, NOW, SECRET, fact, issued, local
+from tests.support.waiting import PATIENCE_SECONDS
 
 KEY = b"k" * 32
 SETTINGS = Settings("https://motcua.test", KEY, receipt_address="/ledger/{code}/{revision}", heartbeat_seconds=0.01)
@@ -206,7 +207,7 @@ async def revision_of(page: DossierPage) -> str:
 
 
 async def next_of(kind: str, stream: AsyncIterator[str]) -> str:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         async for frame in stream:
             if f"event: {kind}\n" in frame:
                 return frame
