@@ -1,14 +1,20 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 
 if TYPE_CHECKING:
     from services.cli.postgresql import PrivatePostgresql
     from tests.support.bucket import BucketServer
     from tests.support.postgresql import Engine
+
+# Others find new examples; CI tries the same ones each time. How long one takes says something of the machine only.
+hypothesis.settings.register_profile("motcua", deadline=None, derandomize="CI" in os.environ)
+hypothesis.settings.load_profile("motcua")
 
 # The longest files: begun first, they do not keep one worker busy when the others are done.
 LONGEST = ("test_drill.py", "test_crash.py", "test_readme.py", "test_schemathesis.py", "test_scenarios.py")

@@ -38,4 +38,4 @@ def seal(key: bytes, code: str) -> str:
 
 
 def seal_holds(key: bytes, code: str, claimed: str) -> bool:
-    return hmac.compare_digest(seal(key, code).encode(), claimed.encode())
+    return hmac.compare_digest(seal(key, code).encode(), claimed.encode(errors="surrogatepass"))

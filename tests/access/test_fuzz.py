@@ -37,7 +37,6 @@ def test_whatever_is_sent_is_answered(services: tuple[Client, OKPKey], rpc: Rpc)
 
     @settings(
         max_examples=EXAMPLES,
-        deadline=None,
         database=None,
         derandomize=True,
         suppress_health_check=list(HealthCheck),

@@ -428,8 +428,8 @@ class KurrentMachine(StoreMachine):
 
 
 TestMemoryMachine = MemoryMachine.TestCase
-TestMemoryMachine.settings = settings(max_examples=40, stateful_step_count=20, deadline=None)
+TestMemoryMachine.settings = settings(max_examples=40, stateful_step_count=20)
 TestSqliteMachine = SqliteMachine.TestCase
-TestSqliteMachine.settings = settings(max_examples=10, stateful_step_count=20, deadline=None)
+TestSqliteMachine.settings = settings(max_examples=10, stateful_step_count=20)
 TestKurrentMachine = KurrentMachine.TestCase
-TestKurrentMachine.settings = settings(max_examples=5, stateful_step_count=15, deadline=None)
+TestKurrentMachine.settings = settings(max_examples=5, stateful_step_count=15)

@@ -205,7 +205,6 @@ def minutes_slowly(calendar: Calendar, since: datetime, until: datetime) -> int:
     )
 
 
-@settings(deadline=None)
 @forall(calendars(), moments, st.integers(1, 150))
 def test_working_days_count_as_slowly(calendar: Calendar, received: datetime, amount: int) -> None:
     due = due_at(calendar, working_days(amount), received)
@@ -213,7 +212,6 @@ def test_working_days_count_as_slowly(calendar: Calendar, received: datetime, am
     assert (due.date(), due.time()) == (day, calendar.hours(day)[-1][1])
 
 
-@settings(deadline=None)
 @forall(calendars(), moments, st.integers(1, 150))
 def test_days_count_as_slowly(calendar: Calendar, received: datetime, amount: int) -> None:
     due = due_at(calendar, Term(amount, Unit.DAYS), received)
@@ -222,7 +220,7 @@ def test_days_count_as_slowly(calendar: Calendar, received: datetime, amount: in
     assert due.date() == next(day for day in open_days if day >= last)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @forall(calendars(), moments.map(lambda moment: moment.replace(second=0, microsecond=0)), st.integers(1, 12))
 def test_hours_count_as_slowly(calendar: Calendar, received: datetime, amount: int) -> None:
     due = due_at(calendar, Term(amount, Unit.HOURS), received)
@@ -230,7 +228,6 @@ def test_hours_count_as_slowly(calendar: Calendar, received: datetime, amount: i
         assert minutes_slowly(calendar, received, due) == amount * 60
 
 
-@settings(deadline=None)
 @forall(
     calendars(),
     moments,

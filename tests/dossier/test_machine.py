@@ -227,7 +227,7 @@ class Life(RuleBasedStateMachine):
         assert (row.revision, row.assignee_id if state.step_code else "") == (state.revision, state.assignee_id)
 
 
-Life.TestCase.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+Life.TestCase.settings = settings(max_examples=40, stateful_step_count=30)
 TestLife = Life.TestCase
 
 

@@ -147,7 +147,6 @@ def _readable(site: Site, code: str, who: Metadata) -> dict[str, bool]:
 
 @settings(
     max_examples=40,
-    deadline=None,
     database=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],

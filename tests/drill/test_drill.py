@@ -31,7 +31,7 @@ from tests.drill.site import RELEASE, Site
 from tests.support.authority import context
 from tests.support.waiting import eventually
 
-REQUIRED = os.environ.get("CI") or os.environ.get("MOTCUA_REQUIRE_DRILL")
+REQUIRED = os.environ.get("CI")
 BASE = "localhost/base:drill"
 USER = 10001
 PROGRAMS = {"motcua", "python", "python3", "envoy"}

@@ -19,7 +19,7 @@ KEY = tokens.generate_signing_key()
 offsets = st.one_of(st.integers(-3600, 3600), st.integers(-2 * 86_400, 2 * 86_400)).map(lambda s: timedelta(seconds=s))
 
 
-@settings(deadline=None, database=None, derandomize=True)
+@settings(database=None, derandomize=True)
 @given(offsets, st.one_of(st.none(), offsets))
 def test_a_token_is_given_within_the_term_and_dies_with_it(begins: timedelta, ends: timedelta | None) -> None:
     starts_at, ends_at = NOW + begins, None if ends is None else NOW + ends

@@ -38,7 +38,7 @@ def test_one_two_and_none() -> None:
     assert heads.root_of({}) == bytes(32)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(batches=st.lists(st.dictionaries(st.integers(0, 400), st.integers(1, 9), max_size=60), max_size=8))
 def test_the_map_is_what_the_definition_says_however_it_grew(batches: list[dict[int, int]]) -> None:
     pages, all_of = MemoryPages(), dict[str, Head]()
@@ -52,7 +52,7 @@ def test_the_map_is_what_the_definition_says_however_it_grew(batches: list[dict[
     assert at_once.pages == pages.pages or not all_of
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(present=st.sets(st.integers(0, 300), max_size=80), asked=st.integers(0, 300))
 def test_every_head_and_every_absence_is_proved(present: set[int], asked: int) -> None:
     pages = MemoryPages()
@@ -75,7 +75,7 @@ def test_every_head_and_every_absence_is_proved(present: set[int], asked: int) -
             heads.verify(code(asked), head(asked), HeadProof(proof.siblings), top)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(data=st.data(), count=st.integers(2, 120))
 def test_changed_proofs_are_refused(data: st.DataObject, count: int) -> None:
     pages = MemoryPages()

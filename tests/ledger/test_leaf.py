@@ -53,7 +53,7 @@ def test_an_entry_is_canonical_json() -> None:
     assert LEAF.hash() == merkle.leaf_hash(ENTRY)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     event=st.dictionaries(st.text(max_size=10), VALUES, max_size=5),
     revision=st.integers(0, 2**53 - 1),
@@ -66,7 +66,7 @@ def test_every_leaf_is_read_back(event: dict[str, Any], revision: int, time: dat
     assert Leaf.parse(leaf.entry()) == leaf
 
 
-@settings(max_examples=800, deadline=None)
+@settings(max_examples=800)
 @given(mutated(ENTRY))
 def test_a_mutated_entry_is_refused_or_another(changed: bytes) -> None:
     try:

@@ -128,7 +128,7 @@ def _naive_root(known: list[bytes], size: int, start: int = 0) -> bytes:
     return found
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(data=st.data(), size=st.integers(1, 700))
 def test_proofs_are_those_of_the_naive_tree(data: st.DataObject, size: int) -> None:
     known = entries(size)
@@ -144,7 +144,7 @@ def test_proofs_are_those_of_the_naive_tree(data: st.DataObject, size: int) -> N
     merkle.verify_consistency(old, size, proof, naive.tree_hash(known[:old]), head)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(steps=st.lists(st.integers(0, 900), max_size=6))
 def test_a_tree_is_the_same_however_it_grew(steps: list[int]) -> None:
     known = entries(sum(steps))
@@ -166,7 +166,7 @@ def test_edges_of_tiles(size: int) -> None:
         merkle.verify_consistency(old, size, proof, merkle.root(tree.read, old), head)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data(), size=st.integers(2, 600))
 def test_independent_verifiers_agree(data: st.DataObject, size: int) -> None:
     known = entries(size)
@@ -191,7 +191,7 @@ def test_independent_verifiers_agree(data: st.DataObject, size: int) -> None:
     pymerkle.verify_consistency(old_head, head, other.prove_consistency(old, size))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(data=st.data(), size=st.integers(2, 300))
 def test_changed_proofs_are_refused(data: st.DataObject, size: int) -> None:
     tree = Tree(entries(size))

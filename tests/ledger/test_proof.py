@@ -76,7 +76,7 @@ def test_receipts_of_events_that_prove_nothing(proof: TlogProof, what: str) -> N
         verify_event(TlogProof.parse(proof.format()), LOG.verifier, [WITNESS.verifier])
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(mutated(EVENT.format()))
 def test_a_changed_receipt_of_an_event_is_refused(changed: bytes) -> None:
     try:
@@ -154,7 +154,7 @@ def test_an_event_that_does_not_name_the_one_before_it() -> None:
         verify_dossier(log.dossier_receipt(1), LOG.verifier)
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(mutated(DOSSIER.format()) | mutated(SMALL.dossier_receipt(ABSENT, witnessed=True).format()))
 def test_a_changed_receipt_of_a_dossier_is_refused(changed: bytes) -> None:
     try:

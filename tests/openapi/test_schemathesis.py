@@ -62,7 +62,6 @@ def test_answers_are_as_documented(site: Site) -> None:
         @settings(
             max_examples=EXAMPLES,
             derandomize=True,
-            deadline=None,
             database=None,
             phases=[Phase.explicit, Phase.generate],
             suppress_health_check=list(HealthCheck),

@@ -134,4 +134,4 @@ class Fee(RuleBasedStateMachine):
 
 
 TestFee = Fee.TestCase
-TestFee.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestFee.settings = settings(max_examples=60, stateful_step_count=30)

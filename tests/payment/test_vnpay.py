@@ -86,7 +86,7 @@ def test_a_callback_is_read() -> None:
 texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(info=texts, bank=texts, ref=texts)
 def test_what_is_signed_is_verified(info: str, bank: str, ref: str) -> None:
     notice = signed(NOTICE | {"vnp_OrderInfo": info, "vnp_BankCode": bank, "vnp_TxnRef": ref})
@@ -95,7 +95,7 @@ def test_what_is_signed_is_verified(info: str, bank: str, ref: str) -> None:
     assert (read.txn_ref, read.bank) == (ref, bank)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(data=st.data())
 def test_any_changed_character_of_any_field_is_refused(data: st.DataObject) -> None:
     notice = signed(NOTICE)

@@ -11,7 +11,7 @@ indexes = st.integers(0, people.COUNT - 1)
 
 
 @given(indexes)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_a_personal_number_tells_province_century_gender_and_year_and_gives_its_person_back(index: int) -> None:
     person = people.citizen(index)
     number = person.personal_number
@@ -23,7 +23,7 @@ def test_a_personal_number_tells_province_century_gender_and_year_and_gives_its_
 
 
 @given(indexes)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_a_tax_code_is_valid_and_gives_its_organisation_back(index: int) -> None:
     organisation = people.organisation(index)
     assert mst.validate(organisation.tax_code) == organisation.tax_code

@@ -57,7 +57,7 @@ def decided(state: Dossier) -> dict[str, object]:
     }
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(history=histories())
 def test_the_page_agrees_with_the_rules_after_every_event(history: list[Event]) -> None:
     for count in range(1, len(history) + 1):

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.status.codes import LONGEST, parse, scanned_seal, seal, seal_holds
@@ -44,6 +44,7 @@ def test_parse_answers_anything(written: str) -> None:
 
 
 @given(st.integers(0, 15), st.characters())
+@example(0, "\ud800")
 def test_a_tampered_seal_is_refused(index: int, other: str) -> None:
     good = seal(KEY, CODE)
     tampered = good[:index] + other + good[index + 1 :]

@@ -85,7 +85,7 @@ def leaks(message: Message) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("descriptor", EVENTS, ids=lambda descriptor: descriptor.full_name)
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 @given(data=st.data())
 def test_nothing_unmarked_survives_and_nothing_marked_is_lost(descriptor: Descriptor, data: st.DataObject) -> None:
     message = filled(descriptor, data.draw)
@@ -107,7 +107,7 @@ def parts(message: Message) -> Iterator[Message]:
 
 
 @pytest.mark.parametrize("descriptor", EVENTS, ids=lambda descriptor: descriptor.full_name)
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(data=st.data())
 def test_what_a_later_release_added_is_seen_wherever_it_is(descriptor: Descriptor, data: st.DataObject) -> None:
     event = filled(descriptor, data.draw)

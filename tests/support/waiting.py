@@ -24,22 +24,30 @@ def eventually(
 ) -> T:
     """What `probe` answers once it is true; its last answer and `why` are told when time is over."""
     ends = time.monotonic() + seconds
-    while not (found := probe()):
+    while True:
+        asked = time.monotonic()
+        if found := probe():
+            return found
         assert time.monotonic() < ends, f"not within {seconds:g} s: {found!r} {why()}"
-        time.sleep(PAUSE_SECONDS)
-    return found
+        time.sleep(_pause(asked))
 
 
 async def eventually_here(probe: Callable[[], Any], seconds: float = PATIENCE_SECONDS) -> Any:
     """The same on a loop that goes on meanwhile; `probe` may be a coroutine function."""
     ends = time.monotonic() + seconds
     while True:
+        asked = time.monotonic()
         answer = probe()
         found = await answer if isinstance(answer, Awaitable) else answer
         if found:
             return found
         assert time.monotonic() < ends, f"not within {seconds:g} s: {found!r}"
-        await asyncio.sleep(PAUSE_SECONDS)
+        await asyncio.sleep(_pause(asked))
+
+
+def _pause(asked: float) -> float:
+    """Who asks for much leaves the processor to what is waited for, at least half of the time."""
+    return max(PAUSE_SECONDS, time.monotonic() - asked)
 
 
 def free_port() -> int:
