@@ -30,6 +30,8 @@ LOOPBACK = "127.0.0.1"
 SITES = ("identity", "payment", "status", "ledger")
 # It opens when identity has told it the keys.
 EDGE_SECONDS = 60.0
+# Somebody waits for the answer. A service that runs is more patient.
+EVENT_STORE_SECONDS = 5.0
 
 log = structlog.get_logger()
 
@@ -142,7 +144,7 @@ async def require_event_store(settings: Settings) -> None:
     from services.chassis.store.kurrentdb import KurrentStore
 
     try:
-        store = KurrentStore(settings.event_store)
+        store = KurrentStore(settings.event_store, EVENT_STORE_SECONDS)
     except ValueError as error:
         raise StartFailed(str(error), "docs/event-store.md says what an address may be.") from None
     try:

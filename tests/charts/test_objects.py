@@ -7,9 +7,9 @@ import functools
 import json
 from collections import Counter
 from collections.abc import Callable
+from typing import Any
 
 import jsonschema_rs
-import kubernetes_validate
 import pytest
 
 from tests.charts.chart import CHART, ROOT, SERVICES, VARIANTS, Object, container, one, variant
@@ -31,11 +31,14 @@ def every() -> list[Object]:
     return list({json.dumps(o, sort_keys=True): o for name in VARIANTS for o in variant(name)}.values())
 
 
-@pytest.fixture(autouse=True, scope="module")
-def schemas_are_read_once() -> None:
-    """They are large."""
+@pytest.fixture(scope="module")
+def kubernetes() -> Any:
+    """The validator. It takes seconds to load, and its schemas are large: once, where they are used."""
+    import kubernetes_validate
+
     utils = kubernetes_validate.utils
     utils.schema_contents = functools.cache(getattr(utils.schema_contents, "__wrapped__", utils.schema_contents))
+    return kubernetes_validate
 
 
 @pytest.mark.parametrize("name", VARIANTS)
@@ -82,15 +85,15 @@ def test_the_objects_are_counted(name: str) -> None:
 
 
 @pytest.mark.parametrize("release", KUBERNETES)
-def test_kubernetes_takes_every_object(release: str) -> None:
+def test_kubernetes_takes_every_object(kubernetes: Any, release: str) -> None:
     for o in every():
         if not custom(o):
-            kubernetes_validate.validate(o, release, strict=True)  # raises on an unknown kind too
+            kubernetes.validate(o, release, strict=True)  # raises on an unknown kind too
 
 
-def test_an_unknown_kind_is_an_error() -> None:
-    with pytest.raises(kubernetes_validate.SchemaNotFoundError):
-        kubernetes_validate.validate({"apiVersion": "policy/v1beta1", "kind": "PodSecurityPolicy"}, "1.37", strict=True)
+def test_an_unknown_kind_is_an_error(kubernetes: Any) -> None:
+    with pytest.raises(kubernetes.SchemaNotFoundError):
+        kubernetes.validate({"apiVersion": "policy/v1beta1", "kind": "PodSecurityPolicy"}, "1.37", strict=True)
 
 
 def test_custom_resources_are_what_their_owners_declare() -> None:
