@@ -6,9 +6,10 @@ import asyncio
 import re
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 from contextlib import aclosing, asynccontextmanager, contextmanager
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import grpc
 import pytest
@@ -24,6 +25,8 @@ from tests.doubles.kurrentdb import Double
 from tests.doubles.kurrentdb_log import Log
 from tests.doubles.kurrentdb_protos import streams_pb2
 from tests.support.waiting import PATIENCE_SECONDS, eventually_here
+
+T = TypeVar("T")
 
 IMPATIENT = 1.0
 
@@ -226,6 +229,44 @@ async def test_a_read_that_breaks_off_is_not_taken_for_the_end(fault: str) -> No
         setattr(double.faults, fault, 2)
         assert ids(await store.read_all()) == ids(sent)
         assert getattr(double.faults, fault) == 0
+
+
+@pytest.mark.parametrize("events", [0, 1, 4])
+async def test_a_read_that_another_call_cuts_off_is_not_taken_for_the_end(events: int) -> None:
+    """A failure replaces the connection of all calls under way, and the client lets them end as if that were all."""
+    async with doubled() as (double, store):
+        sent = [event() for _ in range(5)]
+        await store.append("a-1", sent, NO_STREAM)
+        for ask in (partial(store.read, "a-1"), partial(store._newest, "a-1", 5)):
+            async with cut_off(double, ask(), events) as asking:
+                replaced = asyncio.create_task(store._reads.reconnect())
+                before = store._reads.connection_id
+                await eventually_here(lambda before=before: store._reads.connection_id != before)  # type: ignore[misc]
+            assert ids(await asking) == ids(sent)
+            await replaced
+
+
+async def test_a_read_that_the_close_cuts_off_is_not_taken_for_the_end() -> None:
+    async with doubled() as (double, store):
+        await store.append("a-1", [event() for _ in range(5)], NO_STREAM)
+        async with cut_off(double, store.read("a-1"), 1) as asking:
+            closed = asyncio.create_task(store.close())
+            await eventually_here(lambda: not hasattr(store._reads, "_connection"))
+        with pytest.raises(StoreUnavailable, match="closed"):
+            await asking
+        await closed
+
+
+@asynccontextmanager
+async def cut_off(double: Double, call: Coroutine[Any, Any, T], events: int) -> AsyncIterator[asyncio.Task[T]]:
+    """Whatever happens within happens after so many events of the answer."""
+    double.faults.halts_after = events
+    double.faults.go_on.clear()
+    asking = asyncio.create_task(call)
+    await eventually_here(lambda: double.faults.halts_after is None)
+    await asyncio.sleep(0.1)  # until the events have come
+    yield asking
+    double.faults.go_on.set()
 
 
 async def test_deleted_streams_are_empty_and_tombstones_are_loud() -> None:

@@ -24,6 +24,9 @@ class Faults:
     """So many reads are answered UNAVAILABLE."""
     within_read: int = 0
     """So many reads break off after their first event."""
+    halts_after: int | None = None
+    """The next read pauses after so many events, until `go_on` is set."""
+    go_on: asyncio.Event = field(default_factory=asyncio.Event)
     after_checkpoints: int = 0
     """So many subscriptions break off after they said CHECKPOINTS times how far they are.
 

@@ -124,6 +124,9 @@ class _Streams(streams_pb2_grpc.StreamsServicer):
                 yield answer
             return
         for count, answer in enumerate(await self._found(options, context)):
+            if count == faults.halts_after:
+                faults.halts_after = None
+                await faults.go_on.wait()
             if count == 1 and faults.take("within_read"):
                 await _abort(context, grpc.StatusCode.UNAVAILABLE, "the connection broke")
             yield answer

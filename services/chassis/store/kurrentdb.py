@@ -75,6 +75,10 @@ class _Behind(errors.KurrentDBClientError):
     """A node that was leader a moment ago answered with less than is known to be there."""
 
 
+class _Interrupted(errors.KurrentDBClientError):
+    """The connection was closed while an answer was read from it."""
+
+
 class _Ended(Exception):
     """A subscription did, in whatever way."""
 
@@ -295,18 +299,23 @@ class KurrentStore:
 
         Raises what is FINAL, ValueError for what is too large, StoreUnavailable.
         """
-        if self._closed:
-            raise StoreUnavailable("the event store is closed")
         failure: BaseException | None = None
         delay = FIRST_DELAY_SECONDS
         try:
             async with asyncio.timeout(self._patience):
                 while True:
+                    if self._closed:
+                        raise StoreUnavailable("the event store is closed")
                     try:
                         await client.connect()
                         connection = client.connection_id
                         try:
-                            return await work()
+                            answer = await work()
+                            # The client takes an answer that was cut off, because another call's failure replaced the connection,
+                            # for a whole one.
+                            if client is self._reads and (self._closed or client.connection_id != connection):
+                                raise _Interrupted("another call closed the connection")
+                            return answer
                         except (errors.ServiceUnavailableError, errors.NodeIsNotLeaderError, _Behind):
                             # The client does so itself for calls, but not for what fails while it is read.
                             await client.reconnect(connection_id=connection)
@@ -330,6 +339,10 @@ class KurrentStore:
                         failure = error
                     await asyncio.sleep(random.uniform(delay / 2, delay))
                     delay = min(delay * 2, LONGEST_DELAY_SECONDS)
+        except AttributeError:
+            if self._closed:  # the client has no connection any more
+                raise StoreUnavailable("the event store is closed") from None
+            raise
         except TimeoutError:
             reason = f"{type(failure).__name__}: {failure}" if failure else "no answer"
             raise StoreUnavailable(f"{what}: {reason}") from failure
