@@ -160,7 +160,9 @@ def run(part: Part) -> None:
     """The whole life of a child."""
     parent = os.getppid()
     die_with_parent()
-    if os.getppid() != parent:
+    # It may have died before this, or before the first question: then nobody would end us.
+    supervisor = multiprocessing.parent_process()
+    if os.getppid() != parent or not (supervisor and supervisor.is_alive()):
         return
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(15, f"motcua {part.name}".encode())  # PR_SET_NAME

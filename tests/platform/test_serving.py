@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import shutil
 import signal
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import pytest
 
 from services.chassis.settings import Settings
+from services.cli import children
 from services.cli.postgresql import PrivatePostgresql
 from services.cli.serving import _missing_secrets
 from tests.platform.deployment import ROOT, Deployment, free_port_pair, read_until
@@ -134,6 +137,17 @@ def test_a_service_stops_while_it_waits_for_the_event_store(tmp_path: Path) -> N
         read_until(process.stdout, "the event store does not answer, trying again")
         process.send_signal(signal.SIGTERM)
         assert process.wait(PATIENCE_SECONDS) == 0
+
+
+@pytest.mark.parametrize("supervisor", [None, SimpleNamespace(is_alive=lambda: False)])
+def test_a_child_whose_supervisor_is_gone_does_not_begin(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, supervisor: object
+) -> None:
+    """It was forked in that moment: the kernel would not end it."""
+    monkeypatch.setattr(multiprocessing, "parent_process", lambda: supervisor)
+    monkeypatch.setattr(children, "die_with_parent", lambda: None)
+    children.run(children.Part("identity", 1, Settings(data=tmp_path)))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_catalogue_is_loaded_into_the_store_once(tmp_path: Path) -> None:
