@@ -8,6 +8,9 @@ TESTS ?= tests
 # Files of tests that run side by side.
 WORKERS ?= 2
 POLICIES := tests/charts/policies
+# A lock is installed as it stands: nothing is resolved, so that what the registry offers today changes nothing.
+INSTALL := -m pip install -q --disable-pip-version-check --no-deps
+LOCKED := $(INSTALL) --require-hashes -r
 
 define say
 	@printf '\033[1m%s\033[0m\n' $(1)
@@ -48,11 +51,11 @@ images: .venv/dev ## Build both container images with podman or docker (ARGS="--
 policies: .venv/checkov/installed .venv/dev ## Judge the rendered chart by checkov's policies
 	@$(PY) -m tests.charts.policies
 
-lock: ## Pin every dependency, with hashes, for every platform
-	@command -v uv >/dev/null || test -x $(BIN)/uv || $(PY) -m pip install -q uv
-	@PATH="$(BIN):$$PATH"; lock="uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command 'make lock'"; \
-	eval "$$lock -o requirements.lock pyproject.toml" && \
-	eval "$$lock -o requirements-dev.lock --extra dev -c requirements.lock pyproject.toml" && \
+# The larger lock first: what both hold has one version, with which the development tools work too.
+lock: .venv/dev ## Pin every dependency, with hashes, for every platform (ARGS=--upgrade to the newest)
+	@lock="$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command 'make lock' $(ARGS)"; \
+	eval "$$lock -o requirements-dev.lock --extra dev pyproject.toml" && \
+	eval "$$lock -o requirements.lock -c requirements-dev.lock pyproject.toml" && \
 	eval "$$lock -o $(POLICIES)/requirements.lock $(POLICIES)/requirements.in"
 
 clean: ## Remove what was built; data and .venv stay
@@ -63,20 +66,23 @@ clean: ## Remove what was built; data and .venv stay
 .venv/run: requirements.lock
 	$(call say,"Setting up .venv (the first time takes a minute)")
 	@test -x $(PY) || $(PYTHON) -m venv .venv
-	@$(PY) -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
-	@$(PY) -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e . -e protos
+	@$(PY) $(LOCKED) $<
+	@$(PY) $(INSTALL) --no-build-isolation -e . -e protos
+	@$(PY) -m pip check -q --disable-pip-version-check
 	@touch $@
 
 .venv/dev: requirements-dev.lock .venv/run
 	$(call say,"Adding the development tools")
-	@$(PY) -m pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@$(PY) $(LOCKED) $<
+	@$(PY) -m pip check -q --disable-pip-version-check
 	@touch $@
 
 # Its dependencies must not meet ours.
 .venv/checkov/installed: $(POLICIES)/requirements.lock .venv/run
 	$(call say,"Adding checkov")
 	@$(PYTHON) -m venv $(@D)
-	@$(@D)/bin/pip install -q --disable-pip-version-check --require-hashes -r $<
+	@$(@D)/bin/python $(LOCKED) $<
+	@$(@D)/bin/python -m pip check -q --disable-pip-version-check
 	@touch $@
 
 .PHONY: help run test check bench protos wheels images policies lock clean

@@ -97,7 +97,7 @@ def wheelhouse(folder: Path = WHEELHOUSE) -> Path:
 
 def _download(lock: Path, folder: Path) -> None:
     command = [sys.executable, "-m", "pip", "download", "-q", "--disable-pip-version-check", "--only-binary", ":all:"]
-    given = ["--require-hashes", "-r", str(lock), "-d", str(folder)]
+    given = ["--no-deps", "--require-hashes", "-r", str(lock), "-d", str(folder)]
     done = subprocess.run([*command, *given], capture_output=True, text=True, check=False)
     if done.returncode:
         raise ImagesError(f"The wheels of {lock.name} cannot be downloaded:\n{done.stderr.strip()[-2000:]}")
