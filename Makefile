@@ -8,9 +8,6 @@ TESTS ?= tests
 # Files of tests that run side by side.
 WORKERS ?= 2
 POLICIES := tests/charts/policies
-# A lock is installed as it stands: nothing is resolved, so that what the registry offers today changes nothing.
-INSTALL := -m pip install -q --disable-pip-version-check --no-deps
-LOCKED := $(INSTALL) --require-hashes -r
 
 define say
 	@printf '\033[1m%s\033[0m\n' $(1)
@@ -56,33 +53,35 @@ lock: .venv/dev ## Pin every dependency, with hashes, for every platform (ARGS=-
 	@lock="$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command 'make lock' $(ARGS)"; \
 	eval "$$lock -o requirements-dev.lock --extra dev pyproject.toml" && \
 	eval "$$lock -o requirements.lock -c requirements-dev.lock pyproject.toml" && \
-	eval "$$lock -o $(POLICIES)/requirements.lock $(POLICIES)/requirements.in"
+	eval "$$lock -o $(POLICIES)/requirements.lock $(POLICIES)/requirements.in" && \
+	eval "$$lock -o scripts/uv.txt scripts/uv.in"
 
 clean: ## Remove what was built; data and .venv stay
 	@rm -rf build *.egg-info protos/*.egg-info protos/build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find protos/motcua -name '*_pb2*.py*' -delete; find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
 
 # Stamps: the environment is set up again when a lock changes.
-.venv/run: requirements.lock
+.venv/run: requirements.lock scripts/uv.txt
 	$(call say,"Setting up .venv (the first time takes a minute)")
-	@test -x $(PY) || $(PYTHON) -m venv .venv
-	@$(PY) $(LOCKED) $<
-	@$(PY) $(INSTALL) --no-build-isolation -e . -e protos
-	@$(PY) -m pip check -q --disable-pip-version-check
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"Python 3.11 or newer is needed, this is {sys.version}: make PYTHON=python3.12 ...")'
+	@test -x $(BIN)/pip || $(PYTHON) -m venv --clear .venv
+	@scripts/install $(PY) $<
+	@$(BIN)/uv pip install -q --no-config --python $(PY) --no-deps --no-build-isolation -e . -e protos
+	@$(BIN)/uv pip check -q --python $(PY)
 	@touch $@
 
 .venv/dev: requirements-dev.lock .venv/run
 	$(call say,"Adding the development tools")
-	@$(PY) $(LOCKED) $<
-	@$(PY) -m pip check -q --disable-pip-version-check
+	@scripts/install $(PY) $<
+	@$(BIN)/uv pip check -q --python $(PY)
 	@touch $@
 
 # Its dependencies must not meet ours.
 .venv/checkov/installed: $(POLICIES)/requirements.lock .venv/run
 	$(call say,"Adding checkov")
 	@$(PYTHON) -m venv $(@D)
-	@$(@D)/bin/python $(LOCKED) $<
-	@$(@D)/bin/python -m pip check -q --disable-pip-version-check
+	@scripts/install $(@D)/bin/python $<
+	@$(@D)/bin/uv pip check -q --python $(@D)/bin/python
 	@touch $@
 
 .PHONY: help run test check bench protos wheels images policies lock clean
