@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -16,6 +17,8 @@ import time
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import httpx
 
@@ -41,14 +44,21 @@ def bare(wheels: list[str], folder: Path) -> float:
 
         def fetch(at: int) -> None:
             wheel = folder / f"{at}.whl"
-            with client.stream("GET", wheels[at]) as reply, wheel.open("wb") as file:
-                reply.raise_for_status()
-                for chunk in reply.iter_bytes():
-                    file.write(chunk)
+            if wheels[at].startswith("file:"):
+                shutil.copy(url2pathname(urlsplit(wheels[at]).path), wheel)
+            else:
+                _download(client, wheels[at], wheel)
             zipfile.ZipFile(wheel).extractall(folder / "unpacked")
 
         list(pool.map(fetch, range(len(wheels))))
     return time.perf_counter() - began
+
+
+def _download(client: httpx.Client, address: str, wheel: Path) -> None:
+    with client.stream("GET", address) as reply, wheel.open("wb") as file:
+        reply.raise_for_status()
+        for chunk in reply.iter_bytes():
+            file.write(chunk)
 
 
 def set_up(folder: Path) -> float:

@@ -16,9 +16,9 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
-# Newer than anything; whoever takes it needs what no lock lists.
-TOMORROW = "9999.0"
+# What versions of tomorrow need, and no lock lists.
 UNLISTED = "came-out-tomorrow"
 
 
@@ -48,8 +48,8 @@ class Registry:
         wheel = self._wheel(installed, installed.version, installed.requires or [], whole=whole)
         self._hashes[canonicalize_name(name)] = hashlib.sha256(wheel.read_bytes()).hexdigest()
         extras = installed.metadata.get_all("Provides-Extra") or []
-        more = [f"{UNLISTED}=={TOMORROW}", *(f'{UNLISTED}=={TOMORROW}; extra == "{extra}"' for extra in extras)]
-        self._wheel(installed, TOMORROW, [*(installed.requires or []), *more])
+        more = [UNLISTED, *(f'{UNLISTED}; extra == "{extra}"' for extra in extras)]
+        self._wheel(installed, _next(installed.version), [*(installed.requires or []), *more])
 
     def lock(self, names: Iterable[str]) -> str:
         return "".join(f"{each}=={distribution(each).version} --hash=sha256:{self._hashes[each]}\n" for each in names)
@@ -99,6 +99,12 @@ def _files(installed: Distribution, stem: str) -> dict[str, bytes]:
         if inside and path.suffix != ".pyc":
             laid[inside] = path.read_binary()
     return laid
+
+
+def _next(version: str) -> str:
+    """The smallest step, which ranges like `<2.0` allow."""
+    *kept, last = Version(version).release
+    return ".".join(map(str, (*kept, last + 1)))
 
 
 def _digest(content: bytes) -> str:
