@@ -64,7 +64,7 @@ clean: ## Remove what was built; data and .venv stay
 .venv/run: requirements.lock scripts/uv.txt
 	$(call say,"Setting up .venv (the first time takes a minute)")
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"Python 3.11 or newer is needed, this is {sys.version}: make PYTHON=python3.12 ...")'
-	@test -x $(BIN)/pip || $(PYTHON) -m venv --clear .venv
+	@test -x $(BIN)/uv || $(PYTHON) -m venv --clear --without-pip .venv
 	@scripts/install $(PY) $<
 	@$(BIN)/uv pip install -q --no-config --python $(PY) --no-deps --no-build-isolation -e . -e protos
 	@$(BIN)/uv pip check -q --python $(PY)
@@ -79,7 +79,7 @@ clean: ## Remove what was built; data and .venv stay
 # Its dependencies must not meet ours.
 .venv/checkov/installed: $(POLICIES)/requirements.lock .venv/run
 	$(call say,"Adding checkov")
-	@$(PYTHON) -m venv $(@D)
+	@$(PYTHON) -m venv --clear --without-pip $(@D)
 	@scripts/install $(@D)/bin/python $<
 	@$(@D)/bin/uv pip check -q --python $(@D)/bin/python
 	@touch $@
