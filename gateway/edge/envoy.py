@@ -84,7 +84,7 @@ PAGES = (
     Route("/", "status"),
 )
 # What a service serves beside its pages, for its operator.
-OPERATIONS = ("/metrics", "/livez", "/readyz")
+OPERATIONS = ("/metrics", "/livez", "/servez", "/readyz")
 # Failures of which it is certain that the call did not reach the service.
 UNSENT = "connect-failure,refused-stream"
 # A stopping server ends so what it did not take (https://github.com/grpc/grpc/issues/41785), and what it did not finish within its

@@ -18,6 +18,7 @@ import httpx
 import structlog
 
 from gateway.edge.envoy import Edge
+from services.chassis.tasks import Owned
 
 DIE_WITH_PARENT = """
 import ctypes, os, sys
@@ -57,9 +58,10 @@ class EdgeProcess:
         self.admin_port = edge.admin_port
         self.stats_port = edge.stats_port
         self._child: asyncio.subprocess.Process | None = None
-        self._keeper: asyncio.Task[None] | None = None
+        self._start_seconds = 0.0
+        self._keeper = Owned("edge: keeper of Envoy", self._keep, proving=True)
         self._said: deque[str] = deque(maxlen=LINES)
-        self._forwarding: asyncio.Task[None] | None = None
+        self._forwarding = Owned("edge: Envoy's output", self._forward, finite=True)
 
     @property
     def pid(self) -> int | None:
@@ -76,12 +78,12 @@ class EdgeProcess:
             # Said better by the check, if it is the configuration.
             await self._validate()
             raise
-        self._keeper = asyncio.create_task(self._keep(timeout_seconds))
+        self._start_seconds = timeout_seconds
+        self._keeper.start()
 
     async def stop(self, grace_seconds: float = 5) -> None:
         """No new connections, time for the calls under way, then the end."""
-        if self._keeper:
-            self._keeper.cancel()
+        await self._keeper.stop()
         if self._child is None or self._child.returncode is not None:
             return
         with contextlib.suppress(httpx.HTTPError, TimeoutError):
@@ -133,7 +135,9 @@ class EdgeProcess:
             self._child = await asyncio.create_subprocess_exec(
                 *command, stderr=asyncio.subprocess.PIPE, start_new_session=True
             )
-            self._forwarding = asyncio.create_task(self._forward(self._child))
+            self._said.clear()
+            await self._forwarding.stop()
+            self._forwarding.start()
         else:
             with self._log.open("wb") as output:
                 self._child = await asyncio.create_subprocess_exec(
@@ -143,8 +147,7 @@ class EdgeProcess:
             async with asyncio.timeout(timeout_seconds):
                 while not await self._ready(admin_file):
                     if self._child.returncode is not None:
-                        if self._forwarding:
-                            await self._forwarding
+                        await self._forwarding.finish()
                         raise EdgeError(self._complaint())
                     await asyncio.sleep(0.02)
         except TimeoutError:
@@ -166,10 +169,11 @@ class EdgeProcess:
         self.port, self.tls_port, self.stats_port = ports["plain"], ports.get("tls"), ports.get("stats")
         return True
 
-    async def _forward(self, child: asyncio.subprocess.Process) -> None:
-        assert child.stderr
-        self._said.clear()
-        async for line in child.stderr:
+    async def _forward(self) -> None:
+        """Whatever becomes of it here: Envoy would wait if nobody read it."""
+        assert self._child
+        assert self._child.stderr
+        async for line in self._child.stderr:
             text = line.decode(errors="replace")
             self._said.append(text)
             sys.stderr.write(text)
@@ -183,16 +187,20 @@ class EdgeProcess:
             return f"port {denied[1]} needs more rights than this user has: choose one above 1023 with MOTCUA_PORT"
         return "\n".join(output.splitlines()[-5:]) or "Envoy said nothing"
 
-    async def _keep(self, timeout_seconds: float) -> None:
+    async def _keep(self) -> None:
         while True:
             assert self._child
             code = await self._child.wait()
-            log.error("edge.died", code=code, complaint=self._complaint())
+            complaint = self._complaint()
+            self._keeper.failing(EdgeError(f"Envoy died ({code}): {complaint}"))
+            log.error("edge.died", code=code, complaint=complaint)
             await asyncio.sleep(0.2)
             try:
-                await self._launch(timeout_seconds)
+                await self._launch(self._start_seconds)
+                self._keeper.worked()
                 log.info("edge.restarted", port=self.port)
             except Exception as error:  # whatever it is: without an edge nobody is served
+                self._keeper.failing(error)
                 log.error("edge.not_restarted", why=str(error), exc_info=not isinstance(error, EdgeError))
                 await asyncio.sleep(AGAIN_SECONDS)
 

@@ -17,6 +17,7 @@ from gateway.ledger.errors import FormatError, LedgerError, SignatureError
 from gateway.ledger.note import Note, Signature, Verifier, parse_signatures
 from gateway.ledger.witness import AddCheckpoint
 from services.chassis.database import Database
+from services.chassis.tasks import Owned
 
 if TYPE_CHECKING:
     import httpx
@@ -52,17 +53,15 @@ class Cosigning:
         self._newest: Note | None = None
         self._changed = asyncio.Event()
         self._known = {witness.url: 0 for witness in witnesses}
-        self._task: asyncio.Task[None] | None = None
+        self._owned = Owned("ledger: witnesses", self._run, proving=True)
         self._client: httpx.AsyncClient | None = None
 
     def start(self) -> None:
         if self._witnesses:
-            self._task = asyncio.create_task(self._run(), name="witnesses")
+            self._owned.start()
 
     async def stop(self) -> None:
-        if self._task:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await self._owned.stop()
         if self._client:
             await self._client.aclose()
 
@@ -77,6 +76,8 @@ class Cosigning:
         return len(cosigned(note, self._witnesses)) == len(self._witnesses)
 
     async def _run(self) -> None:
+        if self._newest and not self.complete(self._newest):
+            self._changed.set()  # it ended while it was at it
         while True:
             await self._changed.wait()
             self._changed.clear()
@@ -84,7 +85,9 @@ class Cosigning:
             assert note is not None
             try:
                 note = await self._collect(note)
-            except Exception:
+                self._owned.worked()
+            except Exception as error:
+                self._owned.failing(error)
                 log.exception("the witnesses' signatures are not published, trying again")
             if not self.complete(note):
                 try:

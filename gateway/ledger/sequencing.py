@@ -120,7 +120,8 @@ class Sequencer(SharedFollower):
         while True:
             try:
                 note = await self._publisher.publish()
-            except (OSError, LedgerError):
+            except (OSError, LedgerError) as error:
+                self._owned.failing(error)
                 log.exception("the ledger is not published, trying again")
                 metrics.FAILURES.labels("publish").inc()
                 await asyncio.sleep(PAUSE_SECONDS)

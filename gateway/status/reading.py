@@ -10,7 +10,6 @@ from datetime import UTC, datetime, time, timedelta
 from functools import partial
 from typing import Any
 
-import structlog
 from sqlalchemy import Column, ColumnElement, Connection, Integer, and_, case, cast, func, select
 
 from gateway.status.catalogue import Catalogue
@@ -20,16 +19,14 @@ from gateway.status.views import after, dossiers
 from motcua.catalogue.events.v1.definitions_pb2 import Procedure
 from services.chassis.database import utc
 from services.chassis.decider import Rejected
-from services.chassis.store.port import EventStore, StoreUnavailable
+from services.chassis.store.port import START, EventStore, StoreUnavailable
+from services.chassis.tasks import Owned
 from services.chassis.views import RunningView, Snapshot, position_token
 
 HELD_PAGES = 2000
-RETRY_SECONDS = 1.0
 # A page waits this long for a view that is about to catch up.
 CONFIRM_SECONDS = 0.1
 NATION = Bilingual("Cả nước", "The nation")
-
-log = structlog.get_logger()
 
 
 class ViewReader:
@@ -186,33 +183,30 @@ class Movements:
     def __init__(self, view: RunningView) -> None:
         self._view = view
         self._listeners: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
-        self._task: asyncio.Task[None] | None = None
+        self._seen = START
+        self._owned = Owned("movements", self._run)
 
     def listen(self, code: str) -> asyncio.Event:
         moved = asyncio.Event()
         self._listeners[code].add(moved)
-        if self._task is None:
-            self._task = asyncio.create_task(self._run(self._view.position), name="movements")
+        if self._owned.stopped:
+            self._seen = self._view.position
+            self._owned.start()
         return moved
 
     def leave(self, code: str, moved: asyncio.Event) -> None:
         self._listeners[code].discard(moved)
         if not self._listeners[code]:
             del self._listeners[code]
-        if not self._listeners and self._task:
-            self._task.cancel()
-            self._task = None
+        if not self._listeners:
+            self._owned.leave()
 
-    async def _run(self, seen: int) -> None:
+    async def _run(self) -> None:
         generation = -1  # of no view: the first look is at once
         while True:
-            try:
-                generation = await self._view.changed(generation)
-                moved, seen = await self._view.read(partial(_moved, seen=seen))
-            except Exception:
-                log.exception("movements not read, trying again")
-                await asyncio.sleep(RETRY_SECONDS)
-                continue
+            generation = await self._view.changed(generation)
+            moved, self._seen = await self._view.read(partial(_moved, seen=self._seen))
+            self._owned.worked()
             for code in moved:
                 for listener in self._listeners.get(code, ()):
                     listener.set()

@@ -21,7 +21,7 @@ from motcua.options.v1 import options_pb2
 from services.chassis.caller import ANYBODY, Caller
 from services.chassis.decider import Rejected
 from services.chassis.facts import fact_of
-from services.chassis.following import follow
+from services.chassis.following import Follower
 from services.chassis.store.port import START, Batch, EventStore
 from services.chassis.tls import Connection
 
@@ -56,7 +56,6 @@ class Verifier:
 
     def __init__(self, store: EventStore, service_secret: str) -> None:
         self.caught_up = asyncio.Event()
-        self._store = store
         self._secret = service_secret
         self._service_key = OctKey.import_key(service_secret)
         # With the moment until which each verifies.
@@ -71,16 +70,14 @@ class Verifier:
         self._suspended: set[str] = set()
         # Appointments that ended before their term.
         self._ended: set[str] = set()
-        self._task: asyncio.Task[None] | None = None
+        name = "signing keys, systems and appointments"
+        self._follower = Follower(name, store, START, _LEARNT, self._learn)
 
     def start(self) -> None:
-        learning = follow(self._store, START, _LEARNT, self._learn, "signing keys, systems and appointments")
-        self._task = asyncio.create_task(learning, name="signing keys")
+        self._follower.start()
 
     async def stop(self) -> None:
-        if self._task:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await self._follower.stop()
 
     async def _learn(self, batch: Batch) -> None:
         for recorded in batch.events:

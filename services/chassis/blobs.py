@@ -10,11 +10,16 @@ import os
 import re
 import secrets
 import time
-from collections.abc import AsyncIterable, AsyncIterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import ParamSpec, Protocol, TypeVar
+
+from services.chassis import telemetry
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 _PART = "[0-9A-Za-z][0-9A-Za-z:._-]{0,199}"
 NAME = re.compile(f"{_PART}/{_PART}")
@@ -88,17 +93,18 @@ class FolderBlobs:
     async def put(self, name: str, pieces: AsyncIterable[bytes]) -> None:
         path = self._path(name)
         partial = self._folder / PARTIAL / secrets.token_hex(16)
-        descriptor = await asyncio.to_thread(self._begin, partial)
+        descriptor = await _asked(self._begin, partial)
         try:
             try:
                 async for piece in pieces:
-                    await asyncio.to_thread(_write, descriptor, piece)
-                await asyncio.to_thread(os.fsync, descriptor)
+                    await _asked(_write, descriptor, piece)
+                await _asked(os.fsync, descriptor)
             finally:
                 os.close(descriptor)
-            await asyncio.to_thread(_place, partial, path)
+            await _asked(_place, partial, path)
         except BaseException:
-            partial.unlink(missing_ok=True)
+            with suppress(OSError):
+                partial.unlink(missing_ok=True)
             raise
 
     def _begin(self, partial: Path) -> int:
@@ -118,7 +124,7 @@ class FolderBlobs:
     async def size(self, name: str) -> int:
         path = self._path(name)
         try:
-            return (await asyncio.to_thread(path.stat)).st_size
+            return (await _asked(path.stat)).st_size
         except FileNotFoundError:
             raise BlobMissing(name) from None
 
@@ -131,7 +137,7 @@ class FolderBlobs:
                 return file.read(count)
 
         try:
-            return await asyncio.to_thread(run)
+            return await _asked(run)
         except FileNotFoundError:
             raise BlobMissing(name) from None
 
@@ -143,7 +149,7 @@ class FolderBlobs:
             with suppress(OSError):  # another blob of the group is there
                 path.parent.rmdir()
 
-        await asyncio.to_thread(run)
+        await _asked(run)
 
     async def members(self, group: str) -> Sequence[str]:
         folder = self._folder / checked_group(group)
@@ -154,12 +160,23 @@ class FolderBlobs:
             except FileNotFoundError:
                 return []
 
-        return await asyncio.to_thread(run)
+        return await _asked(run)
 
     async def everything(self) -> AsyncIterator[Sequence[Blob]]:
-        for group in await asyncio.to_thread(_names, self._folder):
-            if found := await asyncio.to_thread(_blobs, self._folder, group):
+        for group in await _asked(_names, self._folder):
+            if found := await _asked(_blobs, self._folder, group):
                 yield found
+
+
+async def _asked(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """In a thread. Raises FileNotFoundError; BlobsUnavailable for what the disk refuses otherwise."""
+    try:
+        return await asyncio.to_thread(work, *args, **kwargs)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        telemetry.BLOB_FAILURES.inc()
+        raise BlobsUnavailable(error.errno, f"the folder of blobs: {error.strerror}") from error
 
 
 def _names(folder: Path) -> list[str]:

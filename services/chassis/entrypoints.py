@@ -32,6 +32,7 @@ from services.chassis.observing import Sample, observe
 from services.chassis.privacy import SubjectErased
 from services.chassis.reactions import Reaction, When
 from services.chassis.store.port import Conflict, StoreUnavailable
+from services.chassis.tasks import Owned
 from services.chassis.tls import connection_of
 from services.chassis.uses import Reading, Readings
 
@@ -40,6 +41,11 @@ F = TypeVar("F", bound=Callable[..., Any])
 log = structlog.get_logger()
 
 STREAMS_PER_CALLER = 20
+# Periodic work that failed is tried again after so long, growing; at the latest after its own rest.
+RETRY_SECONDS = 1.0
+LONGEST_RETRY_SECONDS = 60.0
+# Beside three of its rests: for so long one run may last.
+PERIODIC_SECONDS = 300.0
 # Nobody in particular, and the platform's own services.
 UNLIMITED = frozenset({"public", "service"})
 
@@ -259,7 +265,9 @@ class Every(Entrypoint):  # type: ignore[misc]
         self._seconds = seconds
         self._each_replica = each_replica
         self._rounds: Rounds | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._owned: Owned | None = None
+        self._runs = 0
+        self._running = False
 
     def start(self) -> None:
         self._work = f"{self.container.service_name}.{self.method_name}"
@@ -269,26 +277,43 @@ class Every(Entrypoint):  # type: ignore[misc]
         telemetry.PERIODIC_INTERVAL.labels(self._work).set(self._seconds)
         telemetry.PERIODIC_SUCCESS.labels(self._work).set_to_current_time()
 
+        self._owned = owned = Owned(
+            f"periodic {self._work}",
+            self._run,
+            failed=telemetry.PERIODIC_FAILURES.labels(self._work).inc,
+            rest_seconds=min(self._seconds, RETRY_SECONDS),
+            longest_seconds=min(self._seconds, LONGEST_RETRY_SECONDS),
+            proving=True,
+            waiting=self._at,
+            still_seconds=PERIODIC_SECONDS + 3 * self._seconds,
+        )
+
         async def begin() -> None:
-            self._task = asyncio.create_task(self._run(), name=f"every {self.method_name}")
+            owned.start()
 
         wait_for(begin())
 
     def stop(self) -> None:
-        if self._task:
-            self._task.cancel()
+        if self._owned:
+            self._owned.leave()
+
+    async def _at(self) -> int | None:
+        """Which run it is at; None while it rests."""
+        return self._runs if self._running else None
 
     async def _run(self) -> None:
         while True:
+            self._runs, self._running = self._runs + 1, True
             try:
                 if self._rounds:
                     await self._rounds.take(partial(self.container.run_worker, self))
                 else:
                     await self.container.run_worker(self)
-                telemetry.PERIODIC_SUCCESS.labels(self._work).set_to_current_time()
-            except Exception:
-                log.exception("periodic work failed", work=self._work)
-                telemetry.PERIODIC_FAILURES.labels(self._work).inc()
+            finally:
+                self._running = False
+            telemetry.PERIODIC_SUCCESS.labels(self._work).set_to_current_time()
+            if self._owned:
+                self._owned.worked()
             await asyncio.sleep(self._seconds)
 
 

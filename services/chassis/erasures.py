@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 
 from motcua.identity.events.v1 import events_pb2 as identity
 from services.chassis.facts import fact_of
-from services.chassis.following import follow
+from services.chassis.following import Follower
 from services.chassis.store.port import START, Batch, EventStore, RecordedEvent
 
 DECIDED = (identity.ErasureDecided.DESCRIPTOR.full_name,)
@@ -21,17 +20,14 @@ def shreds(event: identity.ErasureDecided) -> bool:
 
 class Erasures:
     def __init__(self, store: EventStore) -> None:
-        self._store = store
         self._accounts: set[str] = set()
-        self._task: asyncio.Task[None] | None = None
+        self._follower = Follower("erasures", store, START, DECIDED, self._learn)
 
     def start(self) -> None:
-        self._task = asyncio.create_task(follow(self._store, START, DECIDED, self._learn, "erasures"), name="erasures")
+        self._follower.start()
 
     async def stop(self) -> None:
-        if self._task:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await self._follower.stop()
 
     def __contains__(self, subject: str) -> bool:
         return subject in self._accounts

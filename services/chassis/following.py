@@ -18,39 +18,63 @@ from services.chassis.observing import MEMORY_LAG, WORKING, Labelled, Sample, la
 from services.chassis.positions import PositionLost, Standing
 from services.chassis.store.feed import PAGE
 from services.chassis.store.port import START, Batch, EventStore, RecordedEvent, StoreUnavailable
+from services.chassis.tasks import STILL_SECONDS, Owned
 
+# After a failure, first; at most so many times that.
 PAUSE_SECONDS = 1.0
+LONGEST_PAUSES = 5
 # For so long nothing has to move before a standby takes over.
 GRACE_SECONDS = 2.0
 # How soon a standby sees what the other replica did.
 POLL_SECONDS = 0.1
+# What passes by itself.
+PASSING = (StoreUnavailable, DatabaseUnavailable)
 
 log = structlog.get_logger()
 
 
-async def follow(
-    store: EventStore, after: int, types: Sequence[str], take: Callable[[Batch], Awaitable[None]], name: str
-) -> None:
-    """Hand every batch to `take`, for ever; after a failure again from the last one taken."""
+class Follower:
+    """Hands every batch to `take`, for ever; after a failure again from the last one taken."""
 
-    async def read() -> list[Sample]:
-        return [MEMORY_LAG.at(await lag(store, after, types), name)]
+    def __init__(
+        self, name: str, store: EventStore, after: int, types: Sequence[str], take: Callable[[Batch], Awaitable[None]]
+    ) -> None:
+        self.name = name
+        self._store = store
+        self._after = after
+        self._types = tuple(types)
+        self._take = take
+        self._owned = Owned(
+            f"follower {name}",
+            self._follow,
+            passing=(StoreUnavailable,),
+            rest_seconds=PAUSE_SECONDS,
+            longest_seconds=LONGEST_PAUSES * PAUSE_SECONDS,
+            proving=True,
+            waiting=self._waiting,
+        )
+        self._forget: Callable[[], None] = lambda: None
 
-    forget = observe(f"lag of {name}", read)
-    try:
-        while True:
-            try:
-                async with aclosing(store.subscribe(after, types)) as batches:  # type: ignore[type-var]
-                    async for batch in batches:
-                        await take(batch)
-                        after = batch.position
-            except StoreUnavailable as error:
-                log.warning("following waits", follower=name, error=repr(error))
-            except Exception:
-                log.exception("following stopped, trying again", follower=name)
-            await asyncio.sleep(PAUSE_SECONDS)
-    finally:
-        forget()
+    def start(self) -> None:
+        self._forget = observe(f"lag of {self.name}", self._observe)
+        self._owned.start()
+
+    async def stop(self) -> None:
+        self._forget()
+        await self._owned.stop()
+
+    async def _follow(self) -> None:
+        async with aclosing(self._store.subscribe(self._after, self._types)) as batches:  # type: ignore[type-var]
+            async for batch in batches:
+                await self._take(batch)
+                self._after = batch.position
+                self._owned.worked()
+
+    async def _waiting(self) -> int | None:
+        return self._after if await self._store.head() > self._after else None
+
+    async def _observe(self) -> list[Sample]:
+        return [MEMORY_LAG.at(await lag(self._store, self._after, self._types), self.name)]
 
 
 class SharedFollower:
@@ -63,6 +87,8 @@ class SharedFollower:
 
     most = 1
     """So many events are taken at a time if that many wait."""
+    still_seconds = STILL_SECONDS
+    """For so long, and its grace, it may be at one place while something waits."""
 
     def __init__(
         self,
@@ -89,7 +115,17 @@ class SharedFollower:
         # The one of the last take-over, None while no other replica was ever seen.
         self._turn: int | None = None
         self._waiting: list[RecordedEvent] = []
-        self._task: asyncio.Task[None] | None = None
+        self._owned = Owned(
+            f"follower {name}",
+            self._run,
+            passing=PASSING,
+            failed=self._failed,
+            rest_seconds=PAUSE_SECONDS,
+            longest_seconds=LONGEST_PAUSES * PAUSE_SECONDS,
+            proving=True,
+            waiting=self._place,
+            still_seconds=self.still_seconds + self._grace_seconds,
+        )
         self._lag = lag
         self._forget: Callable[[], None] | None = None
 
@@ -110,25 +146,31 @@ class SharedFollower:
         await self._database.create(positions.metadata)
         # Asked from the store, not from what came: a subscription that fell silent is seen too.
         self._forget = observe(f"lag of {self.name}", self._observe)
-        self._task = asyncio.create_task(self._run(), name=f"follower {self.name}")
+        self._owned.start()
 
     async def _observe(self) -> list[Sample]:
         age = await lag(self._store, self._done, self._types)
         return [self._lag.at(age), WORKING.at(float(not self._standby), self.name)]
 
+    async def _place(self) -> object:
+        """Where it stands while something waits that concerns it."""
+        if await self._store.head() <= self._done:
+            return None
+        waits = self._waiting or await self._store.read_all(self._done, self._types, 1)
+        return self._done if waits else None
+
     async def resume(self) -> None:
         """Follow from the stored position again."""
-        if self._task:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            self._task = asyncio.create_task(self._run(), name=f"follower {self.name}")
+        await self._owned.restart()
 
     async def stop(self) -> None:
         if self._forget:
             self._forget()
-        if self._task:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await self._owned.stop()
+
+    def _failed(self) -> None:
+        if self._failures:
+            self._failures.inc()
 
     async def _run(self) -> None:
         while True:
@@ -136,14 +178,6 @@ class SharedFollower:
                 await self._follow()
             except PositionLost:
                 log.warning("the position went back, following from there", follower=self.name)
-            except (StoreUnavailable, DatabaseUnavailable) as error:
-                log.warning("follower waits", follower=self.name, error=repr(error))
-                if self._failures:
-                    self._failures.inc()
-            except Exception:
-                log.exception("follower stopped, trying again", follower=self.name)
-                if self._failures:
-                    self._failures.inc()
             await asyncio.sleep(PAUSE_SECONDS)
 
     async def _follow(self) -> None:
@@ -160,6 +194,7 @@ class SharedFollower:
                     stored = await self._advance(stored, batch.position)
                 if not self._waiting:
                     await self._reached(batch.position, worked=False)
+                    self._owned.worked()
                     if batch.caught_up:
                         self.caught_up.set()
 
@@ -177,6 +212,7 @@ class SharedFollower:
                     continue
                 stored = new
                 await self._reached(stored, worked=True)
+                self._owned.worked()
             self._waiting = [event for event in self._waiting if event.position > stored]
         return stored
 
@@ -194,6 +230,7 @@ class SharedFollower:
                 seen = standing
             if standing.position >= wanted:
                 await self.left()
+                self._owned.worked()
                 return standing.position
             if time.monotonic() - since >= self._grace_seconds and await self._take_over(standing):
                 return standing.position

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
 from typing import Any
 
 import grpc
@@ -16,8 +15,13 @@ from services.chassis.container import platform_of, wait_for
 from services.chassis.operations import SERVICE as OPERATIONS
 from services.chassis.operations import Operations
 from services.chassis.settings import SERVICES
+from services.chassis.tasks import Owned, troubles
 from services.chassis.tls import EDGE, OPERATOR, KnownPeers
 
+SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
+BACKGROUND = "background"
+"""The health of what a process does without being called. That of the others tells whether calls are answered."""
+EXAMINED_SECONDS = 1.0
 DRAIN_SECONDS = 10
 LARGEST_REQUEST_BYTES = 4 * 1024 * 1024
 # More than the edge lets through, and room for the longest token.
@@ -38,9 +42,12 @@ class GrpcServer(SharedExtension):  # type: ignore[misc]
         self._handlers: dict[str, dict[str, grpc.RpcMethodHandler[Any, Any]]] = {}
         self._followers: list[asyncio.Event] = []
         self._server: grpc.aio.Server | None = None
+        self._stopping = False
         self.ready = False
         """Whether calls are answered: all that they read has caught up once."""
-        self._watch: asyncio.Task[None] | None = None
+        self._watch = Owned("health", self._tell_health)
+        self._answering = Owned("gRPC server", self._answer, finite=True)
+        self._port = 0
         self._health = health.aio.HealthServicer()
 
     def register(self, service: str, rpc: str, handler: grpc.RpcMethodHandler[Any, Any]) -> None:
@@ -59,6 +66,15 @@ class GrpcServer(SharedExtension):  # type: ignore[misc]
     async def _start(self) -> None:
         platform = platform_of(self.container)
         name = self.container.service_name
+        host = platform.settings.host
+        self._port = platform.grpc_ports.get(name, platform.settings.grpc_port)
+        await self._open()
+        platform.addresses[name] = f"{'127.0.0.1' if host == '0.0.0.0' else host}:{self._port}"
+        self._answering.start()
+        self._watch.start()
+
+    async def _open(self) -> None:
+        platform = platform_of(self.container)
         settings = platform.settings
         credentials = platform.credentials
         known = [KnownPeers(settings.site, (*SERVICES, EDGE, OPERATOR))] if credentials else []
@@ -70,26 +86,41 @@ class GrpcServer(SharedExtension):  # type: ignore[misc]
         add_OperationsServiceServicer_to_server(operations, server)
         names = (*self._handlers, OPERATIONS.full_name, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, server)
-        address = f"{settings.host}:{platform.grpc_ports.get(name, settings.grpc_port)}"
+        address = f"{settings.host}:{self._port}"
         secure = credentials.for_grpc_server() if credentials else None
-        port = server.add_secure_port(address, secure) if secure else server.add_insecure_port(address)
-        platform.addresses[name] = f"{'127.0.0.1' if settings.host == '0.0.0.0' else settings.host}:{port}"
-        await self._report(health_pb2.HealthCheckResponse.NOT_SERVING)
+        self._port = server.add_secure_port(address, secure) if secure else server.add_insecure_port(address)
+        if not self.ready:
+            await self._report(NOT_SERVING)
         await server.start()
-        self._watch = asyncio.create_task(self._serve_when_ready([*self._followers, platform.verifier.caught_up]))
 
-    async def _serve_when_ready(self, followers: Iterable[asyncio.Event]) -> None:
+    async def _answer(self) -> None:
+        """As long as it runs; what ended by itself is opened again, at the same port."""
+        if self._server is None:
+            await self._open()
+        assert self._server
+        # Shielded: who is cancelled while waiting for it would take away what the server itself waits for.
+        await asyncio.shield(self._server.wait_for_termination())
+        if not self._stopping:
+            self._server = None
+            raise RuntimeError("the gRPC server ended")
+
+    async def _tell_health(self) -> None:
+        followers = [*self._followers, platform_of(self.container).verifier.caught_up]
         await asyncio.gather(*(follower.wait() for follower in followers))
         self.ready = self.container.config["ready"] = True
-        await self._report(health_pb2.HealthCheckResponse.SERVING)
+        await self._report(SERVING)
+        while True:
+            await self._health.set(BACKGROUND, NOT_SERVING if await troubles() else SERVING)
+            await asyncio.sleep(EXAMINED_SECONDS)
 
     async def _report(self, status: int) -> None:
         for service in ("", *self._handlers):
             await self._health.set(service, status)
 
     async def _stop(self) -> None:
-        if self._watch:
-            self._watch.cancel()
+        self._stopping = True
+        await self._watch.stop()
         if self._server is not None:
             await self._health.enter_graceful_shutdown()
             await self._server.stop(DRAIN_SECONDS)
+        await self._answering.stop()

@@ -6,7 +6,9 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import ip_address
+from socket import socket
 from typing import Any, TypeVar
 
 import prometheus_client
@@ -27,6 +29,7 @@ from services.chassis.container import platform_of, wait_for
 from services.chassis.database import DatabaseUnavailable
 from services.chassis.security_headers import SecurityHeaders
 from services.chassis.store.port import StoreUnavailable
+from services.chassis.tasks import Owned, troubles
 from services.chassis.tls import EDGE, FORWARDED, Credentials, thumbprint
 
 Answer = Callable[[Request], Awaitable[Response]]
@@ -37,7 +40,7 @@ DRAIN_SECONDS = 5
 RETRY_AFTER = "5"
 # More than the edge lets through.
 LARGEST_HEADERS_BYTES = 64 * 1024
-OPEN = frozenset({"/livez", "/readyz", "/metrics"})
+OPEN = frozenset({"/livez", "/servez", "/readyz", "/metrics"})
 
 
 async def _metrics(_request: Request) -> Response:
@@ -55,12 +58,22 @@ async def _alive(_request: Request) -> Response:
 
 
 def probes(ready: Callable[[], bool], waiting_for: str) -> list[BaseRoute]:
-    """What operations ask of every process."""
+    """What operations ask of every process.
 
-    async def readiness(_request: Request) -> Response:
+    /livez: does it answer at all? /servez: does it answer calls? /readyz: does it, and does it do all that it does by itself?
+    """
+
+    async def serving(_request: Request) -> Response:
         return PlainTextResponse("ok") if ready() else PlainTextResponse(f"waiting for {waiting_for}", 503)
 
-    return [Route("/metrics", _metrics), Route("/livez", _alive), Route("/readyz", readiness)]
+    async def readiness(request: Request) -> Response:
+        if found := await troubles():
+            told = [f"{name}: {why}" for name, why in found.items()]
+            return PlainTextResponse("\n".join(["not at work:", *told]), 503)
+        return await serving(request)
+
+    paths = {"/metrics": _metrics, "/livez": _alive, "/servez": serving, "/readyz": readiness}
+    return [Route(path, answer) for path, answer in paths.items()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +117,17 @@ class OnlyTheEdge:
 
 
 class HostedServer(uvicorn.Server):
-    """uvicorn on a loop that somebody else runs and stops."""
+    """uvicorn on a loop that somebody else runs and stops; `began` hears where it listens."""
+
+    def __init__(self, config: uvicorn.Config, began: Callable[[str, int], None]) -> None:
+        super().__init__(config)
+        self._began = began
+
+    async def startup(self, sockets: list[socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            host, port = self.servers[0].sockets[0].getsockname()[:2]
+            self._began(host, port)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -115,12 +138,12 @@ class HostedApp:
     """A Starlette application served on a port of its own until `stop`."""
 
     def __init__(self, app: ASGIApp, host: str, port: int, credentials: Credentials | None = None) -> None:
-        config = uvicorn.Config(
+        self._config = partial(
+            uvicorn.Config,
             SecurityHeaders(OnlyTheEdge(app, credentials.site) if credentials else app),
             http=PeerProtocol,
             ssl_context_factory=(lambda *_: credentials.for_http_server()) if credentials else None,
             host=host,
-            port=port,
             log_config=None,
             access_log=False,
             lifespan="auto",
@@ -130,24 +153,50 @@ class HostedApp:
             # Only the edge reaches this port, from an address of the cluster's.
             forwarded_allow_ips="*",
         )
-        self._server = HostedServer(config)
-        self._task: asyncio.Task[None] | None = None
+        self._port = port
+        self._server: HostedServer | None = None
+        self._started: asyncio.Future[str] | None = None
+        self._stopping = False
+        self._owned = Owned("HTTP server", self._serve, finite=True)
 
     async def start(self) -> str:
         """Serve; returns host:port. Raises OSError if the port is taken."""
-        self._task = asyncio.create_task(self._server.serve(), name="http")
-        while not self._server.started:
-            if self._task.done():
-                self._task.result()
-                raise OSError("the HTTP server did not start")
-            await asyncio.sleep(0.005)
-        host, port = self._server.servers[0].sockets[0].getsockname()[:2]
-        return f"{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"
+        self._started = asyncio.get_running_loop().create_future()
+        self._owned.start()
+        try:
+            return await self._started
+        except BaseException:
+            await self._owned.stop()
+            raise
 
     async def stop(self) -> None:
-        self._server.should_exit = True
-        if self._task:
-            await asyncio.gather(self._task, return_exceptions=True)
+        self._stopping = True
+        if self._server:
+            self._server.should_exit = True
+        await self._owned.finish()
+
+    async def _serve(self) -> None:
+        self._server = HostedServer(self._config(port=self._port), self._began)
+        try:
+            await self._server.serve()
+        except (Exception, SystemExit) as error:  # uvicorn would end the program
+            self._never_began(f"the HTTP server did not start: {error!r}")
+            raise
+        finally:  # it leaves its port when it is stopped only
+            for listening in getattr(self._server, "servers", ()):
+                listening.close()
+        if not self._stopping:
+            self._never_began("the HTTP server did not start")
+            raise RuntimeError("the HTTP server ended")
+
+    def _began(self, host: str, port: int) -> None:
+        self._port = port  # if it is begun again
+        if self._started and not self._started.done():
+            self._started.set_result(f"{'127.0.0.1' if host == '0.0.0.0' else host}:{port}")
+
+    def _never_began(self, why: str) -> None:
+        if self._started and not self._started.done():
+            self._started.set_exception(OSError(why))
 
 
 class HttpServer(SharedExtension):  # type: ignore[misc]

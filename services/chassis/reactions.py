@@ -52,6 +52,8 @@ LONGEST_DELAY_SECONDS = 30.0
 FINAL = (Rejected, SubjectErased)
 # But for these, which pass: they are tried until they do.
 PASSING = frozenset({"NOT_READY", "OVERLOADED", "UNAVAILABLE", "REVISION_CONFLICT"})
+# The platform's own stores.
+OWN = (StoreUnavailable, BlobsUnavailable, DatabaseUnavailable)
 
 React = Callable[[Fact[Any]], Awaitable[None]]
 When = Callable[[Any], bool]
@@ -59,6 +61,9 @@ When = Callable[[Any], bool]
 
 class Reaction(SharedFollower):
     """Runs `react` for every fact of some types, as the follower `name`."""
+
+    # Longer than anything that it asks takes; what answers with a failure is tried again, and that is no standing still.
+    still_seconds = 120.0
 
     def __init__(
         self,
@@ -82,6 +87,7 @@ class Reaction(SharedFollower):
         )
         self._react = react
         self._when = when
+        self._attempts = 0
         self._places = asyncio.Semaphore(SIDE_BY_SIDE)
 
     async def start(self) -> None:
@@ -92,6 +98,10 @@ class Reaction(SharedFollower):
         counted = select(func.count()).select_from(parked).where(parked.c.reaction == self.name)
         waiting = await self._database.read(lambda db: db.execute(counted).scalar_one())
         return [*await super()._observe(), observing.PARKED.at(waiting, self.name)]
+
+    async def _place(self) -> object:
+        place = await super()._place()
+        return None if place is None else (place, self._attempts)
 
     async def list_parked(self) -> list[dict[str, Any]]:
         return await self._database.read(lambda db: [dict(row) for row in db.execute(self._parked()).mappings()])
@@ -135,10 +145,13 @@ class Reaction(SharedFollower):
     async def _settle(self, event: RecordedEvent) -> None:
         fact = fact_of(event)
         for attempt in itertools.count(1):
+            self._attempts += 1
             try:
                 await self._react(fact)
                 return
             except Exception as error:
+                if isinstance(error, OWN):
+                    self._owned.failing(error)
                 if not _passes(error) and (isinstance(error, FINAL) or attempt >= ATTEMPTS):
                     await self._park(event, error, attempt)
                     return
@@ -172,4 +185,4 @@ class Reaction(SharedFollower):
 def _passes(error: Exception) -> bool:
     if isinstance(error, Rejected):
         return error.reason in PASSING
-    return isinstance(error, StoreUnavailable | Conflict | BlobsUnavailable | DatabaseUnavailable)
+    return isinstance(error, (Conflict, *OWN))

@@ -1,12 +1,19 @@
-"""Metrics (Prometheus), traces (OpenTelemetry, over OTLP when an endpoint is configured), logs (JSON with trace ids)."""
+"""Metrics (Prometheus), traces (OpenTelemetry, over OTLP when an endpoint is configured), logs (JSON with trace ids).
+
+To log never raises, whatever is logged and whatever becomes of the output: an error that is being reported is not replaced by
+another one, and what goes on for ever does not end of it.
+"""
 
 from __future__ import annotations
 
+import functools
+import json
 import logging
 import os
 import re
-from collections.abc import Iterator, MutableMapping
-from contextlib import contextmanager
+import sys
+from collections.abc import Callable, Iterator, MutableMapping
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -21,6 +28,9 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased, TraceIdRat
 from opentelemetry.trace import Span, SpanKind
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from prometheus_client import Counter, Gauge, Histogram
+
+from services.chassis import output
+from services.chassis.output import Output
 
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
@@ -87,6 +97,7 @@ def configure(site: str, *, level: str, sampled: float, path: Path | None = None
 
         provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     trace.set_tracer_provider(provider)
+    lines = _lines(path)
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -94,16 +105,115 @@ def configure(site: str, *, level: str, sampled: float, path: Path | None = None
             structlog.processors.TimeStamper(fmt="iso"),
             _add_trace,
             structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(ensure_ascii=False),
-            _redacted,
+            _rendered,
+            _without_secrets,
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level)),
-        logger_factory=structlog.WriteLoggerFactory(path.open("a") if path else None),
+        wrapper_class=_unfailing(logging.getLevelName(level)),
+        logger_factory=lambda *_: _Lines(lines),
         cache_logger_on_first_use=True,
     )
+    _take_in_others()
 
 
-def _redacted(_logger: Any, _method: str, line: Any) -> str:
+def _lines(path: Path | None) -> Output:
+    output.secure()
+    if path:
+        return Output("log", path=path, notice=_notice)
+    if isinstance(sys.stdout, Output):
+        sys.stdout.notice = _notice
+        return sys.stdout
+    return Output("log", sys.stdout, notice=_notice)
+
+
+def _notice(lost: int, why: str) -> str:
+    at = datetime.now(UTC).isoformat()
+    told = {"event": "lines of the log were lost", "lost": lost, "why": why, "level": "warning", "timestamp": at}
+    return json.dumps(told, ensure_ascii=False) + "\n"
+
+
+class _Lines:
+    """structlog's innermost logger: each level writes a line."""
+
+    def __init__(self, lines: Output) -> None:
+        self._output = lines
+
+    def msg(self, line: str) -> None:
+        self._output.write(f"{line}\n")
+
+    debug = info = warning = error = critical = fatal = msg
+
+
+# What the methods of a value may raise. An interrupt comes from outside.
+UNSAID = (Exception, SystemExit, GeneratorExit)
+LEVELS = ("debug", "info", "warning", "warn", "error", "exception", "critical", "fatal", "msg", "log")
+
+
+def _unfailing(level: int) -> type[Any]:
+    """structlog's logger from a level on, none of whose methods raises."""
+    filtering: type[Any] = structlog.make_filtering_bound_logger(level)
+
+    def safe(method: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(method)
+        def log(self: Any, *args: Any, **kwargs: Any) -> None:
+            try:
+                method(self, *args, **kwargs)
+            except UNSAID:
+                output.LOST.labels("log").inc()
+
+        return log
+
+    return type("UnfailingLogger", (filtering,), {name: safe(getattr(filtering, name)) for name in LEVELS})
+
+
+def _rendered(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> str:
+    """As JSON; what JSON does not have, as it shows itself; what cannot do that, by its type."""
+    try:
+        return json.dumps(event, default=shown, ensure_ascii=False)
+    except UNSAID:  # keys that are no text, cycles, depth
+        plain = {shown(key): value if isinstance(value, str | int) else shown(value) for key, value in event.items()}
+        return json.dumps(plain, default=shown, ensure_ascii=False)
+
+
+def shown(value: object) -> str:
+    """A value's own text, or its type's name if that fails."""
+    try:
+        return value if type(value) is str else repr(value)
+    except UNSAID:
+        return f"<{type(value).__name__}, which cannot be shown>"
+
+
+class _Others(logging.Handler):
+    """What libraries log by `logging`: uvicorn, grpc, asyncio."""
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        with suppress(*UNSAID):
+            if record.levelno >= self.level:
+                level = min(max(record.levelno // 10 * 10, logging.DEBUG), logging.CRITICAL)
+                exc_info = record.exc_info if record.exc_info and record.exc_info[0] else None
+                structlog.get_logger().log(level, _message(record), logger=record.name, exc_info=exc_info)
+        return True
+
+
+def _message(record: logging.LogRecord) -> str:
+    try:
+        return record.getMessage()
+    except UNSAID:
+        return f"{shown(record.msg)} {shown(record.args)}"
+
+
+def _take_in_others() -> None:
+    logging.raiseExceptions = False  # of other handlers, into the error output
+    root = logging.getLogger()
+    for handler in [handler for handler in root.handlers if isinstance(handler, _Others)]:
+        root.removeHandler(handler)
+    root.addHandler(_Others(logging.WARNING))
+
+
+def _without_secrets(_logger: Any, _method: str, line: Any) -> str:
+    return redacted(line)
+
+
+def redacted(line: str) -> str:
     """The second line of defence: nothing of ours logs a secret, and what an error's text carries along ends here."""
     return _SECRETS.sub("[redacted]", line)
 

@@ -22,6 +22,7 @@ from services.chassis.decider import Rejected
 from services.chassis.facts import Fact, fact_of
 from services.chassis.following import SharedFollower
 from services.chassis.store.port import START, EventStore, RecordedEvent
+from services.chassis.tasks import Owned
 
 log = structlog.get_logger()
 
@@ -106,18 +107,16 @@ class RunningView(SharedFollower):
         """Grows whenever rows may have changed."""
         self._moved = asyncio.Condition()
         self._folded = START
-        self._looking: asyncio.Task[None] | None = None
+        self._looking = Owned(f"view {self.name} looks back", self._look_back)
 
     async def start(self) -> None:
         await create(self.view, self._database)
         await super().start()
         if self._database.schema:
-            self._looking = asyncio.create_task(self._look_back(), name=f"view {self.name} looks back")
+            self._looking.start()
 
     async def stop(self) -> None:
-        if self._looking:
-            self._looking.cancel()
-            await asyncio.gather(self._looking, return_exceptions=True)
+        await self._looking.stop()
         await super().stop()
 
     async def read(self, work: Callable[[Connection], T], min_position: str = "") -> T:

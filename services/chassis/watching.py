@@ -11,7 +11,7 @@ from nameko.extensions import DependencyProvider
 
 from services.chassis.container import platform_of, wait_for
 from services.chassis.decider import Rejected
-from services.chassis.following import follow
+from services.chassis.following import Follower
 from services.chassis.store.port import Batch, EventStore, RecordedEvent
 
 HEARTBEAT_SECONDS = 15.0
@@ -23,17 +23,16 @@ class Watchers:
         self._store = store
         self._types = tuple(types)
         self._changed: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
-        self._task: asyncio.Task[None] | None = None
+        self._follower: Follower | None = None
 
     async def start(self) -> None:
         head = await self._store.head()
-        self._task = asyncio.create_task(
-            follow(self._store, head, self._types, self._wake, "watchers"), name="watchers"
-        )
+        self._follower = Follower("watchers", self._store, head, self._types, self._wake)
+        self._follower.start()
 
     async def stop(self) -> None:
-        if self._task:
-            self._task.cancel()
+        if self._follower:
+            await self._follower.stop()
 
     async def _wake(self, batch: Batch) -> None:
         for event in batch.events:

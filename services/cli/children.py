@@ -23,6 +23,7 @@ from pathlib import Path
 import structlog
 
 from services.chassis.settings import Settings
+from services.chassis.tasks import Owned
 
 PRELOADED = ("services.cli.preloaded",)
 FIRST_REST_SECONDS = 0.2
@@ -63,7 +64,7 @@ class Child:
         self._said_before = 0
         self._changed = changed
         self._process: ForkServerProcess | None = None
-        self._keeper: asyncio.Task[None] | None = None
+        self._keeper = Owned(f"keeper of {part.name}", self._keep, proving=True)
 
     @property
     def pid(self) -> int | None:
@@ -78,13 +79,11 @@ class Child:
 
     async def start(self) -> None:
         await self._launch()
-        self._keeper = asyncio.create_task(self._keep(), name=f"keeper {self.part.name}")
+        self._keeper.start()
 
     async def stop(self) -> None:
         """It answers what it was asked and ends; a child that does not is killed."""
-        if self._keeper:
-            self._keeper.cancel()
-            await asyncio.gather(self._keeper, return_exceptions=True)
+        await self._keeper.stop()
         if self._process is None or self._process.exitcode is not None:
             return
         self._process.terminate()
@@ -128,6 +127,7 @@ class Child:
             began = time.monotonic()
             code = await self._ended()
             self.deaths += 1
+            self._keeper.failing(RuntimeError(f"it died ({how(code)})"))
             rest = FIRST_REST_SECONDS if time.monotonic() - began > STEADY_SECONDS else rest
             self._changed(self, f"died ({how(code)}), starting again")
             while True:
@@ -136,8 +136,10 @@ class Child:
                 try:
                     await self._launch()
                     break
-                except OSError as error:  # the process that is forked died in this moment
+                except Exception as error:  # the process that is forked died in this moment, or there is no room
+                    self._keeper.failing(error)
                     log.warning("a service's process could not be started", process=self.part.name, error=repr(error))
+            self._keeper.worked()
             self._changed(self, "was started again")
 
 

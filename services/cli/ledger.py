@@ -22,6 +22,7 @@ from gateway.ledger.note import ED25519, Verifier
 from gateway.ledger.reading import Wrong
 from gateway.ledger.remembering import Memory, Remembered
 from gateway.ledger.source import FolderSource, HttpSource, Unreachable, open_source
+from services.chassis import output
 from services.cli.console import err, harmless, out
 
 if TYPE_CHECKING:
@@ -61,6 +62,8 @@ def check(asked: Asked, settings: Settings | None) -> int:
 
 
 def follow(asked: Asked, seconds: float, once: bool) -> int:
+    if not once:
+        output.secure()  # who watches goes on when nobody reads
     source, key, witnesses, old = _prepare(asked)
     with closing(source):
         if old is None:

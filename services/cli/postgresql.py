@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import psycopg
@@ -22,6 +23,7 @@ from sqlalchemy import URL
 
 from gateway.edge.process import dying_with_us
 from services.chassis.settings import Settings
+from services.chassis.tasks import OwnedThread
 
 NAME = "motcua"
 CONNECTIONS = 300
@@ -64,7 +66,7 @@ class PrivatePostgresql:
         self._sockets = self.folder / "socket"
         self._elsewhere: Path | None = None
         self._child: subprocess.Popen[bytes] | None = None
-        self._keeper: threading.Thread | None = None
+        self._keeper: OwnedThread | None = None
         self._stopping = threading.Event()
 
     @property
@@ -107,7 +109,7 @@ class PrivatePostgresql:
         self._own(self._sockets)
         self._stopping.clear()
         started: Future[None] = Future()
-        self._keeper = threading.Thread(target=self._keep, args=(started, timeout_seconds), name=NAME, daemon=True)
+        self._keeper = OwnedThread("keeper of postgresql", partial(self._keep, started, timeout_seconds))
         self._keeper.start()
         started.result()
         self._create_database()
@@ -115,6 +117,8 @@ class PrivatePostgresql:
     def stop(self, *, at_once: bool = False) -> None:
         """Ends all sessions and writes everything down; `at_once` leaves that to the recovery of the next start."""
         self._stopping.set()
+        if self._keeper:
+            self._keeper.stop()
         if self._child and self._child.poll() is None:
             self._child.send_signal(signal.SIGQUIT if at_once else signal.SIGINT)
             try:
@@ -193,25 +197,30 @@ class PrivatePostgresql:
 
     def _keep(self, started: Future[None], timeout_seconds: float) -> None:
         # In a thread of its own: the kernel signals the child when the thread that started it ends.
-        try:
-            self._launch(timeout_seconds)
-        except Exception as error:
-            started.set_exception(error)
-            return
-        started.set_result(None)
+        assert self._keeper
+        if not started.done():
+            try:
+                self._launch(timeout_seconds)
+            except Exception as error:
+                self._keeper.stop()
+                started.set_exception(error)
+                return
+            started.set_result(None)
         while True:
             assert self._child
             code = self._child.wait()
             while True:
                 if self._stopping.wait(RESTART_SECONDS):
                     return
-                log.error("postgresql.died", code=code, complaint=self._complaint())
                 try:
+                    log.error("postgresql.died", code=code, complaint=self._complaint())
                     self._launch(timeout_seconds)
                     log.info("postgresql.restarted")
                     break
-                except PostgresqlError as error:
-                    log.error("postgresql.not_restarted", why=str(error))
+                except Exception as error:  # whatever it is: without it nothing is read or written
+                    log.error(
+                        "postgresql.not_restarted", why=str(error), exc_info=not isinstance(error, PostgresqlError)
+                    )
 
     def _launch(self, timeout_seconds: float) -> None:
         until = time.monotonic() + timeout_seconds

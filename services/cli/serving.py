@@ -6,6 +6,7 @@ import asyncio
 import gc
 from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 
 import structlog
 
@@ -13,10 +14,11 @@ from gateway.ledger.errors import LedgerError
 from gateway.sandbox.pointing import pointed
 from services.chassis import telemetry
 from services.chassis.database import Database, DatabaseUnavailable
+from services.chassis.following import PASSING
 from services.chassis.platform import Platform
 from services.chassis.runner import Services, run
 from services.chassis.settings import Settings
-from services.chassis.store.port import StoreUnavailable
+from services.chassis.tasks import Owned
 from services.cli.console import fail
 from services.cli.lifetime import Step, until_stopped
 from services.cli.registry import SANDBOX, service_classes
@@ -130,20 +132,14 @@ async def _sandbox(platform: Platform, province: str, kept: bool, stack: AsyncEx
     app = HostedApp(mount.application(settings, *more), settings.host, settings.http_port, platform.credentials)
     platform.http_addresses[SANDBOX] = await app.start()
     stack.push_async_callback(app.stop)
-    preparing = asyncio.create_task(_prepare(platform, province, kept, ready), name="trial")
-    stack.callback(preparing.cancel)
+    prepare = partial(_prepare, platform, province, kept, ready)
+    preparing = Owned("trial", prepare, finite=True, passing=PASSING, rest_seconds=AGAIN_SECONDS)
+    preparing.start()
+    stack.push_async_callback(preparing.stop)
 
 
 async def _prepare(platform: Platform, province: str, kept: bool, ready: asyncio.Event) -> None:
     from services.cli.trial import prepare
 
-    while not ready.is_set():
-        try:
-            await prepare(platform, province, kept=kept)
-            ready.set()
-        except (StoreUnavailable, DatabaseUnavailable) as error:
-            log.warning("the trial waits", error=repr(error))
-            await asyncio.sleep(AGAIN_SECONDS)
-        except Exception:
-            log.exception("the trial is not prepared, trying again")
-            await asyncio.sleep(AGAIN_SECONDS)
+    await prepare(platform, province, kept=kept)
+    ready.set()

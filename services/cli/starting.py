@@ -8,15 +8,18 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 
+import structlog
 from rich.markup import escape
 
 from services.chassis.platform import Platform
 from services.chassis.runner import run
 from services.chassis.settings import Settings
-from services.cli.console import fail, out
+from services.cli.console import err, fail, out
 from services.cli.lifetime import Step, until_stopped
 from services.cli.machine import TLS_ABOVE, StartFailed, configure_logs
 from services.cli.serving import data_folder, loaded
+
+log = structlog.get_logger()
 
 
 def up(settings: Settings, dossiers: int, province: str) -> int:
@@ -76,7 +79,13 @@ class Said:
         from loadtests.demo import play
 
         if self._dossiers:
-            await play(self._settings, self._dossiers, self._province, rate=10.0)
+            try:
+                await play(self._settings, self._dossiers, self._province, rate=10.0)
+            except Exception:  # what is shown fails, and what serves goes on
+                log.exception("the day could not be played to its end")
+                err.print(
+                    f"[yellow]![/] The day could not be played to its end; {self._logs} says why.", highlight=False
+                )
 
     async def end(self) -> None:
         url, port = self._settings.url, self._settings.port

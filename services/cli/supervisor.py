@@ -123,7 +123,10 @@ class Running:
         log.warning("a service's process changed", process=child.part.name, what=what)
         err.print(f"[yellow]![/] {escape(child.part.name)} {escape(what)}", highlight=False)
         if self._told:
-            self.tell()
+            try:
+                self.tell()
+            except OSError as error:  # of use to the operator's commands, and to nobody's service
+                log.warning("where the services listen could not be written down", error=repr(error))
 
 
 class _Readiness:
@@ -161,7 +164,7 @@ class _Readiness:
     async def _prepared(self, part: Part) -> bool:
         scheme = "https" if self._credentials else "http"
         try:
-            answer = await self._http.get(f"{scheme}://{LOOPBACK}:{part.settings.http_port}/readyz")
+            answer = await self._http.get(f"{scheme}://{LOOPBACK}:{part.settings.http_port}/servez")
         except httpx.HTTPError:
             return False
         return answer.status_code == 200

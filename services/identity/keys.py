@@ -16,6 +16,7 @@ from functools import partial
 from sqlalchemy import Connection, insert, select
 from sqlalchemy.exc import IntegrityError
 
+from services.chassis.gathering import Gathered
 from services.chassis.platform import Platform
 from services.chassis.privacy import KEY_BYTES, Keys
 from services.identity.vault import AT_ONCE, Vault, Wrapping, bury, subject_keys, subject_name
@@ -34,8 +35,7 @@ class SubjectKeys:
     def __init__(self, vault: Vault) -> None:
         self._vault = vault
         self._cache: OrderedDict[str, tuple[float, bytes | None]] = OrderedDict()
-        self._wanted: dict[str, asyncio.Future[bytes | None]] = {}
-        self._maker: asyncio.Task[None] | None = None
+        self._made = Gathered[str, bytes | None](self._make)
 
     @classmethod
     def of(cls, platform: Platform, _service: str) -> SubjectKeys:
@@ -56,7 +56,7 @@ class SubjectKeys:
         for start in range(0, len(unknown), AT_ONCE):
             found |= self._remember(await self._vault.unwrapping(partial(_stored, unknown[start : start + AT_ONCE])))
         if create and (missing := [subject for subject in unknown if subject not in found]):
-            found |= dict(zip(missing, await asyncio.gather(*map(self._create, missing)), strict=True))
+            found |= dict(zip(missing, await asyncio.gather(*map(self._made.get, missing)), strict=True))
         return found
 
     async def destroy(self, subject: str) -> None:
@@ -65,25 +65,9 @@ class SubjectKeys:
         self._remember({subject: None})
         await self._vault.scrub()
 
-    async def _create(self, subject: str) -> bytes | None:
-        wanted = self._wanted.setdefault(subject, asyncio.get_running_loop().create_future())
-        if self._maker is None or self._maker.done():
-            self._maker = asyncio.create_task(self._make_wanted(), name="subject keys")
-        return await asyncio.shield(wanted)
-
-    async def _make_wanted(self) -> None:
+    async def _make(self, subjects: Sequence[str]) -> Held:
         """One transaction for all that were asked for while the one before it was written."""
-        while self._wanted:
-            batch = dict(list(self._wanted.items())[:AT_ONCE])
-            self._wanted = {subject: made for subject, made in self._wanted.items() if subject not in batch}
-            try:
-                held = self._remember(await self._ensure(list(batch)))
-            except Exception as error:
-                for made in batch.values():
-                    made.set_exception(error)
-                continue
-            for subject, made in batch.items():
-                made.set_result(held[subject])
+        return self._remember(await self._ensure(subjects))
 
     async def _ensure(self, subjects: Sequence[str]) -> Held:
         fresh = {subject: os.urandom(KEY_BYTES) for subject in subjects}

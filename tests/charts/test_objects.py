@@ -196,5 +196,5 @@ def test_the_edge_and_a_service_have_probes_that_mean_something() -> None:
     assert service["readinessProbe"]["grpc"] == {"port": 50051}
     assert service["livenessProbe"]["httpGet"] == {"path": "/livez", "port": "http"}
     mutual = container(variant("everything"), "dossier")
-    assert mutual["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": "http", "scheme": "HTTPS"}
+    assert mutual["readinessProbe"]["httpGet"] == {"path": "/servez", "port": "http", "scheme": "HTTPS"}
     assert mutual["livenessProbe"]["httpGet"] == {"path": "/livez", "port": "http", "scheme": "HTTPS"}

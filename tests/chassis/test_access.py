@@ -203,11 +203,12 @@ async def test_keys_are_learnt_after_a_failure_too(monkeypatch: pytest.MonkeyPat
         for event in batch.events:
             taken.put_nowait(event.position)
 
-    task = asyncio.create_task(following.follow(store, 0, (), take, "test"))
+    follower = following.Follower("test", store, 0, (), take)
+    follower.start()
     assert await asyncio.wait_for(taken.get(), 5) == 1
     await signing_key(store)
     assert await asyncio.wait_for(taken.get(), 5) == 2
-    task.cancel()
+    await follower.stop()
     assert taken.empty()
 
 

@@ -367,11 +367,13 @@ async def test_a_view_that_stands_still_and_a_fact_that_is_parked(
     while True:
         findings = await told(measures.examine, running(platform))
         bad = {finding.about for finding in findings if finding.state is State.BAD}
-        if {"view", "parked facts", "ledger"} <= bad:
+        if {"view", "parked facts", "ledger", "background"} <= bad:
             break
         assert time.monotonic() < ends, findings
     stalled = [finding for finding in findings if finding.about == "view" and finding.state is State.BAD]
     assert any("60 minutes behind" in finding.what for finding in stalled), stalled
+    idle = [finding.what for finding in findings if finding.about == "background"]
+    assert "follower ledger is not at work" in idle
     parked = about(findings, "parked facts")
     assert (parked.what, "motcua parked retry" in parked.do) == ("1 of dossier.note_money", True)
     capsys.readouterr()

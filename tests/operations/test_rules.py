@@ -64,6 +64,7 @@ def gauge(name: str, **labels: str) -> str:
 VIEW, REACTION = gauge("motcua_view_lag_seconds", view="v"), gauge("motcua_reaction_lag_seconds", reaction="r")
 STANDBY = gauge("motcua_view_lag_seconds", view="v", pod="standby")
 MEMORY = gauge("motcua_memory_lag_seconds", pod="p", follower="erasures")
+DOWN = gauge("motcua_background_down", pod="p", work="follower erasures")
 PARKED = gauge("motcua_parked_facts", reaction="r")
 STORE = gauge("motcua_event_store_failures_total", operation="append")
 DATABASE = gauge("motcua_database_failures_total", database="status", operation="write")
@@ -111,6 +112,8 @@ CASES = {
         "MotcuaEdgeBurnsSlowly", {OK_EDGE: "0+996x90", FAILED_EDGE: "0+4x90"}, 2400, "warning", step=30
     ),
     "a scraper gets 5xx": Case({OK_EDGE: "0+100x90", ANSWERED % ("stats", "5"): "0+50x90"}, 80),
+    "work is down": fires("MotcuaBackgroundDown", {DOWN: "0 1x20"}, 10, "critical"),
+    "work was begun again": Case({DOWN: "0 1 0x20"}, 10),
     "a view lags": fires("MotcuaViewLags", {VIEW: "0+30x20"}, 12, "warning"),
     "a view stands still": fires("MotcuaViewLags", {VIEW: "0+60x60"}, 40, "warning", "critical"),
     "a view is seconds behind, its standby too": Case({VIEW: "5x40", STANDBY: "7x40"}, 30),

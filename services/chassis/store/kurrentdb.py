@@ -36,6 +36,7 @@ from services.chassis.store.port import (
     RecordedEvent,
     StoreUnavailable,
 )
+from services.chassis.tasks import Owned
 
 T = TypeVar("T")
 
@@ -94,7 +95,10 @@ class KurrentStore:
         self._stall = stall or STALL_SECONDS
         self._feed = Feed(START)
         self._arrived: list[RecordedEvent] = []
-        self._tasks: list[asyncio.Task[None]] = []
+        self._owned = [
+            Owned("event store: subscription", self._stay_subscribed),
+            Owned("event store: watch", self._watch),
+        ]
         self._following: asyncio.Task[None] | None = None
         self._subscribed = False
         self._closed = False
@@ -116,10 +120,8 @@ class KurrentStore:
             await store.close()
             raise
         store._feed.live = False
-        store._tasks = [
-            asyncio.create_task(store._stay_subscribed(), name="event store: subscription"),
-            asyncio.create_task(store._watch(), name="event store: watch"),
-        ]
+        for owned in store._owned:
+            owned.start()
         return store
 
     async def append(self, stream: str, events: Sequence[NewEvent], expected: int) -> Appended:
@@ -173,9 +175,8 @@ class KurrentStore:
         if self._closed:
             return
         self._closed = True
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for owned in self._owned:
+            await owned.stop()
         for client in (self._live, self._reads, self._appends):
             with suppress(Exception):
                 await client.close()

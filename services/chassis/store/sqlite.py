@@ -11,15 +11,14 @@ import asyncio
 import queue
 import sqlite3
 import threading
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 from uuid import UUID
-
-import structlog
 
 from services.chassis.store.feed import Feed
 from services.chassis.store.port import (
@@ -34,6 +33,9 @@ from services.chassis.store.port import (
     RecordedEvent,
     StoreUnavailable,
 )
+from services.chassis.tasks import Owned, OwnedThread
+
+T = TypeVar("T")
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS events (
@@ -53,8 +55,6 @@ GROUP = 256
 # How soon a commit of another process is seen.
 POLL_SECONDS = 0.05
 BUSY_SECONDS = 30
-
-log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +94,12 @@ class SqliteStore:
         self._path = path
         self._feed = Feed(self._max_position(self._writer))
         self._pull_lock = asyncio.Lock()
-        self._thread = threading.Thread(target=self._write_loop, name="event-store-write", daemon=True)
-        self._thread.start()
-        self._poll = asyncio.create_task(self._poll_loop())
+        self._pending: set[asyncio.Future[Appended]] = set()
         self._closed = False
+        self._thread = OwnedThread("event store: writer", self._write_loop, self._writer_ended)
+        self._thread.start()
+        self._poll = Owned("event store: poll", self._poll_loop, passing=(StoreUnavailable,))
+        self._poll.start()
 
     @classmethod
     async def open(cls, path: Path) -> SqliteStore:
@@ -110,6 +112,8 @@ class SqliteStore:
         if self._closed:
             raise StoreUnavailable("the event store is closed")
         done: asyncio.Future[Appended] = self._loop.create_future()
+        self._pending.add(done)
+        done.add_done_callback(self._pending.discard)
         self._queue.put(_Append(stream, events, expected, done))
         return await asyncio.shield(done)  # a caller that gives up does not undo the write
 
@@ -128,15 +132,17 @@ class SqliteStore:
         return self._feed.follow(self.read_all, after, types)
 
     async def head(self) -> int:
-        return await self._loop.run_in_executor(self._readers, lambda: self._max_position(self._reader()))
+        return await self._asked(lambda: self._max_position(self._reader()))
 
     async def close(self) -> None:
         if self._closed:
             return
         self._closed = True
-        self._poll.cancel()
+        await self._poll.stop()
+        self._thread.stop()
         self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
+        self._abandon("the event store is closed")
         self._readers.shutdown()
         self._writer.close()
 
@@ -150,7 +156,13 @@ class SqliteStore:
         def run() -> list[RecordedEvent]:
             return [_recorded(row) for row in self._reader().execute(sql, values)]
 
-        return await self._loop.run_in_executor(self._readers, run)
+        return await self._asked(run)
+
+    async def _asked(self, read: Callable[[], T]) -> T:
+        try:
+            return await self._loop.run_in_executor(self._readers, read)
+        except sqlite3.OperationalError as error:  # no room, no descriptor, an error of the disk
+            raise StoreUnavailable(str(error)) from error
 
     @staticmethod
     def _max_position(connection: sqlite3.Connection) -> int:
@@ -159,11 +171,9 @@ class SqliteStore:
     async def _poll_loop(self) -> None:
         while True:
             await asyncio.sleep(POLL_SECONDS)
-            try:
-                if await self.head() > self._feed.last:
-                    await self._pull()
-            except Exception:
-                log.exception("the event store's poll failed, trying again")
+            self._thread.ensure()
+            if await self.head() > self._feed.last:
+                await self._pull()
 
     async def _pull(self) -> None:
         """Bring what other processes wrote, in order, into the feed."""
@@ -173,7 +183,7 @@ class SqliteStore:
 
     def _committed(self, outcomes: list[tuple[_Append, Appended | Exception]], recorded: list[RecordedEvent]) -> None:
         for append, outcome in outcomes:
-            if append.done.cancelled():
+            if append.done.done():
                 continue
             if isinstance(outcome, Exception):
                 append.done.set_exception(outcome)
@@ -214,11 +224,28 @@ class SqliteStore:
                 except Conflict as conflict:
                     outcomes.append((append, conflict))
             self._writer.execute("COMMIT")
-        except Exception as error:  # the thread must live on
-            with suppress(sqlite3.Error):
-                self._writer.rollback()
+        except Exception as error:
+            self._undo()
             return [(append, StoreUnavailable(str(error))) for append in group], []
         return outcomes, recorded
+
+    def _undo(self) -> None:
+        with suppress(sqlite3.Error):
+            self._writer.rollback()
+        if self._writer.in_transaction:  # on a connection that cannot even do that nothing is ever written
+            broken, self._writer = self._writer, _connect(self._path)
+            with suppress(sqlite3.Error):
+                broken.close()
+
+    def _writer_ended(self) -> None:
+        """In whatever way: who waits for an answer gets one."""
+        self._undo()
+        self._loop.call_soon_threadsafe(self._abandon, "the thread that writes ended")
+
+    def _abandon(self, why: str) -> None:
+        for done in list(self._pending):
+            if not done.done():
+                done.set_exception(StoreUnavailable(why))
 
     def _write(self, append: _Append, recorded: list[RecordedEvent]) -> Appended:
         stream, events, expected = append.stream, append.events, append.expected

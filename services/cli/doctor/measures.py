@@ -40,7 +40,7 @@ async def examine(patient: Patient) -> AsyncIterator[Finding]:
         except (httpx.HTTPError, OSError, ValueError) as silent:
             do = f"Does it run? Its log says why not: kubectl logs deploy/motcua-{name}, or logs/ in the data folder"
             yield bad(name, f"http://{address}/metrics: {said(silent)}", "Nobody knows how it is.", do)
-    for finding in (*_lag(values), *_parked(values), *_periodic(values), *_unread(values)):
+    for finding in (*_background(values), *_lag(values), *_parked(values), *_periodic(values), *_unread(values)):
         yield finding
     if "ledger" in patient.services:
         async for finding in _ledger(patient, values):
@@ -71,6 +71,23 @@ def _merge(values: Values, text: str) -> None:
             of[labels] = max(of.get(labels, sample.value), sample.value)
 
 
+def _background(values: Values) -> list[Finding]:
+    of = {labels[0][1]: down for labels, down in values.get("motcua_background_down", {}).items()}
+    if not any(of.values()):
+        return [good("background", f"{len(of)} kinds of work go on")] if of else []
+    return [
+        bad(
+            "background",
+            f"{work} is not at work",
+            "Calls are answered, and what follows from them does not happen: lists, the ledger, messages stand still.",
+            "It is begun again by itself; the log says why it ended: grep -e 'background work' <its log>; is the disk full? "
+            "docs/runbooks/MotcuaBackgroundDown.md",
+        )
+        for work in sorted(of)
+        if of[work]
+    ]
+
+
 def _lag(values: Values) -> list[Finding]:
     found = []
     for metric, (kind, why) in LAGS.items():
@@ -78,7 +95,7 @@ def _lag(values: Values) -> list[Finding]:
         behind = {" ".join(value for _, value in labels): lag for labels, lag in of.items() if lag > SLOW}
         for name, lag in sorted(behind.items()):
             what = f"{name} is {lasting(lag)} behind"
-            do = f"The log says why: grep -e 'follower stopped' -e 'reaction failed' <its log>; docs/runbooks/{_runbook(metric)}.md"
+            do = f"The log says why: grep -e 'background work' -e 'reaction failed' <its log>; docs/runbooks/{_runbook(metric)}.md"
             found.append((bad if lag > STALLED else doubtful)(kind, what, why, do))
         if of and not behind:
             found.append(good(kind, f"{len(of)} of them, none more than {max(of.values()):.1f} s behind"))
@@ -115,7 +132,7 @@ def _periodic(values: Values) -> list[Finding]:
         if since > 300 + 3 * rests.get(labels, 0):
             work = labels[0][1]
             what = f"{work} has not succeeded for {lasting(since)}"
-            do = "The log says why: grep 'periodic work failed' <its log>; docs/runbooks/MotcuaPeriodicWorkStalled.md"
+            do = "The log says why: grep 'background work' <its log>; docs/runbooks/MotcuaPeriodicWorkStalled.md"
             found.append(bad("periodic work", what, "Due dates, e-mails or payments wait for it.", do))
     return found or ([good("periodic work", f"{len(done)} of them, all done")] if done else [])
 
