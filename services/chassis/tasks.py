@@ -139,7 +139,9 @@ class Owned:
 
     def worked(self) -> None:
         """It does what it is for: what was wrong is over."""
-        self._why = self._still = ""
+        was, self._why, self._still = self._why, "", ""
+        if was:
+            log.warning("background work goes on", work=self.name, after=was)
         self._rest = self._first
 
     def failing(self, error: BaseException) -> None:

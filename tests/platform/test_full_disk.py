@@ -24,7 +24,7 @@ from tests.support.waiting import eventually_here
 MEGABYTES = 600
 SIDE_BY_SIDE = 4
 SECONDS = 20.0
-LOST = re.compile(r"^motcua_lines_lost_total\{[^}]*\} (\S+)$", re.MULTILINE)
+LOST = re.compile(r'^motcua_lines_lost_total\{output="log"\} (\S+)$', re.MULTILINE)
 # From the moment at which there is room again.
 RECOVERED_SECONDS = 60.0
 
