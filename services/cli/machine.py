@@ -58,12 +58,12 @@ def lock(folder: Path) -> int:
     return descriptor
 
 
-def require_free(port: int) -> None:
+def require_free(host: str, port: int) -> None:
     """Raises StartFailed."""
-    with socket.socket() as probe:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("0.0.0.0", port))
+            probe.bind((host, port))
         except OSError:
             raise StartFailed(f"Port {port} is taken.", "Set MOTCUA_PORT to a free one, for example 8090.") from None
 
@@ -164,6 +164,8 @@ def edge_of(
     files = settings.tls_files
     return Edge(
         port=settings.port,
+        host=settings.edge_listens,
+        sandbox_anybody_is_administrator=settings.sandbox_anybody_is_administrator,
         tls=Tls(
             port=settings.port + TLS_ABOVE,
             certificate=pair.certificate,

@@ -20,6 +20,7 @@ from services.chassis.database import utc
 from services.chassis.decider import Rejected, Sealed
 from services.chassis.errors import Invalid, Violation
 from services.chassis.gathering import Gathered
+from services.chassis.plain import name_fault
 from services.chassis.privacy import ERASED, KeyRing, open_message
 from services.chassis.settings import Settings
 from services.dossier.commands import SubmitDossier
@@ -132,6 +133,8 @@ async def applicant_of(
         # Nobody's personal number is taken for one: the id stands in clear in the log.
         raise Invalid([Violation("applicant_id", "Phải là mã tài khoản.", "It must be an account's id, a UUID.")])
     kind = ApplicantKind(request.applicant_kind)
+    if kind is ApplicantKind.CITIZEN and (fault := name_fault(request.applicant_name, person=True)):
+        raise Invalid([Violation("applicant_name", *fault)])
     applicant = Applicant(request.applicant_id, kind, request.applicant_name, request.email, request.phone)
     return applicant, await people.get(applicant.account_id) or Known()
 

@@ -153,6 +153,8 @@
 {{- $_ := set $found "MOTCUA_SUBMISSION_ADDRESS" $values.submission.address -}}
 {{- end -}}
 {{- if $values.sandbox.enabled }}{{ $_ := set $found "MOTCUA_SANDBOX_UNTIL" $values.sandbox.until }}{{ end -}}
+{{- /* In pods, services listen to others; routes and policies keep a trial to those who may be administrators of it. */ -}}
+{{- if $values.sandbox.enabled }}{{ $_ := set $found "MOTCUA_SANDBOX_ANYBODY_IS_ADMINISTRATOR" "true" }}{{ end -}}
 {{- toYaml $found -}}
 {{- end -}}
 
