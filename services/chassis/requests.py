@@ -215,7 +215,7 @@ def _form(form: Any, path: str, violations: list[Violation]) -> None:
 
 def _answered_names(form: Any, path: str, violations: list[Violation]) -> None:
     """Of a form that is no deeper than it may be."""
-    for key, value in form.fields.items():
+    for key, value in sorted(form.fields.items(), key=lambda answer: answer[0]):
         at = f"{path}.{key[:LONGEST_NAME]}"
         match value.WhichOneof("kind"):
             case "string_value" if _NAME_KEY.search(key):

@@ -19,6 +19,7 @@ from gateway.edge.envoy import Addresses, Edge, Jwt, Mutual, Tls
 from gateway.edge.process import EdgeError, EdgeProcess
 from services.chassis import telemetry
 from services.chassis.database import Database, DatabaseUnavailable
+from services.chassis.private import keep_private
 from services.chassis.settings import Settings
 from services.chassis.store.port import StoreUnavailable
 from services.cli.registry import PRIVATE_POSTGRESQL, WITHOUT_RPCS
@@ -46,7 +47,7 @@ class StartFailed(Exception):
 
 def lock(folder: Path) -> int:
     """One platform per data folder. Raises StartFailed."""
-    folder.mkdir(parents=True, exist_ok=True)
+    keep_private(folder)
     descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

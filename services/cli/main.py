@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from rich.markup import escape
 from rich.table import Table
 
+from services.chassis.private import OTHERS
 from services.chassis.settings import REPEATED, Settings
 from services.cli.console import err, fail, out
 from services.cli.registry import CLASSES, PRIVATE_POSTGRESQL, SANDBOX
@@ -30,7 +31,7 @@ warnings.filterwarnings("ignore", message="\nEventlet is deprecated")
 PARTS = (*CLASSES, SANDBOX)
 SAMPLE = "56"  # the province of a national site's trial
 
-app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="One door to the whole state.")
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 catalogue_app = typer.Typer(no_args_is_help=True, help="Procedures, fees, agencies, calendars.")
 keys_app = typer.Typer(no_args_is_help=True, help="The site's root key.")
 parked_app = typer.Typer(no_args_is_help=True, help="Facts that a service could not settle.")
@@ -64,6 +65,12 @@ def settings(**given: str) -> Settings:
             text = f"{name}: {error['msg']}" + (f" (it is {error['input']!r})" if public else "")
             err.print(f"[bold red]✗[/] {escape(text)}", highlight=False)
         fail("The settings are not usable.", "Correct the environment variables above.")
+
+
+@app.callback(help="One door to the whole state.")
+def every_command() -> None:
+    """Whatever a command writes, a backup or an export, is for its user alone."""
+    os.umask(OTHERS)
 
 
 @contextmanager
