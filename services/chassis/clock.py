@@ -9,8 +9,8 @@ from typing import Protocol
 
 import structlog
 
-# Ten years.
-MOST_SECONDS = 315_360_000
+# A hundred years.
+MOST_SECONDS = 3_155_760_000
 LONGEST_SHIFT = 64
 log = structlog.get_logger()
 

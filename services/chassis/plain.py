@@ -26,11 +26,13 @@ _SCHEME = re.compile(r"([\w+.\-]+):(?=(\S))")
 _WWW = re.compile(r"(?i)(?<!\w)(www\d{0,3}\.)(?=\S)")
 # A full stop before a word of two letters or more, as before a top-level domain.
 _DOMAIN = re.compile(rf"(?<=\S)\.(?={_WORD}[\w\-\u0300-\u036f])")
-_IPV4 = re.compile(r"(?<![\d.])\d{1,3}(?:\.\d{1,3}){3}(?![\d.])")
+_OCTET = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
+_IPV4 = re.compile(rf"(?<![\d.]){_OCTET}(?:\.{_OCTET}){{3}}(?![\d.])")
 _AT = re.compile(r" ?@ ?")
 _SHARE = re.compile(r"\\{2,}")
 _DATE = re.compile(r"\d{1,2}([.\-])\d{1,2}\1\d{4}")
-_TELEPHONE = re.compile("(?<!\\w)(?:\\+ ?\\d|0\\d|1[89]00)[\\d .()\\[\\]~\u2010-\u2015\u2212\\-]{4,}\\d")
+# Not what follows in a number, as in 1.000.000.000.
+_TELEPHONE = re.compile("(?<!\\w)(?<!\\d[.,])(?:\\+|0|1[89]00)[\\d .()\\[\\]~\u2010-\u2015\u2212\\-]{5,}\\d")
 _FEWEST_DIGITS = 8
 _PERSONAL_NUMBER = re.compile(r"\d{12}")
 

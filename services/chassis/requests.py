@@ -144,10 +144,6 @@ def _text(name: str) -> Check:
             violations.append(Violation(path, f"Dài quá {longest} ký tự.", f"It exceeds {longest} characters."))
         elif "\0" in text:
             violations.append(Violation(path, "Có ký tự U+0000.", "It contains U+0000."))
-        elif text and name == "email" and not (text.isascii() and _ADDRESS.fullmatch(text)):
-            violations.append(Violation(path, "Phải là một địa chỉ thư điện tử.", "It must be one e-mail address."))
-        elif text and name == "phone" and not (text.isascii() and _TELEPHONE.fullmatch(text)):
-            violations.append(Violation(path, "Phải là một số điện thoại.", "It must be a telephone number."))
 
     return run
 
@@ -302,6 +298,17 @@ def _page_size(field: FieldDescriptor) -> Check:
             )
 
     return run
+
+
+def check_contact(email: str, phone: str) -> None:
+    """As somebody gives them for somebody else, who is then written to. Raises Invalid."""
+    violations = []
+    if email and not (email.isascii() and _ADDRESS.fullmatch(email)):
+        violations.append(Violation("email", "Phải là một địa chỉ thư điện tử.", "It must be one e-mail address."))
+    if phone and not (phone.isascii() and _TELEPHONE.fullmatch(phone)):
+        violations.append(Violation("phone", "Phải là một số điện thoại.", "It must be a telephone number."))
+    if violations:
+        raise Invalid(violations)
 
 
 def page_size(request: Any) -> int:

@@ -67,8 +67,6 @@ def _mail_server(value: str) -> str:
         found = addresses.options(addresses.server(value, ("smtp", "smtps")), ("tls", "ca_file"))
         if found.get("tls", "none") not in ("none", "starttls"):
             raise ValueError("?tls= is none or starttls")
-        if "ca_file" in found and not os.access(found["ca_file"], os.R_OK):
-            raise ValueError("the file of ?ca_file= cannot be read")
     return value
 
 
@@ -238,6 +236,13 @@ class Settings(BaseSettings):
                     "leave it out, set MOTCUA_SANDBOX=false, or say so with MOTCUA_SANDBOX_ANYBODY_IS_ADMINISTRATOR=true"
                 )
         return self
+
+    def unreadable(self) -> Iterator[str]:
+        """The variables that name files which cannot be read, as a start asks before anything needs them."""
+        mail = addresses.options(urlsplit(self.smtp_url), ("tls", "ca_file")).get("ca_file")
+        for name, file in (("MOTCUA_CLIENT_AUTHORITY", self.client_authority), ("MOTCUA_SMTP_URL: ?ca_file=", mail)):
+            if file and not os.access(file, os.R_OK):
+                yield name
 
     @property
     def edge_listens(self) -> str:

@@ -56,7 +56,10 @@ Province = Annotated[str, typer.Option(help="Two-digit code of the province.")]
 
 def settings(**given: str) -> Settings:
     try:
-        return Settings(**given)  # type: ignore[arg-type]
+        found = Settings(**given)  # type: ignore[arg-type]
+        if missing := list(found.unreadable()):
+            fail(f"{', '.join(missing)}: the file cannot be read.", "Correct the environment variables above.")
+        return found
     except ValidationError as invalid:
         for error in invalid.errors():
             name = "MOTCUA_" + "_".join(map(str, error["loc"])).upper() if error["loc"] else "Settings"

@@ -22,6 +22,7 @@ from services.chassis.errors import Invalid, Violation
 from services.chassis.gathering import Gathered
 from services.chassis.plain import name_fault
 from services.chassis.privacy import ERASED, KeyRing, open_message
+from services.chassis.requests import check_contact
 from services.chassis.settings import Settings
 from services.dossier.commands import SubmitDossier
 from services.dossier.law import Law, check_form, local_day
@@ -111,8 +112,9 @@ async def applicant_of(
 ) -> tuple[Applicant, Known]:
     """The caller, by the names that the state verified; or whom an official or a system applies for.
 
-    Raises Rejected APPLICANT_MISMATCH, APPLICANT_REQUIRED.
+    Raises Invalid, Rejected APPLICANT_MISMATCH, APPLICANT_REQUIRED.
     """
+    check_contact(request.email, request.phone)
     if caller.roles & _SELF:
         if request.applicant_id not in ("", caller.account_id):
             raise Rejected("APPLICANT_MISMATCH")

@@ -134,7 +134,7 @@ def test_a_trial_has_its_own_stores_and_the_sandbox() -> None:
 
 def test_a_trial_is_reached_by_its_ingress_and_its_own_pods_alone() -> None:
     for values in (TRIAL, {**TRIAL, "ingress": {"enabled": True}, "networkPolicy": {"publicFrom": [CONTROLLER]}}):
-        edge = of_kind(render("province", {"edge": {"trustedHops": 1}, **values}), "NetworkPolicy")["motcua-edge"]
+        edge = of_kind(render("province", {"edge": {"trustedHops": 1}, **values}), "NetworkPolicy")["edge"]
         for rule in edge["spec"]["ingress"]:
             assert rule["from"], "an empty list would be everybody"
         named = [peer for rule in edge["spec"]["ingress"] for peer in rule["from"] if "namespaceSelector" in peer]

@@ -138,6 +138,18 @@ def test_a_shift_that_cannot_be_read_is_named(tmp_path: Path, capsys: Any) -> No
     assert "cannot be read: Is a directory" in " ".join(said.split())
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("MOTCUA_CLIENT_AUTHORITY", "/nowhere/ca.pem"), ("MOTCUA_SMTP_URL", "smtp://u:Zq7@m?ca_file=/nowhere/ca.pem")],
+)
+def test_a_file_that_is_not_there_is_named(name: str, value: str, capsys: Any) -> None:
+    found, said = started({name: value}, capsys)
+    assert found is None
+    assert name in said
+    assert "cannot be read" in said
+    assert SECRET not in said
+
+
 @pytest.mark.parametrize("name", ["MOTCUA_HOST", "MOTCUA_EDGE_HOST"])
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "192.168.1.7"])
 def test_sandboxes_are_for_this_machine_unless_that_is_said(name: str, host: str, capsys: Any) -> None:

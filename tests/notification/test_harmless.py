@@ -23,9 +23,9 @@ STATUS = f"{URL}/dossiers/{CODE}"
 # As mail programs find links in plain text, and rather more than they do.
 LINK = re.compile(
     r"""(?ix) [a-z][a-z0-9+.\-]*:[^\s\d] | (?:https?|mailto|tel|sms|ftp|file|data|javascript): \S | :// | \bwww\.\S
-    | [^\s@]@\S | \\\\\w | \w\.(?:[^\W\d_]){2,} | (?<![\d.])\d{1,3}(?:\.\d{1,3}){3}(?![\d.]) """
+    | [\w.+\-]@\w | \\\\\w | \w\.(?:[^\W\d_]){2,} | (?<![\d.])(?:(?:1\d|2[0-4]|[1-9])?\d\.){3}[1-9]?\d(?![\d.]) """
 )
-TELEPHONE = re.compile(r"(?<!\w)(?:\+ ?84|0)(?:[ .()\-]*\d){8,}")
+TELEPHONE = re.compile(r"(?<!\w)(?<!\d[.,])(?:\+ ?84|0)(?:[ .()\-]*\d){8,}")
 HIDDEN = re.compile(
     "[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]"
 )
@@ -188,7 +188,16 @@ def test_prose_is_a_quotation_line_by_line() -> None:
     "text",
     [
         *("H'Hen Niê", "Rơ Ô Kim-Hạnh", "Y Bhin Êban", "Nghị định số 61/2018/NĐ-CP", "lúc 14:30 ngày 01/02/2026"),
-        *("1.250.000 đồng", "CÔNG TY TNHH T.H.A", "12/GCN-UBND", "ngày 01.12.2026", "v.v...", "Điều 5, khoản 2"),
+        *(
+            "1.250.000 đồng",
+            "1.000.000.000 đồng",
+            "056095001234",
+            "CÔNG TY TNHH T.H.A",
+            "12/GCN-UBND",
+            "ngày 01.12.2026",
+            "v.v...",
+            "Điều 5, khoản 2",
+        ),
     ],
 )
 def test_what_is_no_address_stays_as_it_was(text: str) -> None:

@@ -140,7 +140,7 @@
 {{- $_ := set $found "MOTCUA_IDENTITY_ADDRESS" (print (include "motcua.name" (list . "identity")) ":50051") -}}
 {{- $_ := set $found "MOTCUA_IN_FLIGHT" (toString $values.limits.inFlight) -}}
 {{- $_ := set $found "MOTCUA_STREAMS" (toString $values.limits.streams) -}}
-{{- if ne (int $values.limits.streamsPerAddress) 100 }}{{ $_ := set $found "MOTCUA_STREAMS_PER_ADDRESS" (toString $values.limits.streamsPerAddress) }}{{ end -}}
+{{- $_ := set $found "MOTCUA_STREAMS_PER_ADDRESS" (toString $values.limits.streamsPerAddress) -}}
 {{- $_ := set $found "MOTCUA_KEY_CACHE_SECONDS" (toString $values.limits.keyCacheSeconds) -}}
 {{- $_ := set $found "MOTCUA_TRACE_SAMPLED" (toString $values.telemetry.sampled) -}}
 {{- with $values.telemetry.endpoint }}{{ $_ := set $found "OTEL_EXPORTER_OTLP_ENDPOINT" . }}{{ end -}}
