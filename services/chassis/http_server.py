@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from ipaddress import ip_address
 from socket import socket
 from typing import Any, TypeVar
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 import prometheus_client
 import structlog
@@ -140,7 +140,7 @@ def client_address(request: Request, mutual_site: str) -> str:
 
 
 class RelativeRedirects:
-    """Redirects to this host have no host: what a caller wrote in Host leads nobody elsewhere."""
+    """Where the framework leads to the same page with or without a slash, it writes the host that the caller wrote: not here."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -149,23 +149,23 @@ class RelativeRedirects:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        hosts = {value.decode("latin-1") for name, value in scope["headers"] if name == b"host"}
 
         async def send_relative(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                if (location := headers.get("location")) and (path := _without_host(location, hosts)):
+                if (location := headers.get("location")) and (path := without_host(location, scope["path"])):
                     headers["location"] = path
             await send(message)
 
         await self._app(scope, receive, send_relative)
 
 
-def _without_host(location: str, hosts: Collection[str]) -> str:
+def without_host(location: str, asked: str) -> str:
+    """Empty where it leads to another page than the one that was asked for."""
     parts = urlsplit(location)
-    if parts.netloc not in hosts:
+    if not parts.netloc or unquote(parts.path).rstrip("/") != asked.rstrip("/"):
         return ""
-    return urlunsplit(("", "", "/" + parts.path.lstrip("/\\"), parts.query, parts.fragment))
+    return urlunsplit(("", "", "/" + parts.path.lstrip("/\\"), parts.query, ""))
 
 
 class OnlyTheEdge:

@@ -7,10 +7,11 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from services.chassis.private import NotPrivate, keep_private, open_to_others
-from tests.platform.deployment import Deployment
+from tests.platform.deployment import TLS_ABOVE, Deployment
 
 
 @pytest.fixture(autouse=True)
@@ -31,6 +32,17 @@ def modes(folder: Path) -> dict[str, str]:
     return found
 
 
+def heard_by(pid: int) -> set[tuple[str, int]]:
+    """Where the process and all that it started listen."""
+    process = psutil.Process(pid)
+    return {
+        (connection.laddr.ip, connection.laddr.port)
+        for each in (process, *process.children(recursive=True))
+        for connection in each.net_connections("tcp")
+        if connection.status == psutil.CONN_LISTEN
+    }
+
+
 @pytest.mark.parametrize("arguments", [(), ("--processes", "--database", "postgresql")], ids=["one", "processes"])
 def test_a_data_folder_that_was_lived_in_is_closed(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     data = tmp_path / "data"
@@ -39,6 +51,10 @@ def test_a_data_folder_that_was_lived_in_is_closed(tmp_path: Path, arguments: tu
     try:
         assert deployment.run("demo", "--dossiers", "3").returncode == 0
         assert modes(data) == {}
+        # With sandboxes: on this machine only, Envoy and its TLS too, and its admin interface on no port at all.
+        listening = heard_by(deployment.pid)
+        assert {port for _, port in listening} >= {deployment.port, deployment.port + TLS_ABOVE}
+        assert {host for host, _ in listening} == {"127.0.0.1"}
         backup = tmp_path / "backup"
         ran = deployment.run("backup", str(backup))
         assert ran.returncode == 0, ran.stderr
