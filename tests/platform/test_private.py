@@ -36,7 +36,8 @@ def heard_by(pid: int) -> set[tuple[str, int]]:
     """Where the process and all that it started listen."""
     process = psutil.Process(pid)
     return {
-        (connection.laddr.ip, connection.laddr.port)
+        # gRPC listens on IPv4 by sockets of IPv6.
+        (connection.laddr.ip.removeprefix("::ffff:"), connection.laddr.port)
         for each in (process, *process.children(recursive=True))
         for connection in each.net_connections("tcp")
         if connection.status == psutil.CONN_LISTEN
