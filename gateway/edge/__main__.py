@@ -7,6 +7,7 @@ and what Envoy has to say goes to its error output.
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 import warnings
@@ -20,6 +21,7 @@ from yaml import YAMLError, safe_load
 from gateway.edge.envoy import Edge
 from gateway.edge.process import EdgeError, EdgeProcess
 from services.chassis import telemetry
+from services.chassis.private import OTHERS
 
 
 def main(
@@ -30,6 +32,7 @@ def main(
     start_seconds: Annotated[float, typer.Option(help="How long identity may take to tell the keys of tokens.")] = 300,
     grace_seconds: Annotated[float, typer.Option(help="How long calls under way may take at the end.")] = 20,
 ) -> None:
+    os.umask(OTHERS)
     try:
         edge = TypeAdapter(Edge).validate_python(safe_load(settings.read_text()))
         if show:

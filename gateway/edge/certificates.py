@@ -138,7 +138,7 @@ def save(pair: Pair, certificate: Path, key: Path) -> None:
     )
     for path, content, mode in (
         (key, private, 0o600),
-        (certificate, pair.certificate.public_bytes(serialization.Encoding.PEM), 0o644),
+        (certificate, pair.certificate.public_bytes(serialization.Encoding.PEM), 0o600),
     ):
         temporary = path.with_suffix(".new")
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)

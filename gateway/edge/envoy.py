@@ -15,7 +15,9 @@ from pydantic import ConfigDict
 
 from gateway.edge.api import Api, Method, read, without_comments
 from gateway.edge.replies import REPLIES, RETRY_SECONDS
+from services.chassis.load import PREFIX
 from services.chassis.security_headers import HEADERS
+from services.chassis.tls import CLIENT
 
 UNAVAILABLE_PAGE = """<!doctype html><html lang="vi"><meta charset="utf-8">
 <meta name="viewport" content="width=device-width"><title>Motcua</title>
@@ -83,6 +85,8 @@ PAGES = (
     Route("/dossiers/", "status"),
     Route("/", "status"),
 )
+# The subject of a token that the edge verified; between its own filters only.
+SUBJECT = "x-motcua-subject"
 # What a service serves beside its pages, for its operator.
 OPERATIONS = ("/metrics", "/livez", "/servez", "/readyz")
 # Failures of which it is certain that the call did not reach the service.
@@ -143,7 +147,10 @@ class Edge:
     __pydantic_config__ = STRICT
 
     port: int
+    # An IP address. One that others reach is refused while the sandbox is served, unless that is said below.
     host: str = "0.0.0.0"
+    # Whoever reaches a site with a sandbox logs in as anybody, an administrator too.
+    sandbox_anybody_is_administrator: bool = False
     tls: Tls | None = None
     descriptors: Path
     # gRPC by our services' names: dossier, identity, ...; the edge serves those that are given.
@@ -179,17 +186,21 @@ class Edge:
     # Which web origins may call the API. Tokens travel in a header and no cookie is read, so any may by default.
     origins: tuple[str, ...] = ("*",)
     access_log: Path
-    admin_port: int = 0
-    # For a scraper and for probes: GET /metrics (Prometheus) and /ready, and nothing else of the admin interface, which listens on
-    # the loopback only. It needs an admin_port that is known beforehand.
+    # Envoy's admin interface, which changes and stops it: a Unix socket that only this user may open.
+    admin: Path = Path("/tmp/envoy-admin.sock")
+    # For a scraper and for probes: GET /metrics (Prometheus) and /ready, and nothing else of the admin interface.
     stats_port: int | None = None
     # How many of the traces that begin here the services shall record. The edge itself records none: its spans would hold
     # queries, and what refusals say, both of which may be personal data.
     trace_percent: float = 0
 
     def __post_init__(self) -> None:
-        if self.stats_port is not None and not self.admin_port:
-            raise ValueError("stats_port leads to the admin interface: set admin_port too, to a port that is free")
+        at_home = _is_ip(self.host) and ip_address(self.host).is_loopback
+        if "sandbox" in self.pages and not (at_home or self.sandbox_anybody_is_administrator):
+            raise ValueError(
+                f"host {self.host} would let others reach the sandbox, in which anybody logs in as an administrator: set host to "
+                "127.0.0.1, or sandbox_anybody_is_administrator to true"
+            )
 
     def config(self) -> str:
         descriptors = read(self.descriptors)
@@ -211,6 +222,9 @@ class Edge:
             retry_after=RETRY_SECONDS,
             unavailable_page=UNAVAILABLE_PAGE,
             headers=HEADERS,
+            client=CLIENT,
+            subject=SUBJECT,
+            ipv6_prefix=PREFIX,
             origins=[_origin(origin) for origin in self.origins],
         )
 
@@ -251,7 +265,7 @@ class Edge:
         grpc: dict[str, Addresses | None] = {f"grpc-{name}": address for name, address in self.services.items()}
         grpc |= {"grpc-platform": self.platform} if self.platform else {}
         grpc |= {"nowhere": None}
-        stats = {} if self.stats_port is None else {"stats": Address("127.0.0.1", self.admin_port)}
+        stats = {} if self.stats_port is None else {"stats": None}
         http = {f"http-{name}": address for name, address in self.pages.items()}
         for name, addresses in sorted((grpc | http | stats).items(), key=lambda cluster: cluster[0]):
             found = each(addresses) if addresses else ()
@@ -263,6 +277,7 @@ class Edge:
             yield {
                 "name": name,
                 "addresses": found,
+                "pipe": str(self.admin) if name in stats else "",
                 "http2": name in grpc,
                 "dns": dns,
                 "peer": peer,

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import importlib.util
 import json
 import os
 import re
 import signal
 import sys
+import tempfile
 from collections import deque
 from dataclasses import replace
 from pathlib import Path
@@ -29,6 +31,8 @@ if os.getppid() == int(sys.argv[1]):
 """
 LINES = 50
 AGAIN_SECONDS = 1.0
+# Of sockaddr_un (unix(7)), with the byte that ends it.
+LONGEST_SOCKET_BYTES = 100
 log = structlog.get_logger("edge")
 
 
@@ -49,13 +53,12 @@ class EdgeProcess:
 
     def __init__(self, edge: Edge, folder: Path, concurrency: int = 1, *, attached: bool = False) -> None:
         """Attached, Envoy writes to this process's own output; otherwise to a file in the folder."""
-        self.edge = replace(edge, secrets=folder.absolute())
+        self.edge = replace(edge, secrets=folder.absolute(), admin=_socket(folder.absolute() / "admin.sock"))
         self.folder = folder
         self.concurrency = concurrency
         self.attached = attached
         self.port = edge.port
         self.tls_port = edge.tls.port if edge.tls else None
-        self.admin_port = edge.admin_port
         self.stats_port = edge.stats_port
         self._child: asyncio.subprocess.Process | None = None
         self._start_seconds = 0.0
@@ -68,7 +71,11 @@ class EdgeProcess:
         return self._child.pid if self._child else None
 
     async def start(self, timeout_seconds: float = 10) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
+        for folder in (self.folder, self.edge.admin.parent):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            if folder.is_symlink() or folder.stat().st_uid != os.geteuid():
+                raise EdgeError(f"{folder} is another user's, who could listen to Envoy's admin interface: remove it")
+            folder.chmod(0o700)
         self._config.write_text(self.edge.config())
         for name, content in self.edge.secret_files().items():
             (self.folder / name).write_text(content)
@@ -85,6 +92,7 @@ class EdgeProcess:
         """No new connections, time for the calls under way, then the end."""
         await self._keeper.stop()
         if self._child is None or self._child.returncode is not None:
+            self._forget_socket()
             return
         with contextlib.suppress(httpx.HTTPError, TimeoutError):
             async with asyncio.timeout(grace_seconds), self._admin() as admin:
@@ -98,6 +106,13 @@ class EdgeProcess:
         except TimeoutError:
             self._child.kill()
             await self._child.wait()
+        self._forget_socket()
+
+    def _forget_socket(self) -> None:
+        self.edge.admin.unlink(missing_ok=True)
+        if self.edge.admin.parent != self.folder.absolute():
+            with contextlib.suppress(OSError):
+                self.edge.admin.parent.rmdir()
 
     @property
     def _config(self) -> Path:
@@ -109,7 +124,8 @@ class EdgeProcess:
 
     def _admin(self) -> httpx.AsyncClient:
         # Plain HTTP: without `verify` no certificates are read from disk.
-        return httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.admin_port}", trust_env=False, verify=False)
+        socket = httpx.AsyncHTTPTransport(uds=str(self.edge.admin), verify=False)
+        return httpx.AsyncClient(base_url="http://admin", transport=socket, trust_env=False)
 
     async def _validate(self) -> None:
         arguments = ("--mode", "validate", "-c", str(self._config), "-l", "error", "--disable-hot-restart")
@@ -123,11 +139,11 @@ class EdgeProcess:
             raise EdgeError(f"Envoy refuses {self._config}:\n{complaint.decode().strip()}")
 
     async def _launch(self, timeout_seconds: float) -> None:
-        admin_file = self.folder / "admin"
-        admin_file.unlink(missing_ok=True)
+        # One that was left by an edge that died answers nobody.
+        self.edge.admin.unlink(missing_ok=True)
         # Without hot restart no two edges on one machine share memory, and no base id has to be found.
         arguments = ["-c", str(self._config), "-l", "warning", "--disable-hot-restart"]
-        arguments += ["--concurrency", str(self.concurrency), "--admin-address-path", str(admin_file)]
+        arguments += ["--concurrency", str(self.concurrency)]
         arguments += ["--file-flush-interval-msec", "1000"]
         command = dying_with_us(str(binary()), *arguments)
         # A session of its own: an interrupt from the terminal is ours, and we drain it first.
@@ -145,7 +161,7 @@ class EdgeProcess:
                 )
         try:
             async with asyncio.timeout(timeout_seconds):
-                while not await self._ready(admin_file):
+                while not await self._ready():
                     if self._child.returncode is not None:
                         await self._forwarding.finish()
                         raise EdgeError(self._complaint())
@@ -154,10 +170,9 @@ class EdgeProcess:
             self._child.kill()
             raise EdgeError(f"Envoy was not ready after {timeout_seconds:g} s: {self._complaint()}") from None
 
-    async def _ready(self, admin_file: Path) -> bool:
-        if not (address := _read(admin_file).strip()):
+    async def _ready(self) -> bool:
+        if not self.edge.admin.exists():
             return False
-        self.admin_port = int(address.rpartition(":")[2])
         try:
             async with self._admin() as admin:
                 if (await admin.get("/ready")).status_code != 200:
@@ -207,6 +222,14 @@ class EdgeProcess:
     async def _calls(self, admin: httpx.AsyncClient) -> int:
         found = await admin.get("/stats?format=json&filter=^http\\.(plain|tls)\\.downstream_rq_active$")
         return sum(stat["value"] for stat in json.loads(found.text)["stats"] if "value" in stat)
+
+
+def _socket(wanted: Path) -> Path:
+    """There, or where its name is short enough for the kernel: in a folder of this user's and this edge's own."""
+    if len(os.fsencode(wanted)) <= LONGEST_SOCKET_BYTES:
+        return wanted
+    digest = hashlib.sha256(os.fsencode(wanted)).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"motcua-edge-{os.geteuid()}-{digest}" / "admin.sock"
 
 
 def _read(path: Path) -> str:

@@ -106,7 +106,7 @@ class FolderStorage:
     @contextmanager
     def _locked(self) -> Iterator[None]:
         """Over all processes that share the folder."""
-        descriptor = os.open(self._folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+        descriptor = os.open(self._folder / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,6 +28,7 @@ from gateway.status.settings import Settings
 from gateway.status.web import Assets, SecurityHeaders, etag, unchanged
 from motcua.catalogue.events.v1.definitions_pb2 import Text
 from services.chassis.database import DatabaseUnavailable
+from services.chassis.http_server import client_address
 from services.chassis.languages import COOKIE
 from services.chassis.store.port import StoreUnavailable
 
@@ -59,7 +61,7 @@ class _Pages:
         self.settings = settings
         self.clock = clock
         self.assets = Assets()
-        self.listeners = 0
+        self.listeners: Counter[str] = Counter()
         self.templates = Environment(
             loader=FileSystemLoader(Path(__file__).parent / "templates"),
             autoescape=True,
@@ -122,7 +124,9 @@ class _Pages:
 
     async def live(self, request: Request) -> Response:
         page = await self._page(request)
-        if self.listeners >= self.settings.live_limit:
+        address = client_address(request, self.settings.mutual_site)
+        full = self.listeners.total() >= self.settings.live_limit
+        if full or self.listeners[address] >= self.settings.live_limit_per_address:
             return Response(status_code=503, headers={"retry-after": RETRY_AFTER})
         words = self._language(request).texts
         template = self.templates.get_template("_dossier.html")
@@ -134,12 +138,14 @@ class _Pages:
         stream = live.frames(self.reader, page.code, live.resume_point(known), render, self.settings.heartbeat_seconds)
 
         async def counted() -> Any:
-            self.listeners += 1
+            self.listeners[address] += 1
             try:
                 async for frame in stream:
                     yield frame
             finally:
-                self.listeners -= 1
+                self.listeners[address] -= 1
+                if not self.listeners[address]:
+                    del self.listeners[address]
                 await stream.aclose()
 
         headers = {"cache-control": "no-store", "x-accel-buffering": "no"}

@@ -35,5 +35,8 @@ class StatusService:
             receipt_address="/ledger/receipts/{code}/{revision}",
             whole_receipt_address="/ledger/receipts/{code}",
             log_key_address="/ledger/vkey",
+            live_limit=settings.streams,
+            live_limit_per_address=settings.streams_per_address,
+            mutual_site=self.platform.mutual_site,
         )
         return application(reader, page_settings, now)

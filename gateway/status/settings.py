@@ -18,6 +18,10 @@ class Settings:
     heartbeat_seconds: float = 15.0
     # Open live connections of one process. Beyond it the page still works, without live updates.
     live_limit: int = 2000
+    # Of one address, as the edge tells it.
+    live_limit_per_address: int = 100
+    # The site where services have certificates and only the edge's word counts; empty without.
+    mutual_site: str = ""
 
     def __post_init__(self) -> None:
         if len(self.qr_key) < 32:

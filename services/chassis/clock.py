@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from math import nan
 from pathlib import Path
 from typing import Protocol
+
+import structlog
+
+# A hundred years.
+MOST_SECONDS = 3_155_760_000
+LONGEST_SHIFT = 64
+log = structlog.get_logger()
 
 
 class Clock(Protocol):
@@ -27,10 +35,34 @@ class ShiftedClock:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._shift = timedelta()
+        self._refused = ""
 
     def now(self) -> datetime:
-        seconds = float(self._path.read_text()) if self._path.exists() else 0.0
-        return datetime.now(UTC) + timedelta(seconds=seconds)
+        """By the last shift that could be read: decisions do not jump because somebody writes the file at this moment."""
+        try:
+            self._shift, self._refused = self.read(), ""
+        except ValueError as error:
+            if self._refused != str(error):
+                log.error("clock not shifted", why=str(error), seconds=self._shift.total_seconds())
+                self._refused = str(error)
+        return datetime.now(UTC) + self._shift
+
+    def read(self) -> timedelta:
+        """Zero where there is no file. Raises ValueError."""
+        try:
+            with self._path.open("rb") as file:
+                written = file.read(LONGEST_SHIFT)
+            seconds = float(written.decode("ascii"))
+        except FileNotFoundError:
+            return timedelta()
+        except OSError as error:
+            raise ValueError(f"{self._path} cannot be read: {error.strerror}") from None
+        except ValueError:
+            seconds = nan
+        if not abs(seconds) <= MOST_SECONDS:
+            raise ValueError(f"{self._path} must hold one number of seconds within ±{MOST_SECONDS}, such as 86400")
+        return timedelta(seconds=seconds)
 
 
 class FixedClock:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import ExitStack
 from functools import partial
 from typing import Any, TypeVar
 
@@ -28,6 +28,7 @@ from services.chassis.errors import CODES, Errors
 from services.chassis.facts import Fact, message_class
 from services.chassis.following import Rounds
 from services.chassis.grpc_server import GrpcServer
+from services.chassis.load import Load, counted
 from services.chassis.observing import Sample, observe
 from services.chassis.privacy import SubjectErased
 from services.chassis.reactions import Reaction, When
@@ -40,14 +41,11 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 log = structlog.get_logger()
 
-STREAMS_PER_CALLER = 20
 # Periodic work that failed is tried again after so long, growing; at the latest after its own rest.
 RETRY_SECONDS = 1.0
 LONGEST_RETRY_SECONDS = 60.0
 # Beside three of its rests: for so long one run may last.
 PERIODIC_SECONDS = 300.0
-# Nobody in particular, and the platform's own services.
-UNLIMITED = frozenset({"public", "service"})
 
 
 class Api(Entrypoint):  # type: ignore[misc]
@@ -81,22 +79,21 @@ class Api(Entrypoint):  # type: ignore[misc]
         else:
             handler = grpc.unary_unary_rpc_method_handler(self._unary, **codecs)
         self.server.register(service.full_name, method.name, handler)
-        self._load = _Load.of(self.container)
+        self._load = Load.of(self.container)
 
     async def _unary(self, request: Message, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
         began = time.perf_counter()
         code = grpc.StatusCode.CANCELLED
         metadata = dict(context.invocation_metadata() or ())
         self._in_flight.inc()
-        self._load.calls += 1
         try:
             with telemetry.span(self._span, SpanKind.SERVER, str(metadata.get("traceparent", ""))):
                 try:
-                    if self._load.calls > self._settings.in_flight:
-                        raise Rejected("OVERLOADED")
-                    caller, reading = await self._admit(request, metadata, context)
-                    answer = await self.container.run_worker(self, request, caller)
-                    await reading.record()
+                    with self._load.calls.held(self._settings.in_flight):
+                        caller, reading, address = await self._admit(request, metadata, context)
+                        with self._load.call(caller, address, self._settings):
+                            answer = await self.container.run_worker(self, request, caller)
+                            await reading.record()
                 except Exception as error:
                     status = self._status(error)
                     code = CODES[status.code]
@@ -104,26 +101,19 @@ class Api(Entrypoint):  # type: ignore[misc]
                 code = grpc.StatusCode.OK
                 return answer
         finally:
-            self._load.calls -= 1
             self._in_flight.dec()
             self._seconds(code.name).observe(time.perf_counter() - began)
 
     async def _stream(self, request: Message, context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[Any]:
         began = time.perf_counter()
         code = grpc.StatusCode.CANCELLED
-        counted = ""
         metadata = dict(context.invocation_metadata() or ())
-        self._load.streams += 1
+        places = ExitStack()
         try:
             with telemetry.span(self._span, SpanKind.SERVER, str(metadata.get("traceparent", ""))):
-                if self._load.streams > self._settings.streams:
-                    raise Rejected("OVERLOADED")
-                caller, reading = await self._admit(request, metadata, context)
-            if caller.kind not in UNLIMITED:
-                counted = caller.actor
-                self._load.watching[counted] += 1
-                if self._load.watching[counted] > STREAMS_PER_CALLER:
-                    raise Rejected("OVERLOADED")
+                places.enter_context(self._load.streams.held(self._settings.streams))
+                caller, reading, address = await self._admit(request, metadata, context)
+                places.enter_context(self._load.stream(caller, address, self._settings))
             async for answer in self.container.run_stream(self, request, caller):
                 await reading.record()
                 yield answer
@@ -135,24 +125,25 @@ class Api(Entrypoint):  # type: ignore[misc]
             code = CODES[status.code]
             await _abort(context, status)
         finally:
-            self._load.streams -= 1
-            if counted:
-                self._load.watching[counted] -= 1
-                if not self._load.watching[counted]:
-                    del self._load.watching[counted]
+            places.close()
             self._seconds(code.name).observe(time.perf_counter() - began)
 
     async def _admit(
         self, request: Message, metadata: dict[str, Any], context: grpc.aio.ServicerContext[Any, Any]
-    ) -> tuple[Caller, Reading]:
+    ) -> tuple[Caller, Reading, str]:
+        """Who calls, what is to be recorded of it, and from where."""
         if not self.server.ready:
             # A view that is behind does not know yet what was asked before.
             raise Rejected("NOT_READY")
         connection = connection_of(context, metadata, self._mutual_site)
+        shown = [value for name, value in context.invocation_metadata() or () if name == "authorization"]
+        if len(shown) > 1:
+            # The edge may have read another one than we would.
+            raise Rejected("TOKEN_INVALID", why="there are several authorization headers")
         caller = await self._verifier.caller(metadata.get("authorization"), connection)
         self._policy.check(caller)
         requests.check(request)
-        return caller, self._readings.begin(request, caller)
+        return caller, self._readings.begin(request, caller), counted(connection.client)
 
     def _status(self, error: Exception) -> Status:
         rejected = _as_rejected(error)
@@ -190,20 +181,6 @@ def _as_rejected(error: Exception) -> Rejected:
             return Rejected("OVERLOADED")
         case _:
             return Rejected("INTERNAL", trace_id=telemetry.trace_id())
-
-
-class _Load:
-    """Calls and streams that one service answers now, and how many streams each caller has."""
-
-    def __init__(self) -> None:
-        self.calls = 0
-        self.streams = 0
-        self.watching: Counter[str] = Counter()
-
-    @classmethod
-    def of(cls, container: Any) -> _Load:
-        load: _Load = container.config.setdefault("load", {}).setdefault(container.service_name, cls())
-        return load
 
 
 def rpc_name(method_name: str) -> str:

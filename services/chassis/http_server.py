@@ -10,16 +10,19 @@ from functools import partial
 from ipaddress import ip_address
 from socket import socket
 from typing import Any, TypeVar
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 import prometheus_client
 import structlog
 import uvicorn
+from google.rpc.error_details_pb2 import LocalizedMessage
 from nameko.extensions import Entrypoint, SharedExtension
 from starlette.applications import Starlette
+from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from services.chassis import observing
@@ -27,10 +30,13 @@ from services.chassis.blobs import BlobsUnavailable
 from services.chassis.certificates import certificate_names, peer_name
 from services.chassis.container import platform_of, wait_for
 from services.chassis.database import DatabaseUnavailable
+from services.chassis.decider import Rejected
+from services.chassis.errors import Errors
+from services.chassis.load import counted
 from services.chassis.security_headers import SecurityHeaders
 from services.chassis.store.port import StoreUnavailable
 from services.chassis.tasks import Owned, troubles
-from services.chassis.tls import EDGE, FORWARDED, Credentials, thumbprint
+from services.chassis.tls import CLIENT, EDGE, FORWARDED, Credentials, thumbprint
 
 Answer = Callable[[Request], Awaitable[Response]]
 log = structlog.get_logger()
@@ -38,6 +44,9 @@ log = structlog.get_logger()
 F = TypeVar("F", bound=Callable[..., Any])
 DRAIN_SECONDS = 5
 RETRY_AFTER = "5"
+FAILED = "Có lỗi trong hệ thống; lỗi đã được ghi lại. Xin thử lại sau.\nThe system failed, and noted it. Please try again later.\n"
+# By the code of a refusal (google.rpc.Code).
+HTTP = {5: 404, 7: 403, 8: 429, 14: 503, 16: 401}
 # More than the edge lets through.
 LARGEST_HEADERS_BYTES = 64 * 1024
 OPEN = frozenset({"/livez", "/servez", "/readyz", "/metrics"})
@@ -51,6 +60,28 @@ async def _metrics(_request: Request) -> Response:
 async def _away(request: Request, why: Exception) -> Response:
     log.warning("request not answered", path=request.url.path, error=repr(why))
     return PlainTextResponse("try again later", 503, {"retry-after": RETRY_AFTER, "cache-control": "no-store"})
+
+
+async def _rejected(request: Request, why: Exception) -> Response:
+    """What a page cannot be shown for, in the words that all answers have."""
+    assert isinstance(why, Rejected)
+    try:
+        status = Errors(None).status(why)
+    except KeyError:
+        return await _failed(request, why)
+    texts = [text for detail in status.details if detail.Unpack(text := LocalizedMessage())]
+    body = "\n".join(text.message for text in texts)
+    code = HTTP.get(status.code, 400)
+    headers = {"cache-control": "no-store"}
+    if code == 503:
+        headers["retry-after"] = RETRY_AFTER
+    log.warning("request refused", path=request.url.path, reason=why.reason)
+    return PlainTextResponse(body, code, headers)
+
+
+async def _failed(request: Request, why: Exception) -> Response:
+    log.error("request failed", path=request.url.path, exc_info=why)
+    return PlainTextResponse(FAILED, 500, {"cache-control": "no-store"})
 
 
 async def _alive(_request: Request) -> Response:
@@ -101,6 +132,42 @@ def client_certificate(request: Request, mutual_site: str) -> str:
     return thumbprint(request.headers.get(FORWARDED, "")) if from_edge else ""
 
 
+def client_address(request: Request, mutual_site: str) -> str:
+    """As one caller: the edge's word, or the connection's own."""
+    peer: Peer | None = getattr(request.state, "peer", None)
+    from_edge = not mutual_site or (peer is not None and peer_name(EDGE, mutual_site) in peer.names)
+    return counted((from_edge and request.headers.get(CLIENT)) or (peer.address if peer else ""))
+
+
+class RelativeRedirects:
+    """Where the framework leads to the same page with or without a slash, it writes the host that the caller wrote: not here."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_relative(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                if (location := headers.get("location")) and (path := without_host(location, scope["path"])):
+                    headers["location"] = path
+            await send(message)
+
+        await self._app(scope, receive, send_relative)
+
+
+def without_host(location: str, asked: str) -> str:
+    """Empty where it leads to another page than the one that was asked for."""
+    parts = urlsplit(location)
+    if not parts.netloc or unquote(parts.path).rstrip("/") != asked.rstrip("/"):
+        return ""
+    return urlunsplit(("", "", "/" + parts.path.lstrip("/\\"), parts.query, ""))
+
+
 class OnlyTheEdge:
     """Under mutual TLS, whoever is not the site's edge reaches the probes and the metrics only."""
 
@@ -140,7 +207,7 @@ class HostedApp:
     def __init__(self, app: ASGIApp, host: str, port: int, credentials: Credentials | None = None) -> None:
         self._config = partial(
             uvicorn.Config,
-            SecurityHeaders(OnlyTheEdge(app, credentials.site) if credentials else app),
+            SecurityHeaders(RelativeRedirects(OnlyTheEdge(app, credentials.site) if credentials else app)),
             http=PeerProtocol,
             ssl_context_factory=(lambda *_: credentials.for_http_server()) if credentials else None,
             host=host,
@@ -222,7 +289,8 @@ class HttpServer(SharedExtension):  # type: ignore[misc]
         platform = platform_of(self.container)
         asked = probes(lambda: bool(self.container.config.get("ready")), "what the service reads to catch up")
         away = dict.fromkeys((StoreUnavailable, DatabaseUnavailable, BlobsUnavailable), _away)
-        app = Starlette(routes=[*asked, *self._routes, *self._mounts], exception_handlers=away)
+        answers: dict[Any, Any] = {**away, Rejected: _rejected, Exception: _failed}
+        app = Starlette(routes=[*asked, *self._routes, *self._mounts], exception_handlers=answers)
         name = self.container.service_name
         port = platform.http_ports.get(name, platform.settings.http_port)
         self._app = HostedApp(app, platform.settings.host, port, platform.credentials)

@@ -16,6 +16,7 @@ from services.chassis.clock import Clock, ShiftedClock, SystemClock
 from services.chassis.database import Database
 from services.chassis.erasures import Erasures
 from services.chassis.observing import observe
+from services.chassis.private import keep_private
 from services.chassis.settings import Settings
 from services.chassis.store.measured import MeasuredStore
 from services.chassis.store.memory import MemoryStore
@@ -49,7 +50,7 @@ class Platform:
     @classmethod
     async def open(cls, settings: Settings) -> Platform:
         credentials = Credentials(settings.tls_files, settings.site) if settings.tls_files else None
-        settings.data.mkdir(parents=True, exist_ok=True)
+        keep_private(settings.data)
         store = MeasuredStore(await open_store(settings))
         clock = ShiftedClock(settings.clock_shift_file) if settings.clock_shift_file else SystemClock()
         verifier = Verifier(store, settings.secret("service", settings.service_secret))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable
 from functools import cache
 from math import isfinite
@@ -15,6 +16,7 @@ from google.protobuf.message import Message
 
 from services.chassis.decider import Rejected
 from services.chassis.errors import Invalid, Violation
+from services.chassis.plain import name_fault
 
 LONGEST_STRING = 20_000
 LONGEST_NAME = 200
@@ -23,6 +25,7 @@ MOST_ITEMS = 200
 MOST_NESTED_ITEMS = 5_000
 LARGEST_FORM_BYTES = 128 * 1024
 DEEPEST_FORM = 20
+TEXT = "motcua.catalogue.events.v1.Text"
 # Beyond it a JSON number is not exact (RFC 7493, 2.2).
 LARGEST_NUMBER = 2**53
 # 1970 to 2100.
@@ -35,6 +38,14 @@ _NAME = re.compile(
     r"(?:^|_)(?:id|ids|code|codes|agency|province|commune|sha256|type|number|role|position|kid|holder|day)$"
     r"|^(?:page|resume)_token$"
 )
+
+# Fields that hold the name of a person, an organisation or a thing, as letters and papers show it; and those of a person.
+_NAMED = frozenset({"name", "applicant_name", "full_name", "signer", "title"})
+_PERSON = frozenset({"full_name"})
+_ADDRESS = re.compile(r"[^@\s<>,;\"]{1,64}@(?=.{4,255}\Z)[^@\s<>,;\".]+(\.[^@\s<>,;\".]+)+")
+_TELEPHONE = re.compile(r"[+\d][\d .()\-]{2,30}")
+# Answers of a form that are names, by their keys.
+_NAME_KEY = re.compile(r"(?:^|_)name$")
 
 # Takes a value, its path and the violations found so far.
 Check = Callable[[Any, str, list[Violation]], None]
@@ -67,6 +78,10 @@ def _checks(descriptor: Descriptor) -> tuple[Check, ...]:
             checks.append(_uuid(field))
         elif field.name == "page_size":
             checks.append(_page_size(field))
+        elif field.type == FieldDescriptor.TYPE_STRING and field.name in _NAMED:
+            checks.append(_named(field))
+        elif field.message_type is not None and field.message_type.full_name == TEXT and field.name in _NAMED:
+            checks.append(_named_text(field))
         elif value := _value(field):
             checks.append(_single(field, value))
     return tuple(checks)
@@ -133,6 +148,41 @@ def _text(name: str) -> Check:
     return run
 
 
+def _named(field: FieldDescriptor) -> Check:
+    """It is put into NFC, so that one name is one row of bytes."""
+    name = field.name
+    text = _text(name)
+
+    def run(message: Any, path: str, violations: list[Violation]) -> None:
+        written = getattr(message, name)
+        if not written:
+            return
+        before = len(violations)
+        text(written, path + name, violations)
+        if len(violations) > before:
+            return
+        if (normal := unicodedata.normalize("NFC", written)) != written:
+            setattr(message, name, normal)
+        if fault := name_fault(normal, person=name in _PERSON):
+            violations.append(Violation(path + name, *fault))
+
+    return run
+
+
+def _named_text(field: FieldDescriptor) -> Check:
+    """The same of each language."""
+    name = field.name
+    assert field.message_type is not None
+    each = [_named(language) for language in field.message_type.fields]
+
+    def run(message: Any, path: str, violations: list[Violation]) -> None:
+        if message.HasField(name):
+            for one in each:
+                one(getattr(message, name), f"{path}{name}.", violations)
+
+    return run
+
+
 def _known(numbers: frozenset[int]) -> Check:
     def run(number: int, path: str, violations: list[Violation]) -> None:
         if number not in numbers:
@@ -155,6 +205,32 @@ def _form(form: Any, path: str, violations: list[Violation]) -> None:
         return
     if fault := _fault(form, DEEPEST_FORM):
         violations.append(Violation(path, *fault))
+    else:
+        _answered_names(form, path, violations)
+
+
+def _answered_names(form: Any, path: str, violations: list[Violation]) -> None:
+    """Of a form that is no deeper than it may be."""
+    for key, value in sorted(form.fields.items(), key=lambda answer: answer[0]):
+        at = f"{path}.{key[:LONGEST_NAME]}"
+        match value.WhichOneof("kind"):
+            case "string_value" if _NAME_KEY.search(key):
+                value.string_value = unicodedata.normalize("NFC", value.string_value)
+                if fault := name_fault(value.string_value):
+                    violations.append(Violation(at, *fault))
+            case "struct_value":
+                _answered_names(value.struct_value, at, violations)
+            case "list_value":
+                _answered_in(value.list_value, at, violations)
+
+
+def _answered_in(items: Any, path: str, violations: list[Violation]) -> None:
+    for index, item in enumerate(items.values):
+        match item.WhichOneof("kind"):
+            case "struct_value":
+                _answered_names(item.struct_value, f"{path}[{index}]", violations)
+            case "list_value":
+                _answered_in(item.list_value, f"{path}[{index}]", violations)
 
 
 def _fault(form: Any, deepest: int) -> tuple[str, str] | None:
@@ -222,6 +298,17 @@ def _page_size(field: FieldDescriptor) -> Check:
             )
 
     return run
+
+
+def check_contact(email: str, phone: str) -> None:
+    """As somebody gives them for somebody else, who is then written to. Raises Invalid."""
+    violations = []
+    if email and not (email.isascii() and _ADDRESS.fullmatch(email)):
+        violations.append(Violation("email", "Phải là một địa chỉ thư điện tử.", "It must be one e-mail address."))
+    if phone and not (phone.isascii() and _TELEPHONE.fullmatch(phone)):
+        violations.append(Violation("phone", "Phải là một số điện thoại.", "It must be a telephone number."))
+    if violations:
+        raise Invalid(violations)
 
 
 def page_size(request: Any) -> int:

@@ -5,32 +5,99 @@ from __future__ import annotations
 import os
 import re
 import secrets
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import date
+from email.utils import parseaddr
+from functools import partial
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import unquote, urlsplit
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from services.chassis import addresses
 from services.chassis.certificates import Files, read
+from services.chassis.clock import ShiftedClock
 
 SERVICES = ("identity", "catalogue", "dossier", "payment", "notification", "warehouse", "status", "ledger")
 Port = Annotated[int, Field(ge=0, le=65535)]
+LOOPBACK = "127.0.0.1"
+EVERYWHERE = "0.0.0.0"
+# What a refusal may repeat; in any other setting there may be a password, be it by mistake.
+REPEATED = frozenset(
+    {
+        *("port", "grpc_port", "http_port", "site", "host", "edge_host", "log_level", "trace_sampled"),
+        *(
+            "in_flight",
+            "streams",
+            "streams_per_address",
+            "edge_rate",
+            "edge_burst",
+            "key_cache_seconds",
+            "ledger_checkpoint_seconds",
+        ),
+        *("sandbox", "sandbox_anybody_is_administrator", "sandbox_until", "submission_cutover"),
+    }
+)
+
+
+def _ip(value: str) -> str:
+    try:
+        return str(ip_address(value)) if value else ""
+    except ValueError:
+        raise ValueError("it must be an IP address") from None
+
+
+def _server(value: str, schemes: tuple[str, ...], user: bool = False, hosts: range = range(1, 2)) -> str:
+    if value:
+        addresses.server(value, schemes, user=user, hosts=hosts)
+    return value
+
+
+def _log(value: str) -> str:
+    return value if value in ("memory:", "sqlite:") else _server(value, KURRENTDB, True, range(100))
+
+
+def _mail_server(value: str) -> str:
+    """smtp_settings (services/notification) reads it."""
+    if value:
+        found = addresses.options(addresses.server(value, ("smtp", "smtps")), ("tls", "ca_file"))
+        if found.get("tls", "none") not in ("none", "starttls"):
+            raise ValueError("?tls= is none or starttls")
+    return value
+
+
+def _sender(value: str) -> str:
+    if not value.isprintable() or not re.fullmatch(r"[^@\s<>,;\"]+@[^@\s<>,;\"]+", parseaddr(value)[1]):
+        raise ValueError("it must be an address, or a name and an address as in `Name <address>`")
+    return value
+
+
+KURRENTDB = ("kurrentdb", "kurrentdb+discover", "esdb", "esdb+discover")
+Ip = Annotated[str, AfterValidator(_ip)]
+Web = Annotated[str, AfterValidator(partial(_server, schemes=("https", "http")))]
 
 
 class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="MOTCUA_", extra="forbid")
+
+    def __repr_args__(self) -> Iterator[tuple[str, object]]:
+        """Tracebacks show what stands in variables."""
+        yield from ((name, getattr(self, name)) for name in ("data", *sorted(REPEATED)))
 
     data: Path = Path("data")
     """Everything that must survive: events, views, blobs, keys."""
     port: Annotated[int, Field(ge=1024, le=65000)] = 8080
     """The edge; TLS listens on the port 363 above it."""
     site: Annotated[str, Field(pattern=r"^vn(-\d{2})?$")] = "vn-56"
-    event_store: Annotated[str, Field(pattern=r"^(memory:|sqlite:|(kurrentdb|esdb)(\+discover)?://\S+)$")] = "sqlite:"
+    event_store: Annotated[str, AfterValidator(_log)] = "sqlite:"
     """`sqlite:` keeps events in the data folder; `memory:` forgets them; kurrentdb:// or esdb:// is a KurrentDB cluster."""
-    database: Annotated[str, Field(pattern=r"^(postgresql\+psycopg://\S+)?$")] = ""
+    database: Annotated[
+        str, AfterValidator(partial(_server, schemes=("postgresql+psycopg",), user=True, hosts=range(10)))
+    ] = ""
     """SQLAlchemy URL of the views, postgresql+psycopg://...; SQLite in the data folder if empty. A schema for each service."""
     blobs: Annotated[str, Field(pattern=r"^(s3://[a-z0-9][a-z0-9.-]+(/[\w.-]+)*/?|file:///\S+)?$")] = ""
     """s3://bucket/prefix or file:///folder of attachments, results and the ledger's files; the data folder if empty.
@@ -40,8 +107,13 @@ class Settings(BaseSettings):
     grpc_port: Port = 0
     """Of a service that runs alone; 0 takes any free one."""
     http_port: Port = 0
-    host: str = "127.0.0.1"
-    public_url: str = ""
+    host: Ip = LOOPBACK
+    """Where this process's services listen."""
+    edge_host: Ip = ""
+    """Where the edge of `motcua up` listens; this machine only with the sandboxes, everywhere without, if empty."""
+    sandbox_anybody_is_administrator: bool = False
+    """Let others than this machine reach a site with sandboxes, where anybody logs in as an administrator."""
+    public_url: Web = ""
     """As citizens reach the edge; http://localhost:<port> if empty."""
     service_secret: Annotated[str, Field(pattern=r"^(.{32,})?$")] = ""
     """Shared by this site's services, at least 32 characters; made and kept in the data folder if empty."""
@@ -58,6 +130,8 @@ class Settings(BaseSettings):
     edge_burst: Annotated[int, Field(ge=1)] = 200
     streams: Annotated[int, Field(ge=1)] = 2000
     """Watchers a service serves at a time."""
+    streams_per_address: Annotated[int, Field(ge=1)] = 100
+    """Of them, without a token, for one IPv4 address or IPv6 /64; behind a shared one there are many people."""
     tls_certificate: Path | None = None
     """This process's certificate in the site, PEM: with its key and the site's authority, services speak mutual TLS.
 
@@ -83,29 +157,29 @@ class Settings(BaseSettings):
     """Our name as a witness; <site>.motcua.local/witness if empty."""
     witness_key: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""
     """The same for the key that cosigns, which signs nothing else."""
-    identity_address: str = ""
+    identity_address: Annotated[str, Field(pattern=r"^((dns:///|ipv[46]:)?[^\s@]+:\d{1,5})?$")] = ""
     """host:port of the identity service, for a service that runs alone.
 
     Of several replicas as gRPC names them: dns:///name:port where a name has all their addresses, ipv4:host:port,host:port.
     """
-    smtp_url: str = ""
+    smtp_url: Annotated[str, AfterValidator(_mail_server)] = ""
     """smtp://user:password@host:port of the mail server; e-mail stays off if empty.
 
     STARTTLS unless the scheme is smtps or `?tls=none` says otherwise; `?ca_file=` names authorities of its own.
     """
-    mail_from: str = "motcua@localhost"
+    mail_from: Annotated[str, AfterValidator(_sender)] = "motcua@localhost"
     """The sender: an address, or a name and an address as in `Name <address>`."""
-    vneid_url: str = ""
+    vneid_url: Web = ""
     """The OIDC provider's issuer; the sandbox under `url` if empty."""
     vneid_client_id: str = "motcua"
     vneid_client_secret: str = ""
     vneid_trusted_clients: str = ""
     """Other clients of the provider, with blanks between, whose users' id tokens are exchanged too: the national portal."""
-    population_url: str = ""
+    population_url: Web = ""
     population_secret: str = ""
-    vnpay_url: str = ""
+    vnpay_url: Web = ""
     """The provider's payment page, as browsers reach it: .../paymentv2/vpcpay.html."""
-    vnpay_api_url: str = ""
+    vnpay_api_url: Web = ""
     """Its query and refund API, as the payment service reaches it: .../merchant_webapi/api/transaction."""
     vnpay_terminal: str = "MOTCUA01"
     vnpay_secret: str = ""
@@ -116,7 +190,7 @@ class Settings(BaseSettings):
     """The last day of a controlled trial: from the next day on, nothing is submitted."""
     submission_cutover: date | None = None
     """From this day on, online dossiers are submitted at the national portal only."""
-    submission_address: str = ""
+    submission_address: Web = ""
     """The national portal's address."""
     clock_shift_file: Path | None = None
     """A file with seconds to add to the time that decisions see; only beside a sandbox."""
@@ -132,16 +206,47 @@ class Settings(BaseSettings):
         if self.tls_files:
             try:
                 read(self.tls_files)
-            except OSError as error:
+            except (OSError, ValueError) as error:
                 raise ValueError(f"MOTCUA_TLS_*: {error}") from None
         return self
 
+    @field_validator("data")
+    @classmethod
+    def _one_line(cls, value: Path) -> Path:
+        if not str(value).isprintable():
+            raise ValueError("a folder's name has no control characters")
+        return value
+
     @field_validator("clock_shift_file")
     @classmethod
-    def _only_in_a_sandbox(cls, value: Path | None, info: object) -> Path | None:
-        if value is not None and not getattr(info, "data", {}).get("sandbox", True):
+    def _only_in_a_sandbox(cls, value: Path | None, info: ValidationInfo) -> Path | None:
+        if value is None:
+            return None
+        if not info.data.get("sandbox", True):
             raise ValueError("MOTCUA_CLOCK_SHIFT_FILE needs MOTCUA_SANDBOX=true")
+        ShiftedClock(value).read()
         return value
+
+    @model_validator(mode="after")
+    def _sandbox_at_home(self) -> Settings:
+        for name, host in (("MOTCUA_HOST", self.host), ("MOTCUA_EDGE_HOST", self.edge_host)):
+            if self.sandbox and host and not ip_address(host).is_loopback and not self.sandbox_anybody_is_administrator:
+                raise ValueError(
+                    f"{name}={host} would let others reach the sandboxes, where anybody logs in as an administrator: "
+                    "leave it out, set MOTCUA_SANDBOX=false, or say so with MOTCUA_SANDBOX_ANYBODY_IS_ADMINISTRATOR=true"
+                )
+        return self
+
+    def unreadable(self) -> Iterator[str]:
+        """The variables that name files which cannot be read, as a start asks before anything needs them."""
+        mail = addresses.options(urlsplit(self.smtp_url), ("tls", "ca_file")).get("ca_file")
+        for name, file in (("MOTCUA_CLIENT_AUTHORITY", self.client_authority), ("MOTCUA_SMTP_URL: ?ca_file=", mail)):
+            if file and not os.access(file, os.R_OK):
+                yield name
+
+    @property
+    def edge_listens(self) -> str:
+        return self.edge_host or (LOOPBACK if self.sandbox else EVERYWHERE)
 
     @property
     def tls_files(self) -> Files | None:
@@ -154,7 +259,7 @@ class Settings(BaseSettings):
     def _pairs(cls, value: str) -> str:
         for pair in filter(None, value.split(",")):
             if not re.fullmatch(r"\s*\S+\+[0-9a-f]{8}\+\S+\s+https?://\S+\s*", pair):
-                raise ValueError(f"{pair.strip()!r} is not `<vkey> <url>`")
+                raise ValueError("each must be `<vkey> <url>`, with commas between")
         return value
 
     @field_validator("ledger_witnessed")
@@ -162,7 +267,7 @@ class Settings(BaseSettings):
     def _vkeys(cls, value: str) -> str:
         for vkey in filter(None, value.split(",")):
             if not re.fullmatch(r"\s*\S+\+[0-9a-f]{8}\+\S+\s*", vkey):
-                raise ValueError(f"{vkey.strip()!r} is no vkey")
+                raise ValueError("each must be a vkey, with commas between")
         return value
 
     @model_validator(mode="after")

@@ -9,6 +9,7 @@ import ssl
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote
 
 import grpc
 import structlog
@@ -22,6 +23,8 @@ OPERATOR = "operator"
 # A call under way keeps its channel for so long when the certificate changes.
 CLOSE_SECONDS = 60.0
 FORWARDED = "x-forwarded-client-cert"
+# The caller's address: the edge (gateway/edge/envoy.py) writes it over whatever the caller wrote there.
+CLIENT = "x-motcua-client"
 _FORWARDED = re.compile(r"(?:By=[^;,\"]*;)?Hash=([0-9a-f]{64})")
 # As gRPC writes peers.
 LOOPBACK = ("ipv4:127.", "ipv6:%5B::1%5D:")
@@ -112,16 +115,28 @@ class Connection:
     """The x5t#S256 (RFC 8705) of the one shown to the edge; empty without."""
     parts: frozenset[str] | None = None
     """Which parts of the site hold the other end; None without mutual TLS."""
+    client: str = ""
+    """The caller's address, as the edge says; of whoever is not the edge, its own."""
 
 
 def connection_of(context: grpc.aio.ServicerContext[Any, Any], metadata: Mapping[str, Any], site: str) -> Connection:
     """`site` under mutual TLS, empty without: then what came over the loopback came from the edge."""
-    forwarded = str(metadata.get(FORWARDED, ""))
+    forwarded, peer = str(metadata.get(FORWARDED, "")), context.peer()
+    told = str(metadata.get(CLIENT, ""))
     if not site:
-        return Connection(thumbprint(forwarded)) if forwarded and context.peer().startswith(LOOPBACK) else Connection()
+        shown = thumbprint(forwarded) if forwarded and peer.startswith(LOOPBACK) else ""
+        # Without certificates the edge is whoever reaches us; with a false address nobody gains but places of that address.
+        return Connection(shown, client=told or _address(peer))
     ending = peer_name("", site)
     parts = frozenset(name.removesuffix(ending) for name in peer_names(context) if name.endswith(ending))
-    return Connection(thumbprint(forwarded) if EDGE in parts else "", parts)
+    from_edge = EDGE in parts
+    return Connection(thumbprint(forwarded) if from_edge else "", parts, told if from_edge and told else _address(peer))
+
+
+def _address(peer: str) -> str:
+    """Of ipv4:127.0.0.1:50051 and ipv6:%5B::1%5D:50051, as gRPC writes them."""
+    host = unquote(peer.partition(":")[2]).rpartition(":")[0]
+    return host.strip("[]")
 
 
 def thumbprint(forwarded: str) -> str:

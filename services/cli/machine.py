@@ -19,6 +19,7 @@ from gateway.edge.envoy import Addresses, Edge, Jwt, Mutual, Tls
 from gateway.edge.process import EdgeError, EdgeProcess
 from services.chassis import telemetry
 from services.chassis.database import Database, DatabaseUnavailable
+from services.chassis.private import keep_private
 from services.chassis.settings import Settings
 from services.chassis.store.port import StoreUnavailable
 from services.cli.registry import PRIVATE_POSTGRESQL, WITHOUT_RPCS
@@ -46,7 +47,7 @@ class StartFailed(Exception):
 
 def lock(folder: Path) -> int:
     """One platform per data folder. Raises StartFailed."""
-    folder.mkdir(parents=True, exist_ok=True)
+    keep_private(folder)
     descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -58,12 +59,12 @@ def lock(folder: Path) -> int:
     return descriptor
 
 
-def require_free(port: int) -> None:
+def require_free(host: str, port: int) -> None:
     """Raises StartFailed."""
-    with socket.socket() as probe:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("0.0.0.0", port))
+            probe.bind((host, port))
         except OSError:
             raise StartFailed(f"Port {port} is taken.", "Set MOTCUA_PORT to a free one, for example 8090.") from None
 
@@ -164,6 +165,8 @@ def edge_of(
     files = settings.tls_files
     return Edge(
         port=settings.port,
+        host=settings.edge_listens,
+        sandbox_anybody_is_administrator=settings.sandbox_anybody_is_administrator,
         tls=Tls(
             port=settings.port + TLS_ABOVE,
             certificate=pair.certificate,

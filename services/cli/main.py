@@ -6,7 +6,6 @@ import asyncio
 import gc
 import json
 import os
-import re
 import sys
 import warnings
 from collections.abc import Iterator
@@ -19,7 +18,8 @@ from pydantic import ValidationError
 from rich.markup import escape
 from rich.table import Table
 
-from services.chassis.settings import Settings
+from services.chassis.private import OTHERS
+from services.chassis.settings import REPEATED, Settings
 from services.cli.console import err, fail, out
 from services.cli.registry import CLASSES, PRIVATE_POSTGRESQL, SANDBOX
 
@@ -30,9 +30,8 @@ warnings.filterwarnings("ignore", message="\nEventlet is deprecated")
 
 PARTS = (*CLASSES, SANDBOX)
 SAMPLE = "56"  # the province of a national site's trial
-SECRET = re.compile("SECRET|KEY|URL|DATABASE")
 
-app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="One door to the whole state.")
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 catalogue_app = typer.Typer(no_args_is_help=True, help="Procedures, fees, agencies, calendars.")
 keys_app = typer.Typer(no_args_is_help=True, help="The site's root key.")
 parked_app = typer.Typer(no_args_is_help=True, help="Facts that a service could not settle.")
@@ -57,15 +56,24 @@ Province = Annotated[str, typer.Option(help="Two-digit code of the province.")]
 
 def settings(**given: str) -> Settings:
     try:
-        return Settings(**given)  # type: ignore[arg-type]
+        found = Settings(**given)  # type: ignore[arg-type]
+        if missing := list(found.unreadable()):
+            fail(f"{', '.join(missing)}: the file cannot be read.", "Correct the environment variables above.")
+        return found
     except ValidationError as invalid:
         for error in invalid.errors():
             name = "MOTCUA_" + "_".join(map(str, error["loc"])).upper() if error["loc"] else "Settings"
             # The error output of a pod is a log, where a secret that is too short has no place either.
-            public = error["loc"] and not SECRET.search(name)
+            public = error["loc"] and error["loc"][0] in REPEATED
             text = f"{name}: {error['msg']}" + (f" (it is {error['input']!r})" if public else "")
             err.print(f"[bold red]✗[/] {escape(text)}", highlight=False)
         fail("The settings are not usable.", "Correct the environment variables above.")
+
+
+@app.callback(help="One door to the whole state.")
+def every_command() -> None:
+    """Whatever a command writes, a backup or an export, is for its user alone."""
+    os.umask(OTHERS)
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from services.chassis import telemetry
 from services.chassis.database import Database, DatabaseUnavailable
 from services.chassis.following import PASSING
 from services.chassis.platform import Platform
+from services.chassis.private import NotPrivate, keep_private
 from services.chassis.runner import Services, run
 from services.chassis.settings import Settings
 from services.chassis.tasks import Owned
@@ -39,10 +40,11 @@ def loaded() -> None:
 def data_folder(settings: Settings) -> None:
     """Make it, or say why that cannot be."""
     try:
-        settings.data.mkdir(parents=True, exist_ok=True)
+        keep_private(settings.data)
     except OSError as error:
+        what = "used" if isinstance(error, NotPrivate) else "made"
         fail(
-            f"The data folder {settings.data.absolute()} cannot be made: {error.strerror}.",
+            f"The data folder {settings.data.absolute()} cannot be {what}: {error.strerror}.",
             "Set MOTCUA_DATA to a folder that this user may write.",
         )
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from functools import partial
+from ipaddress import ip_address
 
 import structlog
 from rich.markup import escape
@@ -93,6 +94,15 @@ class Said:
         out.print(f"  status page   [link={url}]{url}[/link]", highlight=False)
         out.print(f"  API           {url}/docs   (gRPC and JSON on the same port)", highlight=False)
         out.print(f"  gRPC          localhost:{port}, TLS localhost:{port + TLS_ABOVE}", highlight=False)
+        if self._settings.sandbox:
+            reached = (
+                "this machine"
+                if ip_address(self._settings.edge_listens).is_loopback
+                else "[bold red]OTHER MACHINES, TOO[/]"
+            )
+            out.print(
+                f"  sandboxes     whoever reaches this site is an administrator of it: {reached}", highlight=False
+            )
         out.print(f"  data, logs    {self._settings.data}, {self._logs}", highlight=False)
         out.print("\n  Ctrl-C stops everything; the next start finds all data again.")
 

@@ -42,7 +42,7 @@ async def start(settings: Settings, replicas: int, province: str, stack: AsyncEx
     descriptor = machine.lock(settings.data)
     stack.callback(os.close, descriptor)
     for port in (settings.port, settings.port + TLS_ABOVE):
-        machine.require_free(port)
+        machine.require_free(settings.edge_listens, port)
     settings = pointed(settings.model_copy(update={"data": settings.data.absolute()}))
     await machine.require_event_store(settings)
     settings = await machine.open_database(settings, stack)

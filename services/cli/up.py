@@ -30,7 +30,7 @@ async def start(settings: Settings, stack: AsyncExitStack) -> Platform:
     descriptor = machine.lock(settings.data)
     stack.callback(os.close, descriptor)
     for port in (settings.port, settings.port + TLS_ABOVE):
-        machine.require_free(port)
+        machine.require_free(settings.edge_listens, port)
     await machine.require_event_store(settings)
     settings = await machine.open_database(pointed(settings), stack)
     if settings.sandbox:

@@ -20,7 +20,9 @@ from services.chassis.database import utc
 from services.chassis.decider import Rejected, Sealed
 from services.chassis.errors import Invalid, Violation
 from services.chassis.gathering import Gathered
+from services.chassis.plain import name_fault
 from services.chassis.privacy import ERASED, KeyRing, open_message
+from services.chassis.requests import check_contact
 from services.chassis.settings import Settings
 from services.dossier.commands import SubmitDossier
 from services.dossier.law import Law, check_form, local_day
@@ -110,8 +112,9 @@ async def applicant_of(
 ) -> tuple[Applicant, Known]:
     """The caller, by the names that the state verified; or whom an official or a system applies for.
 
-    Raises Rejected APPLICANT_MISMATCH, APPLICANT_REQUIRED.
+    Raises Invalid, Rejected APPLICANT_MISMATCH, APPLICANT_REQUIRED.
     """
+    check_contact(request.email, request.phone)
     if caller.roles & _SELF:
         if request.applicant_id not in ("", caller.account_id):
             raise Rejected("APPLICANT_MISMATCH")
@@ -132,6 +135,8 @@ async def applicant_of(
         # Nobody's personal number is taken for one: the id stands in clear in the log.
         raise Invalid([Violation("applicant_id", "Phải là mã tài khoản.", "It must be an account's id, a UUID.")])
     kind = ApplicantKind(request.applicant_kind)
+    if kind is ApplicantKind.CITIZEN and (fault := name_fault(request.applicant_name, person=True)):
+        raise Invalid([Violation("applicant_name", *fault)])
     applicant = Applicant(request.applicant_id, kind, request.applicant_name, request.email, request.phone)
     return applicant, await people.get(applicant.account_id) or Known()
 

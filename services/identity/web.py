@@ -8,17 +8,20 @@ from __future__ import annotations
 import hmac
 import json
 import secrets
+import unicodedata
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
+from urllib.parse import unquote
 
 from joserfc import jwe
 from joserfc.errors import JoseError
 from joserfc.jwk import OctKey, OKPKey
 
 from services.chassis.decider import Rejected
+from services.chassis.plain import name_fault, seen
 from services.identity import tokens
 from services.identity.domain import Account, AccountKind, SigningKey, SigningKeys, System
 from services.identity.faults import Fault, OAuthError
@@ -31,6 +34,8 @@ TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
 ID_TOKEN = "urn:ietf:params:oauth:token-type:id_token"
 ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"
 JWT_BEARER = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+# Nobody of ours encodes an address more often.
+DECODED = 4
 # An official's scope: whom they act for, one appointment at a time.
 APPOINTMENT_SCOPE = "appointment:"
 
@@ -198,7 +203,7 @@ class Web:
 
     async def _identify(self, id_token: str, nonce: str | None) -> Person:
         try:
-            return await self.provider.identify(id_token, nonce)
+            return _named(await self.provider.identify(id_token, nonce))
         except (ProviderUnavailable, ProviderRefused) as error:
             raise OAuthError(Fault.PROVIDER_UNAVAILABLE, str(error)) from error
         except TokenInvalid as error:
@@ -256,6 +261,14 @@ class Web:
         return login
 
 
+def _named(person: Person) -> Person:
+    """Raises TokenInvalid. A company may be called as its web address is; whoever writes to it makes no link of it."""
+    name = unicodedata.normalize("NFC", person.full_name)
+    if name_fault(name, person=True) if person.kind is AccountKind.CITIZEN else seen(name) != name:
+        raise TokenInvalid("HoVaTen is no name on one line")
+    return replace(person, full_name=name)
+
+
 def _field(fields: Mapping[str, str], name: str) -> str:
     if not fields.get(name):
         raise OAuthError(Fault.REQUEST_MALFORMED, name)
@@ -269,5 +282,13 @@ def _appointment(scope: str) -> str:
 
 
 def _local(path: str) -> bool:
-    """A path of this site: browsers read "//" and "/\\" as another host."""
-    return path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable()
+    """A path of this site, however often it is decoded: "//" and "/\\" are another host's, control characters are dropped."""
+    if not path.isascii():
+        return False
+    for _ in range(DECODED):
+        if not path.startswith("/") or path.startswith("//") or "\\" in path or not path.isprintable():
+            return False
+        if (decoded := unquote(path)) == path:
+            return True
+        path = decoded
+    return False

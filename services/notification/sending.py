@@ -102,6 +102,8 @@ class Outbox:
     keys: KeyRing
     clock: Clock
     service: str
+    # The status pages' root.
+    url: str
 
     async def drain(self) -> None:
         """Send until nothing is due. Leaving it abandons what is on its way: it goes again later."""
@@ -166,5 +168,5 @@ class Outbox:
             language=LOCALES[language],
             subject=text.subject,
             text=text.body,
-            html=render_html(text, language),
+            html=render_html(text, language, self.url),
         )

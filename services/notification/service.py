@@ -138,6 +138,7 @@ class NotificationService:
                 self.keys,
                 self.clock,
                 self.name,
+                self.platform.settings.url,
             ).drain()
 
     @observed

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
 from hashlib import sha256
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from babel.dates import format_datetime
 from babel.numbers import format_decimal
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
+from services.chassis.plain import plain, quoted
 from services.notification.domain import Language
 from services.notification.letters import Letter
 
@@ -36,8 +39,18 @@ class Dossier:
     agency_name: str
     # How the result is received: a name of motcua.dossier.events.v1.DeliveryMethod.
     delivery: str
-    status_url: str
+    status_url: Ours
     component_names: Mapping[str, str] = field(default_factory=dict)
+
+
+class Ours(str):
+    """Made by the site itself: it stands in a letter as it is."""
+
+    __slots__ = ()
+
+
+# Of the facts' fields, those that the site makes.
+_OURS = ("code", "payment_id", "receipt_number")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,23 +60,28 @@ class Text:
 
 
 def render(letter: Letter, dossier: Dossier, language: Language) -> Text:
-    """A variable that is missing is an error, never a gap in the text."""
+    """A variable that is missing is an error, never a gap in the text. What is not the site's own is no link and no address."""
     locale = LOCALES[language]
-    template = _environment(locale).get_template(f"{locale}/{letter.template}.txt")
-    context = template.new_context({**letter.fields, "dossier": dossier})
+    template = _letters(locale).get_template(f"{locale}/{letter.template}.txt")
+    ours = {name: Ours(letter.fields[name]) for name in _OURS if name in letter.fields}
+    context = template.new_context({**letter.fields, **ours, "dossier": dossier})
     subject = "".join(template.blocks["subject"](context))
     body = "".join(template.root_render_func(context))
     return Text(" ".join(subject.split()), body.strip() + "\n")
 
 
-def render_html(text: Text, language: Language) -> str:
-    locale = LOCALES[language]
-    paragraphs = [part.splitlines() for part in text.body.strip().split("\n\n")]
-    return (
-        _environment(locale)
-        .get_template("email.html")
-        .render(subject=text.subject, paragraphs=paragraphs, language=locale)
-    )
+def render_html(text: Text, language: Language, url: str) -> str:
+    """`url` is the status pages' root: nothing else becomes a link."""
+    own = re.compile(rf"({re.escape(url)}/dossiers/[\w.\-]+)(?![\w.\-/?#%@:])")
+    paragraphs = [
+        [(is_quoted, [own.split(line.removeprefix("> ")) for line in lines]) for is_quoted, lines in _parts(part)]
+        for part in text.body.strip().split("\n\n")
+    ]
+    return _pages().render(subject=text.subject, paragraphs=paragraphs, language=LOCALES[language])
+
+
+def _parts(paragraph: str) -> Iterator[tuple[bool, Iterator[str]]]:
+    return groupby(paragraph.split("\n"), lambda line: line.startswith(">"))
 
 
 @cache
@@ -74,21 +92,38 @@ def version(template: str, language: Language) -> str:
 
 
 @cache
-def _environment(locale: str) -> Environment:
+def _pages() -> Template:
+    loader = FileSystemLoader(FOLDER)
+    environment = Environment(
+        loader=loader, undefined=StrictUndefined, autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.get_template("email.html")
+
+
+@cache
+def _letters(locale: str) -> Environment:
     environment = Environment(
         loader=FileSystemLoader(FOLDER),
         undefined=StrictUndefined,
-        autoescape=select_autoescape(["html"]),
+        # The text is no HTML; render_html escapes it.
+        autoescape=False,
+        finalize=_inserted,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     filters: dict[str, Any] = {
-        "day": lambda at: _format(at, _DAY[locale], locale),
-        "moment": lambda at: _format(at, _MOMENT[locale], locale),
-        "dong": lambda amount: f"{format_decimal(amount, locale=locale)} đồng",
+        "day": lambda at: Ours(_format(at, _DAY[locale], locale)),
+        "moment": lambda at: Ours(_format(at, _MOMENT[locale], locale)),
+        "dong": lambda amount: Ours(f"{format_decimal(amount, locale=locale)} đồng"),
+        "quoted": lambda prose: Ours(quoted(prose)),
     }
     environment.filters.update(filters)
     return environment
+
+
+def _inserted(value: Any) -> Any:
+    """Every value that a template inserts passes here."""
+    return plain(value) if isinstance(value, str) and not isinstance(value, Ours) else value
 
 
 def _format(at: datetime, pattern: str, locale: str) -> str:

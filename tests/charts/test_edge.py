@@ -212,12 +212,12 @@ async def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
     given = placed(settings(request.param), folder, Authority(folder / "authority"))
     # What is behind has no certificates; that the edge shows its own is tested in tests/security.
     given.pop("mutual", None)
-    port, tls, stats, admin = free_ports(4)
+    port, tls, stats = free_ports(3)
     behind = Behind(OKPKey.generate_key("Ed25519", {"kid": "test", "alg": "EdDSA"}))
     async with AsyncExitStack() as stack:
         rpc = await stack.enter_async_context(any_service(behind.calls))
         web = await stack.enter_async_context(behind.web())
-        given |= {"port": port, "stats_port": stats, "admin_port": admin, "host": "127.0.0.1"}
+        given |= {"port": port, "stats_port": stats, "host": "127.0.0.1"}
         given["services"] = {name: ["127.0.0.1", rpc] for name in given["services"]}
         given["platform"] = ["127.0.0.1", rpc]
         given["pages"] = {name: ["127.0.0.1", web] for name in given["pages"]}

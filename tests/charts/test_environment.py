@@ -32,7 +32,7 @@ from tests.charts.chart import (
 )
 
 # Settings of `motcua up`, which has no part in a cluster, and of what only tests may do.
-NOT_IN_A_CLUSTER = {"port", "edge_rate", "edge_burst", "client_authority", "clock_shift_file"}
+NOT_IN_A_CLUSTER = {"edge_host", "port", "edge_rate", "edge_burst", "client_authority", "clock_shift_file"}
 HEX, URL = "0123456789abcdef" * 4, "postgresql+psycopg://motcua:secret@database/motcua"
 SECRET = {
     "service-secret": HEX,
@@ -158,6 +158,7 @@ SHARED = {
     "MOTCUA_TRACE_SAMPLED": "0.1",
     "MOTCUA_IN_FLIGHT": "512",
     "MOTCUA_STREAMS": "2000",
+    "MOTCUA_STREAMS_PER_ADDRESS": "100",
     "MOTCUA_KEY_CACHE_SECONDS": "300",
     "MOTCUA_SUBMISSION_CUTOVER": "2025-07-01",
     "MOTCUA_SUBMISSION_ADDRESS": "https://dichvucong.gov.vn",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.charts.chart import SERVICES, VARIANTS, Object, of_kind, variant
+from tests.charts.chart import SERVICES, TRIAL, VARIANTS, Object, of_kind, render, template, variant
+from tests.charts.test_values import variant_notes
 
 PAGES = {"identity", "payment", "status", "ledger"}
 ASK_KEYS = {"dossier", "payment", "notification", "warehouse", "ledger"}
@@ -129,3 +130,36 @@ def test_a_trial_has_its_own_stores_and_the_sandbox() -> None:
     assert {a[0] for a in outside if a[2] == 80} == {"identity", "payment", "sandbox", "test"}
     for store in ("postgresql", "kurrentdb"):
         assert not [a for a in arrows("trial", "egress") if a[0] == store]
+
+
+def test_a_trial_is_reached_by_its_ingress_and_its_own_pods_alone() -> None:
+    for values in (TRIAL, {**TRIAL, "ingress": {"enabled": True}, "networkPolicy": {"publicFrom": [CONTROLLER]}}):
+        edge = of_kind(render("province", {"edge": {"trustedHops": 1}, **values}), "NetworkPolicy")["edge"]
+        for rule in edge["spec"]["ingress"]:
+            assert rule["from"], "an empty list would be everybody"
+        named = [peer for rule in edge["spec"]["ingress"] for peer in rule["from"] if "namespaceSelector" in peer]
+        assert named == ([CONTROLLER] if "ingress" in values else [])
+
+
+CONTROLLER = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "ingress"}}}
+
+
+@pytest.mark.parametrize(
+    ("values", "why"),
+    [
+        ({"edge": {"service": {"type": "LoadBalancer"}}}, "edge.service.type: a trial is reached through its Ingress"),
+        ({"edge": {"service": {"type": "NodePort"}}}, "edge.service.type: a trial is reached through its Ingress"),
+        ({"networkPolicy": {"enabled": False}}, "networkPolicy.enabled is false: whoever reaches a trial"),
+        ({"ingress": {"enabled": True}, "edge": {"trustedHops": 1}}, "networkPolicy.publicFrom is empty: whoever"),
+    ],
+)
+def test_a_trial_that_others_would_reach_is_refused(values: Object, why: str) -> None:
+    ran = template("province", {**TRIAL, **values})
+    assert ran.returncode
+    assert why in ran.stderr
+
+
+def test_a_trial_says_who_is_its_administrator() -> None:
+    said = variant_notes("trial")
+    assert "WHOEVER REACHES IT IS AN ADMINISTRATOR" in said
+    assert "takes calls from its own pods alone" in said

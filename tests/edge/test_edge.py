@@ -317,6 +317,7 @@ async def _shown(edge: Running) -> bytes | None:
 
 
 async def test_statistics_for_prometheus(edge: Running) -> None:
-    async with httpx.AsyncClient(trust_env=False) as client:
-        reply = await client.get(f"http://127.0.0.1:{edge.process.admin_port}/stats/prometheus")
+    socket = httpx.AsyncHTTPTransport(uds=str(edge.process.edge.admin))
+    async with httpx.AsyncClient(transport=socket, trust_env=False) as client:
+        reply = await client.get("http://admin/stats/prometheus")
     assert "envoy_http_downstream_rq_total" in reply.text

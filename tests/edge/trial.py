@@ -95,6 +95,7 @@ async def grpc_server(trial: Trial) -> AsyncIterator[int]:
     trial.servers[port] = server
     yield port
     await server.stop(0)
+    trial.servers.pop(port, None)
 
 
 @asynccontextmanager

@@ -267,7 +267,30 @@ async def test_a_cancelled_login_says_so(web: Web) -> None:
     assert (error.fault, error.status) == (Fault.LOGIN_CANCELLED, 403)
 
 
-@pytest.mark.parametrize("address", ["https://evil.test", "//evil.test", "/\\evil.test", "", "/a\nb"])
+AWAY = [
+    *(
+        "https://evil.test",
+        "//evil.test",
+        "/\\evil.test",
+        "",
+        "/a\nb",
+        "evil.test",
+        "javascript:alert(1)",
+        "\t//evil.test",
+    ),
+    *("/\t/evil.test", "/%5cevil.test", "/%5Cevil.test", "/%2fevil.test", "/%2F/evil.test", "/%09/evil.test"),
+    *("/%0d%0aset-cookie:a=b", "/%252fevil.test", "/%25255cevil.test", "/%2525252525255cevil.test", "/\u2215evil.test"),
+]
+
+
+@pytest.mark.parametrize(
+    "address", ["/", "/my/data?page=2", "/procedures?q=%C4%91%E1%BA%A5t%20%C4%91ai", "/dossiers/P56-1#a"]
+)
+async def test_who_logs_in_returns_to_a_page_of_this_site(web: Web, address: str) -> None:
+    assert (await web.start_login(address)).url.startswith("http")
+
+
+@pytest.mark.parametrize("address", AWAY)
 async def test_nobody_is_sent_away_after_a_login(web: Web, address: str) -> None:
     assert (await refused(web.start_login(address))).fault is Fault.REQUEST_MALFORMED
 

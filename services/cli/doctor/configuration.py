@@ -10,6 +10,7 @@ from datetime import datetime
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
+from services.chassis.private import open_to_others
 from services.chassis.settings import Settings
 from services.cli.doctor.finding import Finding, Patient, bad, doubtful, good
 
@@ -20,7 +21,13 @@ FULL, NEARLY_FULL = 0.03, 0.10
 async def examine(patient: Patient) -> AsyncIterator[Finding]:
     settings = patient.settings
     yield good("settings", f"site {settings.site}, {settings.url}")
-    for finding in (*_address(patient), *_trial(patient), *_secrets(patient), *_disk(settings)):
+    for finding in (
+        *_address(patient),
+        *_trial(patient),
+        *_secrets(patient),
+        *_folder(settings),
+        *_disk(settings),
+    ):
         yield finding
 
 
@@ -113,6 +120,21 @@ def _trial(patient: Patient) -> list[Finding]:
             )
         )
     return found
+
+
+def _folder(settings: Settings) -> list[Finding]:
+    if not settings.data.is_dir():
+        return []
+    if found := open_to_others(settings.data, 3):
+        return [
+            bad(
+                "data folder",
+                f"others may open {', '.join(found)}",
+                "Whoever has an account on this machine reads the log, the databases and the secrets.",
+                f"chmod -R go-rwx {settings.data}; the next start does so, too, where the folder is this user's.",
+            )
+        ]
+    return [good("data folder", f"{settings.data} is for its owner only")]
 
 
 def _secrets(patient: Patient) -> list[Finding]:
