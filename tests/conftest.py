@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import hypothesis
 import pytest
 
+from tests.support.loops import MOST_SECONDS, Loops
+
 if TYPE_CHECKING:
     from services.cli.postgresql import PrivatePostgresql
     from tests.support.bucket import BucketServer
@@ -16,12 +18,23 @@ if TYPE_CHECKING:
 hypothesis.settings.register_profile("motcua", deadline=None, derandomize="CI" in os.environ)
 hypothesis.settings.load_profile("motcua")
 
+loops = Loops()
+loops.install()
+
 # The longest files: begun first, they do not keep one worker busy when the others are done.
 LONGEST = ("test_drill.py", "test_crash.py", "test_readme.py", "test_schemathesis.py", "test_scenarios.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
+
+
+@pytest.fixture(autouse=True)
+def _nobody_waits_for_a_loop() -> Iterator[None]:
+    """Of what ran since the last test, also while its fixtures were made."""
+    yield
+    if slow := loops.taken():
+        pytest.fail(f"callbacks of a loop took over {MOST_SECONDS * 1000:.0f} ms:\n" + "\n".join(map(str, slow)))
 
 
 @pytest.fixture(scope="session")
