@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
+import structlog
+from structlog.dev import ConsoleRenderer, plain_traceback
 
 from tests.support.loops import MOST_SECONDS, Loops
 
@@ -17,6 +19,11 @@ if TYPE_CHECKING:
 # Others find new examples; CI tries the same ones each time. How long one takes says something of the machine only.
 hypothesis.settings.register_profile("motcua", deadline=None, derandomize="CI" in os.environ)
 hypothesis.settings.load_profile("motcua")
+
+# As the product prints them: the library's own form with all variables takes seconds.
+structlog.configure(
+    processors=[*structlog.get_config()["processors"][:-1], ConsoleRenderer(exception_formatter=plain_traceback)]
+)
 
 loops = Loops()
 loops.install()

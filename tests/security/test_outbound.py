@@ -67,14 +67,15 @@ CALLS = {
     "services/chassis/tls.py grpc.aio.secure_channel": "to services of this site, by name, with its own authority",
     "services/chassis/bucket.py obstore.store.S3Store": "the operator's bucket: MOTCUA_BLOBS, AWS_ENDPOINT_URL",
     "services/chassis/database.py sqlalchemy.create_engine": "the operator's database: MOTCUA_DATABASE",
-    "services/chassis/store/kurrentdb.py services.chassis.store.kurrentdb_client.kdb.AsyncKurrentDBClient": "the operator's log: MOTCUA_EVENT_STORE",
+    "services/chassis/store/kurrentdb.py services.chassis.store.kurrentdb_client.kdb.AsyncKurrentDBClient": "the operator's "
+    "log: MOTCUA_EVENT_STORE",
     "services/chassis/telemetry.py opentelemetry.exporter.otlp.proto.grpc.trace_exporter.OTLPSpanExporter": "the operator's "
     "collector: OTEL_EXPORTER_OTLP_ENDPOINT",
     "services/chassis/confined.py asyncio.create_subprocess_exec": "this program, for work of unknown cost",
     "services/identity/national.py httpx.AsyncClient": "MOTCUA_VNEID_URL and MOTCUA_POPULATION_URL; discovery stays at its hosts",
     "services/payment/provider.py httpx.AsyncClient": "MOTCUA_VNPAY_URL",
     "services/notification/email.py aiosmtplib.send": "the operator's mail server: MOTCUA_SMTP_URL",
-    "gateway/ledger/cosigning.py httpx.AsyncClient": "the witnesses that the operator lists: MOTCUA_WITNESSES",
+    "gateway/ledger/cosigning.py httpx.AsyncClient": "the witnesses that the operator lists: MOTCUA_LEDGER_WITNESSES",
     "gateway/ledger/restoring.py httpx.AsyncClient": "the same, when a log is restored",
     "gateway/ledger/source.py httpx.Client": "the ledger that whoever checks one names on the command line",
     "gateway/edge/process.py httpx.AsyncClient": "Envoy's own administration, on this machine",
