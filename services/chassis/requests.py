@@ -36,7 +36,7 @@ DEFAULT_PAGE = 50
 
 # Fields that name a thing, as keys of tables and streams do; the others are prose.
 _NAME = re.compile(
-    r"(?:^|_)(?:id|ids|code|codes|agency|province|commune|sha256|type|number|role|position|kid|holder|day)$"
+    r"(?:^|_)(?:id|ids|code|codes|agency|province|commune|sha256|type|number|role|position|kid|holder|day|search)$"
     r"|^(?:page|resume)_token$"
 )
 
