@@ -24,8 +24,16 @@ PRODUCT = (f"{ROOT}/services/", f"{ROOT}/gateway/")
 MOST_SECONDS = 0.05
 LOOK_SECONDS = 0.01
 
-# What may take longer, by the function's file and name, with the reason.
-ALLOWED: dict[str, str] = {}
+# What may take longer, by the end of the file's name and the function, with the reason.
+ALLOWED = {
+    ("<frozen importlib._bootstrap>", "_load_unlocked"): "a module is loaded once in a process",
+    (
+        "jinja2/environment.py",
+        "Environment.compile",
+    ): "a template is compiled once in a process; tests make many sites in one",
+    ("jinja2/environment.py", "Environment._load_template"): "the same",
+    ("babel/localedata.py", "load"): "a language's data is loaded once in a process",
+}
 
 
 @dataclass(slots=True)
@@ -49,7 +57,7 @@ class _Running:
     began: float
     seen: list[tuple[str, ...]] = field(default_factory=list)
     by_product: bool = False
-    loading: bool = False
+    allowed: bool = False
 
 
 class Loops:
@@ -124,19 +132,16 @@ class Loops:
         coroutine = task.get_coro() if hasattr(task, "get_coro") else None
         code: CodeType | None = getattr(coroutine, "cr_code", None)
         ours = code is not None and code.co_filename.startswith(PRODUCT)
-        if now.loading or not (now.by_product or ours):
+        if now.allowed or not (now.by_product or ours):
             return
-        name = _place(code) if code else repr(callback)
-        if not any(place in ALLOWED for stack in [(name,), *now.seen] for place in stack):
-            self._slow.append(Slow(seconds, name, now.seen))
+        self._slow.append(Slow(seconds, _place(code) if code else repr(callback), now.seen))
 
 
 def _see(frame: FrameType | None, running: _Running) -> None:
     stack: list[str] = []
     while frame is not None and frame.f_code.co_name != "_run_once":
         code = frame.f_code
-        if code.co_filename.startswith("<frozen importlib"):
-            running.loading = True
+        running.allowed |= any(code.co_qualname == name and code.co_filename.endswith(file) for file, name in ALLOWED)
         if code.co_filename.startswith(PRODUCT):
             stack.append(_place(code))
             # A plain function may be a test's own call.
