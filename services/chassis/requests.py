@@ -23,7 +23,7 @@ LONGEST_SCHEMA = 200_000
 MOST_ITEMS = 200
 MOST_NESTED_ITEMS = 5_000
 # Of a request, with those inside each other: the largest province has 2 for each of its communes.
-MOST_MESSAGES = 20_000
+MOST_MESSAGES = 3_000
 LARGEST_FORM_BYTES = 128 * 1024
 MOST_ANSWERS = 5_000
 DEEPEST_FORM = 20
