@@ -6,6 +6,10 @@ from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
+import structlog
+from structlog.dev import ConsoleRenderer, plain_traceback
+
+from tests.support.loops import MOST_SECONDS, Loops
 
 if TYPE_CHECKING:
     from services.cli.postgresql import PrivatePostgresql
@@ -16,12 +20,28 @@ if TYPE_CHECKING:
 hypothesis.settings.register_profile("motcua", deadline=None, derandomize="CI" in os.environ)
 hypothesis.settings.load_profile("motcua")
 
+# As the product prints them: the library's own form with all variables takes seconds.
+structlog.configure(
+    processors=[*structlog.get_config()["processors"][:-1], ConsoleRenderer(exception_formatter=plain_traceback)]
+)
+
+loops = Loops()
+loops.install()
+
 # The longest files: begun first, they do not keep one worker busy when the others are done.
 LONGEST = ("test_drill.py", "test_crash.py", "test_readme.py", "test_schemathesis.py", "test_scenarios.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
+
+
+@pytest.fixture(autouse=True)
+def _nobody_waits_for_a_loop() -> Iterator[None]:
+    """Of what ran since the last test, also while its fixtures were made."""
+    yield
+    if slow := loops.taken():
+        pytest.fail(f"callbacks of a loop took over {MOST_SECONDS * 1000:.0f} ms:\n" + "\n".join(map(str, slow)))
 
 
 @pytest.fixture(scope="session")

@@ -117,7 +117,7 @@ class Cosigning:
         try:
             async with asyncio.timeout(TIMEOUT_SECONDS):
                 return await self._cosignature(witness, note)
-        except (TimeoutError, httpx.HTTPError, LedgerError) as error:
+        except (TimeoutError, httpx.HTTPError, ValueError, LedgerError) as error:
             metrics.WITNESS_FAILURES.labels(witness.verifier.name).inc()
             log.warning(
                 "no cosignature", witness=witness.verifier.name, url=witness.url, error=str(error) or repr(error)
@@ -128,6 +128,8 @@ class Cosigning:
         """Raises LedgerError for an answer that is of no use."""
         import httpx
 
+        from services.chassis.outbound import ask
+
         if self._client is None:
             self._client = httpx.AsyncClient(timeout=TIMEOUT_SECONDS)
         size = Checkpoint.parse(note.text).size
@@ -136,10 +138,10 @@ class Cosigning:
             old = self._known[witness.url]
             proof = await self._database.read(partial(_consistency, old=old, new=size))
             asked = AddCheckpoint(old, tuple(proof), own)
-            answer = await self._client.post(f"{witness.url}/add-checkpoint", content=asked.format())
+            answer = await ask(self._client, "POST", f"{witness.url}/add-checkpoint", content=asked.format())
             if len(answer.content) > MOST_BYTES:
                 raise FormatError(f"the answer has {len(answer.content)} bytes, at most {MOST_BYTES} are read")
-            match answer.status_code:
+            match answer.status:
                 case 200:
                     signature = _signature(witness.verifier, note, answer.text)
                     self._known[witness.url] = size

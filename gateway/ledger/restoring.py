@@ -24,6 +24,7 @@ from gateway.ledger.sequencing import FOLLOWER, MOST_LEAVES, grown
 from gateway.ledger.witness import AddCheckpoint
 from services.chassis import positions
 from services.chassis.database import Database, insert_new
+from services.chassis.outbound import ask
 from services.chassis.privacy import KeyRing
 from services.chassis.store.port import START, EventStore, RecordedEvent
 
@@ -59,13 +60,11 @@ async def require_witnesses(witnesses: Sequence[Remote], published: Note) -> lis
             try:
                 # Who has cosigned this log before answers with the size: nothing is proved from the log of nothing.
                 asked = AddCheckpoint(0, (), published)
-                answer = await client.post(f"{witness.url}/add-checkpoint", content=asked.format())
-                if answer.status_code not in (200, 409):
-                    raise LedgerError(f"it answered {answer.status_code}")
-                known = (
-                    decimal(answer.text.removesuffix("\n"), "the witness's size") if answer.status_code == 409 else 0
-                )
-            except (httpx.HTTPError, LedgerError) as error:
+                answer = await ask(client, "POST", f"{witness.url}/add-checkpoint", content=asked.format())
+                if answer.status not in (200, 409):
+                    raise LedgerError(f"it answered {answer.status}")
+                known = decimal(answer.text.removesuffix("\n"), "the witness's size") if answer.status == 409 else 0
+            except (httpx.HTTPError, ValueError, LedgerError) as error:
                 log.warning("a witness did not say what it has seen", witness=witness.verifier.name, error=str(error))
                 silent.append(witness.verifier.name)
                 continue

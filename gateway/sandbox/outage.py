@@ -30,7 +30,7 @@ class Outage:
                 return JSONResponse({"code": "unauthenticated"}, 401, {"www-authenticate": "Bearer"})
             try:
                 wanted = (await request.json()).get("down")
-            except (ValueError, AttributeError):
+            except (ValueError, AttributeError, RecursionError):
                 wanted = None
             if not isinstance(wanted, bool):
                 return JSONResponse({"code": "malformed", "detail": 'send {"down": true} or {"down": false}'}, 400)

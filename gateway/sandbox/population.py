@@ -37,7 +37,7 @@ def create_app(settings: Settings) -> Starlette:
         try:
             body = await request.json()
             number, name = body["personal_number"], body["full_name"]
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             number = name = None
         if not isinstance(number, str) or not isinstance(name, str):
             return _problem(400, "malformed", "send personal_number and full_name as JSON")

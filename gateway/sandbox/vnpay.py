@@ -402,7 +402,7 @@ def create_app(settings: Settings, http: httpx.AsyncClient | None = None) -> Sta
             message = {str(k): str(v) for k, v in body.items()}
             command = message["vnp_Command"]
             order_of_fields = REQUEST_FIELDS[command]
-        except (ValueError, KeyError, AttributeError):
+        except (ValueError, KeyError, AttributeError, RecursionError):
             return JSONResponse({"vnp_ResponseCode": "03", "vnp_Message": MESSAGES["03"]})
         if book.behaviour(message.get("vnp_TxnRef", "")).down:
             return Response(status_code=503)
@@ -472,7 +472,7 @@ def create_app(settings: Settings, http: httpx.AsyncClient | None = None) -> Sta
         if request.method == "PUT":
             try:
                 book.behave(scope, Behaviour.parse(await request.json()))
-            except ValueError as fault:
+            except (ValueError, RecursionError) as fault:
                 return JSONResponse({"error": str(fault)}, status_code=400)
         return JSONResponse(asdict(book.behaviour(scope)))
 

@@ -56,10 +56,16 @@ def _word(decomposed: str) -> Word:
     return Word(plain, letters, next((c for c in decomposed if c in _TONES), ""))
 
 
+@lru_cache(maxsize=64)
+def _sought(search: str) -> tuple[Word, ...]:
+    """Each word once: what is long then matches little."""
+    return tuple(dict.fromkeys(words(search)))
+
+
 def matches(search: str, name: definitions_pb2.Text, code: str) -> bool:
     """Every word begins a word of the name, in either language; or the code begins so."""
     known = words(name.vi) + words(name.en)
-    sought = words(search)
+    sought = _sought(search)
     return code.startswith(search.strip()) or (bool(sought) and all(any(w.begins(k) for k in known) for w in sought))
 
 

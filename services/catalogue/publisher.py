@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -16,6 +18,7 @@ from services.chassis.keyring import RemoteKeys
 from services.chassis.law.definitions import Agency, CalendarVersion, FeeOverlay, Procedure, Territory
 from services.chassis.platform import Platform
 
+Lint = Callable[[Procedure], Awaitable[Sequence[Fault]]]
 Procedures = Handler[domain.ProcedureCommand, domain.ProcedureState, domain.ProcedureEvent]
 Overlays = Handler[domain.AdoptFeeOverlay, domain.OverlayState, domain.FeeOverlayAdopted]
 Agencies = Handler[domain.AgencyCommand, domain.AgencyState, domain.AgencyEvent]
@@ -30,6 +33,7 @@ class Publisher:
     agencies: Agencies
     calendars: Calendars
     territories: Territories
+    lint: Lint
 
     @classmethod
     def of(cls, platform: Platform) -> Publisher:
@@ -45,13 +49,14 @@ class Publisher:
             handler("agency", domain.agencies, codec.agency_codec),
             handler("calendar", domain.calendars, codec.calendar_codec),
             handler("province", domain.territories, codec.territory_codec),
+            _linted_here,
         )
 
     async def publish_procedure(
         self, procedure: Procedure, at: datetime, by: str, origin: Origin
     ) -> Outcome[domain.ProcedureEvent]:
         """Raises Invalid PROCEDURE_FAULTY with every fault."""
-        faults = list(lint(procedure))
+        faults = await self.lint(procedure)
         command = domain.PublishProcedure(procedure, tuple(fault.code for fault in faults), at, by)
         try:
             return await self.procedures.execute(procedure.code, command, origin)
@@ -97,6 +102,11 @@ class Publisher:
 
 def overlay_id(overlay: FeeOverlay) -> str:
     return f"{overlay.province}-{overlay.procedure_code or 'all'}"
+
+
+async def _linted_here(procedure: Procedure) -> Sequence[Fault]:
+    """For definitions from this site's own files."""
+    return await asyncio.to_thread(lambda: list(lint(procedure)))
 
 
 def _violation(fault: Fault) -> Violation:

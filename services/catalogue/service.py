@@ -9,7 +9,7 @@ from motcua.catalogue.v1 import errors_pb2
 from services.catalogue import answers, codec, domain, lists
 from services.catalogue.codec import received
 from services.catalogue.domain import is_date, today
-from services.catalogue.linter import lint
+from services.catalogue.linting import Linting
 from services.catalogue.publisher import Publisher
 from services.catalogue.views import Definitions
 from services.chassis import dependencies, telemetry
@@ -34,11 +34,12 @@ class CatalogueService:
     calendars = dependencies.decisions("calendar", domain.calendars, codec.calendar_codec)
     territories = dependencies.decisions("province", domain.territories, codec.territory_codec)
     definitions = dependencies.snapshot(law, Definitions)
+    lint = dependencies.made(Linting.of, Linting.close)
     clock = dependencies.clock()
 
     @property
     def publisher(self) -> Publisher:
-        return Publisher(self.procedures, self.overlays, self.agencies, self.calendars, self.territories)
+        return Publisher(self.procedures, self.overlays, self.agencies, self.calendars, self.territories, self.lint)
 
     def _day(self, request: Any) -> str:
         """The day asked for, or today. Raises Rejected DATE_INVALID."""
@@ -70,7 +71,7 @@ class CatalogueService:
 
     @api
     async def lint_procedure(self, request: pb.LintProcedureRequest, caller: Caller) -> pb.LintProcedureResponse:
-        found = lint(received("procedure", request.procedure, "procedure"))
+        found = await self.lint(received("procedure", request.procedure, "procedure"))
         return pb.LintProcedureResponse(faults=map(lists.fault_of, found))
 
     @api

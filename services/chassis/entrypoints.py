@@ -29,6 +29,7 @@ from services.chassis.facts import Fact, message_class
 from services.chassis.following import Rounds
 from services.chassis.grpc_server import GrpcServer
 from services.chassis.load import Load, counted
+from services.chassis.messages import reader
 from services.chassis.observing import Sample, observe
 from services.chassis.privacy import SubjectErased
 from services.chassis.reactions import Reaction, When
@@ -70,7 +71,7 @@ class Api(Entrypoint):  # type: ignore[misc]
         self._seconds = partial(telemetry.RPC_SECONDS.labels, *self._labels, kind)
         self._in_flight = telemetry.RPC_IN_FLIGHT.labels(self.container.service_name)
         codecs: dict[str, Any] = {
-            "request_deserializer": request.FromString,
+            "request_deserializer": reader(request, self._policy.roles),
             "response_serializer": message_class(method.output_type.full_name).SerializeToString,
         }
         handler: grpc.RpcMethodHandler[Any, Any]

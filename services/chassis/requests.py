@@ -16,6 +16,7 @@ from google.protobuf.message import Message
 
 from services.chassis.decider import Rejected
 from services.chassis.errors import Invalid, Violation
+from services.chassis.messages import Unread
 from services.chassis.plain import name_fault
 
 LONGEST_STRING = 20_000
@@ -23,7 +24,10 @@ LONGEST_NAME = 200
 LONGEST_SCHEMA = 200_000
 MOST_ITEMS = 200
 MOST_NESTED_ITEMS = 5_000
+# Of a request, with those inside each other: the largest province has 2 for each of its communes.
+MOST_MESSAGES = 3_000
 LARGEST_FORM_BYTES = 128 * 1024
+MOST_ANSWERS = 5_000
 DEEPEST_FORM = 20
 TEXT = "motcua.catalogue.events.v1.Text"
 # Beyond it a JSON number is not exact (RFC 7493, 2.2).
@@ -35,7 +39,7 @@ DEFAULT_PAGE = 50
 
 # Fields that name a thing, as keys of tables and streams do; the others are prose.
 _NAME = re.compile(
-    r"(?:^|_)(?:id|ids|code|codes|agency|province|commune|sha256|type|number|role|position|kid|holder|day)$"
+    r"(?:^|_)(?:id|ids|code|codes|agency|province|commune|sha256|type|number|role|position|kid|holder|day|search)$"
     r"|^(?:page|resume)_token$"
 )
 
@@ -47,19 +51,37 @@ _TELEPHONE = re.compile(r"[+\d][\d .()\-]{2,30}")
 # Answers of a form that are names, by their keys.
 _NAME_KEY = re.compile(r"(?:^|_)name$")
 
-# Takes a value, its path and the violations found so far.
-Check = Callable[[Any, str, list[Violation]], None]
+
+class Found(list[Violation]):
+    """The violations so far, and how many messages they were looked for in."""
+
+    messages = 0
 
 
-def check(request: Message) -> None:
+# Takes a value, its path and what was found so far.
+Check = Callable[[Any, str, Found], None]
+
+
+def check(request: Message | Unread) -> None:
     """Raises Invalid."""
-    violations: list[Violation] = []
+    if isinstance(request, Unread):
+        raise Invalid([Violation("", request.vi, request.en)])
+    violations = Found()
     _message(request, "", violations)
     if violations:
         raise Invalid(violations)
 
 
-def _message(message: Any, path: str, violations: list[Violation]) -> None:
+def _message(message: Any, path: str, violations: Found) -> None:
+    violations.messages += 1
+    if violations.messages > MOST_MESSAGES:
+        raise Invalid(
+            [
+                Violation(
+                    path, f"Yêu cầu có quá {MOST_MESSAGES} phần.", f"The request has more than {MOST_MESSAGES} parts."
+                )
+            ]
+        )
     for one in _checks(message.DESCRIPTOR):
         one(message, path, violations)
 
@@ -107,10 +129,10 @@ def _value(field: FieldDescriptor) -> Check | None:
 def _single(field: FieldDescriptor, value: Check) -> Check:
     name = field.name
 
-    def run(message: Any, path: str, violations: list[Violation]) -> None:
+    def run(message: Any, path: str, violations: Found) -> None:
         value(getattr(message, name), path + name, violations)
 
-    def run_if_present(message: Any, path: str, violations: list[Violation]) -> None:
+    def run_if_present(message: Any, path: str, violations: Found) -> None:
         if message.HasField(name):
             value(getattr(message, name), f"{path}{name}{dot}", violations)
 
@@ -125,7 +147,7 @@ def _items(field: FieldDescriptor, most: int) -> Check:
     value = _text(name) if of_map else _value(field)
     dot = "." if value is _message else ""
 
-    def run(message: Any, path: str, violations: list[Violation]) -> None:
+    def run(message: Any, path: str, violations: Found) -> None:
         items = getattr(message, name)
         if len(items) > most:
             violations.append(Violation(path + name, f"Quá {most} mục.", f"It has more than {most} items."))
@@ -139,7 +161,7 @@ def _items(field: FieldDescriptor, most: int) -> Check:
 def _text(name: str) -> Check:
     longest = LONGEST_SCHEMA if name == "schema" else LONGEST_NAME if _NAME.search(name) else LONGEST_STRING
 
-    def run(text: str, path: str, violations: list[Violation]) -> None:
+    def run(text: str, path: str, violations: Found) -> None:
         if len(text) > longest:
             violations.append(Violation(path, f"Dài quá {longest} ký tự.", f"It exceeds {longest} characters."))
         elif "\0" in text:
@@ -153,7 +175,7 @@ def _named(field: FieldDescriptor) -> Check:
     name = field.name
     text = _text(name)
 
-    def run(message: Any, path: str, violations: list[Violation]) -> None:
+    def run(message: Any, path: str, violations: Found) -> None:
         written = getattr(message, name)
         if not written:
             return
@@ -175,7 +197,7 @@ def _named_text(field: FieldDescriptor) -> Check:
     assert field.message_type is not None
     each = [_named(language) for language in field.message_type.fields]
 
-    def run(message: Any, path: str, violations: list[Violation]) -> None:
+    def run(message: Any, path: str, violations: Found) -> None:
         if message.HasField(name):
             for one in each:
                 one(getattr(message, name), f"{path}{name}.", violations)
@@ -184,21 +206,21 @@ def _named_text(field: FieldDescriptor) -> Check:
 
 
 def _known(numbers: frozenset[int]) -> Check:
-    def run(number: int, path: str, violations: list[Violation]) -> None:
+    def run(number: int, path: str, violations: Found) -> None:
         if number not in numbers:
             violations.append(Violation(path, "Giá trị không có trong danh sách.", "It is not a listed value."))
 
     return run
 
 
-def _moment(stamp: Any, path: str, violations: list[Violation]) -> None:
+def _moment(stamp: Any, path: str, violations: Found) -> None:
     if stamp.seconds not in SECONDS or not 0 <= stamp.nanos < 1_000_000_000:
         violations.append(
             Violation(path, "Thời điểm phải từ năm 1970 đến 2099.", "The moment must lie in the years 1970 to 2099.")
         )
 
 
-def _form(form: Any, path: str, violations: list[Violation]) -> None:
+def _form(form: Any, path: str, violations: Found) -> None:
     if form.ByteSize() > LARGEST_FORM_BYTES:
         limit = LARGEST_FORM_BYTES
         violations.append(Violation(path, f"Biểu mẫu quá {limit} byte.", f"The form exceeds {limit} bytes."))
@@ -209,7 +231,7 @@ def _form(form: Any, path: str, violations: list[Violation]) -> None:
         _answered_names(form, path, violations)
 
 
-def _answered_names(form: Any, path: str, violations: list[Violation]) -> None:
+def _answered_names(form: Any, path: str, violations: Found) -> None:
     """Of a form that is no deeper than it may be."""
     for key, value in sorted(form.fields.items(), key=lambda answer: answer[0]):
         at = f"{path}.{key[:LONGEST_NAME]}"
@@ -224,7 +246,7 @@ def _answered_names(form: Any, path: str, violations: list[Violation]) -> None:
                 _answered_in(value.list_value, at, violations)
 
 
-def _answered_in(items: Any, path: str, violations: list[Violation]) -> None:
+def _answered_in(items: Any, path: str, violations: Found) -> None:
     for index, item in enumerate(items.values):
         match item.WhichOneof("kind"):
             case "struct_value":
@@ -234,9 +256,12 @@ def _answered_in(items: Any, path: str, violations: list[Violation]) -> None:
 
 
 def _fault(form: Any, deepest: int) -> tuple[str, str] | None:
-    level = list(form.fields.items())
+    level, answers = list(form.fields.items()), 0
     for _ in range(deepest):
         below: list[tuple[str, Any]] = []
+        answers += len(level)
+        if answers > MOST_ANSWERS:
+            return f"Quá {MOST_ANSWERS} giá trị.", f"It has more than {MOST_ANSWERS} values."
         for name, value in level:
             if "\0" in name:
                 return "Có ký tự U+0000.", "It contains U+0000."
@@ -264,7 +289,7 @@ def _required(field: FieldDescriptor) -> Check:
     name = field.name
     present = (lambda r: r.HasField(name)) if field.has_presence else (lambda r: bool(getattr(r, name)))
 
-    def run(message: Any, path: str, violations: list[Violation]) -> None:
+    def run(message: Any, path: str, violations: Found) -> None:
         if not present(message):
             violations.append(Violation(path + name, "Bắt buộc.", "It is required."))
 
@@ -274,7 +299,7 @@ def _required(field: FieldDescriptor) -> Check:
 def _uuid(field: FieldDescriptor) -> Check:
     name = field.name
 
-    def run(message: Any, path: str, violations: list[Violation]) -> None:
+    def run(message: Any, path: str, violations: Found) -> None:
         value = getattr(message, name)
         try:
             valid = not value or str(UUID(value)) == value.lower()
@@ -287,7 +312,7 @@ def _uuid(field: FieldDescriptor) -> Check:
 
 
 def _page_size(field: FieldDescriptor) -> Check:
-    def run(message: Any, path: str, violations: list[Violation]) -> None:
+    def run(message: Any, path: str, violations: Found) -> None:
         if not 0 <= message.page_size <= LARGEST_PAGE:
             violations.append(
                 Violation(

@@ -175,6 +175,8 @@ class Settings(BaseSettings):
     vneid_client_secret: str = ""
     vneid_trusted_clients: str = ""
     """Other clients of the provider, with blanks between, whose users' id tokens are exchanged too: the national portal."""
+    vneid_hosts: str = ""
+    """Other hosts, with blanks between, at which the provider's endpoints may lie; the issuer's own always may."""
     population_url: Web = ""
     population_secret: str = ""
     vnpay_url: Web = ""

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Mapping
 from datetime import datetime
-from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import jsonschema_rs
 from sqlalchemy import Connection
 
 from services.chassis.deadlines import Calendar
 from services.chassis.decider import Rejected
-from services.chassis.errors import Invalid, Violation
 from services.chassis.law import definitions
 from services.chassis.law.counts import counts
 from services.chassis.law.definitions import Agency, Authority, FeeOverlay, Level, Procedure, calendar_of
 from services.chassis.law.fees import Case, quote
+from services.chassis.law.forms import Unusable, parsed
 from services.chassis.law.kept import kept
 from services.chassis.law.validity import Validity
 from services.dossier.values import (
@@ -183,45 +180,7 @@ def _serves(agency: Agency, reception: Agency) -> bool:
 
 
 def _is_so(form: Mapping[str, Any], field: str, value: str) -> bool:
-    return field in form and bool(form[field] == json.loads(value))
-
-
-@lru_cache(maxsize=512)
-def _validator(schema: str) -> jsonschema_rs.Validator:
-    return jsonschema_rs.validator_for(json.loads(schema), validate_formats=True)
-
-
-def check_form(procedure: Procedure, form: Mapping[str, Any], *, required: bool) -> None:
-    """Raises Invalid FORM_INVALID with every fault."""
-    if procedure.form is None or (not form and not required):
-        return
-    violations = [
-        Violation(".".join(["form", *map(str, error.instance_path)]), *_texts(error))
-        for error in _validator(str(procedure.form.schema)).iter_errors(form)
-    ]
-    if violations:
-        raise Invalid(violations, "FORM_INVALID")
-
-
-# Never the validator's own message: it repeats the answer, which is personal data.
-_FAULTS = {
-    "required": ("Thiếu mục bắt buộc.", "A required answer is missing."),
-    "pattern": ("Không đúng định dạng.", "It has not the required format."),
-    "format": ("Không đúng định dạng.", "It has not the required format."),
-    "enum": ("Không nằm trong các lựa chọn.", "It is none of the choices."),
-    "const": ("Không đúng giá trị yêu cầu.", "It is not the required value."),
-    "type": ("Không đúng kiểu dữ liệu.", "It is of another type than asked for."),
-    "minLength": ("Quá ngắn.", "It is too short."),
-    "maxLength": ("Quá dài.", "It is too long."),
-    "minimum": ("Quá nhỏ.", "It is too small."),
-    "maximum": ("Quá lớn.", "It is too large."),
-    "minItems": ("Quá ít mục.", "It has too few items."),
-    "maxItems": ("Quá nhiều mục.", "It has too many items."),
-    "additionalProperties": ("Có mục không thuộc biểu mẫu.", "The form has no such answer."),
-}
-_FAULT = ("Không hợp lệ.", "It is not valid.")
-
-
-def _texts(error: jsonschema_rs.ValidationError) -> tuple[str, str]:
-    path = [str(part) for part in error.schema_path]
-    return next((_FAULTS[part] for part in reversed(path) if part in _FAULTS), _FAULT)
+    try:
+        return field in form and bool(form[field] == parsed(value))
+    except Unusable:  # published before it was checked
+        return False

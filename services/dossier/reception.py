@@ -25,7 +25,8 @@ from services.chassis.privacy import ERASED, KeyRing, open_message
 from services.chassis.requests import check_contact
 from services.chassis.settings import Settings
 from services.dossier.commands import SubmitDossier
-from services.dossier.law import Law, check_form, local_day
+from services.dossier.forms import Forms
+from services.dossier.law import Law, local_day
 from services.dossier.reading import form_answers, form_text
 from services.dossier.uploads import Uploads, owner_of
 from services.dossier.values import Actor, ApplicantKind, Channel, Component, ComponentSource, DeliveryMethod
@@ -175,6 +176,7 @@ async def submission(
     people: Gathered[str, Known],
     uploads: Uploads,
     keys: KeyRing,
+    forms: Forms,
 ) -> SubmitDossier:
     """The command, but for its code and its fee's id. Raises Rejected and Invalid for what can be seen before deciding."""
     channel = channel_of(request, caller)
@@ -184,7 +186,7 @@ async def submission(
     reception = law.agency(request.reception_agency, at)
     competent = law.competent(procedure, reception, at)
     answers = form_answers(request.form)
-    check_form(procedure, answers, required=channel is Channel.ONLINE)
+    await forms.check(procedure, answers, required=channel is Channel.ONLINE)
     terms = law.terms(procedure, channel, competent, answers, at)
     applicant, known = await applicant_of(request, caller, people, keys)
     components = components_of(request.components)

@@ -49,6 +49,7 @@ from services.dossier.events import (
     StepCompleted,
     SupplementSupplied,
 )
+from services.dossier.forms import Forms
 from services.dossier.law import ZONE, Law
 from services.dossier.lists import (
     draft_of,
@@ -114,6 +115,7 @@ class DossierService:
     people = dependencies.gathered(known_accounts)
     law = dependencies.snapshot(law, Law)
     uploads = dependencies.made(Uploads.of)
+    forms = dependencies.made(Forms.of, Forms.close)
     watchers = watching("motcua.dossier.events.v1.")
     blobs = dependencies.blobs()
     keys = dependencies.keys()
@@ -198,7 +200,7 @@ class DossierService:
         now, known, origin = self.clock.now(), await self.law.get(), _origin(request, caller)
         try:
             require_open_window(self.platform.settings, Channel(request.channel), now)
-            command = await submission(request, caller, now, known, self.people, self.uploads, self.keys)
+            command = await submission(request, caller, now, known, self.people, self.uploads, self.keys, self.forms)
             dossier.decide(command, dossier.initial)  # what is refused takes no code
             await self.uploads.take(owner_of(caller), command.applicant_id, command.uploaded)
         except Rejected:

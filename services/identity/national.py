@@ -1,7 +1,8 @@
 """The national systems that identity asks, as the settings name them when they are asked.
 
-Read: vneid_url, vneid_client_id, vneid_client_secret, vneid_trusted_clients; population_url, population_secret; url, for the
-sandboxes and for the address that VNeID sends people back to. An empty secret is the one in the data folder, which sandboxes share.
+Read: vneid_url, vneid_client_id, vneid_client_secret, vneid_trusted_clients, vneid_hosts; population_url, population_secret;
+url, for the sandboxes and for the address that VNeID sends people back to. An empty secret is the one in the data folder, which
+sandboxes share.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ class National:
             settings.secret("vneid", settings.vneid_client_secret),
             settings.url + CALLBACK,
             tuple(settings.vneid_trusted_clients.split()),
+            tuple(settings.vneid_hosts.split()),
         )
         if self._provider is None or self._provider.settings != wanted:
             # It remembers VNeID's addresses and keys, so it stays while the settings do.

@@ -14,11 +14,14 @@ import httpx
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
+from services.chassis.outbound import ask, origin
 from services.identity.tokens import Person, TokenInvalid, key_id, verify_id_token
 
 METADATA_LIFETIME = timedelta(hours=1)
 # A token with an unknown key makes us ask for the keys again, but not more often than this.
 KEYS_PAUSE = timedelta(seconds=30)
+# Of what another system says that is told on.
+LONGEST_ERROR = 80
 
 
 class ProviderUnavailable(Exception):
@@ -37,6 +40,8 @@ class ProviderSettings:
     redirect_uri: str
     # Other clients of VNeID whose id tokens may be exchanged, such as the national portal.
     trusted_clients: tuple[str, ...] = ()
+    # Beside the issuer's own, over https.
+    hosts: tuple[str, ...] = ()
     scope: str = "openid profile email phone"
     timeout: float = 5.0
 
@@ -119,25 +124,38 @@ class Provider:
                 raise ProviderUnavailable("the discovery document names another issuer")
             try:
                 self._metadata = Metadata(
-                    str(document["authorization_endpoint"]),
-                    str(document["token_endpoint"]),
-                    str(document["jwks_uri"]),
+                    self._own(document["authorization_endpoint"]),
+                    self._own(document["token_endpoint"]),
+                    self._own(document["jwks_uri"]),
                     now,
                 )
             except KeyError as error:
                 raise ProviderUnavailable(f"the discovery document lacks {error}") from None
         return self._metadata
 
+    def _own(self, url: object) -> str:
+        """An endpoint that the discovery document names: where the issuer is, or at a host that the operator lists."""
+        try:
+            scheme, host, port = origin(str(url))
+            own = origin(self.settings.issuer)
+        except ValueError:
+            raise ProviderUnavailable("the discovery document names no address") from None
+        if (scheme, host, port) != own and not (scheme == "https" and port is None and host in self.settings.hosts):
+            raise ProviderUnavailable(
+                "the discovery document names an address that is not the issuer's, nor configured"
+            )
+        return str(url)
+
     async def _call(
         self, method: str, url: str, data: Mapping[str, str] | None = None, auth: httpx.BasicAuth | None = None
     ) -> dict[str, Any]:
         try:
-            response = await self._http.request(method, url, data=data, auth=auth, timeout=self.settings.timeout)
-            document = response.json() if response.status_code < 500 else None
+            answer = await ask(self._http, method, url, data=data, auth=auth, timeout=self.settings.timeout)
+            document = answer.json() if answer.status < 500 else None
         except (httpx.HTTPError, ValueError) as error:
             raise ProviderUnavailable(type(error).__name__) from None
         if not isinstance(document, dict):
-            raise ProviderUnavailable(f"HTTP {response.status_code}")
-        if response.status_code >= 400:
-            raise ProviderRefused(str(document.get("error", f"HTTP {response.status_code}")))
+            raise ProviderUnavailable(f"HTTP {answer.status}")
+        if answer.status >= 400:
+            raise ProviderRefused(str(document.get("error", f"HTTP {answer.status}"))[:LONGEST_ERROR])
         return document

@@ -13,7 +13,11 @@ from urllib.parse import quote
 
 import httpx
 
+from services.chassis.outbound import ask
 from services.identity.domain import LookupOutcome, VerifiedData
+
+# Of what it says that is told on.
+LONGEST_CODE = 80
 
 Gender = Literal["male", "female"]
 MaritalStatus = Literal["single", "married", "divorced", "widowed"]
@@ -81,7 +85,9 @@ class HttpPopulation:
     async def look_up(self, lookup: Lookup) -> Answer:
         """The number travels in the body, never in an address that logs keep."""
         try:
-            response = await self._http.post(
+            answer = await ask(
+                self._http,
+                "POST",
                 f"{self._settings.url}/v1/persons:lookup",
                 json={"personal_number": lookup.personal_number, "full_name": lookup.full_name},
                 # Header values are ASCII; these are not.
@@ -93,12 +99,12 @@ class HttpPopulation:
                 auth=(self._settings.client_id, self._settings.client_secret),
                 timeout=self._settings.timeout,
             )
-            body = response.json() if response.status_code < 500 else None
+            body = answer.json() if answer.status < 500 else None
         except (httpx.HTTPError, ValueError) as error:
             raise PopulationUnavailable(type(error).__name__) from None
         if not isinstance(body, dict):
-            raise PopulationUnavailable(f"HTTP {response.status_code}")
-        match response.status_code, body.get("code"):
+            raise PopulationUnavailable(f"HTTP {answer.status}")
+        match answer.status, body.get("code"):
             case 200, _:
                 return Answer(LookupOutcome.FOUND, _person(body))
             case 404, "person-unknown":
@@ -106,7 +112,7 @@ class HttpPopulation:
             case 409, "name-mismatch":
                 return Answer(LookupOutcome.NAME_MISMATCH)
             case ((400 | 401 | 403), code):
-                raise PopulationRefused(str(code))
+                raise PopulationRefused(str(code)[:LONGEST_CODE])
             case status, _:
                 raise PopulationUnavailable(f"HTTP {status}")
 

@@ -119,7 +119,7 @@ def claimed_client(assertion: str) -> str:
     """Who an assertion says it is from, read before anything is verified."""
     try:
         claims = json.loads(_unverified(assertion).payload)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise TokenInvalid("the payload is not JSON") from None
     if not isinstance(claims, dict) or not CLIENT_ID.fullmatch(client := _text(claims, "iss")):
         raise TokenInvalid("iss is not a client id")
@@ -179,7 +179,7 @@ def parse_public_key(text: str) -> tuple[str, str]:
     """A system's key as its RFC 7638 thumbprint and the canonical JWK: nothing but the public numbers."""
     try:
         jwk = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise Rejected("KEY_NOT_ACCEPTED", why="not JSON") from None
     if not isinstance(jwk, dict) or (jwk.get("kty"), jwk.get("crv")) not in KEY_MEMBERS:
         raise Rejected("KEY_NOT_ACCEPTED", why="not an Ed25519 or P-256 key")
@@ -201,14 +201,14 @@ def _import(jwk: dict[str, Any]) -> OKPKey | ECKey:
 def _unverified(token: str) -> jws.CompactSignature:
     try:
         return jws.extract_compact(to_bytes(token))
-    except (JoseError, ValueError):
+    except (JoseError, ValueError, RecursionError):
         raise TokenInvalid("it is not a signed token") from None
 
 
 def _verified(token: str, keys: KeySet | OKPKey | ECKey, algorithms: list[str]) -> dict[str, Any]:
     try:
         return jwt.decode(token, keys, algorithms=algorithms).claims
-    except (JoseError, ValueError) as error:
+    except (JoseError, ValueError, RecursionError) as error:
         raise TokenInvalid(f"the signature does not verify: {error}") from None
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 
+from services.chassis.outbound import ask
 from services.payment.commands import Outcome
 from services.payment.vnpay import (
     VERSION,
@@ -209,8 +210,10 @@ class Vnpay:
         _unambiguous(message)
         signature = sign_message(self._merchant.secret, message, request)
         try:
-            got = await self._http.post(self._merchant.api_url, json=message | {"vnp_SecureHash": signature})
-            got.raise_for_status()
+            signed = message | {"vnp_SecureHash": signature}
+            got = await ask(self._http, "POST", self._merchant.api_url, json=signed)
+            if not 200 <= got.status < 300:
+                raise ValueError(f"HTTP {got.status}")
             answer = _texts(got.json())
         except (httpx.HTTPError, json.JSONDecodeError, UnicodeDecodeError, ValueError) as fault:
             raise UnavailableError(str(fault) or type(fault).__name__) from fault

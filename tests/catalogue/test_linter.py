@@ -161,6 +161,10 @@ CASES: list[tuple[Procedure, list[tuple[str, str]]]] = [
         replace(PROCEDURE, circumstances=(Circumstance("late", text(), "late"),)),
         [("CIRCUMSTANCE_HALF", "circumstances[0]")],
     ),
+    (
+        replace(PROCEDURE, circumstances=(Circumstance("late", text(), "late", Json("[" * 20_000)),)),
+        [("CIRCUMSTANCE_VALUE", "circumstances[0].form_value")],
+    ),
     (replace(PROCEDURE, steps=(Step("check", text(), "clerk"),)), [("STEP_WITHOUT_ROLE", "steps[0].role")]),
     (replace(PROCEDURE, steps=(Step("check", text(), ""),)), [("STEP_WITHOUT_ROLE", "steps[0].role")]),
     (

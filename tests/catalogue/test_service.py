@@ -422,3 +422,10 @@ def test_seeding_twice_writes_once(tmp_path: Path) -> None:
     assert (first.unchanged, first.refused, second) == (0, [], None)
     assert third is not None
     assert (third.published, third.unchanged, third.refused) == (19 + 2 * 103, first.published, [])
+
+
+def test_a_long_search_is_refused_and_a_repeated_word_sought_once(catalogue: Catalogue) -> None:
+    assert catalogue.refusal("ListProcedures", search="đ " * 101)[::2] == ("INVALID_REQUEST", ["search"])
+    once = catalogue("ListProcedures", search="đăng").procedures
+    assert once
+    assert catalogue("ListProcedures", search="đăng " * 40).procedures == once

@@ -201,6 +201,7 @@ def test_every_option_reaches_its_part() -> None:
     warehouse = environment(objects, "warehouse")
     assert (warehouse["AWS_ENDPOINT_URL"], warehouse["AWS_REGION"]) == ("https://s3.example", "vn-1")
     assert environment(objects, "identity")["MOTCUA_VNEID_TRUSTED_CLIENTS"] == "portal other"
+    assert environment(objects, "identity")["MOTCUA_VNEID_HOSTS"] == "keys.vneid.example"
     assert environment(objects, "identity")["MOTCUA_MASTER_KEY_PREVIOUS"] == "motcua/master-key-previous"
     assert environment(objects, "notification")["MOTCUA_SMTP_URL"] == "motcua/smtp-url"
     assert environment(objects, "notification")["MOTCUA_MAIL_FROM"] == "Một cửa <motcua@khanhhoa.example>"

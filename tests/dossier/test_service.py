@@ -24,8 +24,9 @@ from motcua.dossier.v1 import dossier_service_pb2 as pb
 from motcua.dossier.v1.dossier_service_pb2_grpc import DossierServiceStub
 from motcua.identity.events.v1 import events_pb2 as identity
 from motcua.payment.events.v1 import events_pb2 as payment
+from services.chassis import confined
 from services.chassis.entrypoints import every
-from services.chassis.law.definitions import Component, ComponentSource, Fee, Text
+from services.chassis.law.definitions import Component, ComponentSource, Fee, Form, Json, Text
 from services.chassis.law.kept import SHAPES
 from services.chassis.privacy import seal
 from services.chassis.store.port import ANY, NewEvent
@@ -188,6 +189,45 @@ def test_a_submission_sent_again_is_answered_even_when_it_would_be_refused_by_no
     assert site.submit(site.citizen(), request_id=request_id) == first
     assert refused(lambda: site.submit(site.citizen())) == "PROCEDURE_UNKNOWN"
     site.now(0)
+
+
+def with_form(site: Site, code: str, schema: Any) -> str:
+    """A definition as it may stand in an old log: nobody held it against the bounds of today."""
+    form = Form(Json(json.dumps(schema)), Json("[" * 900))
+    published: Any = SHAPES["procedure"].write(replace(PROCEDURE_OF_ONE_COMPONENT, code=code, form=form))
+    site.put(f"procedure-{code}", catalogue.ProcedurePublished(procedure=published))
+    asked = partial(site.submit, site.citizen(), procedure_code=code, components=[])
+    eventually(lambda: refused(asked) != "PROCEDURE_UNKNOWN")
+    return code
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"properties": {"name": {"pattern": "(?=N)"}}},
+        {"properties": {"name": {"$ref": "http://127.0.0.1:1/x"}}},
+        {"properties": {"name": {"pattern": r"\p{L}{9999}"}}},
+        {"$ref": "#"},
+    ],
+)
+def test_a_form_published_before_it_had_bounds_stops_nobody_else(site: Site, schema: Any) -> None:
+    code = with_form(site, f"9.{uuid4().int % 1_000_000:06}", schema)
+    assert refused(lambda: site.submit(site.citizen(), procedure_code=code)) == "FORM_UNCHECKABLE"
+    assert site.submit(site.citizen()).code
+
+
+def test_much_to_check_is_checked_elsewhere_with_the_same_answer(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    named = {"type": "object", "properties": {"name": {"type": "string", "pattern": r"^\p{Lu}[\p{L} ]{1,40}$"}}}
+    code = with_form(site, "9.000001", named)
+    assert site.submit(site.citizen(), procedure_code=code).code
+    request = submission(procedure_code=code)
+    request.form["name"] = "9" * 60_000
+    with pytest.raises(grpc.RpcError) as raised:
+        site.stub.SubmitDossier(request, metadata=site.citizen())
+    assert raised.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert refused(lambda: site.stub.SubmitDossier(request, metadata=site.citizen())) == "FORM_INVALID"
+    monkeypatch.setattr(confined, "SECONDS", 0.0)
+    assert refused(lambda: site.stub.SubmitDossier(request, metadata=site.citizen())) == "FORM_UNCHECKABLE"
 
 
 def test_a_request_id_is_not_another_s_nor_another_content_s(site: Site) -> None:

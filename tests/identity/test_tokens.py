@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from base64 import urlsafe_b64encode
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from services.identity.domain import AccountKind
 from services.identity.identifiers import Identifiers
 from services.identity.keys import SubjectKeys
 from services.identity.kms import LocalKeys
-from services.identity.tokens import parse_public_key
+from services.identity.tokens import TokenInvalid, claimed_client, key_id, parse_public_key
 from services.identity.vault import Vault, identifiers
 from tests.support.postgresql import Engine
 
@@ -63,3 +64,17 @@ async def test_a_number_is_claimed_once_by_many_found_and_forgotten(engine: Engi
     await SubjectKeys(vault).destroy(winner)
     assert await table.find(AccountKind.CITIZEN, "056303271828") is None
     await database.close()
+
+
+@pytest.mark.parametrize("part", ["header", "payload"])
+def test_what_is_nested_without_end_is_refused(part: str) -> None:
+    deep, shallow = b"[" * 40_000, b'{"alg":"EdDSA"}'
+    parts = (deep, shallow) if part == "header" else (shallow, deep)
+    token = ".".join(urlsafe_b64encode(each).decode().rstrip("=") for each in (*parts, b"signature"))
+    with pytest.raises(TokenInvalid):
+        claimed_client(token)
+    if part == "header":
+        with pytest.raises(TokenInvalid):
+            key_id(token)
+    with pytest.raises(Rejected):
+        parse_public_key(deep.decode())

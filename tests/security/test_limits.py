@@ -17,21 +17,26 @@ import pytest
 import pytest_asyncio
 from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
+from grpc_status import rpc_status
 from joserfc import jwt
 from joserfc.jwk import OKPKey
 
-from motcua.catalogue.events.v1.definitions_pb2 import Form
+from motcua.catalogue.events.v1.definitions_pb2 import Form, Procedure, Tier
+from motcua.catalogue.v1.catalogue_service_pb2 import LintProcedureRequest, QuoteFeeRequest
 from motcua.dossier.v1 import dossier_service_pb2 as dossiers
 from motcua.identity.v1 import identity_service_pb2 as identity
 from motcua.identity.v1.identity_pb2 import System
 from motcua.identity.v1.identity_service_pb2_grpc import IdentityServiceStub
 from motcua.warehouse.v1 import warehouse_service_pb2 as warehouse
 from motcua.warehouse.v1.warehouse_service_pb2_grpc import WarehouseServiceStub
+from services.catalogue.service import CatalogueService
 from services.chassis import requests
-from services.chassis.access import LONGEST_TOKEN
+from services.chassis.access import LONGEST_TOKEN, Policy
 from services.chassis.entrypoints import api
 from services.chassis.errors import Invalid
+from services.chassis.facts import message_class
 from services.chassis.grpc_server import LARGEST_METADATA_BYTES, LARGEST_REQUEST_BYTES
+from services.chassis.messages import LARGEST_MESSAGE_BYTES, Unread, reader
 from services.identity.endpoints import LARGEST_FORM_BYTES
 from services.identity.service import IdentityService
 from services.warehouse.service import WarehouseService
@@ -85,6 +90,7 @@ def due(seconds: int) -> dossiers.ExtendDeadlineRequest:
         ),
         (filled(128 * 1024), filled(128 * 1024 + 1), "form"),
         (form(nested(19)), form(nested(20)), "form"),
+        (form([0.0] * 4_999), form([0.0] * 5_000), "form"),
         (form(2.0**53), form(2.0**53 + 2), "form"),
         (form(-(2.0**53)), form(-(2.0**53) - 2), "form"),
         (work(page_size=200), work(page_size=201), "page_size"),
@@ -92,13 +98,50 @@ def due(seconds: int) -> dossiers.ExtendDeadlineRequest:
         (due(0), due(-1), "due_at"),
         (due(4_102_444_799), due(4_102_444_800), "due_at"),
     ],
-    ids=["name", "prose", "list", "form", "depth", "number", "negative", "page", "no page", "1970", "2099"],
+    ids=["name", "prose", "list", "form", "depth", "answers", "number", "negative", "page", "no page", "1970", "2099"],
 )
 def test_what_a_request_holds(most: Any, too_much: Any, field: str) -> None:
     requests.check(most)
     with pytest.raises(Invalid) as refused:
         requests.check(too_much)
     assert [violation.field for violation in refused.value.violations] == [field]
+
+
+def test_messages_within_each_other_are_few() -> None:
+    """Lists of lists pass each limit of their own."""
+    procedure = Procedure()
+    for _ in range(10):
+        procedure.fee.charges.add().tiers.extend([Tier()] * 190)
+    requests.check(LintProcedureRequest(procedure=procedure))
+    for _ in range(10):
+        procedure.fee.charges.add().tiers.extend([Tier()] * 190)
+    began = time.thread_time()
+    with pytest.raises(Invalid) as refused:
+        requests.check(LintProcedureRequest(procedure=procedure))
+    assert time.thread_time() - began < 0.2
+    assert [each.en for each in refused.value.violations] == ["The request has more than 3000 parts."]
+
+
+def test_a_request_is_read_in_a_moment_whatever_it_holds() -> None:
+    """It is read before its caller is known, by the loop that serves all."""
+    assert {method.name: too_large(method) for method in CatalogueService.rpcs.methods}["LintProcedure"] == 1024 * 1024
+    asked = QuoteFeeRequest(counts={str(number): 1 for number in range(200_000)}).SerializeToString()
+    read = reader(QuoteFeeRequest, frozenset({"public"}))
+    began = time.thread_time()
+    assert isinstance(read(asked), Unread)
+    assert isinstance(read(b"\xff" * 1_000), Unread)
+    assert time.thread_time() - began < 0.05
+
+
+def too_large(method: Any) -> int:
+    """The first power of two that is not read."""
+    read = reader(message_class(method.input_type.full_name), Policy(method).roles)
+    sizes = (2**power for power in range(10, 23))
+    return next((size for size in sizes if isinstance(read(b"\x00" * (size + 1)), Unread) and _why(read, size)), 0)
+
+
+def _why(read: Any, size: int) -> bool:
+    return "exceeds" in read(b"\x00" * (size + 1)).en
 
 
 def test_what_a_nested_message_holds() -> None:
@@ -163,7 +206,7 @@ def test_metadata_of_a_call(served: tuple[grpc.Channel, OKPKey]) -> None:
 
 
 def test_the_largest_message(served: tuple[grpc.Channel, OKPKey]) -> None:
-    """One of exactly the limit is read, and refused for what it says; a larger one is refused by gRPC."""
+    """One of exactly the limit is read, and refused for what it says; a larger one is not read, one far larger not received."""
     channel, key = served
 
     def sized(size: int) -> identity.ListSystemsRequest:
@@ -174,9 +217,21 @@ def test_the_largest_message(served: tuple[grpc.Channel, OKPKey]) -> None:
 
     stub = IdentityServiceStub(channel)
     who = bearing(mint(key, "administrator"))
-    with pytest.raises(grpc.RpcError) as refused:
-        stub.ListSystems(sized(LARGEST_REQUEST_BYTES), metadata=who, timeout=PATIENCE)
-    assert (refused.value.code(), grpc_reason(refused.value)) == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST")
+    for size, said in (
+        (LARGEST_MESSAGE_BYTES, "page_token"),
+        (LARGEST_MESSAGE_BYTES + 1, "exceeds 262144 bytes"),
+        (LARGEST_REQUEST_BYTES, "exceeds 262144 bytes"),
+    ):
+        with pytest.raises(grpc.RpcError) as refused:
+            stub.ListSystems(sized(size), metadata=who, timeout=PATIENCE)
+        assert (refused.value.code(), grpc_reason(refused.value)) == (
+            grpc.StatusCode.INVALID_ARGUMENT,
+            "INVALID_REQUEST",
+        )
+        assert said in str(rpc_status.from_call(refused.value))  # type: ignore[arg-type]
+        with pytest.raises(grpc.RpcError) as refused:
+            stub.ListSystems(sized(size), timeout=PATIENCE)
+        assert grpc_reason(refused.value) == "TOKEN_MISSING"
     with pytest.raises(grpc.RpcError) as refused:
         stub.ListSystems(sized(LARGEST_REQUEST_BYTES + 1), metadata=who, timeout=PATIENCE)
     assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED

@@ -26,6 +26,7 @@
 {{- end -}}
 {{- if eq $component "identity" -}}
 {{- with include "motcua.vneid" (index . 0) }}{{ $_ := set $found "MOTCUA_VNEID_URL" . }}{{ end -}}
+{{- with $values.vneid.hosts }}{{ $_ := set $found "MOTCUA_VNEID_HOSTS" (join " " .) }}{{ end -}}
 {{- with $values.vneid.trustedClients }}{{ $_ := set $found "MOTCUA_VNEID_TRUSTED_CLIENTS" (join " " .) }}{{ end -}}
 {{- with include "motcua.population" (index . 0) }}{{ $_ := set $found "MOTCUA_POPULATION_URL" . }}{{ end -}}
 {{- else if eq $component "payment" -}}

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
 from services.chassis.law.definitions import Form
+from services.chassis.law.forms import Unusable, parsed
 
 MOST = 1_000_000
 
@@ -22,5 +22,14 @@ def counts(form: Form | None, answers: Mapping[str, Any]) -> dict[str, int]:
 
 @lru_cache(maxsize=512)
 def _counted(ui: str) -> tuple[tuple[str, str], ...]:
-    fields = json.loads(ui).get("fields", {})
-    return tuple((name, str(hints["count"])) for name, hints in fields.items() if "count" in hints)
+    """None from hints that are none, as a definition published before they were checked may have."""
+    try:
+        hinted = parsed(ui)
+    except Unusable:
+        return ()
+    fields = hinted.get("fields") if isinstance(hinted, dict) else None
+    return tuple(
+        (name, str(hints["count"]))
+        for name, hints in (fields if isinstance(fields, dict) else {}).items()
+        if isinstance(hints, dict) and "count" in hints
+    )

@@ -1,0 +1,33 @@
+"""Lints what editors send, in a process of its own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from services.catalogue.linter import Fault, linted
+from services.chassis.confined import Confined, Exhausted
+from services.chassis.errors import Invalid, Violation
+from services.chassis.law.definitions import Procedure, Text
+
+# Editors are few; what they send waits its turn.
+PROCESSES = 1
+
+
+class Linting:
+    def __init__(self) -> None:
+        self._linted = Confined(linted, PROCESSES)
+
+    @classmethod
+    def of(cls, container: Any) -> Linting:
+        return cls()
+
+    async def __call__(self, procedure: Procedure) -> list[Fault]:
+        """Raises Invalid where it takes too long or too much memory, and Rejected OVERLOADED."""
+        try:
+            return [Fault(code, path, Text(vi, en)) for code, path, vi, en in await self._linted(procedure)]
+        except Exhausted as error:
+            vi, en = "Kiểm tra định nghĩa này tốn quá nhiều thời gian hoặc bộ nhớ.", "It takes too long to check."
+            raise Invalid([Violation("procedure", vi, en)]) from error
+
+    async def close(self) -> None:
+        await self._linted.close()

@@ -1,0 +1,74 @@
+"""Answers held against a procedure's form."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from services.chassis.confined import Confined, Exhausted
+from services.chassis.decider import Rejected
+from services.chassis.errors import Invalid, Violation
+from services.chassis.law.definitions import Procedure
+from services.chassis.law.forms import Unusable, light, wrong
+from services.dossier.reading import form_text
+
+PROCESSES = 2
+# Rules times bytes: some milliseconds at most. What is more is checked in a process of its own.
+MOST_WORK = 2_000_000
+
+
+class Forms:
+    def __init__(self) -> None:
+        self._wrong = Confined(wrong, PROCESSES)
+
+    @classmethod
+    def of(cls, container: Any) -> Forms:
+        return cls()
+
+    async def check(self, procedure: Procedure, answers: Mapping[str, Any], *, required: bool) -> None:
+        """Raises Invalid FORM_INVALID with the faults, and Rejected FORM_UNCHECKABLE and OVERLOADED."""
+        if procedure.form is None or (not answers and not required):
+            return
+        try:
+            found = await self._found(str(procedure.form.schema), answers)
+        except (Unusable, Exhausted):
+            found = None
+        if found is None:
+            raise Rejected("FORM_UNCHECKABLE", procedure_code=procedure.code)
+        if found:
+            violations = [Violation(".".join(["form", *path]), *_texts(rule)) for path, rule in found]
+            raise Invalid(violations, "FORM_INVALID")
+
+    async def _found(self, schema: str, answers: Mapping[str, Any]) -> list[Any] | None:
+        """Path and rule of each fault; None where the schema is unusable. Raises Unusable, Exhausted."""
+        text, form = form_text(answers) or "{}", light(schema)
+        if form and form.weight * len(text) <= MOST_WORK:
+            return [(each.path, each.rule) for each in form.wrong(answers)]
+        found: list[Any] | None = await self._wrong(schema, text)
+        return found
+
+    async def close(self) -> None:
+        await self._wrong.close()
+
+
+# Never the validator's own message: it repeats the answer, which is personal data.
+_FAULTS = {
+    "required": ("Thiếu mục bắt buộc.", "A required answer is missing."),
+    "pattern": ("Không đúng định dạng.", "It has not the required format."),
+    "format": ("Không đúng định dạng.", "It has not the required format."),
+    "enum": ("Không nằm trong các lựa chọn.", "It is none of the choices."),
+    "const": ("Không đúng giá trị yêu cầu.", "It is not the required value."),
+    "type": ("Không đúng kiểu dữ liệu.", "It is of another type than asked for."),
+    "minLength": ("Quá ngắn.", "It is too short."),
+    "maxLength": ("Quá dài.", "It is too long."),
+    "minimum": ("Quá nhỏ.", "It is too small."),
+    "maximum": ("Quá lớn.", "It is too large."),
+    "minItems": ("Quá ít mục.", "It has too few items."),
+    "maxItems": ("Quá nhiều mục.", "It has too many items."),
+    "additionalProperties": ("Có mục không thuộc biểu mẫu.", "The form has no such answer."),
+}
+_FAULT = ("Không hợp lệ.", "It is not valid.")
+
+
+def _texts(rule: Sequence[str]) -> tuple[str, str]:
+    return next((_FAULTS[part] for part in reversed(rule) if part in _FAULTS), _FAULT)

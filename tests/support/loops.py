@@ -1,0 +1,158 @@
+"""The processor time of every callback of every event loop of this process: whoever works long keeps all others waiting.
+
+Thread time, so that a busy machine changes nothing. What is collected as garbage meanwhile is the test process's, which holds much
+more than a service does, and does not count.
+"""
+
+from __future__ import annotations
+
+import gc
+import inspect
+import sys
+import threading
+import time
+from asyncio import events
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import CodeType, FrameType
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+PRODUCT = (f"{ROOT}/services/", f"{ROOT}/gateway/")
+MOST_SECONDS = 0.05
+LOOK_SECONDS = 0.01
+
+# What may take longer, by the end of the file's name and the function, with the reason.
+ALLOWED = {
+    ("<frozen importlib._bootstrap>", "_load_unlocked"): "a module is loaded once in a process",
+    (
+        "jinja2/environment.py",
+        "Environment.compile",
+    ): "a template is compiled once in a process; tests make many sites in one",
+    ("jinja2/environment.py", "Environment._load_template"): "the same",
+    ("ssl.py", "SSLContext.load_default_certs"): "authorities are loaded when a service begins",
+    ("babel/localedata.py", "load"): "a language's data is loaded once in a process",
+}
+
+
+@dataclass(slots=True)
+class Slow:
+    """A callback that took too long: what it ran when it was looked at, innermost last."""
+
+    seconds: float
+    callback: str
+    seen: list[tuple[str, ...]] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        places = (
+            "\n".join(f"    {' > '.join(stack)}" for stack in dict.fromkeys(self.seen))
+            or "    (not seen: it held the GIL)"
+        )
+        return f"{self.seconds * 1000:.0f} ms of {self.callback}\n{places}"
+
+
+@dataclass(slots=True)
+class _Running:
+    began: float
+    seen: list[tuple[str, ...]] = field(default_factory=list)
+    by_product: bool = False
+    allowed: bool = False
+
+
+class Loops:
+    """Installed once per process."""
+
+    def __init__(self) -> None:
+        self._running: dict[int, _Running] = {}
+        self._collecting: dict[int, float] = {}
+        self._collected: dict[int, float] = {}
+        self._slow: list[Slow] = []
+        self._ended = threading.Event()
+
+    def install(self) -> None:
+        handle_class: Any = events.Handle
+        original, thread_time, me = handle_class._run, time.thread_time, threading.get_ident
+        running, collected = self._running, self._collected
+
+        def run(handle: Any) -> None:
+            thread = me()
+            collected[thread] = 0.0
+            outer, running[thread] = running.get(thread), (now := _Running(time.monotonic()))
+            callback = handle._callback
+            began = thread_time()
+            try:
+                original(handle)
+            finally:
+                seconds = thread_time() - began - collected[thread]
+                if outer is None:
+                    del running[thread]
+                else:
+                    running[thread] = outer
+                if seconds > MOST_SECONDS:
+                    self._note(seconds, callback, now)
+
+        handle_class._run = run
+        gc.callbacks.append(self._garbage)
+        threading.Thread(target=self._look, name="looks at loops", daemon=True).start()
+
+    @contextmanager
+    def apart(self) -> Iterator[list[Slow]]:
+        """What is slow within it stands in the list, and is told nobody else."""
+        before, self._slow = self._slow, []
+        try:
+            yield (own := self._slow)
+        finally:
+            assert own is self._slow
+            self._slow = before
+
+    def taken(self) -> list[Slow]:
+        """Those since the last time."""
+        taken, self._slow = self._slow, []
+        return taken
+
+    def _garbage(self, phase: str, _: Any) -> None:
+        thread, now = threading.get_ident(), time.thread_time()
+        if phase == "start":
+            self._collecting[thread] = now
+        elif (began := self._collecting.pop(thread, None)) is not None and thread in self._collected:
+            self._collected[thread] += now - began
+
+    def _look(self) -> None:
+        while not self._ended.wait(LOOK_SECONDS):
+            now = time.monotonic()
+            late = [(thread, each) for thread, each in list(self._running.items()) if now - each.began > LOOK_SECONDS]
+            frames = sys._current_frames() if late else {}
+            for thread, each in late:
+                if thread in frames:
+                    _see(frames[thread], each)
+
+    def _note(self, seconds: float, callback: Any, now: _Running) -> None:
+        task: Any = getattr(callback, "__self__", None)
+        coroutine = task.get_coro() if hasattr(task, "get_coro") else None
+        code: CodeType | None = getattr(coroutine, "cr_code", None)
+        ours = code is not None and code.co_filename.startswith(PRODUCT)
+        if now.allowed or not (now.by_product or ours):
+            return
+        self._slow.append(Slow(seconds, _place(code) if code else repr(callback), now.seen))
+
+
+def _see(frame: FrameType | None, running: _Running) -> None:
+    stack: list[str] = []
+    while frame is not None and frame.f_code.co_name != "_run_once":
+        code = frame.f_code
+        running.allowed |= any(code.co_qualname == name and code.co_filename.endswith(file) for file, name in ALLOWED)
+        if code.co_filename.startswith(PRODUCT):
+            stack.append(_place(code))
+            # A plain function may be a test's own call.
+            running.by_product |= bool(code.co_flags & (inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR))
+        elif not stack:
+            stack.append(f"{Path(code.co_filename).name}:{code.co_qualname}")
+        frame = frame.f_back
+    if stack:
+        running.seen.append(tuple(reversed(stack)))
+
+
+def _place(code: CodeType) -> str:
+    return f"{code.co_filename.removeprefix(f'{ROOT}/')}:{code.co_qualname}"
