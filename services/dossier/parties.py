@@ -6,14 +6,12 @@ nothing: not even whether it exists.
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 from sqlalchemy import ColumnElement, false, or_
 
 from services.chassis.caller import Caller
 from services.chassis.concern import may_know, mine, office, own_affair, require_impartial
 from services.chassis.decider import Rejected
-from services.chassis.standing import Standing
+from services.chassis.standing import Standing, unrestricted
 from services.dossier.domain import Dossier
 from services.dossier.law import Law
 from services.dossier.values import Settlement
@@ -50,15 +48,10 @@ def may_act(caller: Caller, state: Dossier, law: Law, standing: Standing) -> boo
     return is_party(caller, state, law) and not own_affair(caller, state.applicant_id) and not restricted
 
 
-def names(caller: Caller, law: Law, standing: Standing) -> ColumnElement[bool]:
+def names(caller: Caller, law: Law) -> ColumnElement[bool]:
     """The same of rows, for an official."""
     t, own = dossiers.c, office_of(caller, law)
     if not own:
         return false()
     named = or_(t.holder == own, t.reception_agency == own, t.competent_agency == own, t.place_of_submission == own)
-    return named & t.applicant_id.not_in(_closed(caller, standing))
-
-
-def _closed(caller: Caller, standing: Standing) -> Collection[str]:
-    """The applicants whose dossiers this official leaves alone."""
-    return sorted(mine(caller) | standing.restricted)
+    return named & t.applicant_id.not_in(sorted(mine(caller))) & unrestricted(t.applicant_id)

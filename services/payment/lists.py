@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -12,9 +11,10 @@ from motcua.payment.v1 import payment_pb2
 from motcua.payment.v1 import payment_service_pb2 as pb
 from services.chassis.caller import Caller
 from services.chassis.codec import to_timestamp
-from services.chassis.concern import office
+from services.chassis.concern import mine, office
 from services.chassis.database import utc
 from services.chassis.decider import Rejected
+from services.chassis.standing import unrestricted
 from services.payment.views import fees, movements, payments, refunds
 
 CLOCK_PAGE = 500
@@ -22,16 +22,16 @@ CLOCK_PAGE = 500
 REFUND_PATIENCE = timedelta(minutes=2)
 
 
-def payments_query(caller: Caller, request: pb.ListPaymentsRequest, closed: Collection[str]) -> Select[Any]:
-    """`closed`: payers whose payments an official leaves alone."""
+def payments_query(caller: Caller, request: pb.ListPaymentsRequest) -> Select[Any]:
+    """An official leaves alone what is an own affair, and whose data is restricted."""
     if caller.kind == "official":
-        mine = payments.c.agency == office(caller)
+        own = payments.c.agency == office(caller)
         if office(caller):  # no counter took what was paid online
-            mine |= payments.c.counter == office(caller)
-        mine &= payments.c.payer_id.not_in(sorted(closed))
+            own |= payments.c.counter == office(caller)
+        own &= payments.c.payer_id.not_in(sorted(mine(caller))) & unrestricted(payments.c.payer_id)
     else:
-        mine = payments.c.payer_id == caller.account_id
-    query = select(payments.c.payment).where(mine)
+        own = payments.c.payer_id == caller.account_id
+    query = select(payments.c.payment).where(own)
     if request.code:
         query = query.where(payments.c.code == request.code)
     if request.status:

@@ -19,7 +19,7 @@ from motcua.payment.v1 import payment_service_pb2 as pb
 from services.chassis import dependencies, observing, telemetry
 from services.chassis.caller import Caller, Origin
 from services.chassis.codec import from_timestamp, to_timestamp
-from services.chassis.concern import concern_of, mine, office, require_impartial, require_scope
+from services.chassis.concern import concern_of, office, require_impartial, require_scope
 from services.chassis.database import utc
 from services.chassis.decider import Rejected, Sealed
 from services.chassis.entrypoints import api, every, observed, on
@@ -29,6 +29,7 @@ from services.chassis.http_server import http
 from services.chassis.observing import Sample
 from services.chassis.replies import replied
 from services.chassis.requests import page_offset, page_size
+from services.chassis.standing import restricted
 from services.chassis.views import position_token
 from services.payment import commands as c
 from services.payment.codec import payment_codec
@@ -71,6 +72,7 @@ class PaymentService:
     payments = dependencies.decisions("payment", payment, payment_codec)
     lists = dependencies.view(lists)
     receipts = dependencies.view(receipts)
+    restricted = dependencies.view(restricted)
     provider = dependencies.made(Provider.of)
     clock = dependencies.clock()
     platform = dependencies.platform()
@@ -104,8 +106,7 @@ class PaymentService:
 
     @api
     async def list_payments(self, request: pb.ListPaymentsRequest, caller: Caller) -> pb.ListPaymentsResponse:
-        closed = mine(caller) | self.platform.verifier.standing.restricted
-        rows, token = await self._page(request, payments_query(caller, request, closed))
+        rows, token = await self._page(request, payments_query(caller, request))
         found = [payment_pb2.Payment.FromString(row.payment) for row in rows]
         return pb.ListPaymentsResponse(payments=found, next_page_token=token)
 
