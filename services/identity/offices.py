@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, select
 
 from motcua.identity.events.v1 import events_pb2 as facts
+from services.chassis.caller import Caller
 from services.chassis.decider import Rejected
 from services.chassis.law.kept import kept, kept_table
 from services.chassis.law.validity import Validity
@@ -61,5 +61,5 @@ def require_known_purposes(wanted: Sequence[str]) -> None:
             raise Rejected("PURPOSE_UNKNOWN", purpose=code, known=", ".join(known))
 
 
-def reach_of(caller: Any) -> Reach:
+def reach_of(caller: Caller) -> Reach:
     return Reach(caller.agency, caller.province)
