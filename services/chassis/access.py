@@ -18,10 +18,11 @@ from joserfc.jwk import OctKey, OKPKey
 
 from motcua.identity.events.v1 import events_pb2 as identity
 from motcua.options.v1 import options_pb2
-from services.chassis.caller import ANYBODY, Caller
+from services.chassis.caller import ANYBODY, Caller, Scope
 from services.chassis.decider import Rejected
 from services.chassis.facts import fact_of
 from services.chassis.following import Follower
+from services.chassis.standing import EVENTS, Standing
 from services.chassis.store.port import START, Batch, EventStore
 from services.chassis.tls import Connection
 
@@ -46,6 +47,7 @@ _LEARNT = tuple(
         identity.SystemSuspended,
         identity.SystemReinstated,
         identity.AppointmentEnded,
+        *EVENTS,
     )
 )
 UNKNOWN = Connection()
@@ -67,9 +69,11 @@ class Verifier:
         self._learnt = asyncio.Condition()
         # Of systems, by client id: what they are registered for, and who is suspended.
         self._purposes: dict[str, frozenset[str]] = {}
+        self._scopes: dict[str, tuple[Scope, ...]] = {}
         self._suspended: set[str] = set()
         # Appointments that ended before their term.
         self._ended: set[str] = set()
+        self.standing = Standing()
         name = "signing keys, systems and appointments"
         self._follower = Follower(name, store, START, _LEARNT, self._learn)
 
@@ -91,12 +95,15 @@ class Verifier:
                     self._known.clear()
                 case identity.SystemRegistered() | identity.SystemChanged():
                     self._purposes[event.client_id] = frozenset(event.purposes)
+                    self._scopes[event.client_id] = tuple(map(_scope, event.scopes))
                 case identity.SystemSuspended():
                     self._suspended.add(event.client_id)
                 case identity.SystemReinstated():
                     self._suspended.discard(event.client_id)
                 case identity.AppointmentEnded():
                     self._ended.add(event.appointment_id)
+                case _:
+                    self.standing.learn(event)
         async with self._learnt:
             self._learnt.notify_all()
         if batch.caught_up:
@@ -133,20 +140,33 @@ class Verifier:
         return known
 
     def require_live(self, caller: Caller) -> None:
-        """A token outlives neither its time, nor its system's suspension, nor its appointment. Raises Rejected TOKEN_INVALID."""
+        """A token outlives neither its time, nor its system's suspension, nor its appointment, nor its person's data.
+
+        Raises Rejected TOKEN_INVALID.
+        """
         if caller.expires_at and caller.expires_at <= time.time():
             raise Rejected("TOKEN_INVALID", why="expired")
         if caller.kind == "system" and caller.account_id in self._suspended:
             raise Rejected("TOKEN_INVALID", why="the system is suspended")
         if caller.appointment in self._ended:
             raise Rejected("TOKEN_INVALID", why="the appointment has ended")
+        if caller.kind not in ("system", "service") and caller.account_id in self.standing.erased:
+            raise Rejected("TOKEN_INVALID", why="the account was erased")
+
+    def require_same_rights(self, caller: Caller) -> None:
+        """For a call that lasts: its caller has the rights with which it began. Raises as require_live."""
+        self.require_live(caller)
+        if caller.kind == "system" and caller.scopes != self.scopes_of(caller.account_id):
+            raise Rejected("TOKEN_INVALID", why="the system's registration was changed")
 
     def _as_registered(self, system: Caller) -> Caller:
-        """With what the system may still do: a token does not outlive a purpose taken away."""
-        purposes = self._purposes.get(system.account_id)
-        if purposes is None or system.purposes <= purposes:
-            return system
-        return replace(system, purposes=system.purposes & purposes)
+        """With what the system may still do: a token does not outlive a purpose taken away, and says nothing of scopes."""
+        purposes = self._purposes.get(system.account_id, system.purposes)
+        return replace(system, purposes=system.purposes & purposes, scopes=self.scopes_of(system.account_id))
+
+    def scopes_of(self, client_id: str) -> tuple[Scope, ...]:
+        """As the system is registered now; none for one that is not known yet."""
+        return self._scopes.get(client_id, ())
 
     async def _verify(self, token: str) -> Caller:
         try:
@@ -182,6 +202,7 @@ class Verifier:
             expires_at=min(float(claims["exp"]), until),
             certificate=_bound(claims),
             appointment=str(claims.get("appointment", "")),
+            represents=frozenset(map(str, claims.get("represents", ()))),
         )
 
     async def _await_key(self, kid: str) -> None:
@@ -206,6 +227,10 @@ def service_token(service: str, secret: str) -> str:
     now = int(time.time())
     claims = {"iss": ISSUER, "aud": INTERNAL_AUDIENCE, "sub": service, "iat": now, "exp": now + INTERNAL_SECONDS}
     return jwt.encode({"alg": "HS256"}, claims, OctKey.import_key(secret))
+
+
+def _scope(scope: identity.PurposeScope) -> Scope:
+    return Scope(scope.purpose, tuple(scope.agencies), frozenset(scope.procedures), scope.all_procedures)
 
 
 def _segment(token: str, index: int) -> bytes:

@@ -14,6 +14,28 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class Scope:
+    """What a system may use one of its purposes for."""
+
+    purpose: str
+    agencies: tuple[str, ...]
+    procedures: frozenset[str]
+    all_procedures: bool = False
+
+    def has_agency(self, code: str) -> bool:
+        """It is one of the scope's, or lies below one."""
+        return any(within(code, agency) for agency in self.agencies)
+
+    def has_procedure(self, code: str) -> bool:
+        return self.all_procedures or code in self.procedures
+
+
+def within(code: str, agency: str) -> bool:
+    """Whether an agency is this one or lies below it."""
+    return bool(agency) and f"{code}.".startswith(f"{agency}.")
+
+
+@dataclass(frozen=True, slots=True)
 class Caller:
     """The bearer of a verified token; `ANYBODY` without one."""
 
@@ -29,6 +51,12 @@ class Caller:
     """Of an official: the one that the token was issued for."""
     certificate: str = ""
     """The x5t#S256 of the client certificate that the token is bound to, if it is."""
+    represents: frozenset[str] = frozenset()
+    """Of an official: the organisations that the person represents."""
+    scopes: tuple[Scope, ...] = ()
+    """Of a system: what it is registered for now."""
+    purpose: str = ""
+    """Of a system: what it calls for."""
 
     @property
     def actor(self) -> str:

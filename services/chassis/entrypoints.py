@@ -119,7 +119,7 @@ class Api(Entrypoint):  # type: ignore[misc]
                 await reading.record()
                 yield answer
                 # A silent stream says so every now and then: it ends soon after the caller's token does.
-                self._verifier.require_live(caller)
+                self._verifier.require_same_rights(caller)
             code = grpc.StatusCode.OK
         except Exception as error:
             status = self._status(error)
@@ -144,7 +144,8 @@ class Api(Entrypoint):  # type: ignore[misc]
         caller = await self._verifier.caller(metadata.get("authorization"), connection)
         self._policy.check(caller)
         requests.check(request)
-        return caller, self._readings.begin(request, caller), counted(connection.client)
+        caller, reading = await self._readings.begin(request, caller)
+        return caller, reading, counted(connection.client)
 
     def _status(self, error: Exception) -> Status:
         rejected = _as_rejected(error)

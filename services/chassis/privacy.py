@@ -6,7 +6,7 @@ A sealed value is version (1 byte) + nonce (12 bytes) + AES-256-GCM ciphertext, 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from contextvars import ContextVar
 from functools import cache
 from typing import Protocol
@@ -33,14 +33,34 @@ class KeyRing(Protocol):
         ...
 
 
-# While a call is answered: hears of whose data is opened, and in which dossier.
-opening: ContextVar[Callable[[str, str], None] | None] = ContextVar("opening", default=None)
+class Hearer(Protocol):
+    """Hears of whose data is opened, and in which dossier, and objects where that is not allowed."""
+
+    def note(self, subject: str, code: str) -> None: ...
+
+    def require(self, subject: str, code: str) -> None: ...
+
+
+# While a call is answered.
+opening: ContextVar[Hearer | None] = ContextVar("opening", default=None)
 
 
 def opened(subject: str, code: str) -> None:
-    """Data of the subject is about to be shown, in a dossier or (empty) in none. open_message says so itself."""
-    if hear := opening.get():
-        hear(subject, code)
+    """Data of the subject is about to be shown, in a dossier or (empty) in none. open_message says so itself.
+
+    Raises as require_concerned.
+    """
+    if hearer := opening.get():
+        hearer.note(subject, code)
+
+
+def require_concerned(subject: str, code: str = "") -> None:
+    """Before anything of the subject is looked for: the call may open the subject's data.
+
+    Raises Rejected NO_CONCERN, OWN_AFFAIR, ACCOUNT_RESTRICTED.
+    """
+    if hearer := opening.get():
+        hearer.require(subject, code)
 
 
 class SubjectErased(Exception):

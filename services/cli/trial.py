@@ -27,6 +27,7 @@ COMMUNES = 4
 FRONT = (Role.RECEPTIONIST, Role.CASHIER)
 BACK = (Role.PROCESSOR, Role.APPROVER)
 HEAD = (Role.EDITOR, Role.ADMINISTRATOR)
+SYSTEM_PURPOSES = ("submit", "settle", "synchronise")
 
 
 async def prepare(platform: Platform, province: str, *, kept: bool = True) -> None:
@@ -84,7 +85,7 @@ def _person(index: int) -> Person:
 def _system(settings: Settings, agency: str) -> TrialSystem:
     key = sample_system.key(settings)
     public = json.dumps(key.as_dict(private=False))
-    return TrialSystem(sample_system.CLIENT_ID, "Hệ thống mẫu", agency, ("submit", "settle", "synchronise"), public)
+    return TrialSystem(sample_system.CLIENT_ID, "Hệ thống mẫu", agency, SYSTEM_PURPOSES, public, (agency,))
 
 
 def _row(person: int, made: TrialAppointment) -> dict[str, object]:

@@ -97,6 +97,8 @@ class AssignStep:
     step_code: str
     assignee_id: str
     terms: Terms
+    # Of the assignee, where it is somebody else, at the agency of who assigns.
+    assignee_roles: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -399,6 +399,10 @@ def _assign(command: AssignStep, dossier: Dossier) -> Events:
     assignee = command.assignee_id or command.by.actor_id
     if assignee == command.by.actor_id and step.role not in command.by.roles:
         raise Rejected("STEP_ROLE_MISSING", step=step.step_code, role=step.role)
+    if assignee != command.by.actor_id and step.role not in command.assignee_roles:
+        raise Rejected("ASSIGNEE_UNKNOWN", assignee_id=assignee, role=step.role, agency=command.by.agency)
+    if assignee == dossier.applicant_id:
+        raise Rejected("OWN_AFFAIR")
     head = _head(command, dossier)
     assigned = StepAssigned(*head, step.step_code, step.role, assignee, command.by.agency)
     if dossier.settlement is Settlement.RECEIVED:

@@ -92,7 +92,7 @@ def decide(command: Command, draft: Draft) -> Sequence[Event]:
             if draft.stage is Stage.ABSENT and not command.new:
                 raise Rejected("DRAFT_NOT_FOUND", draft_id=command.draft_id)
             if draft.stage is not Stage.ABSENT:
-                _require_open(draft, command.by)
+                require_open(draft, command.by, draft.draft_id)
             return (
                 DraftSaved(
                     command.draft_id,
@@ -106,7 +106,7 @@ def decide(command: Command, draft: Draft) -> Sequence[Event]:
                 ),
             )
         case DiscardDraft():
-            _require_open(draft, command.by)
+            require_open(draft, command.by, draft.draft_id)
             return (DraftDiscarded(draft.draft_id, draft.applicant_id, command.at, command.by),)
         case CloseDraft():
             # Whoever names another person's draft closes nothing.
@@ -117,10 +117,11 @@ def decide(command: Command, draft: Draft) -> Sequence[Event]:
             assert_never(command)
 
 
-def _require_open(draft: Draft, by: str) -> None:
+def require_open(draft: Draft, by: str, draft_id: str) -> None:
+    """Raises Rejected DRAFT_NOT_FOUND, DRAFT_CLOSED."""
     # Another person's draft looks like none.
     if draft.stage is Stage.ABSENT or draft.applicant_id != by:
-        raise Rejected("DRAFT_NOT_FOUND", draft_id=draft.draft_id)
+        raise Rejected("DRAFT_NOT_FOUND", draft_id=draft_id)
     if draft.stage is Stage.CLOSED:
         raise Rejected("DRAFT_CLOSED")
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Select, func, nulls_last, select
+from sqlalchemy import ColumnElement, Connection, Select, func, nulls_last, select
 
 from motcua.dossier.events.v1 import events_pb2 as facts
 from motcua.dossier.v1 import dossier_pb2
@@ -16,7 +16,6 @@ from services.chassis.codec import from_timestamp, to_timestamp
 from services.chassis.database import utc
 from services.chassis.privacy import ERASED, KeyRing, open_message
 from services.dossier.domain import OPEN, PAUSED
-from services.dossier.parties import names
 from services.dossier.reading import form_of
 from services.dossier.views import dossiers, drafts
 
@@ -33,9 +32,11 @@ def mine_query(applicant_id: str, settlement: int) -> Select[Any]:
     return query.order_by(dossiers.c.submitted_at.desc(), dossiers.c.code)
 
 
-def work_query(agency: str, account_id: str, request: pb.ListWorkRequest, now: datetime) -> Select[Any]:
+def work_query(
+    allowed: ColumnElement[bool], agency: str, account_id: str, request: pb.ListWorkRequest, now: datetime
+) -> Select[Any]:
     states = [request.settlement] if request.settlement else _OPEN
-    query = select(dossiers).where(dossiers.c.holder == agency, dossiers.c.settlement.in_(states))
+    query = select(dossiers).where(allowed, dossiers.c.holder == agency, dossiers.c.settlement.in_(states))
     if request.step_role:
         query = query.where(dossiers.c.step_role == request.step_role)
     if request.assigned_to_me:
@@ -45,9 +46,9 @@ def work_query(agency: str, account_id: str, request: pb.ListWorkRequest, now: d
     return query.order_by(nulls_last(dossiers.c.due_at), dossiers.c.submitted_at, dossiers.c.code)
 
 
-def search_query(office: str, request: pb.SearchDossiersRequest) -> Select[Any]:
+def search_query(allowed: ColumnElement[bool], request: pb.SearchDossiersRequest) -> Select[Any]:
     t = dossiers.c
-    query = select(dossiers).where(names(office))
+    query = select(dossiers).where(allowed)
     for column, value in (
         (t.applicant_id, request.applicant_id),
         (t.procedure_code, request.procedure_code),

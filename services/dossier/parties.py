@@ -1,7 +1,7 @@
 """Who may know of a dossier: one rule, for a dossier and for lists of them.
 
-Its applicant, by the person's own login; officials of the agencies that it names, within their territory; systems for their
-purpose, which their tokens state. Whoever else asks learns nothing: not even whether it exists.
+Its applicant, by the person's own login; officials and systems as services/chassis/concern.py has it. Whoever else asks learns
+nothing: not even whether it exists.
 """
 
 from __future__ import annotations
@@ -9,9 +9,11 @@ from __future__ import annotations
 from sqlalchemy import ColumnElement, false, or_
 
 from services.chassis.caller import Caller
+from services.chassis.concern import may_know, mine, office, own_affair, require_impartial
+from services.chassis.decider import Rejected
+from services.chassis.standing import Standing, unrestricted
 from services.dossier.domain import Dossier
 from services.dossier.law import Law
-from services.dossier.reception import ONLINE
 from services.dossier.values import Settlement
 from services.dossier.views import dossiers
 
@@ -20,9 +22,8 @@ _PERSONS = frozenset({"citizen", "organisation"})
 
 def office_of(caller: Caller, law: Law) -> str:
     """The agency that an official acts for; empty for who is none, and for an agency outside of the official's territory."""
-    if caller.kind != "official" or caller.agency == ONLINE:
-        return ""
-    return caller.agency if law.lies_in(caller.agency, caller.province) else ""
+    own = office(caller)
+    return own if law.lies_in(own, caller.province) else ""
 
 
 def is_party(caller: Caller, state: Dossier, law: Law) -> bool:
@@ -30,17 +31,27 @@ def is_party(caller: Caller, state: Dossier, law: Law) -> bool:
         return False
     if caller.kind in _PERSONS:
         return caller.account_id == state.applicant_id
-    if caller.kind == "system":
-        return True
-    named = (state.place_of_submission, state.reception_agency, state.competent_agency, state.holder)
-    return bool(office := office_of(caller, law)) and office in named
+    return (caller.kind == "system" or bool(office_of(caller, law))) and may_know(caller, state)
 
 
-def names(office: str) -> ColumnElement[bool]:
+def require_party(caller: Caller, state: Dossier, law: Law, standing: Standing, code: str) -> None:
+    """That the caller may read it and act on it. Raises Rejected NOT_FOUND, OWN_AFFAIR, ACCOUNT_RESTRICTED."""
+    if not is_party(caller, state, law):
+        raise Rejected("NOT_FOUND", code=code)
+    require_impartial(caller, state.applicant_id)
+    if caller.kind not in _PERSONS and state.applicant_id in standing.restricted:
+        raise Rejected("ACCOUNT_RESTRICTED")
+
+
+def may_act(caller: Caller, state: Dossier, law: Law, standing: Standing) -> bool:
+    restricted = caller.kind not in _PERSONS and state.applicant_id in standing.restricted
+    return is_party(caller, state, law) and not own_affair(caller, state.applicant_id) and not restricted
+
+
+def names(caller: Caller, law: Law) -> ColumnElement[bool]:
     """The same of rows, for an official."""
-    t = dossiers.c
-    if not office:
+    t, own = dossiers.c, office_of(caller, law)
+    if not own:
         return false()
-    return or_(
-        t.holder == office, t.reception_agency == office, t.competent_agency == office, t.place_of_submission == office
-    )
+    named = or_(t.holder == own, t.reception_agency == own, t.competent_agency == own, t.place_of_submission == own)
+    return named & t.applicant_id.not_in(sorted(mine(caller))) & unrestricted(t.applicant_id)

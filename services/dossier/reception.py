@@ -16,6 +16,7 @@ from motcua.dossier.v1 import dossier_service_pb2 as pb
 from motcua.identity.events.v1 import events_pb2 as identity
 from services.chassis.caller import Caller, Origin
 from services.chassis.codec import Shape
+from services.chassis.concern import ONLINE, require_impartial, require_scope
 from services.chassis.database import utc
 from services.chassis.decider import Rejected, Sealed
 from services.chassis.errors import Invalid, Violation
@@ -28,11 +29,11 @@ from services.dossier.commands import SubmitDossier
 from services.dossier.forms import Forms
 from services.dossier.law import Law, local_day
 from services.dossier.reading import form_answers, form_text
+from services.dossier.registry import Registry
 from services.dossier.uploads import Uploads, owner_of
 from services.dossier.values import Actor, ApplicantKind, Channel, Component, ComponentSource, DeliveryMethod
 from services.dossier.views import accounts, documents
 
-ONLINE = "online"
 _COMPONENT = Shape(Component, facts.Component)
 _SELF = frozenset({"citizen", "organisation"})
 
@@ -109,16 +110,21 @@ def known_accounts(db: Connection, account_ids: Sequence[str]) -> dict[str, Know
 
 
 async def applicant_of(
-    request: pb.SubmitDossierRequest, caller: Caller, people: Gathered[str, Known], keys: KeyRing
+    request: pb.SubmitDossierRequest,
+    caller: Caller,
+    people: Gathered[str, Known],
+    registry: Registry,
+    keys: KeyRing,
 ) -> tuple[Applicant, Known]:
-    """The caller, by the names that the state verified; or whom an official or a system applies for.
+    """The caller, by the names that the state verified; or whom an official or a system applies for: an account that exists.
 
-    Raises Invalid, Rejected APPLICANT_MISMATCH, APPLICANT_REQUIRED.
+    Raises Invalid, Rejected APPLICANT_MISMATCH, APPLICANT_REQUIRED, OWN_AFFAIR; and as Registry.require.
     """
     check_contact(request.email, request.phone)
     if caller.roles & _SELF:
         if request.applicant_id not in ("", caller.account_id):
             raise Rejected("APPLICANT_MISMATCH")
+        registry.require_open(caller.account_id)
         kind = ApplicantKind.CITIZEN if "citizen" in caller.roles else ApplicantKind.ORGANISATION
         known = await people.get(caller.account_id) or Known()
         opened = await _opened(known, keys)
@@ -138,8 +144,10 @@ async def applicant_of(
     kind = ApplicantKind(request.applicant_kind)
     if kind is ApplicantKind.CITIZEN and (fault := name_fault(request.applicant_name, person=True)):
         raise Invalid([Violation("applicant_name", *fault)])
-    applicant = Applicant(request.applicant_id, kind, request.applicant_name, request.email, request.phone)
-    return applicant, await people.get(applicant.account_id) or Known()
+    require_impartial(caller, request.applicant_id)
+    known = await people.get(request.applicant_id) or Known()
+    await registry.require(request.applicant_id, kind, known.registered)
+    return Applicant(request.applicant_id, kind, request.applicant_name, request.email, request.phone), known
 
 
 def _is_account_id(text: str) -> bool:
@@ -174,6 +182,7 @@ async def submission(
     at: datetime,
     law: Law,
     people: Gathered[str, Known],
+    registry: Registry,
     uploads: Uploads,
     keys: KeyRing,
     forms: Forms,
@@ -185,10 +194,12 @@ async def submission(
         raise Rejected("ASSURANCE_TOO_LOW", required=str(procedure.loa), loa=str(caller.loa))
     reception = law.agency(request.reception_agency, at)
     competent = law.competent(procedure, reception, at)
+    if caller.kind == "system":
+        require_scope(caller, procedure.code, (reception.code, competent.code))
     answers = form_answers(request.form)
     await forms.check(procedure, answers, required=channel is Channel.ONLINE)
     terms = law.terms(procedure, channel, competent, answers, at)
-    applicant, known = await applicant_of(request, caller, people, keys)
+    applicant, known = await applicant_of(request, caller, people, registry, keys)
     components = components_of(request.components)
     return SubmitDossier(
         by=actor_of(caller),

@@ -31,6 +31,7 @@ from services.chassis.observing import Sample
 from services.chassis.privacy import SubjectErased, opened
 from services.chassis.replies import replied
 from services.chassis.requests import page_offset, page_size
+from services.chassis.standing import restricted
 from services.chassis.store.port import RecordedEvent
 from services.chassis.watching import resume_token_of, watching
 from services.dossier import commands as c
@@ -62,7 +63,8 @@ from services.dossier.lists import (
     summary_of,
     work_query,
 )
-from services.dossier.parties import is_party, office_of
+from services.dossier.officials import officials, roles_of
+from services.dossier.parties import may_act, names, office_of, require_party
 from services.dossier.reading import entry_of, files_of, form_answers, form_text, public_entry_of, shown, state_of
 from services.dossier.reception import (
     Known,
@@ -75,6 +77,7 @@ from services.dossier.reception import (
     require_open_window,
     submission,
 )
+from services.dossier.registry import Registry
 from services.dossier.uploads import Uploads, owner_of
 from services.dossier.values import (
     Actor,
@@ -113,6 +116,8 @@ class DossierService:
     codes = dependencies.view(codes)
     allocation = dependencies.gathered(allocate, writes=True)
     people = dependencies.gathered(known_accounts)
+    officials = dependencies.view(officials)
+    restricted = dependencies.view(restricted)
     law = dependencies.snapshot(law, Law)
     uploads = dependencies.made(Uploads.of)
     forms = dependencies.made(Forms.of, Forms.close)
@@ -122,13 +127,16 @@ class DossierService:
     clock = dependencies.clock()
     platform = dependencies.platform()
 
+    @property
+    def registry(self) -> Registry:
+        return Registry(self.platform.store, self.platform.verifier.standing)
+
     async def _change(self, request: Any, caller: Caller, make: Make) -> Outcome[Event]:
         """Execute the command that `make` builds for the dossier's state."""
         now, known, actor = self.clock.now(), await self.law.get(), actor_of(caller)
 
         def command(state: Dossier) -> c.Command:
-            if not is_party(caller, state, known):
-                raise Rejected("NOT_FOUND", code=request.code)
+            require_party(caller, state, known, self.platform.verifier.standing, request.code)
             return make(state, actor, now, known)
 
         return await self.dossiers.execute(request.code, command, _origin(request, caller))
@@ -142,16 +150,17 @@ class DossierService:
         full = new and await self.lists.read(lambda db: drafts_of(db, caller.actor)) >= MOST_DRAFTS
         if full and not await self.drafts.earlier(draft_id, origin):
             raise Rejected("TOO_MANY_DRAFTS", limit=str(MOST_DRAFTS))
-        command = d.SaveDraft(
-            draft_id,
-            caller.actor,
-            self.clock.now(),
-            request.procedure_code,
-            Sealed(form_text(form_answers(request.form))),
-            components_of(request.components),
-            request.reception_agency,
-            new,
-        )
+        now, known, components = self.clock.now(), await self.law.get(), components_of(request.components)
+        form = Sealed(form_text(form_answers(request.form)))
+
+        def command(_: d.Draft) -> d.SaveDraft:
+            known.in_force(request.procedure_code, now)
+            if request.reception_agency:
+                known.agency(request.reception_agency, now)
+            return d.SaveDraft(
+                draft_id, caller.actor, now, request.procedure_code, form, components, request.reception_agency, new
+            )
+
         outcome = await self.drafts.execute(draft_id, command, origin, creates=new)
         return replied(pb.SaveDraftResponse, outcome, draft_id=draft_id)
 
@@ -200,7 +209,10 @@ class DossierService:
         now, known, origin = self.clock.now(), await self.law.get(), _origin(request, caller)
         try:
             require_open_window(self.platform.settings, Channel(request.channel), now)
-            command = await submission(request, caller, now, known, self.people, self.uploads, self.keys, self.forms)
+            await self._require_draft(request, caller)
+            command = await submission(
+                request, caller, now, known, self.people, self.registry, self.uploads, self.keys, self.forms
+            )
             dossier.decide(command, dossier.initial)  # what is refused takes no code
             await self.uploads.take(owner_of(caller), command.applicant_id, command.uploaded)
         except Rejected:
@@ -225,6 +237,12 @@ class DossierService:
                 await self.codes.write(partial(forget, code=found.code))
         raise Rejected("OVERLOADED")
 
+    async def _require_draft(self, request: pb.SubmitDossierRequest, caller: Caller) -> None:
+        """That the draft, if one is named, is the applicant's and open. Raises Rejected DRAFT_NOT_FOUND, DRAFT_CLOSED."""
+        if request.draft_id:
+            state, _ = await self.drafts.load(request.draft_id)
+            d.require_open(state, request.applicant_id or caller.account_id, request.draft_id)
+
     async def _submitted_as(self, codes: Sequence[str], origin: Origin) -> Outcome[Event] | None:
         for code in codes:
             if earlier := await self.dossiers.earlier(code, origin):
@@ -245,14 +263,14 @@ class DossierService:
     @api
     async def list_work(self, request: pb.ListWorkRequest, caller: Caller) -> pb.ListWorkResponse:
         now = self.clock.now()
-        office = office_of(caller, await self.law.get())
-        rows, token = await self._page(request, work_query(office, caller.account_id, request, now))
+        law = await self.law.get()
+        query = work_query(names(caller, law), office_of(caller, law), caller.account_id, request, now)
+        rows, token = await self._page(request, query)
         return pb.ListWorkResponse(dossiers=[summary_of(row, now) for row in rows], next_page_token=token)
 
     @api
     async def search_dossiers(self, request: pb.SearchDossiersRequest, caller: Caller) -> pb.SearchDossiersResponse:
-        office = office_of(caller, await self.law.get())
-        rows, token = await self._page(request, search_query(office, request))
+        rows, token = await self._page(request, search_query(names(caller, await self.law.get()), request))
         now = self.clock.now()
         return pb.SearchDossiersResponse(dossiers=[summary_of(row, now) for row in rows], next_page_token=token)
 
@@ -273,8 +291,7 @@ class DossierService:
         async for news in self.watchers.watch(f"dossier-{request.code}", request.resume_token):
             if isinstance(news, RecordedEvent):
                 state, _ = await self.dossiers.load(request.code)
-                if not is_party(caller, state, await self.law.get()):
-                    raise Rejected("NOT_FOUND", code=request.code)
+                require_party(caller, state, await self.law.get(), self.platform.verifier.standing, request.code)
                 token = resume_token_of(news.revision)
                 entry = await entry_of(fact_of(news), self.keys)
                 yield pb.WatchDossierResponse(entry=entry, resume_token=token)
@@ -368,11 +385,13 @@ class DossierService:
 
     @api
     async def assign_step(self, request: pb.AssignStepRequest, caller: Caller) -> pb.AssignStepResponse:
+        now = self.clock.now()
+        roles = await self.officials.read(lambda db: roles_of(db, request.assignee_id, caller.agency, now))
         outcome = await self._change(
             request,
             caller,
             lambda state, by, at, law: c.AssignStep(
-                by, at, request.step_code, request.assignee_id, _terms(state, law, at)
+                by, at, request.step_code, request.assignee_id, _terms(state, law, at), roles
             ),
         )
         return replied(pb.AssignStepResponse, outcome)
@@ -560,16 +579,16 @@ class DossierService:
     async def _taken(self, state: Dossier, hashes: Collection[str], caller: Caller) -> dict[str, tuple[str, int]]:
         """Those of the files that the caller uploaded, now the applicant's."""
         owner = owner_of(caller)
-        found = await self.uploads.owned(owner, hashes) if is_party(caller, state, await self.law.get()) else {}
+        allowed = may_act(caller, state, await self.law.get(), self.platform.verifier.standing)
+        found = await self.uploads.owned(owner, hashes) if allowed else {}
         await self.uploads.take(owner, state.applicant_id, found)
         return found
 
     async def _history(self, code: str, caller: Caller) -> tuple[list[RecordedEvent], Dossier]:
-        """The dossier's events and their state, for its parties. For others there is none. Raises Rejected NOT_FOUND."""
+        """The dossier's events and their state, for its parties. For others there is none. Raises as require_party."""
         history = await self.dossiers.read(code)
         state = state_of(history)
-        if not is_party(caller, state, await self.law.get()):
-            raise Rejected("NOT_FOUND", code=code)
+        require_party(caller, state, await self.law.get(), self.platform.verifier.standing, code)
         return history, state
 
     async def _page(self, request: Any, query: Select[Any]) -> tuple[list[Any], str]:

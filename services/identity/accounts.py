@@ -10,10 +10,12 @@ from services.chassis import telemetry
 from services.chassis.caller import Origin
 from services.chassis.handler import Handler
 from services.identity.domain import (
+    PERSONAL_NUMBER,
     Account,
     AccountCommand,
     AccountEvent,
     AccountKind,
+    NoteRepresentation,
     RecordLogin,
     System,
     SystemCommand,
@@ -35,8 +37,19 @@ class Accounts:
         account_id, request_id = await self.account_id(person), str(uuid4())
         origin = Origin(request_id, "login", account_id, request_id, request_id, traceparent=telemetry.traceparent())
         await self.history.execute(account_id, login_of(person, account_id, appointment_id, at), origin)
+        if person.kind is AccountKind.ORGANISATION:
+            await self._note_representative(account_id, person.personal_number, at)
         account, _ = await self.history.load(account_id)
         return account_id, account
+
+    async def _note_representative(self, organisation_id: str, number: str, at: datetime) -> None:
+        """So that the person, as an official, stays out of the organisation's affairs."""
+        if not PERSONAL_NUMBER.fullmatch(number):
+            return
+        account_id = await self.identifiers.claim(AccountKind.CITIZEN, number, str(uuid4()))
+        command = NoteRepresentation(account_id, at, organisation_id, organisation_id)
+        origin = Origin.of_clock(f"{organisation_id} is represented by {account_id}", "identity")
+        await self.history.execute(account_id, command, origin)
 
     async def account_id(self, person: Person) -> str:
         """The account that the person has, or will have."""

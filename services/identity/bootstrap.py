@@ -16,7 +16,16 @@ from services.chassis.platform import Platform
 from services.identity import tokens
 from services.identity.accounts import Accounts, login_of
 from services.identity.codec import account_codec, system_codec
-from services.identity.domain import AppointOfficial, RegisterSystem, Role, account, system
+from services.identity.domain import (
+    EVERYWHERE,
+    AppointOfficial,
+    Office,
+    PurposeScope,
+    RegisterSystem,
+    Role,
+    account,
+    system,
+)
 from services.identity.identifiers import Identifiers
 from services.identity.keys import SubjectKeys
 from services.identity.tokens import Person
@@ -44,6 +53,8 @@ class TrialSystem:
     purposes: tuple[str, ...]
     # A JWK as JSON, without the private part.
     public_jwk: str
+    # Where it has its purposes, for all procedures; empty: nowhere.
+    agencies: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +78,17 @@ async def ensure_trial_accounts(
     known = _handler(platform, "system", system, system_codec, vault)
     for trial in systems:
         kid, public_jwk = tokens.parse_public_key(trial.public_jwk)
+        scopes = [PurposeScope(one, trial.agencies, all_procedures=True) for one in trial.purposes if trial.agencies]
         register = RegisterSystem(
-            trial.client_id, now, ACTOR, trial.name, trial.operator_agency, trial.purposes, kid, public_jwk
+            trial.client_id,
+            now,
+            ACTOR,
+            trial.name,
+            trial.operator_agency,
+            trial.purposes,
+            kid,
+            public_jwk,
+            scopes=tuple(scopes),
         )
         await known.execute(trial.client_id, register, _once(f"system {trial.client_id}"))
     return made
@@ -101,6 +121,8 @@ async def _appoint(people: Accounts, official: TrialOfficial, now: datetime) -> 
         None,
         official.title,
         f"TRIAL-{appointment_id[:8]}",
+        EVERYWHERE,
+        Office(official.agency, official.province),
     )
     await people.history.execute(account_id, appoint, _once(f"appointment {appointment_id}"))
     return TrialAppointment(official, account_id, appointment_id)

@@ -18,6 +18,13 @@ PHONE = re.compile(r"(?:0|\+84)[0-9]{9}")
 CLIENT_ID = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 PURPOSE = re.compile(r"[a-z]+(?:-[a-z]+)*")
 PROVINCE = re.compile(r"[0-9]{2}")
+OF_A_PROVINCE = re.compile(r"P([0-9]{2})(?:\.|$)")
+# An act by its kind and name, with the provision before it or not: "Khoản 2 Điều 10 Luật Căn cước 2023".
+CITATION = re.compile(
+    r"(?:(?:điểm|khoản|điều)\s+[\w.]+,?\s+)*"
+    r"(?:Hiến pháp|Bộ luật|Luật|Pháp lệnh|Nghị quyết|Nghị định|Thông tư(?: liên tịch)?|Quyết định)\s+\w[\w\s/.,()-]{2,}",
+    re.IGNORECASE,
+)
 MAX_KEY_OVERLAP = timedelta(days=30)
 # Verifiers' clocks may be this far behind ours.
 CLOCK_SKEW = timedelta(minutes=1)
@@ -148,6 +155,14 @@ class IdentityVerified:
 
 
 @dataclass(frozen=True, slots=True)
+class RepresentationNoted:
+    account_id: str
+    at: datetime
+    by: str
+    organisation_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class AccountRead:
     account_id: str
     at: datetime
@@ -181,9 +196,43 @@ AccountEvent = (
     | PopulationLookedUp
     | IdentityVerified
     | AccountRead
+    | RepresentationNoted
     | ErasureRequested
     | ErasureDecided
 )
+
+
+# Who may appoint whom
+
+
+@dataclass(frozen=True, slots=True)
+class Office:
+    """An agency that exists. `province` is empty for one of the nation."""
+
+    code: str
+    province: str
+
+    @classmethod
+    def called(cls, code: str) -> Office:
+        """By its code alone, whether it is open or closed."""
+        home = OF_A_PROVINCE.match(code)
+        return cls(code, home[1] if home else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Of an administrator: the own agency with all below it, in the own territory; `everywhere` is the platform itself."""
+
+    agency: str = ""
+    province: str = ""
+    everywhere: bool = False
+
+    def has(self, office: Office) -> bool:
+        below = bool(self.agency) and f"{office.code}.".startswith(f"{self.agency}.")
+        return self.everywhere or (below and self.province in ("", office.province))
+
+
+EVERYWHERE = Reach(everywhere=True)
 
 
 # Accounts: commands
@@ -228,6 +277,9 @@ class AppointOfficial:
     ends_at: datetime | None
     title: str
     decision_number: str
+    reach: Reach
+    # None: there is no such agency.
+    office: Office | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +289,7 @@ class EndAppointment:
     by: str
     appointment_id: str
     reason: str
+    reach: Reach
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,6 +316,16 @@ class RecordLookup:
 
 
 @dataclass(frozen=True, slots=True)
+class NoteRepresentation:
+    """The organisation logged in; the person whom it named need not have an account yet."""
+
+    account_id: str
+    at: datetime
+    by: str
+    organisation_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class RequestErasure:
     account_id: str
     at: datetime
@@ -279,7 +342,14 @@ class DecideErasure:
 
 
 AccountCommand = (
-    RecordLogin | ChangeProfile | AppointOfficial | EndAppointment | RecordLookup | RequestErasure | DecideErasure
+    RecordLogin
+    | ChangeProfile
+    | AppointOfficial
+    | EndAppointment
+    | RecordLookup
+    | NoteRepresentation
+    | RequestErasure
+    | DecideErasure
 )
 
 
@@ -308,7 +378,10 @@ class Account:
     kind: AccountKind | None = None
     appointments: tuple[Appointment, ...] = ()
     erasure_pending: bool = False
+    restricted: bool = False
     erased: bool = False
+    # Organisations.
+    represents: frozenset[str] = frozenset()
 
     def appointment(self, appointment_id: str) -> Appointment:
         for appointment in self.appointments:
@@ -356,10 +429,24 @@ def require_contact(email: str, phone: str) -> None:
         raise Rejected("CONTACT_MALFORMED", field="phone")
 
 
+def require_citation(legal_basis: str) -> None:
+    """Raises Rejected LEGAL_BASIS_UNKNOWN."""
+    if not CITATION.fullmatch(" ".join(legal_basis.split())):
+        raise Rejected("LEGAL_BASIS_UNKNOWN", why="it cites no act by its name")
+
+
+def require_reach(reach: Reach, office: Office | None, agency: str) -> None:
+    """Raises Rejected AGENCY_UNKNOWN, BEYOND_REACH."""
+    if office is None:
+        raise Rejected("AGENCY_UNKNOWN", agency=agency)
+    if not reach.has(office):
+        raise Rejected("BEYOND_REACH", agency=agency, own=reach.agency)
+
+
 def decide_account(command: AccountCommand, state: Account) -> Sequence[AccountEvent]:
     if state.erased:
         raise Rejected("ACCOUNT_ERASED")
-    if state.kind is None and not isinstance(command, RecordLogin | RecordLookup):
+    if state.kind is None and not isinstance(command, RecordLogin | RecordLookup | NoteRepresentation):
         raise Rejected("ACCOUNT_UNKNOWN", account_id=command.account_id)
     match command:
         case RecordLogin():
@@ -385,6 +472,8 @@ def decide_account(command: AccountCommand, state: Account) -> Sequence[AccountE
                 raise Rejected("SELF_APPOINTMENT")
             require(reason=command.reason)
             appointment = state.appointment(command.appointment_id)
+            # Also of an agency that was closed since.
+            require_reach(command.reach, Office(appointment.agency, appointment.province), appointment.agency)
             if appointment.ends_at is not None and appointment.over(command.at):
                 raise Rejected(
                     "APPOINTMENT_OVER", appointment_id=command.appointment_id, since=appointment.ends_at.isoformat()
@@ -396,6 +485,10 @@ def decide_account(command: AccountCommand, state: Account) -> Sequence[AccountE
             )
         case RecordLookup():
             return _look_up(command)
+        case NoteRepresentation():
+            if command.organisation_id in state.represents:
+                return ()
+            return (RepresentationNoted(command.account_id, command.at, command.by, command.organisation_id),)
         case RequestErasure():
             if state.erasure_pending:
                 raise Rejected("ERASURE_PENDING")
@@ -444,6 +537,8 @@ def _log_in(command: RecordLogin, state: Account) -> Sequence[AccountEvent]:
 def _appoint(command: AppointOfficial, state: Account) -> Sequence[AccountEvent]:
     if state.kind is not AccountKind.CITIZEN:
         raise Rejected("CITIZEN_REQUIRED")
+    if state.restricted:
+        raise Rejected("ACCOUNT_RESTRICTED")
     if command.by == command.account_id:
         raise Rejected("SELF_APPOINTMENT")
     if not command.roles:
@@ -454,6 +549,14 @@ def _appoint(command: AppointOfficial, state: Account) -> Sequence[AccountEvent]
     require(agency=command.agency, title=command.title, decision_number=command.decision_number)
     if command.province and not PROVINCE.fullmatch(command.province):
         raise Rejected("PROVINCE_MALFORMED", province=command.province)
+    require_reach(command.reach, command.office, command.agency)
+    if command.office is not None and command.province != command.office.province:
+        raise Rejected(
+            "PROVINCE_MISMATCH",
+            agency=command.agency,
+            expected=command.office.province or "-",
+            province=command.province or "-",
+        )
     if command.ends_at is not None:
         if command.ends_at <= command.starts_at:
             raise Rejected(
@@ -519,11 +622,14 @@ def _look_up(command: RecordLookup) -> Sequence[AccountEvent]:
 
 
 def _decide_erasure(command: DecideErasure, state: Account) -> Sequence[AccountEvent]:
+    if command.by == command.account_id:
+        raise Rejected("OWN_AFFAIR")
     if not state.erasure_pending:
         raise Rejected("ERASURE_NOT_REQUESTED")
     match command.outcome:
         case ErasureOutcome.REFUSED | ErasureOutcome.RESTRICTED:
             require(legal_basis=command.legal_basis)
+            require_citation(command.legal_basis)
         case ErasureOutcome.SHREDDED:
             for appointment in state.appointments:
                 if not appointment.over(command.at):
@@ -553,7 +659,10 @@ def evolve_account(state: Account, event: AccountEvent) -> Account:
         case ErasureRequested():
             return replace(state, erasure_pending=True)
         case ErasureDecided():
-            return replace(state, erasure_pending=False, erased=event.outcome is ErasureOutcome.SHREDDED)
+            restricted, erased = (event.outcome is end for end in (ErasureOutcome.RESTRICTED, ErasureOutcome.SHREDDED))
+            return replace(state, erasure_pending=False, restricted=restricted, erased=erased)
+        case RepresentationNoted():
+            return replace(state, represents=state.represents | {event.organisation_id})
         case LoginSucceeded() | ProfileChanged() | PopulationLookedUp() | IdentityVerified() | AccountRead():
             return state
         case _:
@@ -567,6 +676,16 @@ account: Decider[AccountCommand, Account, AccountEvent] = Decider(Account(), dec
 
 
 @dataclass(frozen=True, slots=True)
+class PurposeScope:
+    """`agencies`: each with those below it."""
+
+    purpose: str
+    agencies: tuple[str, ...]
+    procedures: tuple[str, ...] = ()
+    all_procedures: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class SystemRegistered:
     client_id: str
     at: datetime
@@ -577,6 +696,7 @@ class SystemRegistered:
     kid: str
     public_jwk: str
     certificate_required: bool = False
+    scopes: tuple[PurposeScope, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -586,6 +706,7 @@ class SystemChanged:
     by: str
     purposes: tuple[str, ...]
     certificate_required: bool
+    scopes: tuple[PurposeScope, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -631,6 +752,7 @@ class RegisterSystem:
     kid: str
     public_jwk: str
     certificate_required: bool = False
+    scopes: tuple[PurposeScope, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -640,6 +762,8 @@ class ChangeSystem:
     by: str
     purposes: tuple[str, ...]
     certificate_required: bool
+    reach: Reach
+    scopes: tuple[PurposeScope, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -650,6 +774,7 @@ class RotateSystemKey:
     kid: str
     public_jwk: str
     previous_until: datetime | None
+    reach: Reach
 
 
 @dataclass(frozen=True, slots=True)
@@ -658,6 +783,7 @@ class SuspendSystem:
     at: datetime
     by: str
     reason: str
+    reach: Reach
 
 
 @dataclass(frozen=True, slots=True)
@@ -666,6 +792,7 @@ class ReinstateSystem:
     at: datetime
     by: str
     reason: str
+    reach: Reach
 
 
 SystemCommand = RegisterSystem | ChangeSystem | RotateSystemKey | SuspendSystem | ReinstateSystem
@@ -684,6 +811,9 @@ class SystemKey:
 @dataclass(frozen=True, slots=True)
 class System:
     purposes: tuple[str, ...] = ()
+    operator_agency: str = ""
+    # The agencies of all its scopes.
+    agencies: frozenset[str] = frozenset()
     # Every key it ever had, the newest last.
     keys: tuple[SystemKey, ...] = ()
     suspended: bool = False
@@ -702,14 +832,22 @@ class System:
 def decide_system(command: SystemCommand, state: System) -> Sequence[SystemEvent]:
     if not state.registered and not isinstance(command, RegisterSystem):
         raise Rejected("SYSTEM_UNKNOWN", client_id=command.client_id)
+    if not isinstance(command, RegisterSystem):
+        _require_mine(command.reach, state)
     match command:
         case RegisterSystem():
             return _register(command, state)
         case ChangeSystem():
             _require_purposes(command.purposes)
+            _require_scopes(command.scopes, command.purposes)
             return (
                 SystemChanged(
-                    command.client_id, command.at, command.by, command.purposes, command.certificate_required
+                    command.client_id,
+                    command.at,
+                    command.by,
+                    command.purposes,
+                    command.certificate_required,
+                    command.scopes,
                 ),
             )
         case RotateSystemKey():
@@ -728,6 +866,18 @@ def decide_system(command: SystemCommand, state: System) -> Sequence[SystemEvent
             assert_never(command)
 
 
+def _require_mine(reach: Reach, state: System) -> None:
+    """Of whoever answers for the system, or for all agencies that it serves. Raises Rejected BEYOND_REACH."""
+    if reach.has(Office.called(state.operator_agency)):
+        return
+    for agency in sorted(state.agencies):
+        require_reach(reach, Office.called(agency), agency)
+
+
+def _agencies(scopes: Sequence[PurposeScope]) -> frozenset[str]:
+    return frozenset(agency for scope in scopes for agency in scope.agencies)
+
+
 def _register(command: RegisterSystem, state: System) -> Sequence[SystemEvent]:
     if state.registered:
         raise Rejected("SYSTEM_EXISTS", client_id=command.client_id)
@@ -735,6 +885,7 @@ def _register(command: RegisterSystem, state: System) -> Sequence[SystemEvent]:
         raise Rejected("CLIENT_ID_MALFORMED", client_id=command.client_id)
     require(name=command.name, operator_agency=command.operator_agency)
     _require_purposes(command.purposes)
+    _require_scopes(command.scopes, command.purposes)
     return (
         SystemRegistered(
             command.client_id,
@@ -746,8 +897,24 @@ def _register(command: RegisterSystem, state: System) -> Sequence[SystemEvent]:
             command.kid,
             command.public_jwk,
             command.certificate_required,
+            command.scopes,
         ),
     )
+
+
+def _require_scopes(scopes: tuple[PurposeScope, ...], purposes: tuple[str, ...]) -> None:
+    for index, scope in enumerate(scopes):
+        why = ""
+        if scope.purpose not in purposes:
+            why = "the system has no such purpose"
+        elif scope.purpose in (one.purpose for one in scopes[:index]):
+            why = "it is stated twice"
+        elif not scope.agencies:
+            why = "it names no agency"
+        elif bool(scope.procedures) is scope.all_procedures:
+            why = "it names either procedures or all of them"
+        if why:
+            raise Rejected("SCOPE_MALFORMED", purpose=scope.purpose, why=why)
 
 
 def _require_purposes(purposes: tuple[str, ...]) -> None:
@@ -779,9 +946,20 @@ def evolve_system(state: System, event: SystemEvent) -> System:
     match event:
         case SystemRegistered():
             keys = (SystemKey(event.kid, event.public_jwk),)
-            return System(event.purposes, keys, certificate_required=event.certificate_required)
+            return System(
+                event.purposes,
+                event.operator_agency,
+                _agencies(event.scopes),
+                keys,
+                certificate_required=event.certificate_required,
+            )
         case SystemChanged():
-            return replace(state, purposes=event.purposes, certificate_required=event.certificate_required)
+            return replace(
+                state,
+                purposes=event.purposes,
+                agencies=_agencies(event.scopes),
+                certificate_required=event.certificate_required,
+            )
         case SystemKeyRotated():
             until = event.previous_until or event.at
             earlier = (replace(key, until=min(key.until or until, until)) for key in state.keys)

@@ -8,6 +8,7 @@ from typing import Any
 from google.protobuf.timestamp_pb2 import Timestamp
 from sqlalchemy import ColumnElement, Select, and_, or_, select
 
+from motcua.identity.events.v1.events_pb2 import SystemChanged
 from motcua.identity.v1 import identity_pb2
 from motcua.identity.v1 import identity_service_pb2 as pb
 from motcua.options.v1.options_pb2 import Role
@@ -91,6 +92,7 @@ def system_of(row: Any) -> identity_pb2.System:
         registered_at=_stamp(row.registered_at),
         revision=row.revision,
         certificate_required=row.certificate_required,
+        scopes=SystemChanged.FromString(row.scopes).scopes,
     )
 
 

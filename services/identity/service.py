@@ -24,12 +24,15 @@ from services.chassis.erasures import shreds
 from services.chassis.facts import Fact
 from services.chassis.handler import Outcome
 from services.chassis.http_server import client_certificate, http
+from services.chassis.law.kept import law
 from services.chassis.observing import Sample
+from services.chassis.privacy import require_concerned
 from services.chassis.replies import replied
 from services.chassis.requests import page_offset, page_size
+from services.chassis.uses import Ground, purposes
 from services.chassis.views import RunningView, position_token
 from services.identity import domain as d
-from services.identity import endpoints, pages, tokens
+from services.identity import endpoints, pages, tokens, walk_ins
 from services.identity.accounts import Accounts, Systems
 from services.identity.assertions import UsedAssertions
 from services.identity.codec import account_codec, signing_codec, system_codec
@@ -47,6 +50,7 @@ from services.identity.lists import (
 )
 from services.identity.lookup import look_up
 from services.identity.national import CALLBACK, National
+from services.identity.offices import Offices, reach_of, require_known_purposes
 from services.identity.reading import account_of, member, own_account, person_of, signing_key_of, subject_keys_of
 from services.identity.sessions import Sessions
 from services.identity.signing import PrivateKeys, Signing, introduced_by
@@ -69,6 +73,7 @@ class IdentityService:
     signing_history = dependencies.decisions("signing", d.signing_keys, signing_codec)
     lists = dependencies.view(lists)
     uses = dependencies.view(uses)
+    offices = dependencies.snapshot(law, Offices)
     vault = dependencies.made(lambda container: Vault.of(container.config["platform"]))
     private_keys = dependencies.made(lambda container: PrivateKeys(Vault.of(container.config["platform"])))
     national = dependencies.made(National.of, National.close)
@@ -145,6 +150,7 @@ class IdentityService:
 
     @api
     async def get_account(self, request: pb.GetAccountRequest, caller: Caller) -> pb.GetAccountResponse:
+        require_concerned(request.account_id)
         history = await self.accounts.read(request.account_id)
         account = await account_of(request.account_id, history, self.keys)
         newest = history[-1]
@@ -160,9 +166,13 @@ class IdentityService:
 
     @api
     async def look_up_person(self, request: pb.LookUpPersonRequest, caller: Caller) -> pb.LookUpPersonResponse:
-        proposed = str(uuid5(UUID(request.request_id), "account"))
+        proposed, number = str(uuid5(UUID(request.request_id), "account")), request.personal_number
+        d.require_personal_number(number)
+        require_concerned(await self.identifiers.find(d.AccountKind.CITIZEN, number) or proposed)
+        if purposes()[request.purpose].ground is Ground.COUNTER:
+            await self._count_walk_in(request, caller)
         answer, make = await look_up(request, caller, self.national.population, self.clock.now())
-        account_id = await self.identifiers.claim(d.AccountKind.CITIZEN, request.personal_number, proposed)
+        account_id = await self.identifiers.claim(d.AccountKind.CITIZEN, number, proposed)
         # Stored before anything is shown, whatever the answer was.
         outcome = await self.accounts.execute(account_id, make(account_id), _origin(request, caller))
         match answer.outcome:
@@ -173,11 +183,16 @@ class IdentityService:
         person = person_of(answer.person) if answer.person else None
         return replied(pb.LookUpPersonResponse, outcome, account_id=account_id, person=person)
 
+    async def _count_walk_in(self, request: pb.LookUpPersonRequest, caller: Caller) -> None:
+        now = self.clock.now()
+        await self.uses.write(lambda db: walk_ins.count(db, caller.account_id, request.request_id, now))
+
     # Officials
 
     @api
     async def appoint_official(self, request: pb.AppointOfficialRequest, caller: Caller) -> pb.AppointOfficialResponse:
         now, appointment_id = self.clock.now(), str(uuid5(UUID(request.request_id), "appointment"))
+        offices = await self.offices.get()
         command = d.AppointOfficial(
             request.account_id,
             now,
@@ -190,6 +205,8 @@ class IdentityService:
             from_timestamp(request.ends_at) if request.HasField("ends_at") else None,
             request.title,
             request.decision_number,
+            reach_of(caller),
+            offices.office(request.agency, now),
         )
         outcome = await self._change(request, caller, command)
         return replied(pb.AppointOfficialResponse, outcome, appointment_id=appointment_id)
@@ -197,7 +214,12 @@ class IdentityService:
     @api
     async def end_appointment(self, request: pb.EndAppointmentRequest, caller: Caller) -> pb.EndAppointmentResponse:
         command = d.EndAppointment(
-            request.account_id, self.clock.now(), caller.actor, request.appointment_id, request.reason
+            request.account_id,
+            self.clock.now(),
+            caller.actor,
+            request.appointment_id,
+            request.reason,
+            reach_of(caller),
         )
         return replied(pb.EndAppointmentResponse, await self._change(request, caller, command))
 
@@ -213,45 +235,63 @@ class IdentityService:
     @api
     async def register_system(self, request: pb.RegisterSystemRequest, caller: Caller) -> pb.RegisterSystemResponse:
         kid, public_jwk = tokens.parse_public_key(request.public_jwk)
-        command = d.RegisterSystem(
-            request.client_id,
-            self.clock.now(),
-            caller.actor,
-            request.name,
-            request.operator_agency,
-            tuple(request.purposes),
-            kid,
-            public_jwk,
-            request.certificate_required,
-        )
-        return replied(pb.RegisterSystemResponse, await self._change_system(request, caller, command), kid=kid)
+        now, offices = self.clock.now(), await self.offices.get()
+
+        def register(_: d.System) -> d.RegisterSystem:
+            offices.require_agency(request.operator_agency, now)
+            require_known_purposes(request.purposes)
+            return d.RegisterSystem(
+                request.client_id,
+                now,
+                caller.actor,
+                request.name,
+                request.operator_agency,
+                tuple(request.purposes),
+                kid,
+                public_jwk,
+                request.certificate_required,
+                offices.scopes(request.scopes, reach_of(caller), now),
+            )
+
+        outcome = await self.systems.execute(request.client_id, register, _origin(request, caller))
+        return replied(pb.RegisterSystemResponse, outcome, kid=kid)
 
     @api
     async def change_system(self, request: pb.ChangeSystemRequest, caller: Caller) -> pb.ChangeSystemResponse:
-        command = d.ChangeSystem(
-            request.client_id,
-            self.clock.now(),
-            caller.actor,
-            tuple(request.purposes),
-            request.certificate_required,
-        )
-        return replied(pb.ChangeSystemResponse, await self._change_system(request, caller, command))
+        now, offices = self.clock.now(), await self.offices.get()
+
+        def change(_: d.System) -> d.ChangeSystem:
+            require_known_purposes(request.purposes)
+            return d.ChangeSystem(
+                request.client_id,
+                now,
+                caller.actor,
+                tuple(request.purposes),
+                request.certificate_required,
+                reach_of(caller),
+                offices.scopes(request.scopes, reach_of(caller), now),
+            )
+
+        outcome = await self.systems.execute(request.client_id, change, _origin(request, caller))
+        return replied(pb.ChangeSystemResponse, outcome)
 
     @api
     async def rotate_system_key(self, request: pb.RotateSystemKeyRequest, caller: Caller) -> pb.RotateSystemKeyResponse:
         kid, public_jwk = tokens.parse_public_key(request.public_jwk)
         until = from_timestamp(request.previous_until) if request.HasField("previous_until") else None
-        command = d.RotateSystemKey(request.client_id, self.clock.now(), caller.actor, kid, public_jwk, until)
+        command = d.RotateSystemKey(
+            request.client_id, self.clock.now(), caller.actor, kid, public_jwk, until, reach_of(caller)
+        )
         return replied(pb.RotateSystemKeyResponse, await self._change_system(request, caller, command), kid=kid)
 
     @api
     async def suspend_system(self, request: pb.SuspendSystemRequest, caller: Caller) -> pb.SuspendSystemResponse:
-        command = d.SuspendSystem(request.client_id, self.clock.now(), caller.actor, request.reason)
+        command = d.SuspendSystem(request.client_id, self.clock.now(), caller.actor, request.reason, reach_of(caller))
         return replied(pb.SuspendSystemResponse, await self._change_system(request, caller, command))
 
     @api
     async def reinstate_system(self, request: pb.ReinstateSystemRequest, caller: Caller) -> pb.ReinstateSystemResponse:
-        command = d.ReinstateSystem(request.client_id, self.clock.now(), caller.actor, request.reason)
+        command = d.ReinstateSystem(request.client_id, self.clock.now(), caller.actor, request.reason, reach_of(caller))
         return replied(pb.ReinstateSystemResponse, await self._change_system(request, caller, command))
 
     @api

@@ -49,6 +49,8 @@ class AccessClaims:
     # The appointment that an official acts for, and its end.
     appointment_id: str = ""
     until: datetime | None = None
+    # The organisations that the official represents as a person.
+    represents: tuple[str, ...] = ()
     # The SHA-256 of the client certificate that the token is bound to, as x5t#S256 has it.
     certificate: str = ""
 
@@ -105,6 +107,8 @@ def mint(key: OKPKey, claims: AccessClaims, now: datetime, jti: str) -> str:
     }
     if claims.appointment_id:
         payload["appointment"] = claims.appointment_id
+    if claims.represents:
+        payload["represents"] = list(claims.represents)
     if claims.certificate:
         payload["cnf"] = {"x5t#S256": claims.certificate}
     return jwt.encode({"alg": "EdDSA", "kid": key.kid}, payload, key, algorithms=["EdDSA"])

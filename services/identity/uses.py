@@ -48,7 +48,16 @@ systems = Table(
     Column("agency", String, nullable=False),
 )
 
-uses = Projection("data_uses_v1", metadata)
+# Of each official's last hour.
+walk_ins = Table(
+    "walk_ins",
+    metadata,
+    Column("official", String, primary_key=True),
+    Column("request_id", String, primary_key=True),
+    Column("at", DateTime(timezone=True), nullable=False),
+)
+
+uses = Projection("data_uses_v1", metadata, kept=(walk_ins,))
 
 
 def name_of_agency(db: Connection, code: str, language: str) -> str:

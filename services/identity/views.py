@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy import (
@@ -11,6 +12,7 @@ from sqlalchemy import (
     Connection,
     DateTime,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -25,7 +27,7 @@ from services.chassis.views import Projection
 
 metadata = MetaData()
 accounts = Table(
-    "accounts_v2",
+    "accounts_v4",
     metadata,
     Column("account_id", String, primary_key=True),
     Column("kind", Integer, nullable=False),
@@ -34,7 +36,7 @@ accounts = Table(
     Column("erased", Boolean, nullable=False, default=False),
 )
 appointments = Table(
-    "appointments_v2",
+    "appointments_v4",
     metadata,
     Column("appointment_id", String, primary_key=True),
     Column("account_id", String, nullable=False, index=True),
@@ -49,7 +51,7 @@ appointments = Table(
     Column("ended_at", DateTime(timezone=True)),
 )
 systems = Table(
-    "systems_v2",
+    "systems_v4",
     metadata,
     Column("client_id", String, primary_key=True),
     Column("name", String, nullable=False),
@@ -57,13 +59,15 @@ systems = Table(
     Column("purposes", String, nullable=False),
     Column("kid", String, nullable=False),
     Column("public_jwk", String, nullable=False),
+    # PurposeScopes as the newest event holds them.
+    Column("scopes", LargeBinary, nullable=False),
     Column("suspended", Boolean, nullable=False, default=False),
     Column("certificate_required", Boolean, nullable=False),
     Column("registered_at", DateTime(timezone=True), nullable=False),
     Column("revision", BigInteger, nullable=False),
 )
 
-lists = Projection("identity_v2", metadata)
+lists = Projection("identity_v4", metadata)
 
 
 @lists.on(e.AccountRegistered)
@@ -121,11 +125,16 @@ def system_registered(db: Connection, fact: Fact[e.SystemRegistered]) -> None:
             purposes=" ".join(event.purposes),
             kid=event.kid,
             public_jwk=event.public_jwk,
+            scopes=_scopes(event.scopes),
             certificate_required=event.certificate_required,
             registered_at=from_timestamp(event.at),
             revision=fact.revision,
         )
     )
+
+
+def _scopes(scopes: Iterable[e.PurposeScope]) -> bytes:
+    return e.SystemChanged(scopes=scopes).SerializeToString()
 
 
 def _set_system(db: Connection, fact: Fact[Any], **values: Any) -> None:
@@ -136,7 +145,7 @@ def _set_system(db: Connection, fact: Fact[Any], **values: Any) -> None:
 @lists.on(e.SystemChanged)
 def system_changed(db: Connection, fact: Fact[e.SystemChanged]) -> None:
     purposes, required = " ".join(fact.event.purposes), fact.event.certificate_required
-    _set_system(db, fact, purposes=purposes, certificate_required=required)
+    _set_system(db, fact, purposes=purposes, certificate_required=required, scopes=_scopes(fact.event.scopes))
 
 
 @lists.on(e.SystemKeyRotated)

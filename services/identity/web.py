@@ -229,6 +229,7 @@ class Web:
                 level_of_assurance=level,
                 appointment_id=appointment_id,
                 until=acting.ends_at,
+                represents=tuple(sorted(account.represents)),
             )
             return await self._mint(claims, APPOINTMENT_SCOPE + appointment_id), account_id
         kind: tokens.Kind = "citizen" if person.kind is AccountKind.CITIZEN else "organisation"

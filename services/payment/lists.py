@@ -5,14 +5,16 @@ from __future__ import annotations
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Select, case, func, or_, select
+from sqlalchemy import ColumnElement, Select, case, func, or_, select
 
 from motcua.payment.v1 import payment_pb2
 from motcua.payment.v1 import payment_service_pb2 as pb
 from services.chassis.caller import Caller
 from services.chassis.codec import to_timestamp
+from services.chassis.concern import mine, office
 from services.chassis.database import utc
 from services.chassis.decider import Rejected
+from services.chassis.standing import unrestricted
 from services.payment.views import fees, movements, payments, refunds
 
 CLOCK_PAGE = 500
@@ -21,13 +23,15 @@ REFUND_PATIENCE = timedelta(minutes=2)
 
 
 def payments_query(caller: Caller, request: pb.ListPaymentsRequest) -> Select[Any]:
+    """An official leaves alone what is an own affair, and whose data is restricted."""
     if caller.kind == "official":
-        mine = payments.c.agency == caller.agency
-        if caller.agency:  # no counter took what was paid online
-            mine |= payments.c.counter == caller.agency
+        own = payments.c.agency == office(caller)
+        if office(caller):  # no counter took what was paid online
+            own |= payments.c.counter == office(caller)
+        own &= payments.c.payer_id.not_in(sorted(mine(caller))) & unrestricted(payments.c.payer_id)
     else:
-        mine = payments.c.payer_id == caller.account_id
-    query = select(payments.c.payment).where(mine)
+        own = payments.c.payer_id == caller.account_id
+    query = select(payments.c.payment).where(own)
     if request.code:
         query = query.where(payments.c.code == request.code)
     if request.status:
@@ -36,7 +40,7 @@ def payments_query(caller: Caller, request: pb.ListPaymentsRequest) -> Select[An
 
 
 def movements_query(caller: Caller, request: pb.ReconcileDayRequest) -> Select[Any]:
-    """Raises Rejected DAY_INVALID, OTHER_AGENCY."""
+    """Raises Rejected DAY_INVALID, OTHER_AGENCY, SCOPE_MISSING."""
     try:
         day = date.fromisoformat(request.day).isoformat()
     except ValueError:
@@ -46,11 +50,22 @@ def movements_query(caller: Caller, request: pb.ReconcileDayRequest) -> Select[A
         if request.agency not in ("", caller.agency):
             raise Rejected("OTHER_AGENCY", agency=request.agency)
         query = query.where(or_(movements.c.agency == caller.agency, movements.c.counter == caller.agency))
-    elif request.agency:
-        query = query.where(movements.c.agency == request.agency)
+    else:
+        query = query.where(_in_scope(caller))
+        if request.agency:
+            query = query.where(movements.c.agency == request.agency)
     if request.method:
         query = query.where(movements.c.method == request.method)
     return query.order_by(movements.c.at, movements.c.position)
+
+
+def _in_scope(system: Caller) -> ColumnElement[bool]:
+    """A day's money is reconciled whole: for the agencies of a scope that has all procedures. Raises Rejected SCOPE_MISSING."""
+    scopes = [scope for scope in system.scopes if scope.purpose == system.purpose and scope.all_procedures]
+    if not scopes:
+        raise Rejected("SCOPE_MISSING", system=system.account_id, purpose=system.purpose)
+    agency = movements.c.agency
+    return or_(*(agency.in_(s.agencies) | or_(*(agency.startswith(f"{a}.") for a in s.agencies)) for s in scopes))
 
 
 def sums_query(of: Select[Any]) -> Select[Any]:

@@ -19,6 +19,7 @@ from motcua.payment.v1 import payment_service_pb2 as pb
 from services.chassis import dependencies, observing, telemetry
 from services.chassis.caller import Caller, Origin
 from services.chassis.codec import from_timestamp, to_timestamp
+from services.chassis.concern import concern_of, office, require_impartial, require_scope
 from services.chassis.database import utc
 from services.chassis.decider import Rejected, Sealed
 from services.chassis.entrypoints import api, every, observed, on
@@ -28,10 +29,11 @@ from services.chassis.http_server import http
 from services.chassis.observing import Sample
 from services.chassis.replies import replied
 from services.chassis.requests import page_offset, page_size
+from services.chassis.standing import restricted
 from services.chassis.views import position_token
 from services.payment import commands as c
 from services.payment.codec import payment_codec
-from services.payment.domain import payment
+from services.payment.domain import State, payment
 from services.payment.events import CancelCause, CheckoutStarted, Event, FeeItem, PaymentConfirmed, RefundConfirmed
 from services.payment.lists import (
     expired_query,
@@ -70,6 +72,7 @@ class PaymentService:
     payments = dependencies.decisions("payment", payment, payment_codec)
     lists = dependencies.view(lists)
     receipts = dependencies.view(receipts)
+    restricted = dependencies.view(restricted)
     provider = dependencies.made(Provider.of)
     clock = dependencies.clock()
     platform = dependencies.platform()
@@ -96,8 +99,9 @@ class PaymentService:
     @api
     async def get_payment(self, request: pb.GetPaymentRequest, caller: Caller) -> pb.GetPaymentResponse:
         found = await self._payment(fee_id_of(request.fee_id))
-        if not _party(caller, found):
+        if not await self._party(caller, found):
             raise Rejected("PAYMENT_NOT_FOUND")
+        self._require_open(caller, found.payer_id)
         return pb.GetPaymentResponse(payment=found)
 
     @api
@@ -114,7 +118,7 @@ class PaymentService:
         payment_id = str(uuid5(UUID(request.request_id), "cash"))
         number = await number_for(self.receipts, Series.RECEIPT, caller.agency, local_day(now), payment_id)
         command = c.ReceiveCash(payment_id, request.amount, number, caller.agency, now, caller.actor)
-        outcome = await self.payments.execute(fee_id, command, _origin(request, caller))
+        outcome = await self._decide(fee_id, command, request, caller)
         paid = _one(outcome, PaymentConfirmed)
         return replied(pb.ReceiveCashResponse, outcome, payment_id=paid.payment_id, receipt_number=paid.receipt_number)
 
@@ -123,7 +127,7 @@ class PaymentService:
         command = c.RequestRefund(
             request.payment_id, Sealed(request.reason), caller.agency, self.clock.now(), caller.actor
         )
-        outcome = await self.payments.execute(fee_id_of(request.fee_id), command, _origin(request, caller))
+        outcome = await self._decide(fee_id_of(request.fee_id), command, request, caller)
         return replied(pb.RequestRefundResponse, outcome)
 
     @api
@@ -131,7 +135,7 @@ class PaymentService:
         fee_id, now = fee_id_of(request.fee_id), self.clock.now()
         number = await number_for(self.receipts, Series.VOUCHER, caller.agency, local_day(now), request.payment_id)
         command = c.ReturnCash(request.payment_id, number, caller.agency, now, caller.actor)
-        outcome = await self.payments.execute(fee_id, command, _origin(request, caller))
+        outcome = await self._decide(fee_id, command, request, caller)
         return replied(pb.ReturnCashResponse, outcome, voucher_number=_one(outcome, RefundConfirmed).reference)
 
     @api
@@ -284,6 +288,32 @@ class PaymentService:
         over, refund = ((now - utc(at)).total_seconds() if at else 0.0 for at in row)
         return [observing.CHECKOUTS_OVERDUE.at(over), observing.REFUNDS_OLDEST.at(refund)]
 
+    async def _decide(self, fee_id: str, command: c.Command, request: Any, caller: Caller) -> Outcome[Event]:
+        """What an official does, in nobody's affair of the own."""
+
+        def impartially(state: State) -> c.Command:
+            require_impartial(caller, state.request.payer_id if state.request else "")
+            return command
+
+        return await self.payments.execute(fee_id, impartially, _origin(request, caller))
+
+    async def _party(self, caller: Caller, found: payment_pb2.Payment) -> bool:
+        """Raises Rejected SCOPE_MISSING."""
+        if caller.kind == "official":
+            return office(caller) in {found.agency, *(taking.counter for taking in found.takings)} - {""}
+        if caller.kind == "system":
+            dossier = await concern_of(self.platform.store, found.code)
+            if dossier is not None:
+                require_scope(caller, dossier.procedure_code, (found.agency,))
+            return dossier is not None
+        return caller.account_id == found.payer_id
+
+    def _require_open(self, caller: Caller, payer_id: str) -> None:
+        """Raises Rejected OWN_AFFAIR, ACCOUNT_RESTRICTED."""
+        require_impartial(caller, payer_id)
+        if caller.kind in ("official", "system") and payer_id in self.platform.verifier.standing.restricted:
+            raise Rejected("ACCOUNT_RESTRICTED")
+
     async def _payment(self, fee_id: str) -> payment_pb2.Payment:
         return payment_of(await self.payments.read(fee_id))
 
@@ -321,9 +351,3 @@ def _cause(event: dossier.DossierRefused | dossier.ProcessingStopped) -> CancelC
         return CancelCause.REFUSED
     withdrawn = event.cause == dossier.StopCause.STOP_CAUSE_WITHDRAWN
     return CancelCause.WITHDRAWN if withdrawn else CancelCause.STOPPED
-
-
-def _party(caller: Caller, found: payment_pb2.Payment) -> bool:
-    if caller.kind == "official":
-        return caller.agency in {found.agency, *(taking.counter for taking in found.takings)} - {""}
-    return caller.kind == "system" or caller.account_id == found.payer_id

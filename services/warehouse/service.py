@@ -15,11 +15,12 @@ from motcua.warehouse.v1 import errors_pb2
 from motcua.warehouse.v1 import warehouse_service_pb2 as pb
 from services.chassis import dependencies, telemetry
 from services.chassis.caller import Caller, Origin
+from services.chassis.concern import office, require_impartial
 from services.chassis.decider import Rejected
 from services.chassis.entrypoints import api, on
 from services.chassis.erasures import shreds
 from services.chassis.facts import Fact, fact_of
-from services.chassis.privacy import opened
+from services.chassis.privacy import opened, require_concerned
 from services.chassis.replies import replied
 from services.chassis.requests import page_offset, page_size
 from services.chassis.views import RunningView, position_token
@@ -27,6 +28,7 @@ from services.warehouse.codec import document_codec
 from services.warehouse.counters import counters
 from services.warehouse.domain import (
     Command,
+    Document,
     EraseDocument,
     KeepDocument,
     RevokeDocument,
@@ -68,6 +70,7 @@ class WarehouseService:
 
     @api
     async def list_documents(self, request: pb.ListDocumentsRequest, caller: Caller) -> pb.ListDocumentsResponse:
+        require_concerned(request.account_id)
         rows, token = await _page(request, documents_query(request.account_id, request.document_kind), self.lists)
         opened(request.account_id, "")
         now = self.clock.now()
@@ -78,16 +81,22 @@ class WarehouseService:
         state, _ = await self.documents.load(request.document_id)
         if not may_read(caller, state):
             raise Rejected("NOT_FOUND", document_id=request.document_id)
+        require_concerned(state.account_id)
         history = await self.documents.read(request.document_id)
         if state.erased:
             return pb.GetDocumentResponse(document=erased(history))
-        opened(state.account_id, fact_of(history[0]).event.code)
+        opened(state.account_id, "")
         found = await shown(history, caller.actor == state.account_id, self.keys, self.clock.now())
         return pb.GetDocumentResponse(document=found)
 
     @api
     async def revoke_document(self, request: pb.RevokeDocumentRequest, caller: Caller) -> pb.RevokeDocumentResponse:
-        command = RevokeDocument(request.document_id, self.clock.now(), caller.actor, caller.agency, request.reason)
+        now = self.clock.now()
+
+        def command(state: Document) -> RevokeDocument:
+            require_impartial(caller, state.account_id)
+            return RevokeDocument(request.document_id, now, caller.actor, office(caller), request.reason)
+
         origin = Origin.of_request(request, caller, telemetry.traceparent())
         return replied(pb.RevokeDocumentResponse, await self.documents.execute(request.document_id, command, origin))
 

@@ -175,7 +175,7 @@ async def test_one_is_rebuilt_at_a_time(database: Database, other: Database) -> 
     ("name", "said"),
     [
         ("scores_v1", "there is no view scores_v1"),
-        ("law_v2", "several services have it: choose of catalogue/law_v2, dossier/law_v2"),
+        ("law_v2", "several services have it: choose of identity/law_v2, catalogue/law_v2, dossier/law_v2"),
         ("codes_v2", "holds numbers that were drawn and are in no event yet"),
         ("payment/receipts_v1", "stop the service payment, drop the table receipts_given_v1"),
         ("payment/dossiers_v3", "there is no view payment/dossiers_v3"),

@@ -33,9 +33,11 @@ from services.dossier.domain import Dossier, dossier
 from services.dossier.service import DossierService
 from tests.access.callers import mint
 from tests.dossier import world as w
+from tests.support.grounds import scope
 from tests.support.hosted import Host, hosted
 from tests.support.keys import MemoryKeys
 from tests.support.tokens import signing_key
+from tests.support.waiting import eventually
 
 Metadata = tuple[tuple[str, str], ...]
 ROLES = ("receptionist", "processor", "approver", "cashier")
@@ -62,7 +64,11 @@ class Site:
         return self.bearer(kind=kind, roles=[kind], sub=account_id)
 
     def system(self, *purposes: str) -> Metadata:
-        return self.bearer(kind="system", roles=["system"], sub="tax", purposes=list(purposes))
+        """Registered for all procedures in the province."""
+        client_id = f"tax-{uuid4()}"
+        self.host.run(scope(self.host.platform.store, client_id, purposes, ["P56"]))
+        eventually(lambda: self.host.platform.verifier.scopes_of(client_id))
+        return self.bearer(kind="system", roles=["system"], sub=client_id, purposes=list(purposes))
 
     # Facts
 

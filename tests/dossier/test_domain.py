@@ -332,7 +332,17 @@ def test_the_first_assignment_starts_processing() -> None:
 
 def test_a_step_is_assigned_to_another_and_again() -> None:
     assigned = e.StepAssigned(*head(OFFICIAL), "check", "processor", COLLEAGUE.actor_id, COMMUNE)
-    after(*PROCESSED_BY_COMMUNE).when(assign(to=COLLEAGUE.actor_id)).then(assigned)
+    appointed = replace(assign(to=COLLEAGUE.actor_id), assignee_roles=frozenset({"receptionist", "processor"}))
+    after(*PROCESSED_BY_COMMUNE).when(appointed).then(assigned)
+
+
+def test_a_step_is_assigned_to_who_is_appointed_for_it_and_not_the_applicant() -> None:
+    history = after(*PROCESSED_BY_COMMUNE)
+    for roles in ((), ("receptionist",)):
+        stranger = replace(assign(to="nobody"), assignee_roles=frozenset(roles))
+        history.when(stranger).then_rejected("ASSIGNEE_UNKNOWN", assignee_id="nobody", role="processor", agency=COMMUNE)
+    applicant = replace(assign(to=APPLICANT.actor_id), assignee_roles=frozenset({"processor"}))
+    history.when(applicant).then_rejected("OWN_AFFAIR")
 
 
 @pytest.mark.parametrize(

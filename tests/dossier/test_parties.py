@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from motcua.dossier.v1 import dossier_service_pb2 as pb
 from motcua.identity.events.v1 import events_pb2 as identity
+from services.chassis.concern import concern_of
 from services.dossier import commands as c
 from services.dossier import values as v
 from services.dossier.domain import OPEN, Dossier
@@ -145,6 +146,26 @@ def _readable(site: Site, code: str, who: Metadata) -> dict[str, bool]:
     return {way: reason == "" for way, reason in answers.items()}
 
 
+ENDS = {v.Settlement.NOT_RECEIVED, v.Settlement.PROCESSING_STOPPED, v.Settlement.RESULT_RETURNED}
+
+
+def _known_elsewhere_as_here(site: Site, code: str, state: Dossier) -> None:
+    """What other services fold of a dossier is what its own rules say."""
+    known = site.host.run(concern_of(site.host.platform.store, code))
+    assert known is not None
+    assert known.code == code
+    for name in (
+        "applicant_id",
+        "procedure_code",
+        "place_of_submission",
+        "reception_agency",
+        "competent_agency",
+        "holder",
+    ):
+        assert getattr(known, name) == getattr(state, name), name
+    assert (known.ended_at is not None) is (state.settlement in ENDS)
+
+
 @settings(
     max_examples=40,
     database=None,
@@ -161,6 +182,7 @@ def test_an_official_s_lists_show_what_may_be_read(
         submit, *rest = story
         assert isinstance(submit, c.SubmitDossier)
         states[code] = site.told(code, (replace(submit, code=code), *rest))
+        _known_elsewhere_as_here(site, code, states[code])
     for office in officials:
         who = site.official(**{name: claim for name, claim in office.items() if name != "term"})
         allowed = {code for code, state in states.items() if _allowed(office, state)}
@@ -186,6 +208,12 @@ def test_a_person_reads_their_own_and_not_what_they_handed_in_for_others(site: S
     assert set(_readable(site, mine, who).values()) == {True}
     assert set(_readable(site, code, who).values()) == {False}
     assert site.uses(mine) == []
-    # At the counter, the same clerk reads both.
-    both = site.official("P56.1", sub=CLERK)
-    assert set(_readable(site, code, both).values()) == {True}
+    # At the counter, the same clerk reads the one and keeps out of the own.
+    clerk_s = site.official("P56.1", sub=CLERK)
+    assert set(_readable(site, code, clerk_s).values()) == {True}
+    assert _listed(site.stub.SearchDossiers, pb.SearchDossiersRequest, site, clerk_s) & {code, mine} == {code}
+    asked = pb.GetDossierRequest(code=mine, purpose="settle")
+    assert refusal_of(lambda: site.stub.GetDossier(asked, metadata=clerk_s))[0] == "OWN_AFFAIR"
+    represented = site.official("P56.1", represents=[CLERK])
+    assert refusal_of(lambda: site.stub.GetDossier(asked, metadata=represented))[0] == "OWN_AFFAIR"
+    assert site.uses(mine) == []

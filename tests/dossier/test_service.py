@@ -32,6 +32,7 @@ from services.chassis.privacy import seal
 from services.chassis.store.port import ANY, NewEvent
 from services.dossier.service import DossierService
 from tests.catalogue.samples import PROCEDURE
+from tests.support.grounds import scope
 from tests.support.hosted import Host, hosted
 from tests.support.keys import MemoryKeys
 from tests.support.postgresql import Engine
@@ -65,7 +66,9 @@ class Site:
     def register(self, account_id: str) -> None:
         key, event_id = self.host.run(self.keys.keys({account_id}, create=True))[account_id], uuid4()
         name = seal("Nguyễn Văn A".encode(), key, event_id, "full_name")
-        self.put(f"account-{account_id}", identity.AccountRegistered(account_id=account_id, full_name=name), event_id)
+        kind = identity.ACCOUNT_KIND_CITIZEN
+        registered = identity.AccountRegistered(account_id=account_id, kind=kind, full_name=name)
+        self.put(f"account-{account_id}", registered, event_id)
 
     def citizen(self, account_id: str = "citizen-1") -> Any:
         return _bearing(mint(self.key, "citizen", kind="citizen", account_id=account_id))
@@ -285,7 +288,9 @@ def test_no_path_is_a_file(site: Site) -> None:
         component_code="deed", source=facts.COMPONENT_SOURCE_PAPER, sha256=path, media_type="text/html"
     )
     who = site.official()
-    code = site.submit(who, channel=facts.CHANNEL_COUNTER, components=[component], **somebody()).code
+    applicant = somebody()
+    site.register(applicant["applicant_id"])
+    code = site.submit(who, channel=facts.CHANNEL_COUNTER, components=[component], **applicant).code
     shown = site.stub.GetDossier(pb.GetDossierRequest(code=code, purpose="settle"), metadata=who).dossier
     assert [(held.sha256, held.media_type) for held in shown.components] == [("", "")]
     read = pb.GetAttachmentRequest(code=code, sha256=path, purpose="settle")
@@ -306,7 +311,8 @@ def test_drafts_have_a_limit_and_nobody_closes_another_s(site: Site) -> None:
     site.stub.ListDrafts(listed, metadata=site.citizen("citizen-2"))
     assert refused(save) == "TOO_MANY_DRAFTS"
     assert save(first_id) == first
-    site.submit(site.citizen(), draft_id=first)
+    assert refused(lambda: site.submit(site.citizen(), draft_id=first)) == "DRAFT_NOT_FOUND"
+    assert refused(lambda: site.submit(site.citizen(), draft_id=str(uuid4()))) == "DRAFT_NOT_FOUND"
     reached(site)
     kept = site.stub.GetDraft(pb.GetDraftRequest(draft_id=first), metadata=site.citizen("citizen-2")).draft
     assert kept.draft_id == first
@@ -342,6 +348,8 @@ def test_a_peer_confirms_from_the_first_revision_on(site: Site) -> None:
     code = site.submit(site.citizen()).code
     (rpc,) = (m for m in pb.DESCRIPTOR.services_by_name["DossierService"].methods if m.name == "ConfirmSynchronisation")
     purposes = ["synchronise"]
+    site.host.run(scope(site.host.platform.store, "vn", purposes, ["H29"]))
+    eventually(lambda: site.host.platform.verifier.scopes_of("vn"))
     who = _bearing(mint(site.key, "system", kind="system", account_id="vn", purposes=purposes))
     assert rpc.input_type.fields_by_name["peer_revision"].has_presence
 
@@ -362,6 +370,7 @@ def test_a_closed_agency_s_open_dossiers_pass_to_its_successor(site: Site) -> No
     )
     paper, erased = facts.Component(component_code="deed", source=facts.COMPONENT_SOURCE_PAPER), somebody()
     counter = {"channel": facts.CHANNEL_COUNTER, "components": [paper]}
+    site.register(erased["applicant_id"])
     of_erased = site.submit(site.official(), **counter, **erased).code
     site.keys.erase(erased["applicant_id"])
     yesterday = (datetime.now(UTC) - timedelta(days=2)).date().isoformat()

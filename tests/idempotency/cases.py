@@ -27,7 +27,7 @@ from services.payment import events as p
 from services.payment.codec import payment_codec
 from services.warehouse import domain as w
 from services.warehouse.codec import document_codec
-from tests.idempotency.world import AGENCY, ANSWERS, PROCEDURE, Sending, World, day
+from tests.idempotency.world import AGENCY, ANSWERS, OFFICIALS, PROCEDURE, Sending, World, day
 
 Case = Callable[[World], Sending]
 CASES: dict[str, Case] = {}
@@ -62,7 +62,7 @@ def discard_draft(world: World) -> Sending:
 
 @case
 def submit_dossier(world: World) -> Sending:
-    return world.sending("SubmitDossier", "receptionist", **world.submission(str(uuid4())))
+    return world.sending("SubmitDossier", "receptionist", **world.submission(world.account()))
 
 
 @case
@@ -117,7 +117,7 @@ def assess_fee(world: World) -> Sending:
 
 
 def _withdrawing(world: World) -> str:
-    me = str(uuid4())
+    me = world.account()
     code = world.begun(me)
     world.done("RequestWithdrawal", "citizen", me, code=code)
     return code
@@ -125,7 +125,7 @@ def _withdrawing(world: World) -> str:
 
 @case
 def request_withdrawal(world: World) -> Sending:
-    me = str(uuid4())
+    me = world.account()
     return world.sending("RequestWithdrawal", "citizen", me, code=world.begun(me), reason="Không còn nhu cầu")
 
 
@@ -175,7 +175,7 @@ def extend_deadline(world: World) -> Sending:
 
 @case
 def rate_dossier(world: World) -> Sending:
-    me = str(uuid4())
+    me = world.account()
     code = world.issued(me)
     world.done("ReturnResult", "receptionist", code=code, delivery_method=facts.DELIVERY_METHOD_COUNTER)
     return world.sending("RateDossier", "citizen", me, code=code, score=5, comment="Nhanh")
@@ -184,6 +184,7 @@ def rate_dossier(world: World) -> Sending:
 @case
 def confirm_synchronisation(world: World) -> Sending:
     fields: dict[str, Any] = {"code": world.received(), "peer_revision": 1}
+    world.scope(OFFICIALS["system"], "synchronise")
     return world.sending("ConfirmSynchronisation", "system", stating="synchronise", **fields)
 
 
@@ -244,7 +245,7 @@ def _system(world: World) -> dict[str, Any]:
     return {
         "client_id": f"system-{next(world.numbers)}",
         "name": "Thuế",
-        "operator_agency": "G12.18",
+        "operator_agency": AGENCY,
         "purposes": ["settle"],
         "public_jwk": _jwk(),
     }
@@ -286,9 +287,9 @@ def reinstate_system(world: World) -> Sending:
 @case
 def look_up_person(world: World) -> Sending:
     person = citizen(next(world.numbers))
-    fields: dict[str, Any] = {"purpose": "settle", "legal_basis": "Điều 10 Luật Căn cước 2023"}
+    fields: dict[str, Any] = {"purpose": "walk-in", "legal_basis": "Điều 10 Luật Căn cước 2023"}
     return world.sending(
-        "LookUpPerson", "processor", personal_number=person.personal_number, full_name=person.full_name, **fields
+        "LookUpPerson", "receptionist", personal_number=person.personal_number, full_name=person.full_name, **fields
     )
 
 

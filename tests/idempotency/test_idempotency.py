@@ -143,6 +143,7 @@ def _changed(sending: Sending) -> Sending:
     for name, value in (
         ("expected_revision", 99),
         ("name", "Khác"),
+        ("full_name", "Khác"),
         ("legal_basis", "Khác"),
         ("email", "k@example.vn"),
     ):

@@ -26,7 +26,9 @@ from services.identity.keys import SubjectKeys
 from services.identity.vault import Vault
 from tests.access import callers
 from tests.access.callers import mint
+from tests.support.grounds import scope
 from tests.support.rpcs import MUTATIONS, RPCS, Answer, Client, Rpc
+from tests.support.waiting import eventually
 
 AGENCY = "P56.22.333.1"
 PROCEDURE = "1.010041"
@@ -145,6 +147,13 @@ class World:
         self.given("account", account_id, account_codec, registered)
         return account_id
 
+    def scope(self, client_id: str, *purposes: str) -> None:
+        """Registers a system, for all procedures of the agency."""
+        host = self.client.host
+        if not host.platform.verifier.scopes_of(client_id):
+            host.run(scope(host.platform.store, client_id, purposes, [AGENCY]))
+            eventually(lambda: host.platform.verifier.scopes_of(client_id))
+
     # Dossiers
 
     def submission(self, applicant_id: str) -> dict[str, Any]:
@@ -169,7 +178,7 @@ class World:
         return code
 
     def submitted(self, applicant_id: str = "") -> str:
-        fields = self.submission(applicant_id or str(uuid4()))
+        fields = self.submission(applicant_id or self.account())
         return str(self.done("SubmitDossier", "receptionist", **fields).code)
 
     def received(self, applicant_id: str = "") -> str:

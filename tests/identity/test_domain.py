@@ -10,6 +10,7 @@ import pytest
 
 from services.chassis.decider import Sealed
 from services.identity.domain import (
+    EVERYWHERE,
     AccountKind,
     AccountRegistered,
     AppointmentEnded,
@@ -25,13 +26,18 @@ from services.identity.domain import (
     Language,
     LoginSucceeded,
     LookupOutcome,
+    NoteRepresentation,
+    Office,
     OfficialAppointed,
     PopulationLookedUp,
     ProfileChanged,
+    PurposeScope,
+    Reach,
     RecordLogin,
     RecordLookup,
     RegisterSystem,
     ReinstateSystem,
+    RepresentationNoted,
     RequestErasure,
     Role,
     RotateSigningKey,
@@ -73,12 +79,13 @@ registered = AccountRegistered(
 logged_in = LoginSucceeded(AN, AT, AN, 2, "")
 organisation = replace(registered, kind=AccountKind.ORGANISATION, tax_code=Sealed("0100233488"))
 appoint = AppointOfficial(
-    AN, AT, BINH, "ap-1", (Role.RECEPTIONIST,), "P56.22.336", "56", AT, AT + 365 * DAY, "Công chức một cửa", "12/QĐ"
-)
+    AN, AT, BINH, "ap-1", (Role.RECEPTIONIST,), "P56.22.336", "56", AT, AT + 365 * DAY, "Công chức một cửa", "12/QĐ",
+    Reach("P56.22", "56"), Office("P56.22.336", "56"),
+)  # fmt: skip
 appointed = OfficialAppointed(
     AN, AT, BINH, "ap-1", (Role.RECEPTIONIST,), "P56.22.336", "56", AT, AT + 365 * DAY, "Công chức một cửa", "12/QĐ"
 )
-end = EndAppointment(AN, AT + DAY, BINH, "ap-1", "Chuyển công tác")
+end = EndAppointment(AN, AT + DAY, BINH, "ap-1", "Chuyển công tác", Reach("P56", "56"))
 ended = AppointmentEnded(AN, AT + DAY, BINH, "ap-1", Sealed("Chuyển công tác"))
 look_up = RecordLookup(
     AN,
@@ -191,9 +198,87 @@ def test_an_official_is_appointed() -> None:
 
 
 def test_an_appointment_may_be_open_ended_and_of_a_ministry() -> None:
-    given(account, registered).when(replace(appoint, ends_at=None, province="")).then(
-        replace(appointed, ends_at=None, province="")
+    of_a_ministry = replace(appoint, agency="G01.2", province="", reach=Reach("G01"), office=Office("G01.2", ""))
+    given(account, registered).when(replace(of_a_ministry, ends_at=None)).then(
+        replace(appointed, ends_at=None, agency="G01.2", province="")
     )
+
+
+@pytest.mark.parametrize(
+    ("reach", "office"),
+    [
+        (Reach("P56.22", "56"), Office("P56.22", "56")),
+        (Reach("P56.22", "56"), Office("P56.22.336", "56")),
+        (Reach("P56", "56"), Office("P56.22.336", "56")),
+        (Reach("P56"), Office("P56.1", "56")),
+        (EVERYWHERE, Office("P79.1", "79")),
+    ],
+)
+def test_an_administrator_appoints_and_ends_within_the_reach(reach: Reach, office: Office) -> None:
+    at_home = replace(appoint, reach=reach, office=office, agency=office.code, province=office.province)
+    made = replace(appointed, agency=office.code, province=office.province)
+    given(account, registered).when(at_home).then(made)
+    given(account, registered, made).when(replace(end, reach=reach)).then(ended)
+
+
+@pytest.mark.parametrize(
+    ("reach", "office"),
+    [
+        (Reach("P56.22", "56"), Office("P56.1", "56")),
+        (Reach("P56.22", "56"), Office("P56", "56")),
+        (Reach("P56.22", "56"), Office("P56.223", "56")),
+        (Reach("P56", "56"), Office("P79", "79")),
+        (Reach("P5", "56"), Office("P56", "56")),
+        (Reach("P56", "79"), Office("P56.1", "56")),
+        (Reach("P56", "56"), Office("G01", "")),
+        (Reach("G01"), Office("P56", "56")),
+        (Reach("", "56"), Office("P56", "56")),
+        (Reach(), Office("P56", "56")),
+    ],
+)
+def test_an_administrator_neither_appoints_nor_ends_beyond_the_reach(reach: Reach, office: Office) -> None:
+    beyond = replace(appoint, reach=reach, office=office, agency=office.code, province=office.province)
+    facts = {"agency": office.code, "own": reach.agency}
+    given(account, registered).when(beyond).then_rejected("BEYOND_REACH", **facts)
+    made = replace(appointed, agency=office.code, province=office.province)
+    given(account, registered, made).when(replace(end, reach=reach)).then_rejected("BEYOND_REACH", **facts)
+
+
+def test_an_appointment_is_at_an_agency_that_exists_in_its_province() -> None:
+    person = given(account, registered)
+    person.when(replace(appoint, office=None)).then_rejected("AGENCY_UNKNOWN", agency="P56.22.336")
+    for province, told in (("", "-"), ("79", "79")):
+        person.when(replace(appoint, province=province)).then_rejected(
+            "PROVINCE_MISMATCH", agency="P56.22.336", expected="56", province=told
+        )
+
+
+def test_a_restricted_person_is_not_appointed() -> None:
+    restricted = ErasureDecided(AN, AT, BINH, ErasureOutcome.RESTRICTED, "Luật Lưu trữ 2024")
+    given(account, registered, asked_erasure, restricted).when(appoint).then_rejected("ACCOUNT_RESTRICTED")
+    lifted = replace(restricted, outcome=ErasureOutcome.REFUSED)
+    given(account, registered, asked_erasure, restricted, asked_erasure, lifted).when(appoint).then(appointed)
+
+
+def test_nobody_decides_about_the_own_data() -> None:
+    own = replace(decide_erasure, by=AN)
+    given(account, registered, asked_erasure).when(own).then_rejected("OWN_AFFAIR")
+
+
+@pytest.mark.parametrize("legal_basis", ["x", "Điều 10", "Luật", "theo quy định", "Luật " + "!" * 20])
+def test_a_legal_basis_cites_an_act(legal_basis: str) -> None:
+    keep = replace(decide_erasure, outcome=ErasureOutcome.RESTRICTED, legal_basis=legal_basis)
+    given(account, registered, asked_erasure).when(keep).then_rejected(
+        "LEGAL_BASIS_UNKNOWN", why="it cites no act by its name"
+    )
+
+
+def test_whom_a_person_represents_is_noted_once_also_before_the_first_login() -> None:
+    note = NoteRepresentation(AN, AT, "company", "company")
+    noted = RepresentationNoted(AN, AT, "company", "company")
+    given(account).when(note).then(noted)
+    given(account, noted).when(note).then()
+    assert account.fold((noted, replace(noted, organisation_id="other"))).represents == {"company", "other"}
 
 
 def test_a_role_named_twice_is_given_once() -> None:
@@ -307,7 +392,7 @@ decide_erasure = DecideErasure(AN, AT, BINH, ErasureOutcome.SHREDDED, "")
 def test_erasure_is_asked_once_at_a_time() -> None:
     given(account, registered).when(ask_erasure).then(asked_erasure)
     given(account, registered, asked_erasure).when(ask_erasure).then_rejected("ERASURE_PENDING")
-    refused = ErasureDecided(AN, AT, BINH, ErasureOutcome.REFUSED, "Luật Lưu trữ")
+    refused = ErasureDecided(AN, AT, BINH, ErasureOutcome.REFUSED, "Luật Lưu trữ 2024")
     given(account, registered, asked_erasure, refused).when(ask_erasure).then(asked_erasure)
 
 
@@ -316,7 +401,9 @@ def test_keeping_the_data_needs_a_legal_basis(outcome: ErasureOutcome) -> None:
     history = given(account, registered, asked_erasure)
     keep = replace(decide_erasure, outcome=outcome)
     history.when(keep).then_rejected("FIELD_MISSING", field="legal_basis")
-    history.when(replace(keep, legal_basis="Luật Lưu trữ")).then(ErasureDecided(AN, AT, BINH, outcome, "Luật Lưu trữ"))
+    history.when(replace(keep, legal_basis="Luật Lưu trữ 2024")).then(
+        ErasureDecided(AN, AT, BINH, outcome, "Luật Lưu trữ 2024")
+    )
 
 
 def test_data_is_shredded_on_request_only_and_not_of_an_official_in_office() -> None:
@@ -334,11 +421,11 @@ def test_an_erased_account_accepts_nothing(command: Any) -> None:
 
 register = RegisterSystem("tax.g12", AT, BINH, "Hệ thống thuế", "G12.18", ("settle", "look-up"), "k1", "{}")
 system_registered = SystemRegistered("tax.g12", AT, BINH, "Hệ thống thuế", "G12.18", ("settle", "look-up"), "k1", "{}")
-rotate = RotateSystemKey("tax.g12", AT, BINH, "k2", "{}", AT + DAY)
+rotate = RotateSystemKey("tax.g12", AT, BINH, "k2", "{}", AT + DAY, Reach("G12"))
 rotated = SystemKeyRotated("tax.g12", AT, BINH, "k2", "{}", AT + DAY)
-suspend = SuspendSystem("tax.g12", AT, BINH, "Lộ khóa")
+suspend = SuspendSystem("tax.g12", AT, BINH, "Lộ khóa", Reach("G12"))
 suspended = SystemSuspended("tax.g12", AT, BINH, "Lộ khóa")
-reinstate = ReinstateSystem("tax.g12", AT, BINH, "Đã thay khóa")
+reinstate = ReinstateSystem("tax.g12", AT, BINH, "Đã thay khóa", Reach("G12"))
 reinstated = SystemReinstated("tax.g12", AT, BINH, "Đã thay khóa")
 
 
@@ -410,7 +497,7 @@ def test_a_suspension_and_a_reinstatement_are_refused() -> None:
     )
 
 
-change = ChangeSystem("tax.g12", AT, BINH, ("settle", "reconcile"), certificate_required=True)
+change = ChangeSystem("tax.g12", AT, BINH, ("settle", "reconcile"), True, Reach("G12"))
 changed = SystemChanged("tax.g12", AT, BINH, ("settle", "reconcile"), certificate_required=True)
 
 
@@ -431,6 +518,59 @@ def test_a_system_is_always_registered_for_something() -> None:
     given(system, system_registered).when(replace(change, purposes=("settle", "settle"))).then_rejected(
         "PURPOSE_MALFORMED", purpose="settle"
     )
+
+
+SCOPES = (PurposeScope("settle", ("P56",), ("1.004222",)), PurposeScope("look-up", ("P56.22",), all_procedures=True))
+
+
+def test_a_system_has_its_purposes_for_agencies_and_procedures() -> None:
+    given(system).when(replace(register, scopes=SCOPES)).then(replace(system_registered, scopes=SCOPES))
+    fewer = SCOPES[:1]
+    given(system, system_registered).when(replace(change, scopes=fewer)).then(replace(changed, scopes=fewer))
+
+
+@pytest.mark.parametrize(
+    ("reach", "beyond"),
+    [
+        (Reach("G12"), ""),
+        (Reach("P56", "56"), ""),
+        (Reach("P56"), ""),
+        (Reach("P56.22", "56"), "P56"),
+        (Reach("P56", "79"), "P56"),
+        (Reach("G01"), "P56"),
+        (Reach("P79", "79"), "P56"),
+        (Reach(), "P56"),
+    ],
+)
+def test_a_system_is_ruled_by_who_answers_for_it_or_for_all_that_it_serves(reach: Reach, beyond: str) -> None:
+    history = (replace(system_registered, scopes=SCOPES),)
+    for command, made in ((change, changed), (rotate, rotated), (suspend, suspended)):
+        outcome = given(system, *history).when(replace(command, reach=reach))
+        if beyond:
+            outcome.then_rejected("BEYOND_REACH", agency=beyond, own=reach.agency)
+        else:
+            outcome.then(made)
+    # What serves nobody yet is anybody's to put right, within their own reach.
+    given(system, system_registered).when(replace(suspend, reach=reach)).then(suspended)
+
+
+@pytest.mark.parametrize(
+    ("scope", "why"),
+    [
+        (PurposeScope("inspect", ("P56",), all_procedures=True), "the system has no such purpose"),
+        (PurposeScope("settle", (), all_procedures=True), "it names no agency"),
+        (PurposeScope("settle", ("P56",)), "it names either procedures or all of them"),
+        (PurposeScope("settle", ("P56",), ("1.1",), True), "it names either procedures or all of them"),
+    ],
+)
+def test_a_scope_is_refused(scope: PurposeScope, why: str) -> None:
+    for refused in (
+        given(system).when(replace(register, scopes=(scope,))),
+        given(system, system_registered).when(replace(change, scopes=(scope,))),
+    ):
+        refused.then_rejected("SCOPE_MALFORMED", purpose=scope.purpose, why=why)
+    twice = given(system).when(replace(register, scopes=(SCOPES[0], SCOPES[0])))
+    twice.then_rejected("SCOPE_MALFORMED", purpose="settle", why="it is stated twice")
 
 
 def test_a_system_may_be_registered_to_show_a_certificate() -> None:

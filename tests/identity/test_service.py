@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import threading
 import time
@@ -28,6 +29,7 @@ from motcua.identity.events.v1 import events_pb2 as facts
 from motcua.identity.v1 import identity_service_pb2 as pb
 from motcua.identity.v1.identity_service_pb2_grpc import IdentityServiceStub
 from motcua.options.v1 import options_pb2
+from services.chassis.platform import Platform
 from services.identity import signing
 from services.identity.bootstrap import TrialAppointment, TrialOfficial, TrialSystem, ensure_trial_accounts
 from services.identity.domain import AccountKind, Role
@@ -36,12 +38,14 @@ from services.identity.service import IdentityService
 from services.identity.tokens import Person, key_id
 from services.identity.web import ID_TOKEN, JWT_BEARER, TOKEN_EXCHANGE
 from tests.identity.sandboxes import ADMIN, SECRET, sandboxes
+from tests.support.grounds import open_agencies, submit
 from tests.support.hosted import Host, hosted
-from tests.support.postgresql import Engine, current
+from tests.support.postgresql import Engine, current, settings_of
 from tests.support.waiting import eventually
 
 AN, RECEPTIONIST, ADMINISTRATOR, COMPANY = citizen(0), citizen(1), citizen(2), organisation(0)
 SYSTEM_KEY = OKPKey.generate_key("Ed25519")
+NUMBERS = itertools.count(1)
 LEGAL_BASIS = "Điều 10 Luật Căn cước 2023"
 
 
@@ -53,7 +57,18 @@ OFFICIALS = (
     TrialOfficial(person(RECEPTIONIST), (Role.RECEPTIONIST, Role.CASHIER), "P56.22.336", "56", "Công chức"),
     TrialOfficial(person(ADMINISTRATOR), (Role.ADMINISTRATOR,), "P56", "56", "Quản trị viên"),
 )
-SYSTEMS = (TrialSystem("tax", "Thuế", "G12.18", ("settle", "look-up"), json.dumps(SYSTEM_KEY.as_dict(private=False))),)
+SYSTEMS = (
+    TrialSystem(
+        "tax",
+        "Thuế",
+        "G12.18",
+        ("settle", "look-up"),
+        json.dumps(SYSTEM_KEY.as_dict(private=False)),
+        ("P56.22",),
+    ),
+)
+AGENCIES = ("P56", "P56.1", "P56.5.1", "P56.22", "P56.22.336", "P79", "G12.18")
+HOME = "P56.22.336"
 
 
 @dataclass
@@ -103,6 +118,14 @@ class World:
             request.request_id = str(uuid.uuid4())
         return getattr(self.stub, rpc)(request, metadata=(("authorization", f"Bearer {token}"),), timeout=10)
 
+    def account_id(self, login: str) -> str:
+        return str(self.call("GetMyAccount", self.token(login)).account.account_id)
+
+    def dossier_of(self, account_id: str, agency: str = HOME) -> str:
+        code = f"{agency}-20260302-{next(NUMBERS):07d}"
+        self.host.run(submit(self.host.platform.store, code, account_id, agency))
+        return code
+
     def refusal(self, rpc: str, token: str, **fields: Any) -> tuple[str, grpc.StatusCode]:
         with pytest.raises(grpc.RpcError) as caught:
             self.call(rpc, token, **fields)
@@ -116,6 +139,13 @@ class World:
 @contextmanager
 def world_in(folder: Path) -> Iterator[World]:
     shift = folder / "shift"
+
+    async def prepare() -> None:
+        platform = await Platform.open(settings_of(folder))
+        await open_agencies(platform.store, *AGENCIES)
+        await platform.close()
+
+    asyncio.run(prepare())
     with hosted(folder, [IdentityService], clock_shift_file=shift) as host:
         settings = host.platform.settings
         settings.public_url = f"http://{host.platform.http_addresses['identity']}"
@@ -261,10 +291,9 @@ def test_an_outage_of_vneid_is_told(world: World) -> None:
 
 
 def test_a_look_up_leaves_a_fact_that_the_person_sees(world: World) -> None:
-    token, asked = world.official(0), {"purpose": "settle", "legal_basis": LEGAL_BASIS}
-    found = world.call(
-        "LookUpPerson", token, personal_number=AN.personal_number, full_name=AN.full_name, dossier_code="D-1", **asked
-    )
+    code = world.dossier_of(world.account_id(AN.personal_number))
+    token, asked = world.official(0), {"purpose": "settle", "legal_basis": LEGAL_BASIS, "dossier_code": code}
+    found = world.call("LookUpPerson", token, personal_number=AN.personal_number, full_name=AN.full_name, **asked)
     assert (found.person.full_name, found.person.birth_date) == (AN.full_name, AN.birth_date.isoformat())
     wrong = dict(personal_number=AN.personal_number, full_name="Nguyễn Văn Khác", **asked)
     assert world.refusal("LookUpPerson", token, **wrong)[0] == "PERSON_MISMATCH"
@@ -276,7 +305,7 @@ def test_a_look_up_leaves_a_fact_that_the_person_sees(world: World) -> None:
     assert [(use.source, use.by, use.agency, use.purpose, use.legal_basis) for use in uses[:2]] == [
         ("population", world.appointments[0].account_id, "P56.22.336", asked["purpose"], LEGAL_BASIS)
     ] * 2
-    assert uses[1].dossier_code == "D-1"
+    assert {use.dossier_code for use in uses[:2]} == {code}
     outcomes = [event.outcome for event in stored(world, found.account_id, facts.PopulationLookedUp)]
     assert outcomes[-2:] == [facts.LOOKUP_OUTCOME_FOUND, facts.LOOKUP_OUTCOME_NAME_MISMATCH]
     kinds = {event.component_kind for event in stored(world, found.account_id, facts.IdentityVerified)}
@@ -292,7 +321,7 @@ def stored(world: World, account_id: str, kind: type[Any]) -> list[Any]:
 
 
 def test_a_look_up_of_nobody_is_a_fact_too(world: World) -> None:
-    asked = {"purpose": "look-up", "legal_basis": LEGAL_BASIS, "full_name": "X", "personal_number": "056000000000"}
+    asked = {"purpose": "walk-in", "legal_basis": LEGAL_BASIS, "full_name": "X", "personal_number": "056000000000"}
     request_id = str(uuid.uuid4())
     for _ in range(2):
         reason, code = world.refusal("LookUpPerson", world.official(0), request_id=request_id, **asked)
@@ -306,11 +335,12 @@ def test_a_look_up_of_nobody_is_a_fact_too(world: World) -> None:
 
 def test_a_system_names_a_purpose_of_its_token(world: World) -> None:
     token = world.system_token().json()["access_token"]
-    asked = {"personal_number": AN.personal_number, "full_name": AN.full_name, "legal_basis": LEGAL_BASIS}
+    code = world.dossier_of(world.account_id(AN.personal_number))
+    asked = {"personal_number": AN.personal_number, "full_name": AN.full_name, "dossier_code": code}
     assert world.refusal("LookUpPerson", token, purpose="sell", **asked)[0] == "PURPOSE_MISSING"
     found = world.call("LookUpPerson", token, purpose="settle", **asked)
     assert stored(world, found.account_id, facts.PopulationLookedUp)[-1].by == "system:tax"
-    read = world.call("GetAccount", token, account_id=found.account_id, purpose="settle")
+    read = world.call("GetAccount", token, account_id=found.account_id, purpose="settle", dossier_code=code)
     assert read.account.full_name == AN.full_name
     mine = world.token(AN.personal_number)
     newest = eventually(lambda: (use := world.call("ListMyDataUses", mine).data_uses[0]).source == "account" and use)
@@ -349,6 +379,10 @@ def test_an_administrator_appoints_and_ends(world: World) -> None:
     now = world.call("ListAppointments", administrator, agency="P56.1", at=at, min_position=ended.position)
     assert not now.appointments
     assert world.refusal("AppointOfficial", administrator, **{**fields, "roles": [77]})[0] == "INVALID_REQUEST"
+    elsewhere = {**fields, "agency": "P79", "province": "79"}
+    assert world.refusal("AppointOfficial", administrator, **elsewhere)[0] == "BEYOND_REACH"
+    assert world.refusal("AppointOfficial", administrator, **{**fields, "agency": "P56.9"})[0] == "AGENCY_UNKNOWN"
+    assert world.refusal("AppointOfficial", administrator, **{**fields, "province": "79"})[0] == "PROVINCE_MISMATCH"
     own = {**fields, "account_id": world.appointments[1].account_id}
     assert world.refusal("AppointOfficial", administrator, **own)[0] == "SELF_APPOINTMENT"
 
@@ -370,6 +404,17 @@ def test_an_administrator_rules_over_systems(world: World) -> None:
     private = json.dumps(key.as_dict(private=True))
     refused = world.refusal("RegisterSystem", administrator, public_jwk=private, **fields)
     assert refused[0] == "KEY_NOT_ACCEPTED"
+
+
+def test_an_official_s_token_tells_which_organisations_the_person_represents(world: World) -> None:
+    assert "represents" not in claims(world, world.official(1))
+    company = world.account_id(organisation(1).tax_code)
+    assert organisation(1).representative == RECEPTIONIST
+    assert claims(world, world.official(0))["represents"] == [company]
+    assert "represents" not in claims(world, world.token(RECEPTIONIST.personal_number))
+    code = world.dossier_of(company)
+    asked = {"account_id": company, "purpose": "settle", "dossier_code": code}
+    assert world.refusal("GetAccount", world.official(0), **asked)[0] == "OWN_AFFAIR"
 
 
 def test_subjects_keys_are_for_services_only(world: World) -> None:
@@ -404,13 +449,17 @@ def test_erasure_destroys_the_key_and_the_person_is_gone(world: World) -> None:
     [key] = world.call("GetSubjectKeys", service, subject_ids=[account_id]).keys
     wrapped = row_of(world, account_id)
     world.call("DecideErasure", administrator, account_id=account_id, outcome=facts.ERASURE_OUTCOME_SHREDDED)
-    eventually(lambda: world.call("GetMyAccount", token).account.full_name == "erased")
-    account = world.call("GetMyAccount", token).account
-    assert (account.erased, account.personal_number, account.email) == (True, "erased", "erased")
-    [left] = world.call("GetSubjectKeys", service, subject_ids=[account_id], create=True).keys
+    eventually(lambda: dead(world, token))
+    assert world.refusal("GetMyAccount", token) == ("TOKEN_INVALID", grpc.StatusCode.UNAUTHENTICATED)
+    [left] = eventually(
+        lambda: (
+            (keys := world.call("GetSubjectKeys", service, subject_ids=[account_id], create=True).keys)[0].destroyed
+            and keys
+        )
+    )
     assert (len(key.key), left.key, left.destroyed) == (32, b"", True)
     read = world.call("GetAccount", administrator, account_id=account_id, purpose="data-request").account
-    assert (read.erased, read.full_name) == (True, "erased")
+    assert (read.erased, read.full_name, read.personal_number, read.email) == (True, *["erased"] * 3)
     eventually(lambda: wrapped not in current().raw(world.folder, "keys"))
     again = eventually(lambda: world.log_in(gone.personal_number).json().get("access_token"))
     assert claims(world, again)["sub"] != account_id
@@ -435,11 +484,12 @@ def test_keys_rotate_under_load_without_a_refused_token(tmp_path: Path, monkeypa
                 token = answer.json()["access_token"]
                 kids.add(key_id(token))
                 try:
-                    world.call("GetAccount", token, account_id=world.appointments[0].account_id, purpose="settle")
+                    world.call("GetAccount", token, account_id=subject, purpose="settle", dossier_code=code)
                 except grpc.RpcError as error:
                     refused.append(str(error))
 
-        administrator = world.official(1)
+        administrator, subject = world.official(1), world.appointments[0].account_id
+        code = world.dossier_of(subject)
         threads = [threading.Thread(target=load) for _ in range(4)]
         for thread in threads:
             thread.start()

@@ -23,10 +23,12 @@ from services.chassis.store.memory import MemoryStore
 from services.identity import tokens
 from services.identity.assertions import UsedAssertions
 from services.identity.domain import (
+    EVERYWHERE,
     Account,
     AccountEvent,
     AccountKind,
     AppointOfficial,
+    Office,
     RecordLogin,
     RegisterSystem,
     Role,
@@ -333,8 +335,9 @@ async def test_an_official_chooses_an_appointment(web: Web, http: httpx.AsyncCli
     history = world.accounts[person]
     roles = (Role.RECEPTIONIST, Role.CASHIER)
     appoint = AppointOfficial(
-        person, START, "admin", "ap-1", roles, "P56.22.336", "56", START, START + timedelta(days=1), "Công chức", "1/QĐ"
-    )
+        person, START, "admin", "ap-1", roles, "P56.22.336", "56", START, START + timedelta(days=1), "Công chức", "1/QĐ",
+        EVERYWHERE, Office("P56.22.336", "56"),
+    )  # fmt: skip
     history.extend(account.decide(appoint, account.fold(history)))
     by_exchange = await web.token(exchange(await id_token_for(web, http), scope="appointment:ap-1"))
     by_browser = await log_in(web, http, AN.personal_number, scope="appointment:ap-1")
@@ -410,7 +413,8 @@ async def test_another_key_a_suspended_system_and_another_client_id_are_refused(
     named = credentials(assertion(KEYS[0], world), client_id="other")
     assert (await refused(web.token(named))).fault is Fault.CLIENT_INVALID
     history = world.systems["tax"]
-    history.extend(system.decide(SuspendSystem("tax", START, "admin", "Lộ khóa"), system.fold(history)))
+    suspend = SuspendSystem("tax", START, "admin", "Lộ khóa", EVERYWHERE)
+    history.extend(system.decide(suspend, system.fold(history)))
     assert (await refused(web.token(credentials(assertion(KEYS[0], world))))).fault is Fault.CLIENT_INVALID
 
 

@@ -36,6 +36,7 @@ from services.dossier import events as dossier
 from services.dossier.codec import dossier_codec
 from services.dossier.values import FeeCondition, FeeItem
 from services.payment.service import PaymentService
+from tests.support.grounds import scope
 from tests.support.hosted import Host, hosted
 from tests.support.keys import MemoryKeys
 from tests.support.tokens import mint
@@ -178,6 +179,7 @@ async def introduce_key(folder: Path) -> None:
     await store.append(
         "signing-keys", [NewEvent(uuid4(), event.DESCRIPTOR.full_name, event.SerializeToString(), b"{}")], -2
     )
+    await scope(store, "treasury", ["reconcile"], ["P56"])
     await store.close()
 
 

@@ -20,14 +20,18 @@ from joserfc.jwk import OKPKey
 from gateway.edge.certificates import ensure
 from gateway.edge.envoy import Address, Edge, Jwt, Mutual, Tls
 from gateway.edge.process import EdgeProcess
+from motcua.identity.events.v1 import events_pb2 as facts
 from motcua.identity.v1 import identity_service_pb2 as identity
 from motcua.identity.v1.identity_service_pb2_grpc import IdentityServiceStub
 from services.chassis.certificates import Files, peer_name
+from services.chassis.platform import Platform
 from services.identity.service import IdentityService
 from services.identity.tokens import public_jwk
 from services.payment.service import PaymentService
 from tests.support.authority import Authority, context
+from tests.support.grounds import open_agencies
 from tests.support.hosted import Host, hosted
+from tests.support.postgresql import settings_of
 from tests.support.tokens import mint, signing_key
 
 DESCRIPTORS = Path(__file__).parents[2] / "build" / "descriptors.binpb"
@@ -87,10 +91,16 @@ class Site:
             name="Thuế",
             operator_agency="G12",
             purposes=purposes,
+            scopes=scopes(*purposes),
             public_jwk=public_jwk(key),
             certificate_required=certificate_required,
         )
         return System(self, client_id, key)
+
+
+def scopes(*purposes: str) -> list[facts.PurposeScope]:
+    """All procedures of the province."""
+    return [facts.PurposeScope(purpose=one, agencies=["P56"], all_procedures=True) for one in purposes]
 
 
 @dataclass(frozen=True)
@@ -151,6 +161,9 @@ async def site(folder: Path, *, mutual: bool, **edge_settings: Any) -> AsyncIter
     if mutual:
         settings = {"tls_certificate": files.certificate, "tls_key": files.key, "tls_authority": files.authority}
     public = ensure(folder / "tls")
+    before = await Platform.open(settings_of(folder / "data"))
+    await open_agencies(before.store, "P56", "G12")
+    await before.close()
     with hosted(folder / "data", [IdentityService, PaymentService], **settings) as host:
         signing = host.run(signing_key(host.platform.store))
         pages = {name: _address(host.platform.http_addresses[name]) for name in ("identity", "payment")}
@@ -173,6 +186,7 @@ async def site(folder: Path, *, mutual: bool, **edge_settings: Any) -> AsyncIter
         )
         await edge.start(PATIENCE)
         try:
-            yield Site(host, edge, authority, clients, public.authority, mint(signing, "administrator"), mutual)
+            administrator = mint(signing, "administrator", agency="P56", province="56")
+            yield Site(host, edge, authority, clients, public.authority, administrator, mutual)
         finally:
             await edge.stop(1)

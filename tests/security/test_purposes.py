@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import Any
 
+import grpc
 import pytest
 import pytest_asyncio
 
-from tests.security.site import DAY, PURPOSE, Site, System, reason_of, site
+from motcua.identity.events.v1 import events_pb2 as facts
+from tests.security.site import DAY, PURPOSE, Site, System, grpc_reason, reason_of, scopes, site
 from tests.support.waiting import eventually_here
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -76,14 +79,48 @@ async def test_a_purpose_taken_away_is_gone_from_living_tokens(running: Site) ->
     await running.administer("ChangeSystem", client_id=tax.client_id, purposes=["settle"])
     await until(running, token, (403, "PURPOSE_MISSING"))
     await scope_refused(tax, PURPOSE)
-    await running.administer("ChangeSystem", client_id=tax.client_id, purposes=["settle", PURPOSE])
+    await running.administer(
+        "ChangeSystem", client_id=tax.client_id, purposes=["settle", PURPOSE], scopes=scopes(PURPOSE)
+    )
     await until(running, token, (200, ""))
 
 
 async def test_a_purpose_given_later_is_not_in_older_tokens(running: Site) -> None:
     tax = await running.register(["settle"])
     token = (await tax.ask(scope="settle")).json()["access_token"]
-    await running.administer("ChangeSystem", client_id=tax.client_id, purposes=["settle", PURPOSE])
+    await running.administer(
+        "ChangeSystem", client_id=tax.client_id, purposes=["settle", PURPOSE], scopes=scopes(PURPOSE)
+    )
     new = await tax.token()
     assert (await read(running, new))[0] == 200
     assert (await read(running, token))[:2] == (403, "PURPOSE_MISSING")
+
+
+async def test_a_scope_taken_away_is_gone_from_living_tokens(running: Site) -> None:
+    tax = await running.register([PURPOSE])
+    token = await tax.token()
+    assert (await read(running, token))[0] == 200
+    # As a registration from before there were scopes.
+    await running.administer("ChangeSystem", client_id=tax.client_id, purposes=[PURPOSE])
+    await until(running, token, (403, "SCOPE_MISSING"))
+    assert tax.client_id in (await read(running, token))[2]
+    await running.administer("ChangeSystem", client_id=tax.client_id, purposes=[PURPOSE], scopes=scopes(PURPOSE))
+    await until(running, token, (200, ""))
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"purposes": ["statistics"]}, "PURPOSE_UNKNOWN"),
+        ({"purposes": ["walk-in"]}, "PURPOSE_UNKNOWN"),
+        ({"scopes": [facts.PurposeScope(purpose=PURPOSE, agencies=["G12"], all_procedures=True)]}, "BEYOND_REACH"),
+        ({"scopes": [facts.PurposeScope(purpose=PURPOSE, agencies=["P5"], all_procedures=True)]}, "AGENCY_UNKNOWN"),
+        ({"scopes": [facts.PurposeScope(purpose=PURPOSE, agencies=["P56"], procedures=["9.9"])]}, "PROCEDURE_UNKNOWN"),
+        ({"scopes": [facts.PurposeScope(purpose="settle", agencies=["P56"], all_procedures=True)]}, "SCOPE_MALFORMED"),
+    ],
+)
+async def test_nobody_gives_what_is_not_theirs_or_not_there(running: Site, change: dict[str, Any], reason: str) -> None:
+    tax = await running.register([PURPOSE])
+    with pytest.raises(grpc.RpcError) as refused:
+        await running.administer("ChangeSystem", **({"client_id": tax.client_id, "purposes": [PURPOSE]} | change))
+    assert grpc_reason(refused.value) == reason

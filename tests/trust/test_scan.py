@@ -278,9 +278,7 @@ def _live(world: World, person: int, given: Given) -> None:
         reception_agency=world.people.commune,
         delivery_method=facts.DeliveryMethod.DELIVERY_METHOD_COUNTER,
     )
-    now(receptionist, counter)
-
-    _ask(world, person, me, given)
+    _ask(world, person, me, given, now(receptionist, counter).code)
 
 
 def _work(world: World, code: str, given: Given, *steps: str) -> None:
@@ -290,8 +288,8 @@ def _work(world: World, code: str, given: Given, *steps: str) -> None:
         act(pb.CompleteStepRequest(code=code, step_code=step, note=given.words("Ghi chú")))
 
 
-def _ask(world: World, person: int, me: str, given: Given) -> None:
-    """Look-ups, right and wrong, and what ends in an error."""
+def _ask(world: World, person: int, me: str, given: Given, code: str) -> None:
+    """Look-ups, right and wrong, for a dossier at the counter, and what ends in an error."""
     sample, official = citizen(person), world.people.official(world.people.commune, "receptionist")
     basis, outcomes = "Điều 10 Luật Căn cước 2023", []
     for number, name in (
@@ -301,12 +299,12 @@ def _ask(world: World, person: int, me: str, given: Given) -> None:
         (given.text("not-a-number-056190", "malformed number"), sample.full_name),
     ):
         request = identity.LookUpPersonRequest(
-            personal_number=number, full_name=name, purpose="look-up", legal_basis=basis
+            personal_number=number, full_name=name, purpose="walk-in", legal_basis=basis
         )
         outcomes.append(_outcome(world, official, request))
     assert outcomes == ["", "PERSON_MISMATCH", "PERSON_UNKNOWN", "IDENTIFIER_MALFORMED"]
     account_id = world.account_id(me)
-    world.call(official, identity.GetAccountRequest(account_id=account_id, purpose="settle"))
+    world.call(official, identity.GetAccountRequest(account_id=account_id, purpose="settle", dossier_code=code))
     wrong: Form = {"subject_name": given.words("Mẫu sai"), "subject_id": given.text("056190-wrong-id", "wrong id")}
     refused = world.refusal(me, pb.SubmitDossierRequest(
         procedure_code=TEMPORARY_RESIDENCE,

@@ -1,0 +1,65 @@
+"""What the catalogue has: the agencies and procedures that administrators name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Connection, select
+
+from motcua.identity.events.v1 import events_pb2 as facts
+from services.chassis.caller import Caller
+from services.chassis.decider import Rejected
+from services.chassis.law.kept import kept, kept_table
+from services.chassis.law.validity import Validity
+from services.chassis.uses import purposes
+from services.identity.domain import Office, PurposeScope, Reach, require_reach
+
+ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
+
+
+class Offices:
+    """All of them, in memory."""
+
+    def __init__(self, db: Connection) -> None:
+        self._agencies: dict[str, tuple[Validity, Office]] = {
+            one.key: (one.validity, Office(one.key, one.message.province)) for one in kept(db, "agency")
+        }
+        t = kept_table
+        self._procedures = frozenset(db.scalars(select(t.c.key).where(t.c.kind == "procedure").distinct()))
+
+    def office(self, code: str, at: datetime) -> Office | None:
+        """None where it does not exist then."""
+        validity, office = self._agencies.get(code, (Validity(""), None))
+        return office if office and at.astimezone(ZONE).date().isoformat() in validity else None
+
+    def scopes(self, wanted: Iterable[facts.PurposeScope], reach: Reach, at: datetime) -> tuple[PurposeScope, ...]:
+        """As an administrator may give them. Raises Rejected AGENCY_UNKNOWN, BEYOND_REACH, PROCEDURE_UNKNOWN."""
+        scopes = tuple(
+            PurposeScope(one.purpose, tuple(one.agencies), tuple(one.procedures), one.all_procedures) for one in wanted
+        )
+        for scope in scopes:
+            for code in scope.agencies:
+                require_reach(reach, self.office(code, at), code)
+            for code in scope.procedures:
+                if code not in self._procedures:
+                    raise Rejected("PROCEDURE_UNKNOWN", procedure_code=code)
+        return scopes
+
+    def require_agency(self, code: str, at: datetime) -> None:
+        """Raises Rejected AGENCY_UNKNOWN."""
+        if self.office(code, at) is None:
+            raise Rejected("AGENCY_UNKNOWN", agency=code)
+
+
+def require_known_purposes(wanted: Sequence[str]) -> None:
+    """Raises Rejected PURPOSE_UNKNOWN."""
+    known = [code for code, purpose in purposes().items() if "system" in purpose.roles]
+    for code in wanted:
+        if code not in known:
+            raise Rejected("PURPOSE_UNKNOWN", purpose=code, known=", ".join(known))
+
+
+def reach_of(caller: Caller) -> Reach:
+    return Reach(caller.agency, caller.province)
