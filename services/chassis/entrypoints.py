@@ -29,7 +29,7 @@ from services.chassis.facts import Fact, message_class
 from services.chassis.following import Rounds
 from services.chassis.grpc_server import GrpcServer
 from services.chassis.observing import Sample, observe
-from services.chassis.privacy import SubjectErased
+from services.chassis.privacy import KeyLost, SubjectErased
 from services.chassis.reactions import Reaction, When
 from services.chassis.store.port import Conflict, StoreUnavailable
 from services.chassis.tasks import Owned
@@ -180,6 +180,8 @@ def _as_rejected(error: Exception) -> Rejected:
             return error
         case SubjectErased():
             return Rejected("SUBJECT_ERASED")
+        case KeyLost():
+            return Rejected("KEY_LOST")
         case StoreUnavailable():
             return Rejected("UNAVAILABLE", system="event store")
         case BlobsUnavailable():
