@@ -16,7 +16,8 @@ from gateway.ledger import entries
 from gateway.ledger.errors import LedgerError
 from gateway.ledger.faults import Fault, Kind
 from gateway.ledger.leaf import Leaf
-from services.chassis.privacy import KeyRing, Keys
+from services.chassis.erasures import erased_accounts
+from services.chassis.privacy import KeyRing, Keys, is_lost
 from services.chassis.store.port import START, EventStore, RecordedEvent
 
 UNREADABLE = (LedgerError, DecodeError, LookupError, ValueError)
@@ -28,16 +29,24 @@ class Stored:
 
     event: RecordedEvent
     keys: Keys
+    lost: str = ""
+    """The subject, if there is no key and nobody decided the erasure."""
 
 
 async def stored_events(store: EventStore, keys: KeyRing) -> AsyncGenerator[Sequence[Stored], None]:
     """What is stored of all dossiers, in order, in batches that are not empty."""
+    erased = await erased_accounts(store)
     after = START
     while batch := await store.read_all(after, entries.TYPES):
         events = entries.of_dossiers(batch)
-        held = await keys.keys(set(filter(None, map(_subject, events))), create=False)
+        subjects = [_subject(event) for event in events]
+        held = await keys.keys(set(filter(None, subjects)), create=False)
         if events:
-            yield [Stored(event, held) for event in events]
+            gone = {subject for subject in subjects if is_lost(subject, held)} - erased
+            yield [
+                Stored(event, held, subject if subject in gone else "")
+                for event, subject in zip(events, subjects, strict=True)
+            ]
         after = batch[-1].position
 
 
@@ -57,6 +66,7 @@ class EventComparison:
         self.compared = 0
         self.committed = 0
         self.erased = 0
+        self.lost = 0
         self.ahead = 0
         """Events newer than the checkpoint."""
         self._stored = stored
@@ -125,6 +135,10 @@ class EventComparison:
             return
         if expected.commitment and leaf.commitment:
             self.committed += 1
+        elif stored.lost:
+            self.lost += 1
+            what = f"the key of {stored.lost} is lost: nobody decided an erasure, and the event {event.id} cannot be opened"
+            yield Fault(Kind.KEY_LOST, _where(event), what)
         else:
             self.erased += 1
         if differences := _differences(expected, leaf):

@@ -26,6 +26,7 @@ class Kind(Enum):
     EVENT_DROPPED = "stored event dropped"
     EVENT_LEFT_OUT = "stored event left out"
     EVENT_MOVED = "stored event moved"
+    KEY_LOST = "key lost"
 
 
 MEANS = {
@@ -48,6 +49,7 @@ MEANS = {
     Kind.EVENT_DROPPED: "An event that the public saw is gone from the event store.",
     Kind.EVENT_LEFT_OUT: "An event that the site acted on was kept from the public.",
     Kind.EVENT_MOVED: "The order of events is not the one that the public saw.",
+    Kind.KEY_LOST: "A person's data cannot be opened, though nobody decided to erase them: bring keys.db back from a backup.",
 }
 _ASK = "Keep this output, and ask the site's operator and the log's witnesses about it."
 _OPERATOR = "Keep the data folder as it is, compare it with backups, and find out who wrote to it."

@@ -23,6 +23,7 @@ from sqlalchemy.exc import DBAPIError
 
 from services.chassis import telemetry
 from services.chassis.schema import create
+from services.chassis.site.files import is_damage
 
 T = TypeVar("T")
 
@@ -72,6 +73,8 @@ class Database:
         parsed = make_url(url)
         self.name = name
         self.url = parsed
+        self.damage = ""
+        """What SQLite said of a damaged page, if it met one."""
         self._sqlite = parsed.get_backend_name() == "sqlite"
         if self._sqlite:
             assert self.file
@@ -125,12 +128,21 @@ class Database:
         """
         whole = _lasting(work) if lasting and not self._sqlite else work
         with self._measured("write"):
-            return await asyncio.get_running_loop().run_in_executor(self._writers, _run, self._write_engine, whole)
+            return await asyncio.get_running_loop().run_in_executor(self._writers, self._run, self._write_engine, whole)
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """All that `work` reads is of one moment. Raises DatabaseUnavailable."""
         with self._measured("read"):
-            return await asyncio.get_running_loop().run_in_executor(self._readers, _run, self._read_engine, work)
+            return await asyncio.get_running_loop().run_in_executor(self._readers, self._run, self._read_engine, work)
+
+    def _run(self, engine: Engine, work: Callable[[Connection], T]) -> T:
+        try:
+            return _run(engine, work, f"{self.file}: " if self.file else "")
+        except DBAPIError as error:
+            if not is_damage(error.orig):
+                raise
+            self.damage = str(error.orig)
+            raise DatabaseUnavailable(f"{self.file} is damaged: {error.orig}") from error
 
     async def ping(self) -> None:
         """Raises DatabaseUnavailable; sqlalchemy's error for a user or a database that is not there."""
@@ -179,7 +191,7 @@ def _lasting(work: Callable[[Connection], T]) -> Callable[[Connection], T]:
     return run
 
 
-def _run(engine: Engine, work: Callable[[Connection], T]) -> T:
+def _run(engine: Engine, work: Callable[[Connection], T], where: str) -> T:
     try:
         with engine.begin() as connection:
             return work(connection)
@@ -188,7 +200,7 @@ def _run(engine: Engine, work: Callable[[Connection], T]) -> T:
             raise
         if getattr(error.orig, "sqlstate", None) == "25006":
             engine.dispose()  # the primary is elsewhere now
-        raise DatabaseUnavailable(str(error.orig).partition("\n")[0]) from error
+        raise DatabaseUnavailable(where + str(error.orig).partition("\n")[0]) from error
 
 
 def _passes(error: DBAPIError) -> bool:

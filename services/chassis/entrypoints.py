@@ -31,7 +31,7 @@ from services.chassis.grpc_server import GrpcServer
 from services.chassis.load import Load, counted
 from services.chassis.messages import reader
 from services.chassis.observing import Sample, observe
-from services.chassis.privacy import SubjectErased
+from services.chassis.privacy import KeyLost, SubjectErased
 from services.chassis.reactions import Reaction, When
 from services.chassis.store.port import Conflict, StoreUnavailable
 from services.chassis.tasks import Owned
@@ -173,6 +173,8 @@ def _as_rejected(error: Exception) -> Rejected:
             return error
         case SubjectErased():
             return Rejected("SUBJECT_ERASED")
+        case KeyLost():
+            return Rejected("KEY_LOST")
         case StoreUnavailable():
             return Rejected("UNAVAILABLE", system="event store")
         case BlobsUnavailable():

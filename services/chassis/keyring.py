@@ -12,11 +12,13 @@ from motcua.identity.v1 import identity_service_pb2, identity_service_pb2_grpc
 from services.chassis import telemetry
 from services.chassis.decider import Rejected
 from services.chassis.platform import Platform
-from services.chassis.privacy import Keys
+from services.chassis.privacy import FoundKeys, Keys
 from services.chassis.requests import MOST_ITEMS
 
 CACHED_SUBJECTS = 100_000
 TIMEOUT_SECONDS = 5.0
+NO_KEY = b""
+UNKNOWN_SECONDS = 5.0
 
 
 class RemoteKeys:
@@ -24,36 +26,46 @@ class RemoteKeys:
         self._platform = platform
         self._service = service
         self._seconds = platform.settings.key_cache_seconds
-        # None stands for a subject without a key: erased, or never known.
+        # None stands for a subject who was erased, nothing for one who has no key.
         telemetry.KEYRING_FAILURES.labels(service)
         self._held: OrderedDict[str, tuple[float, bytes | None]] = OrderedDict()
 
     async def keys(self, subjects: Collection[str], *, create: bool) -> Keys:
         now = time.monotonic()
         found: dict[str, bytes] = {}
-        missing = []
+        missing, lost = [], set()
         for subject in subjects:
             if subject in self._platform.erasures:
                 self._held.pop(subject, None)
                 continue
             until, key = self._held.get(subject, (0.0, None))
-            if until <= now or (key is None and create):
+            if until <= now or (not key and create):
                 missing.append(subject)
-            elif key is not None:
+            elif key:
                 found[subject] = key
+            elif key == NO_KEY:
+                lost.add(subject)
         if missing:
-            fetched: dict[str, bytes] = {}
+            fetched: dict[str, bytes | None] = {}
             for start in range(0, len(missing), MOST_ITEMS):
                 fetched |= await self._fetch(missing[start : start + MOST_ITEMS], create)
             for subject in missing:
-                self._held[subject] = (now + self._seconds, fetched.get(subject))
+                key = fetched.get(subject)
+                # One that is made a moment later, or brought back, is found soon.
+                self._held[subject] = (
+                    now + min(self._seconds, UNKNOWN_SECONDS if key == NO_KEY else self._seconds),
+                    key,
+                )
                 self._held.move_to_end(subject)
+                if key:
+                    found[subject] = key
+                elif key == NO_KEY:
+                    lost.add(subject)
             while len(self._held) > CACHED_SUBJECTS:
                 self._held.popitem(last=False)
-            found |= fetched
-        return found
+        return FoundKeys.of(found, lost)
 
-    async def _fetch(self, subjects: list[str], create: bool) -> dict[str, bytes]:
+    async def _fetch(self, subjects: list[str], create: bool) -> dict[str, bytes | None]:
         stub = identity_service_pb2_grpc.IdentityServiceStub(self._platform.channel("identity"))
         token = self._platform.verifier.service_token(self._service)
         try:
@@ -66,4 +78,4 @@ class RemoteKeys:
         except grpc.aio.AioRpcError as error:
             telemetry.KEYRING_FAILURES.labels(self._service).inc()
             raise Rejected("UNAVAILABLE", system="identity") from error
-        return {key.subject_id: key.key for key in reply.keys if key.key}
+        return {key.subject_id: None if key.destroyed else key.key for key in reply.keys}

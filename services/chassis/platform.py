@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -70,6 +70,13 @@ class Platform:
         if name not in self._databases:
             self._databases[name] = open_database(self.settings, name, durable=durable)
         return self._databases[name]
+
+    def damage(self) -> Mapping[str, str]:
+        """Files in which a damaged page was met, each with what SQLite said."""
+        found = {str(database.file): database.damage for database in self._databases.values()}
+        if isinstance(self.store, MeasuredStore):
+            found[str(self.settings.data / "events.db")] = self.store.damage
+        return {file: what for file, what in found.items() if what}
 
     @property
     def mutual_site(self) -> str:

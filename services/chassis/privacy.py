@@ -19,6 +19,9 @@ from google.protobuf.message import Message
 from motcua.options.v1 import options_pb2
 
 ERASED = "erased"
+# The key is gone though nobody decided an erasure: a failure of the site's, to be mended from a backup.
+LOST = "lost"
+UNREADABLE = frozenset((ERASED, LOST))
 VERSION = b"\x01"
 KEY_BYTES = 32
 NONCE_BYTES = 12
@@ -27,10 +30,27 @@ Keys = Mapping[str, bytes]
 """Data keys by subject. A subject that was erased has none."""
 
 
+class FoundKeys(dict[str, bytes]):
+    """With those of whom there is no key although it was never destroyed. If something is sealed for one, the key is lost."""
+
+    lost: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, keys: Mapping[str, bytes], lost: Collection[str]) -> FoundKeys:
+        found = cls(keys)
+        found.lost = frozenset(lost)
+        return found
+
+
 class KeyRing(Protocol):
     async def keys(self, subjects: Collection[str], *, create: bool) -> Keys:
         """The subjects' data keys. `create` makes those that never existed; an erased one stays away."""
         ...
+
+
+def is_lost(subject: str, keys: Keys) -> bool:
+    """Whether the key of a subject for whom something is sealed is gone, and nobody destroyed it."""
+    return isinstance(keys, FoundKeys) and subject in keys.lost
 
 
 class Hearer(Protocol):
@@ -71,6 +91,14 @@ class SubjectErased(Exception):
         self.subject = subject
 
 
+class KeyLost(Exception):
+    """What is sealed for the subject cannot be opened, though the person was not erased."""
+
+    def __init__(self, subject: str) -> None:
+        super().__init__(f"the key of the subject {subject} is lost; docs/backup.md says how it comes back")
+        self.subject = subject
+
+
 @cache
 def sealed_fields(descriptor: Descriptor) -> Mapping[str, str]:
     """The message's sealed fields, each with the field that names its subject."""
@@ -101,7 +129,7 @@ def unseal(value: bytes, key: bytes, event_id: UUID, field: str) -> bytes:
 
 
 async def open_message(message: Message, event_id: UUID, keys: KeyRing) -> dict[str, str]:
-    """The clear text of each of an event's sealed fields that is not empty; ERASED for an erased person."""
+    """The clear text of each of an event's sealed fields that is not empty; ERASED for an erased person, LOST without key."""
     fields = {name: subject for name, subject in sealed_fields(message.DESCRIPTOR).items() if getattr(message, name)}
     if not fields:
         return {}
@@ -113,5 +141,5 @@ async def open_message(message: Message, event_id: UUID, keys: KeyRing) -> dict[
             opened(subject, getattr(message, "code", ""))
             texts[name] = unseal(getattr(message, name), key, event_id, name).decode()
         else:
-            texts[name] = ERASED
+            texts[name] = LOST if is_lost(subject, held) else ERASED
     return texts

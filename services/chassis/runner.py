@@ -37,12 +37,11 @@ class Services:
     async def start(self) -> None:
         hub = hubs.get_hub()
         # What a service's start raises is raised here; the hub need not print it as well, once for each green thread it left.
+        # Those that are left behind raise after the first: after a failed start nothing is printed any more.
         printing, hub.debug_exceptions = hub.debug_exceptions, False
-        try:
-            for container in self._containers:
-                await eventlet.spawn(container.start)
-        finally:
-            hub.debug_exceptions = printing
+        for container in self._containers:
+            await eventlet.spawn(container.start)
+        hub.debug_exceptions = printing
 
     async def stop(self) -> None:
         """Stop taking calls, finish those that run, then let go of what they needed."""

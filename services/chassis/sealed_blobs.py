@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from services.chassis.blobs import BlobMissing, BlobStore
-from services.chassis.privacy import KEY_BYTES, KeyRing, SubjectErased
+from services.chassis.privacy import KEY_BYTES, KeyLost, KeyRing, SubjectErased, is_lost
 
 FRAME_BYTES = 64 * 1024
 # Sealed, or read, in one go.
@@ -119,12 +119,13 @@ class SealedBlobs:
     async def read(self, subject: str, sha256: str) -> AsyncIterator[bytes]:
         """The content in pieces; the last one comes when the hash of all is known to be right.
 
-        Raises BlobMissing, SubjectErased, ContentDamaged.
+        Raises BlobMissing, SubjectErased, KeyLost, ContentDamaged.
         """
         name = blob_name(subject, sha256)
-        key = (await self._keys.keys([subject], create=False)).get(subject)
+        keys = await self._keys.keys([subject], create=False)
+        key = keys.get(subject)
         if key is None:
-            raise SubjectErased(subject)
+            raise KeyLost(subject) if is_lost(subject, keys) else SubjectErased(subject)
         async for piece in _opened(self._store, name, key, sha256):
             yield piece
 

@@ -30,7 +30,7 @@ from services.chassis.database import Database, DatabaseUnavailable
 from services.chassis.platform import database_exists, open_blobs, open_database, open_store
 from services.chassis.settings import Settings
 from services.chassis.store.port import START, EventStore, RecordedEvent, StoreUnavailable
-from services.cli import durable
+from services.cli import belonging, durable
 from services.cli.archive import (
     Archive,
     ArchiveError,
@@ -103,6 +103,8 @@ async def take(settings: Settings, archive: Archive, progress: Progress, *, chec
     """Raises ArchiveError, and what the site's parts raise."""
     _require_a_site(settings)
     _require_elsewhere(settings, archive.address)
+    for fault in await belonging.examined_to_save(settings):
+        raise ArchiveError(f"{fault}. What was saved before stays as it is; docs/backup.md says what to do")
     begun_at, there = _now(), await archive.paths()
     before = await archive.newest()
     if before and before.site != settings.site:
@@ -337,7 +339,8 @@ async def _save_attachments(
     async for some in blobs.everything():
         async with asyncio.TaskGroup() as group:
             for blob in some:
-                group.create_task(save(blob))
+                if not blob.name.startswith(f"{belonging.MARKER}/"):
+                    group.create_task(save(blob))
     erased = _destroyed(keys)
     gone = {
         name: entry

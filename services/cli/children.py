@@ -32,6 +32,8 @@ LONGEST_REST_SECONDS = 10.0
 STEADY_SECONDS = 10.0
 STOP_SECONDS = 20.0
 TAIL_BYTES = 2000
+# With which a child ends that found the site's stores not to belong together: another start finds the same.
+REFUSED = 3
 
 log = structlog.get_logger()
 
@@ -69,6 +71,10 @@ class Child:
     @property
     def pid(self) -> int | None:
         return self._process.pid if self._process else None
+
+    @property
+    def exitcode(self) -> int | None:
+        return self._process.exitcode if self._process else None
 
     def said(self) -> str:
         """The end of what it wrote since it was started last."""
@@ -177,4 +183,4 @@ def run(part: Part) -> None:
     os.close(output)
     from services.cli import serving
 
-    sys.exit(serving.serve(part.settings, [part.service], part.province, kept=True))
+    sys.exit(serving.serve(part.settings, [part.service], part.province, kept=True, refused=REFUSED))

@@ -18,9 +18,14 @@ def harmless(text: str) -> str:
     return escape(seen)
 
 
-def fail(what: str, action: str = "") -> NoReturn:
+def warn(what: str) -> None:
+    """Something that the program mends itself, and that the operator should know. One line."""
+    err.print(f"[yellow]![/] {harmless(what)}", highlight=False, soft_wrap=True)
+
+
+def fail(what: str, action: str = "", code: int = 1) -> NoReturn:
     """Say what is wrong and what to do, and end."""
-    err.print(f"[bold red]✗[/] {what}", highlight=False)
+    err.print(f"[bold red]✗[/] {what}", highlight=False, soft_wrap=True)
     if action:
-        err.print(f"  {action}", highlight=False)
-    sys.exit(1)
+        err.print(f"  {action}", highlight=False, soft_wrap=True)
+    sys.exit(code)

@@ -17,6 +17,7 @@ from sqlalchemy import Connection, DateTime, LargeBinary, MetaData, Table, Uuid,
 from gateway.ledger import tables as ledger
 from services.chassis import positions
 from services.chassis.database import utc
+from services.chassis.site import marks
 from services.cli.archive import ArchiveError
 from services.dossier import uploads
 from services.identity import assertions, sessions, vault
@@ -66,7 +67,7 @@ def save(db: Connection, name: str) -> Rows:
     _take_time(db)
     there = tables_of(db, name)
     known = {table.name for table in (*durable.saved, *durable.left_out)}
-    if unknown := there - known - set(positions.metadata.tables):
+    if unknown := there - known - set(positions.metadata.tables) - set(marks.metadata.tables):
         raise ArchiveError(
             f"the database {name} has the table {', '.join(sorted(unknown))}, which this version does not know: take the "
             "backup with the version that runs the site"

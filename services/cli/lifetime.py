@@ -44,6 +44,15 @@ async def until_stopped(
     return 0
 
 
+def in_turn(steps: Sequence[Step]) -> Step:
+    """As one step."""
+
+    async def run() -> None:
+        for step in steps:
+            await step()
+
+    return run
+
+
 async def _all(beginning: Awaitable[Sequence[Step]]) -> None:
-    for step in await beginning:
-        await step()
+    await in_turn(await beginning)()

@@ -189,6 +189,12 @@ def edge_of(
     )
 
 
+async def ended(task: asyncio.Task[None]) -> None:
+    """Whatever becomes of it: what failed first is what is said."""
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
 async def start_edge(edge: EdgeProcess) -> None:
     """Raises StartFailed."""
     try:

@@ -20,7 +20,7 @@ from rich.table import Table
 
 from services.chassis.private import OTHERS
 from services.chassis.settings import REPEATED, Settings
-from services.cli.console import err, fail, out
+from services.cli.console import err, fail, harmless, out
 from services.cli.registry import CLASSES, PRIVATE_POSTGRESQL, SANDBOX
 
 # The name that Envoy's JWT filter knows.
@@ -80,9 +80,10 @@ def every_command() -> None:
 def site() -> Iterator[Settings]:
     """For a command that opens the site's databases itself: also where they are in the data folder's own PostgreSQL."""
     from services.cli.postgresql import PostgresqlError, reachable
+    from services.cli.refusing import refusing
 
     try:
-        with reachable(settings()) as known:
+        with refusing(), reachable(settings()) as known:
             yield known
     except PostgresqlError as error:
         fail(str(error), "Its log is in the data folder, under postgresql/. Nothing was changed.")
@@ -334,6 +335,28 @@ def restore(
         sys.exit(restore.restore(known, restore.Asked(address, published, databases, as_json)))
 
 
+@app.command("accept-loss")
+def accept_loss(
+    store: Annotated[
+        str, typer.Argument(help="keys, dossier-uploads, ledger or blobs, as the refused start names it.")
+    ],
+    sure: Annotated[
+        bool, typer.Option("--no-backup-has-it", help="What only this store held is lost for ever.")
+    ] = False,
+) -> None:
+    """Go on without a store that is lost and that no backup has. The log records it."""
+    from services.cli import belonging
+
+    if not sure:
+        fail(
+            f"What only {store} held would be lost for ever: with keys, every name, form and attachment until now.",
+            "Bring it back with `motcua restore` (docs/backup.md); or give --no-backup-has-it.",
+        )
+    with site() as known:
+        asyncio.run(belonging.accept(known, store))
+        out.print(f"The site goes on without what {harmless(store)} held.", highlight=False)
+
+
 @catalogue_app.command("load")
 def catalogue_load(
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=True, help="A YAML file, or a folder of them.")],
@@ -423,4 +446,7 @@ def parked_retry(
 
 
 def main() -> Any:
-    return app()
+    try:
+        return app()
+    except KeyboardInterrupt:  # before anybody cares for it: while the program is loaded
+        sys.exit(130)

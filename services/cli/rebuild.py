@@ -31,6 +31,7 @@ from services.chassis.positions import positions as kept
 from services.chassis.settings import Settings
 from services.chassis.store.port import START, EventStore, RecordedEvent, StoreUnavailable
 from services.chassis.views import Projection, create, fold
+from services.cli import belonging
 from services.cli.console import err, fail, out
 from services.cli.schemas import views
 
@@ -201,6 +202,8 @@ async def _alone(database: Database) -> AsyncIterator[None]:
 
 async def rebuild(settings: Settings, name: str) -> None:
     service, view = find(name)
+    for fault in await belonging.examined_view(settings, service):
+        raise NotRebuilt(fault)
     store = await open_store(settings)
     database = open_database(settings, service, durable=False)
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[told]}"), TimeRemainingColumn())

@@ -37,8 +37,9 @@ from services.chassis.blobs import BlobStore
 from services.chassis.erasures import erased_accounts
 from services.chassis.platform import open_blobs, open_store
 from services.chassis.settings import Settings
+from services.chassis.site.refusal import SiteRefused
 from services.chassis.store.port import START, Conflict, EventStore, NewEvent, RecordedEvent
-from services.cli import durable
+from services.cli import belonging, durable
 from services.cli.archive import Archive, ArchiveError, File, Manifest, unpacked
 from services.cli.backup import FAILURES, bars, database, inventory_of, told
 from services.cli.console import err, fail, harmless, out
@@ -83,7 +84,7 @@ def restore(settings: Settings, asked: Asked) -> int:
                 rows = asyncio.run(bring_back_databases(settings, asked.source, progress))
             else:
                 restored = asyncio.run(bring_back(settings, asked.source, asked.published, progress))
-    except (*FAILURES, LedgerError, NotUnwrapped, Conflict) as failed:
+    except (*FAILURES, LedgerError, NotUnwrapped, Conflict, SiteRefused) as failed:
         fail(told(failed), "The site is not restored: start nothing on it. Run it again when the reason is gone.")
     if asked.databases_only:
         _tell_databases(rows, asked)
@@ -129,8 +130,10 @@ async def bring_back(settings: Settings, source: str, published: str, progress: 
             )
             await Publisher(ledger, storage, log).publish()
             committed = await _check(storage, log, stored_events(store, ring), progress)
+            await belonging.restored(settings, store)
             await restoring.release(ledger, log.vkey)
         else:
+            await belonging.restored(settings, store)
             await restoring.release(ledger, "")
     return Restored(manifest, proved, leaves, committed, attachments, newest is None, silent)
 
@@ -144,11 +147,12 @@ async def bring_back_databases(settings: Settings, source: str, progress: Progre
     try:
         await _require_beginning(store, archive, manifest, progress)
         erased = await erased_accounts(store)
+        restored = {}
+        for name, file in manifest.tables.items():
+            restored[name] = await _restore_tables(settings, archive, name, file, sorted(erased))
+        await belonging.restored(settings, store, manifest.tables)
     finally:
         await store.close()
-    restored = {}
-    for name, file in manifest.tables.items():
-        restored[name] = await _restore_tables(settings, archive, name, file, sorted(erased))
     return restored
 
 
@@ -244,7 +248,10 @@ async def _restore_attachments(
     """Those of erased people stay away."""
     inventory = await inventory_of(archive, manifest.attachments)
     wanted = {name: file for name, (_, file) in inventory.items() if name.partition("/")[0] not in erased}
-    there = {blob.name: blob.size async for some in blobs.everything() for blob in some}
+    marker = f"{belonging.MARKER}/"
+    there = {
+        blob.name: blob.size async for some in blobs.everything() for blob in some if not blob.name.startswith(marker)
+    }
     if foreign := sorted(there.keys() - wanted.keys()):
         raise ArchiveError(
             f"there are attachments already that are not the backup's, as {foreign[0]}: a backup is restored into an empty "

@@ -13,6 +13,7 @@ from services.catalogue import seed
 from services.chassis import positions, reactions
 from services.chassis.dependencies import projections_of
 from services.chassis.entrypoints import On
+from services.chassis.site import marks
 from services.chassis.views import Projection
 from services.cli.registry import CLASSES, service_classes
 from services.dossier import uploads
@@ -31,9 +32,11 @@ class Schema:
 
 
 _DURABLE = {
-    "identity": Schema("keys", durable=True, others=(used_assertions.metadata, ended_sessions.metadata)),
-    "dossier": Schema("dossier-uploads", durable=True, others=(uploads.metadata,)),
-    "ledger": Schema("ledger", durable=True, others=(positions.metadata, ledger.metadata)),
+    "identity": Schema(
+        "keys", durable=True, others=(used_assertions.metadata, ended_sessions.metadata, marks.metadata)
+    ),
+    "dossier": Schema("dossier-uploads", durable=True, others=(uploads.metadata, marks.metadata)),
+    "ledger": Schema("ledger", durable=True, others=(positions.metadata, ledger.metadata, marks.metadata)),
 }
 
 
@@ -47,7 +50,7 @@ def schemas_of(service: str) -> Sequence[Schema]:
             others.append(reactions.metadata)
         if service == "catalogue":
             others.append(seed.metadata)
-        found.append(Schema(service, views=views, others=tuple(others)))
+        found.append(Schema(service, views=views, others=(*others, marks.metadata)))
     return [*found, _DURABLE[service]] if service in _DURABLE else found
 
 

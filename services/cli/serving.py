@@ -4,28 +4,34 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
+from typing import TypeVar
 
 import structlog
 
-from gateway.ledger.errors import LedgerError
 from gateway.sandbox.pointing import pointed
 from services.chassis import telemetry
-from services.chassis.database import Database, DatabaseUnavailable
+from services.chassis.database import DatabaseUnavailable
 from services.chassis.following import PASSING
 from services.chassis.platform import Platform
 from services.chassis.private import NotPrivate, keep_private
 from services.chassis.runner import Services, run
 from services.chassis.settings import Settings
+from services.chassis.site.watching import Watch
+from services.chassis.store.port import StoreUnavailable
 from services.chassis.tasks import Owned
+from services.cli import belonging
 from services.cli.console import fail
 from services.cli.lifetime import Step, until_stopped
+from services.cli.refusing import refusing
 from services.cli.registry import SANDBOX, service_classes
 from services.cli.running import forget, tell
 
 AGAIN_SECONDS = 2.0
+
+T = TypeVar("T")
 
 log = structlog.get_logger()
 
@@ -49,7 +55,8 @@ def data_folder(settings: Settings) -> None:
         )
 
 
-def serve(settings: Settings, names: Sequence[str], province: str, kept: bool) -> int:
+def serve(settings: Settings, names: Sequence[str], province: str, kept: bool, refused: int = 1) -> int:
+    """`refused`: the exit code where the site's stores do not belong together."""
     telemetry.configure(settings.site, level=settings.log_level, sampled=settings.trace_sampled)
     if len(names) > 1 and (settings.grpc_port or settings.http_port):
         fail("Several services cannot share one port.", "Leave MOTCUA_GRPC_PORT and MOTCUA_HTTP_PORT unset.")
@@ -65,10 +72,8 @@ def serve(settings: Settings, names: Sequence[str], province: str, kept: bool) -
             "Set them from the site's Secret, or give --kept if the data folder is the site's own and outlives the process.",
         )
     data_folder(settings)
-    try:
+    with refusing(refused):
         return run(_serve(pointed(settings), services, province if SANDBOX in names else "", kept))
-    except LedgerError as error:
-        fail(f"The ledger cannot go on: {error}", "docs/ledger.md says what can be done.")
 
 
 def _missing_secrets(settings: Settings, names: Sequence[str]) -> Iterator[str]:
@@ -90,19 +95,20 @@ def _missing_secrets(settings: Settings, names: Sequence[str]) -> Iterator[str]:
 
 async def _serve(settings: Settings, names: Sequence[str], province: str, kept: bool) -> int:
     async def begin(stack: AsyncExitStack) -> Sequence[Step]:
-        await _start(settings, names, province, kept, stack)
+        watch = await _start(settings, names, province, kept, stack)
         loaded()
-        return []
+        return [watch.run]
 
     return await until_stopped(begin, interruptible=True)
 
 
-async def _start(settings: Settings, names: Sequence[str], province: str, kept: bool, stack: AsyncExitStack) -> None:
+async def _start(settings: Settings, names: Sequence[str], province: str, kept: bool, stack: AsyncExitStack) -> Watch:
+    await _patiently(partial(belonging.require, settings, names, aside=None))
     platform = await Platform.open(settings)
     stack.push_async_callback(platform.close)
     platform.replicated = True
-    if names:
-        await _answering(platform.database(names[0]))
+    watch = await _patiently(partial(belonging.begin, platform, names))
+    stack.push_async_callback(watch.finish)
     services = Services(platform, service_classes(names))
     stack.push_async_callback(services.stop)
     await services.start()
@@ -111,17 +117,19 @@ async def _start(settings: Settings, names: Sequence[str], province: str, kept: 
     if settings.distributed and not kept:  # the folder is this process's own
         tell(settings, {"grpc": {name: platform.addresses[name] for name in names}, "http": platform.http_addresses})
         stack.callback(forget, settings)
+    return watch
 
 
-async def _answering(database: Database) -> None:
-    """Wait until it does, as opening the event store waits for that one."""
+async def _patiently(work: Callable[[], Awaitable[T]]) -> T:
+    """Wait until the store and the database answer."""
     while True:
         try:
-            await database.ping()
-            return
+            return await work()
         except DatabaseUnavailable as error:
             log.warning("the database does not answer, trying again", error=str(error))
-            await asyncio.sleep(AGAIN_SECONDS)
+        except StoreUnavailable as error:
+            log.warning("the event store does not answer, trying again", error=str(error))
+        await asyncio.sleep(AGAIN_SECONDS)
 
 
 async def _sandbox(platform: Platform, province: str, kept: bool, stack: AsyncExitStack) -> None:

@@ -10,14 +10,15 @@ from functools import partial
 from ipaddress import ip_address
 
 import structlog
-from rich.markup import escape
 
 from services.chassis.platform import Platform
 from services.chassis.runner import run
 from services.chassis.settings import Settings
+from services.chassis.site.watching import beside
 from services.cli.console import err, fail, out
-from services.cli.lifetime import Step, until_stopped
-from services.cli.machine import TLS_ABOVE, StartFailed, configure_logs
+from services.cli.lifetime import Step, in_turn, until_stopped
+from services.cli.machine import TLS_ABOVE, configure_logs
+from services.cli.refusing import refusing
 from services.cli.serving import data_folder, loaded
 
 log = structlog.get_logger()
@@ -30,14 +31,13 @@ def up(settings: Settings, dossiers: int, province: str) -> int:
     said = Said(settings, dossiers, province)
 
     async def begin(stack: AsyncExitStack) -> Sequence[Step]:
-        platform = await start(settings, stack)
+        platform, watch = await start(settings, stack)
         loaded()
-        return [said.welcome, *([partial(_seed, platform, province)] if settings.sandbox else []), said.play, said.end]
+        seeding = [partial(_seed, platform, province)] if settings.sandbox else []
+        return [partial(beside, in_turn([said.welcome, *seeding, said.play, said.end]), watch.run)]
 
-    try:
-        return run(until_stopped(begin, said.stopping))
-    except StartFailed as failed:
-        fail(escape(str(failed)), escape(failed.action))
+    with refusing():
+        return run(until_stopped(begin, said.stopping, interruptible=True))
 
 
 def up_in_processes(settings: Settings, dossiers: int, province: str, replicas: int) -> int:
@@ -51,14 +51,12 @@ def up_in_processes(settings: Settings, dossiers: int, province: str, replicas: 
     said = Said(settings, dossiers, province)
 
     async def begin(stack: AsyncExitStack) -> Sequence[Step]:
-        await supervisor.start(settings, replicas, province, stack)
+        running = await supervisor.start(settings, replicas, province, stack)
         loaded()
-        return [said.welcome, said.play, said.end]
+        return [partial(beside, in_turn([said.welcome, said.play, said.end]), running.refused)]
 
-    try:
+    with refusing():
         return asyncio.run(until_stopped(begin, said.stopping, interruptible=True))
-    except StartFailed as failed:
-        fail(escape(str(failed)), escape(failed.action))
 
 
 class Said:
@@ -70,7 +68,8 @@ class Said:
         self._dossiers = dossiers
         self._province = province
         data_folder(settings)
-        self._logs = configure_logs(settings)
+        with refusing():
+            self._logs = configure_logs(settings)
 
     async def welcome(self) -> None:
         seconds = time.monotonic() - self._began

@@ -21,9 +21,9 @@ from gateway.sandbox.pointing import pointed
 from services.chassis import clients
 from services.chassis.settings import Settings
 from services.chassis.tls import Credentials
-from services.cli import children, machine
-from services.cli.children import Child, Part
-from services.cli.console import err
+from services.cli import belonging, children, machine
+from services.cli.children import REFUSED, Child, Part
+from services.cli.console import err, warn
 from services.cli.machine import LOOPBACK, SITES, TLS_ABOVE, StartFailed
 from services.cli.registry import CLASSES, SANDBOX
 from services.cli.running import forget, tell
@@ -37,8 +37,8 @@ AGAIN_SECONDS = 0.1
 log = structlog.get_logger()
 
 
-async def start(settings: Settings, replicas: int, province: str, stack: AsyncExitStack) -> None:
-    """Start everything; `stack` stops it in the right order. Returns when every process serves. Raises StartFailed."""
+async def start(settings: Settings, replicas: int, province: str, stack: AsyncExitStack) -> Running:
+    """Start everything; `stack` stops it in the right order. Returns when every process serves. Raises StartFailed, SiteRefused."""
     descriptor = machine.lock(settings.data)
     stack.callback(os.close, descriptor)
     for port in (settings.port, settings.port + TLS_ABOVE):
@@ -46,22 +46,24 @@ async def start(settings: Settings, replicas: int, province: str, stack: AsyncEx
     settings = pointed(settings.model_copy(update={"data": settings.data.absolute()}))
     await machine.require_event_store(settings)
     settings = await machine.open_database(settings, stack)
+    await belonging.require(settings, tuple(CLASSES), aside=warn)
     parts = _parts(settings, replicas, province, stack)
     running = Running(settings, parts)
     stack.push_async_callback(running.stop)
     starting = asyncio.create_task(running.start())
-    stack.callback(starting.cancel)
+    stack.push_async_callback(machine.ended, starting)
     edge = await stack.enter_async_context(own_pages(_edge(settings, parts)))
     process = EdgeProcess(edge, settings.data / "edge", EDGE_THREADS)
     stack.push_async_callback(process.stop, 0)  # if anything below fails
     opening = asyncio.create_task(machine.start_edge(process))
-    stack.callback(opening.cancel)
+    stack.push_async_callback(machine.ended, opening)
     await starting
     await running.serve()
     await opening
     stack.push_async_callback(process.stop)  # before what it leads to
     running.tell()
     stack.callback(forget, settings)
+    return running
 
 
 class Running:
@@ -72,6 +74,11 @@ class Running:
         self._parts = parts
         self._children = [Child(part, self._changed) for part in parts]
         self._told = False
+        self._refused: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def refused(self) -> None:
+        """Returns never. Raises StartFailed when a service found that the site's stores must not be used any more."""
+        await asyncio.shield(self._refused)
 
     async def start(self) -> None:
         children.preload(list(_engines(self._settings)))
@@ -85,6 +92,8 @@ class Running:
             with Progress(*columns, TimeElapsedColumn(), console=err, transient=True) as progress:
                 task = progress.add_task("starting", total=len(self._parts))
                 while waiting := await readiness.waiting(self._parts):
+                    if self._refused.done():
+                        self._refused.result()
                     for child in self._children:
                         if child.deaths >= MOST_DEATHS:
                             raise StartFailed(
@@ -120,6 +129,10 @@ class Running:
         )
 
     def _changed(self, child: Child, what: str) -> None:
+        if child.exitcode == REFUSED and not self._refused.done():
+            self._refused.set_exception(
+                StartFailed(f"{child.part.name}: {child.said()}", f"Its log is {child.part.log}.")
+            )
         log.warning("a service's process changed", process=child.part.name, what=what)
         err.print(f"[yellow]![/] {escape(child.part.name)} {escape(what)}", highlight=False)
         if self._told:

@@ -21,6 +21,7 @@ from motcua.identity.events.v1 import events_pb2 as _identity  # noqa: F401
 from motcua.notification.events.v1 import events_pb2 as _notification  # noqa: F401
 from motcua.payment.events.v1 import events_pb2 as _payment  # noqa: F401
 from motcua.privacy.events.v1 import events_pb2 as _privacy  # noqa: F401
+from motcua.site.events.v1 import events_pb2 as _site  # noqa: F401
 from motcua.warehouse.events.v1 import events_pb2 as _warehouse  # noqa: F401
 from services.chassis.facts import fact_of
 from services.chassis.privacy import sealed_fields

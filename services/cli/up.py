@@ -12,21 +12,22 @@ from starlette.routing import Route
 from gateway.edge.envoy import Address
 from gateway.edge.health import Health
 from gateway.edge.process import EdgeProcess
-from gateway.ledger.errors import LedgerError
 from gateway.openapi import pages as openapi
 from gateway.sandbox.pointing import pointed
 from services.chassis.http_server import HostedApp
 from services.chassis.platform import Platform
 from services.chassis.runner import Services
 from services.chassis.settings import Settings
-from services.cli import machine
-from services.cli.machine import DESCRIPTORS, LOOPBACK, SITES, TLS_ABOVE, StartFailed
+from services.chassis.site.watching import Watch
+from services.cli import belonging, machine
+from services.cli.console import warn
+from services.cli.machine import DESCRIPTORS, LOOPBACK, SITES, TLS_ABOVE
 from services.cli.registry import CLASSES, SANDBOX, service_classes
 from services.cli.running import forget, tell
 
 
-async def start(settings: Settings, stack: AsyncExitStack) -> Platform:
-    """Start everything; `stack` stops it in the right order. Returns when every service serves. Raises StartFailed."""
+async def start(settings: Settings, stack: AsyncExitStack) -> tuple[Platform, Watch]:
+    """Start everything; `stack` stops it in the right order. Returns when every service serves. Raises StartFailed, SiteRefused."""
     descriptor = machine.lock(settings.data)
     stack.callback(os.close, descriptor)
     for port in (settings.port, settings.port + TLS_ABOVE):
@@ -37,14 +38,18 @@ async def start(settings: Settings, stack: AsyncExitStack) -> Platform:
         from gateway.sandbox import mount
 
         sandbox_app = mount.application(settings)
+    await belonging.require(settings, tuple(CLASSES), aside=warn)
     platform = await Platform.open(settings)
     stack.push_async_callback(platform.close)
+    watch = await belonging.begin(platform, tuple(CLASSES))
+    stack.push_async_callback(watch.finish)
     platform.grpc_ports = machine.hold_ports(CLASSES, stack)
     sites = (*SITES, SANDBOX) if settings.sandbox else SITES
     platform.http_ports = machine.hold_ports((*sites, "admin"), stack)
     edge = _edge(settings, platform)
     stack.push_async_callback(edge.stop, 0)  # if anything below fails
     starting = asyncio.create_task(machine.start_edge(edge))
+    stack.push_async_callback(machine.ended, starting)
     if settings.sandbox:
         sandbox = HostedApp(sandbox_app, LOOPBACK, platform.http_ports[SANDBOX], platform.credentials)
         await sandbox.start()
@@ -52,10 +57,8 @@ async def start(settings: Settings, stack: AsyncExitStack) -> Platform:
     # Importing takes longer than anything else: in a thread, while the edge starts.
     services = Services(platform, await asyncio.to_thread(service_classes))
     stack.push_async_callback(services.stop)
-    try:
-        await services.start()
-    except LedgerError as error:
-        raise StartFailed(f"The ledger cannot go on: {error}", "docs/ledger.md says what can be done.") from None
+    await services.start()
+    await belonging.keep_secrets(platform, watch.identity)  # the first start has made them by now
     health = Health(lambda: platform.addresses, platform.channel)
     routes = [Route("/healthz", health.page), *openapi.routes(DESCRIPTORS)]
     admin = HostedApp(Starlette(routes=routes), LOOPBACK, platform.http_ports["admin"], platform.credentials)
@@ -63,11 +66,12 @@ async def start(settings: Settings, stack: AsyncExitStack) -> Platform:
     stack.push_async_callback(admin.stop)
     await starting
     stack.push_async_callback(edge.stop)  # before what it leads to
-    while await health.waiting():  # noqa: ASYNC110 - other servers' state
+    while await health.waiting():
+        await watch.look()
         await asyncio.sleep(0.02)
     tell(settings, {"grpc": platform.addresses, "http": platform.http_addresses})
     stack.callback(forget, settings)
-    return platform
+    return platform, watch
 
 
 def _edge(settings: Settings, platform: Platform) -> EdgeProcess:

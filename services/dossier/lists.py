@@ -14,7 +14,7 @@ from motcua.dossier.v1 import dossier_pb2
 from motcua.dossier.v1 import dossier_service_pb2 as pb
 from services.chassis.codec import from_timestamp, to_timestamp
 from services.chassis.database import utc
-from services.chassis.privacy import ERASED, KeyRing, open_message
+from services.chassis.privacy import ERASED, LOST, KeyRing, open_message
 from services.dossier.domain import OPEN, PAUSED
 from services.dossier.reading import form_of
 from services.dossier.views import dossiers, drafts
@@ -117,6 +117,7 @@ async def draft_of(draft_id: str, event_id: str, revision: int, saved: bytes, ke
         procedure_code=event.procedure_code,
         form=form_of(opened.get("form", "")),
         erased=opened.get("form") == ERASED,
+        lost=opened.get("form") == LOST,
         components=event.components,
         reception_agency=event.reception_agency,
         saved_at=event.at,

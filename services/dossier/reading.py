@@ -14,7 +14,7 @@ from motcua.dossier.events.v1 import events_pb2 as e
 from motcua.dossier.v1 import dossier_pb2
 from services.chassis.codec import to_timestamp
 from services.chassis.facts import Fact, fact_of, message_of
-from services.chassis.privacy import ERASED, KeyRing, open_message, sealed_fields
+from services.chassis.privacy import ERASED, LOST, UNREADABLE, KeyRing, open_message, sealed_fields
 from services.chassis.public_view import public_view
 from services.chassis.store.port import RecordedEvent
 from services.dossier.codec import dossier_codec
@@ -85,6 +85,7 @@ def _add(reply: dossier_pb2.Dossier, event: Any, opened: dict[str, str]) -> None
             reply.applicant.phone = opened.get("phone", "")
             reply.form.CopyFrom(form_of(opened.get("form", "")))
             reply.erased = ERASED in opened.values()
+            reply.lost = LOST in opened.values()
             reply.components.extend(event.components)
             reply.place_of_submission = event.place_of_submission
             reply.province = event.province
@@ -119,7 +120,7 @@ def _add(reply: dossier_pb2.Dossier, event: Any, opened: dict[str, str]) -> None
 
 
 def form_of(text: str) -> Struct:
-    if not text or text == ERASED:
+    if not text or text in UNREADABLE:
         return Struct()
     return ParseDict(json.loads(text), Struct())
 
@@ -152,7 +153,7 @@ async def entry_of(fact: Fact[Any], keys: KeyRing) -> dossier_pb2.HistoryEntry:
     for name in sealed_fields(fact.event.DESCRIPTOR):
         fields.pop(name, None)
     fields |= opened
-    if fields.get("form", ERASED) != ERASED:
+    if fields.get("form", ERASED) not in UNREADABLE:
         fields["form"] = MessageToDict(form_of(fields["form"]))
     return dossier_pb2.HistoryEntry(
         event_id=str(fact.event_id),

@@ -22,7 +22,7 @@ from services.chassis.decider import Rejected, Sealed
 from services.chassis.errors import Invalid, Violation
 from services.chassis.gathering import Gathered
 from services.chassis.plain import name_fault
-from services.chassis.privacy import ERASED, KeyRing, open_message
+from services.chassis.privacy import UNREADABLE, KeyRing, open_message
 from services.chassis.requests import check_contact
 from services.chassis.settings import Settings
 from services.dossier.commands import SubmitDossier
@@ -163,7 +163,7 @@ async def _opened(known: Known, keys: KeyRing) -> Mapping[str, str]:
         raise Rejected("NOT_READY")
     event = identity.AccountRegistered.FromString(known.registered)
     opened = await open_message(event, UUID(known.event_id), keys)
-    return {name: text for name, text in opened.items() if text != ERASED}
+    return {name: text for name, text in opened.items() if text not in UNREADABLE}
 
 
 def channel_of(request: pb.SubmitDossierRequest, caller: Caller) -> Channel:

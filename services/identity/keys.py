@@ -18,7 +18,7 @@ from sqlalchemy.exc import IntegrityError
 
 from services.chassis.gathering import Gathered
 from services.chassis.platform import Platform
-from services.chassis.privacy import KEY_BYTES, Keys
+from services.chassis.privacy import KEY_BYTES, FoundKeys, Keys
 from services.identity.vault import AT_ONCE, Vault, Wrapping, bury, subject_keys, subject_name
 
 CACHED_SUBJECTS = 100_000
@@ -43,7 +43,8 @@ class SubjectKeys:
 
     async def keys(self, subjects: Collection[str], *, create: bool) -> Keys:
         held = await self.held(subjects, create=create)
-        return {subject: key for subject, key in held.items() if key is not None}
+        found = {subject: key for subject, key in held.items() if key is not None}
+        return FoundKeys.of(found, set(subjects) - held.keys())
 
     async def held(self, subjects: Collection[str], *, create: bool) -> Held:
         now = time.monotonic()

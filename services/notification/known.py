@@ -14,7 +14,7 @@ from motcua.catalogue.events.v1 import events_pb2 as catalogue
 from motcua.dossier.events.v1 import events_pb2 as dossier
 from motcua.identity.events.v1 import events_pb2 as identity
 from services.chassis.facts import Fact, message_class
-from services.chassis.privacy import ERASED, KeyRing, open_message
+from services.chassis.privacy import UNREADABLE, KeyRing, open_message
 from services.chassis.views import Projection
 
 metadata = MetaData()
@@ -146,7 +146,7 @@ class Stored:
     async def opened(self, keys: KeyRing) -> dict[str, str]:
         """Clear text; what belongs to an erased person is missing."""
         clear = await open_message(self.event, self.event_id, keys)
-        return {name: text for name, text in clear.items() if text != ERASED}
+        return {name: text for name, text in clear.items() if text not in UNREADABLE}
 
 
 @dataclass(frozen=True, slots=True)

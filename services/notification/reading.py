@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from motcua.notification.events.v1 import events_pb2 as e
 from motcua.notification.v1 import notification_pb2
 from services.chassis.facts import fact_of
-from services.chassis.privacy import ERASED, KeyRing, open_message
+from services.chassis.privacy import ERASED, LOST, KeyRing, open_message
 from services.chassis.store.port import NO_STREAM, RecordedEvent
 from services.notification.codec import preferences_codec
 from services.notification.domain import CHANNELS, ChannelChoice, Language, MessageKind
@@ -68,6 +68,8 @@ async def chosen_of(history: Sequence[RecordedEvent], contact: Stored | None, ke
         opened = await open_message(fact_of(last).event, last.id, keys)
         chosen = {choice.kind: choice for choice in event.choices}
         language, email, revision = event.language, opened.get("email", ""), last.revision
+        if email == LOST:
+            email = ""
         if email == ERASED:
             return Chosen(language, _every(chosen), "", revision, erased=True)
     else:

@@ -57,7 +57,7 @@ def test_a_folders_own_postgresql_is_saved_and_never_left_out(run: Run, tmp_path
     assert (told.exit_code, "keys and uploads: dossier-uploads, keys, ledger" in plain(told.stdout)) == (0, True)
     (tmp_path / "site" / "postgresql").rename(tmp_path / "elsewhere")
     refused = run("site", "backup", str(tmp_path / "others"))
-    assert (refused.exit_code, "there is no keys.db beside it" in plain(refused.stderr)) == (1, True)
+    assert (refused.exit_code, "keys.db lacks the keys of 2 people" in plain(refused.stderr)) == (1, True)
 
 
 def test_saved_and_restored(run: Run, tmp_path: Path) -> None:

@@ -34,6 +34,11 @@ ALLOWED = {
     ("services/chassis/runner.py", "Services.start", "spawn"): (1, "waits for it"),
     ("services/chassis/runner.py", "Services.stop", "spawn"): (1, "waits for it"),
     ("services/chassis/runner.py", "run", "spawn_for_awaitable"): (1, "waits for it"),
+    ("services/chassis/site/watching.py", "Watch.run", "create_task"): (1, "looks at its end each second, and ends it"),
+    ("services/chassis/site/watching.py", "beside", "ensure_future"): (
+        2,
+        "waits for both; whichever fails ends the site",
+    ),
     ("services/chassis/store/kurrentdb.py", "KurrentStore._stay_subscribed", "create_task"): (1, "waits for its end"),
     ("services/chassis/store/sqlite.py", "SqliteStore.append", "add_done_callback"): (1, "of a future, not of a task"),
     ("services/chassis/tasks.py", "Owned._begin", "add_done_callback"): (1, "the owner"),

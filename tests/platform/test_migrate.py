@@ -10,6 +10,7 @@ from typer.testing import CliRunner, Result
 
 from services.catalogue.seed import seed
 from services.chassis.platform import Platform
+from services.cli import belonging
 from services.cli.main import app
 from services.cli.postgresql import PrivatePostgresql
 from services.cli.registry import CLASSES, service_classes
@@ -46,6 +47,7 @@ def test_it_makes_what_running_services_make(postgresql: PrivatePostgresql, tmp_
         with chosen(engine):
             platform = await Platform.open(settings_of(running))
         await seed(platform, [])
+        await belonging.begin(platform, tuple(CLASSES))
         await platform.close()
 
     asyncio.run(seeded())

@@ -31,6 +31,11 @@ class MeasuredStore:
     def __init__(self, store: EventStore) -> None:
         self._store = store
 
+    @property
+    def damage(self) -> str:
+        """What a store in a file has met in it; empty if nothing, or if it is no file."""
+        return str(getattr(self._store, "damage", ""))
+
     async def append(self, stream: str, events: Sequence[NewEvent], expected: int) -> Appended:
         with _measured("append"):
             return await self._store.append(stream, events, expected)

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TypeVar
 from uuid import UUID
 
+from services.chassis.site.files import is_damage
 from services.chassis.store.feed import Feed
 from services.chassis.store.port import (
     ANY,
@@ -86,6 +87,9 @@ class SqliteStore:
 
     def __init__(self, path: Path) -> None:
         self._loop = asyncio.get_running_loop()
+        self.damage = ""
+        """What SQLite said of a damaged page, if it met one."""
+        self._opened: list[sqlite3.Connection] = []
         self._queue: queue.SimpleQueue[_Append | None] = queue.SimpleQueue()
         self._writer = _connect(path)
         self._writer.executescript(SCHEMA)
@@ -143,13 +147,22 @@ class SqliteStore:
         self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
         self._abandon("the event store is closed")
+        await asyncio.to_thread(self._shut)
+
+    def _shut(self) -> None:
+        """Nothing is left in the log beside the file, unless another process uses it still."""
         self._readers.shutdown()
+        for reader in self._opened:
+            reader.close()
+        with suppress(sqlite3.Error):
+            self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self._writer.close()
 
     def _reader(self) -> sqlite3.Connection:
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if connection is None:
             connection = self._local.connection = _connect(self._path)
+            self._opened.append(connection)
         return connection
 
     async def _select(self, sql: str, values: tuple[object, ...]) -> list[RecordedEvent]:
@@ -161,8 +174,13 @@ class SqliteStore:
     async def _asked(self, read: Callable[[], T]) -> T:
         try:
             return await self._loop.run_in_executor(self._readers, read)
-        except sqlite3.OperationalError as error:  # no room, no descriptor, an error of the disk
-            raise StoreUnavailable(str(error)) from error
+        except sqlite3.DatabaseError as error:  # no room, no descriptor, an error of the disk, a damaged page
+            self._met(error)
+            raise StoreUnavailable(f"{self._path}: {error}") from error
+
+    def _met(self, error: Exception) -> None:
+        if is_damage(error):
+            self.damage = str(error)
 
     @staticmethod
     def _max_position(connection: sqlite3.Connection) -> int:
@@ -225,8 +243,9 @@ class SqliteStore:
                     outcomes.append((append, conflict))
             self._writer.execute("COMMIT")
         except Exception as error:
+            self._met(error)
             self._undo()
-            return [(append, StoreUnavailable(str(error))) for append in group], []
+            return [(append, StoreUnavailable(f"{self._path}: {error}")) for append in group], []
         return outcomes, recorded
 
     def _undo(self) -> None:

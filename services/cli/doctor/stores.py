@@ -8,24 +8,31 @@ from datetime import UTC, datetime, timedelta
 from time import perf_counter
 
 from sqlalchemy import Connection, inspect, text
+from sqlalchemy.exc import SQLAlchemyError
 
 from services.chassis import positions
 from services.chassis.blobs import BlobMissing
-from services.chassis.database import Database
+from services.chassis.database import Database, DatabaseUnavailable
 from services.chassis.platform import database_exists, open_blobs, open_database, open_store
 from services.chassis.settings import Settings
+from services.chassis.store.port import StoreUnavailable
+from services.cli import belonging
 from services.cli.archive import Archive, ArchiveError
 from services.cli.doctor.finding import SECONDS, Finding, Patient, bad, doubtful, good, lasting, said
 from services.cli.schemas import Schema, schemas_of
 
 DRIFT, WRONG = timedelta(seconds=1), timedelta(seconds=5)
 OLD_BACKUP = timedelta(hours=26)
+# All events are read where people's keys were not looked at for long.
+EXAMINED_SECONDS = 60.0
 KEEP_FILES = {"dossier", "warehouse", "ledger"}
 CLOCKS = "Tokens are refused, and events carry times that nobody believes."
 CHRONY = "On the machine that is wrong: chronyc tracking; systemctl restart chrony"
 
 
 async def examine(patient: Patient) -> AsyncIterator[Finding]:
+    async for finding in _belonging(patient):
+        yield finding
     async for finding in _events(patient.settings):
         yield finding
     for service in patient.services:
@@ -36,6 +43,23 @@ async def examine(patient: Patient) -> AsyncIterator[Finding]:
         yield await _files(patient.settings)
     if patient.backup:
         yield await _backup(patient.backup)
+
+
+async def _belonging(patient: Patient) -> AsyncIterator[Finding]:
+    """Whether the stores are whole, and of one site and one history."""
+    if patient.settings.event_store == "memory:":
+        return
+    why = "What is written from now on may be in no list, no ledger and no backup, or cannot be opened."
+    do = 'Stop the site; docs/backup.md ("Stores that do not belong together") says what then.'
+    try:
+        async with asyncio.timeout(EXAMINED_SECONDS):
+            found = await belonging.examined(patient.settings, patient.services, started=False)
+    except (OSError, StoreUnavailable, DatabaseUnavailable, SQLAlchemyError):
+        return  # who does not answer is named below
+    for fault in found:
+        yield bad("stores", fault, why, do)
+    if not found:
+        yield good("stores", "they belong together, and nothing of them is damaged or lost")
 
 
 def skew(about: str, difference: timedelta) -> Finding:
