@@ -22,7 +22,8 @@ _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})
 _UNSEEN = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\uffa0\ufe00-\ufe0f\U000e0100-\U000e01ef]")
 
 _WORD = r"[^\W\d_]"
-_SCHEME = re.compile(r"([\w+.\-]+):(?=(\S))")
+# From the word's beginning only, so that what is no scheme is read once.
+_SCHEME = re.compile(r"(?<![\w+.\-])([\w+.\-]+):(?=(\S))")
 _WWW = re.compile(r"(?i)(?<!\w)(www\d{0,3}\.)(?=\S)")
 # A full stop before a word of two letters or more, as before a top-level domain.
 _DOMAIN = re.compile(rf"(?<=\S)\.(?={_WORD}[\w\-\u0300-\u036f])")
@@ -35,6 +36,11 @@ _DATE = re.compile(r"\d{1,2}([.\-])\d{1,2}\1\d{4}")
 _TELEPHONE = re.compile("(?<!\\w)(?<!\\d[.,])(?:\\+|0|1[89]00)[\\d .()\\[\\]~\u2010-\u2015\u2212\\-]{5,}\\d")
 _FEWEST_DIGITS = 8
 _PERSONAL_NUMBER = re.compile(r"\d{12}")
+
+# Marks on one letter beyond which no language goes (Stream-Safe Text, UAX #15, 13): to sort more takes the square of their number.
+_MOST_MARKS = 30
+# Of a procedure, the longest.
+LONGEST_NAME = 1_000
 
 # Of a person's name beside letters and their marks.
 _PERSON = frozenset(" '’ʼ‘-‐.,·()")
@@ -55,17 +61,31 @@ def quoted(text: str) -> str:
 
 def seen(text: str) -> str:
     """Only what a reader sees: blanks are blanks, and what hides or turns letters is gone."""
-    normal = unicodedata.normalize("NFC", text).translate(_FOLDED)
+    normal = composed(text).translate(_FOLDED)
     blank = "".join(" " if letter.isspace() else letter for letter in _UNSEEN.sub("", normal))
     # Again: what stood between a letter and its mark is gone.
-    return unicodedata.normalize("NFC", "".join(c for c in blank if unicodedata.category(c) not in _HIDDEN))
+    return composed("".join(c for c in blank if unicodedata.category(c) not in _HIDDEN))
+
+
+def composed(text: str) -> str:
+    """In NFC, less what no reader could tell apart."""
+    if text.isascii():
+        return text
+    kept, marks = [], 0
+    for letter in text:
+        marks = marks + 1 if unicodedata.combining(letter) else 0
+        if marks <= _MOST_MARKS:
+            kept.append(letter)
+    return unicodedata.normalize("NFC", "".join(kept))
 
 
 def name_fault(text: str, *, person: bool = False) -> tuple[str, str] | None:
     """What keeps it from being the name of a person, an organisation or a thing: in Vietnamese and English."""
+    if len(text) > LONGEST_NAME:
+        return f"Tên dài quá {LONGEST_NAME} ký tự.", f"A name has {LONGEST_NAME} characters at most."
     if any(letter.isspace() and letter != " " for letter in text):
         return "Tên phải viết trên một dòng.", "A name is one line."
-    if seen(text) != unicodedata.normalize("NFC", text):
+    if seen(text) != composed(text) or composed(text) != unicodedata.normalize("NFC", text):
         return "Tên có ký tự ẩn hoặc ký tự khác thường.", "It has hidden letters, or unusual forms of them."
     if "@" in text or plain(text) != " ".join(seen(text).split()):
         return (

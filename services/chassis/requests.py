@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Callable
 from functools import cache
 from math import isfinite
@@ -17,7 +16,7 @@ from google.protobuf.message import Message
 from services.chassis.decider import Rejected
 from services.chassis.errors import Invalid, Violation
 from services.chassis.messages import Unread
-from services.chassis.plain import name_fault
+from services.chassis.plain import composed, name_fault
 
 LONGEST_STRING = 20_000
 LONGEST_NAME = 200
@@ -183,10 +182,10 @@ def _named(field: FieldDescriptor) -> Check:
         text(written, path + name, violations)
         if len(violations) > before:
             return
-        if (normal := unicodedata.normalize("NFC", written)) != written:
-            setattr(message, name, normal)
-        if fault := name_fault(normal, person=name in _PERSON):
+        if fault := name_fault(written, person=name in _PERSON):
             violations.append(Violation(path + name, *fault))
+        elif (normal := composed(written)) != written:
+            setattr(message, name, normal)
 
     return run
 
@@ -237,9 +236,10 @@ def _answered_names(form: Any, path: str, violations: Found) -> None:
         at = f"{path}.{key[:LONGEST_NAME]}"
         match value.WhichOneof("kind"):
             case "string_value" if _NAME_KEY.search(key):
-                value.string_value = unicodedata.normalize("NFC", value.string_value)
                 if fault := name_fault(value.string_value):
                     violations.append(Violation(at, *fault))
+                else:
+                    value.string_value = composed(value.string_value)
             case "struct_value":
                 _answered_names(value.struct_value, at, violations)
             case "list_value":

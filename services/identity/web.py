@@ -8,7 +8,6 @@ from __future__ import annotations
 import hmac
 import json
 import secrets
-import unicodedata
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -21,7 +20,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import OctKey, OKPKey
 
 from services.chassis.decider import Rejected
-from services.chassis.plain import name_fault, seen
+from services.chassis.plain import composed, name_fault, seen
 from services.identity import tokens
 from services.identity.domain import Account, AccountKind, SigningKey, SigningKeys, System
 from services.identity.faults import Fault, OAuthError
@@ -264,7 +263,7 @@ class Web:
 
 def _named(person: Person) -> Person:
     """Raises TokenInvalid. A company may be called as its web address is; whoever writes to it makes no link of it."""
-    name = unicodedata.normalize("NFC", person.full_name)
+    name = composed(person.full_name)
     if name_fault(name, person=True) if person.kind is AccountKind.CITIZEN else seen(name) != name:
         raise TokenInvalid("HoVaTen is no name on one line")
     return replace(person, full_name=name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import unicodedata
 from typing import Any
 from uuid import uuid4
@@ -18,8 +19,9 @@ from motcua.identity.v1 import identity_service_pb2 as identity
 from services.catalogue.loader import load
 from services.chassis import requests
 from services.chassis.errors import Invalid
-from services.chassis.plain import name_fault, plain
+from services.chassis.plain import LONGEST_NAME, name_fault, plain, quoted
 from tests.notification.test_harmless import ATTACKS
+from tests.support.loops import MOST_SECONDS, slowness
 
 PEOPLE = [
     *("Nguyễn Thị Ngọc Ánh", "Đặng Thùy Trâm", "Lê Nguyễn Hoàng Phương Uyên", "NGUYỄN VĂN Ứ", "Ỷ Lan", "An"),
@@ -169,3 +171,52 @@ def test_whoever_is_written_to_has_one_address(email: str, phone: str, fields: l
     with pytest.raises(Invalid) as refused:
         requests.check_contact(email, phone)
     assert [violation.field for violation in refused.value.violations] == fields
+
+
+LONG = 20_000
+REPEATED = (
+    "a",
+    "0",
+    ".",
+    "a.",
+    "+",
+    "+-",
+    "0-",
+    "1900 ",
+    ":",
+    "a:",
+    "@",
+    " @",
+    "www.",
+    "1.",
+    "-",
+    "\\",
+    "\u0300\u0316",
+    "é\u0316",
+    " ",
+)
+
+
+@pytest.mark.parametrize("unit", REPEATED)
+@pytest.mark.parametrize("before", ["", "+", "a", "0"])
+@pytest.mark.parametrize("after", ["", ":", "!"])
+def test_what_is_long_is_read_in_a_moment(unit: str, before: str, after: str) -> None:
+    text = before + unit * (LONG // len(unit)) + after
+    for read in (plain, quoted, name_fault):
+        began = time.thread_time()
+        read(text)
+        assert (time.thread_time() - began) / slowness() < MOST_SECONDS
+
+
+@given(st.lists(st.sampled_from([*REPEATED, *"0a.:+- "]), max_size=6), st.integers(1, LONG))
+def test_whatever_is_repeated_is_read_in_a_moment(units: list[str], times: int) -> None:
+    text = ("".join(units) * times)[:LONG]
+    began = time.thread_time()
+    quoted(text)
+    assert (time.thread_time() - began) / slowness() < MOST_SECONDS
+
+
+def test_a_name_has_an_end() -> None:
+    assert name_fault("a" * LONGEST_NAME) is None
+    assert name_fault("a" * (LONGEST_NAME + 1))
+    assert name_fault("a" + "\u0316" * 40)

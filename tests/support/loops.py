@@ -92,7 +92,7 @@ class Loops:
                     del running[thread]
                 else:
                     running[thread] = outer
-                if seconds > MOST_SECONDS and seconds / _slowness() > MOST_SECONDS:
+                if seconds > MOST_SECONDS and seconds / slowness() > MOST_SECONDS:
                     self._note(seconds, callback, now)
 
         handle_class._run = run
@@ -140,7 +140,7 @@ class Loops:
         self._slow.append(Slow(seconds, _place(code) if code else repr(callback), now.seen))
 
 
-def _slowness() -> float:
+def slowness() -> float:
     """How much longer the processor takes at this moment, at least 1."""
 
     def took() -> float:
