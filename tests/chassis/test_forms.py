@@ -282,10 +282,38 @@ def test_what_is_written_within_the_form_holds() -> None:
     schema = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "type": "object",
-        "$defs": {"number": {"type": "string", "pattern": r"^\d{12}$"}, "a/b%": {"minLength": 3}},
-        "properties": {"id": {"$ref": "#/$defs/number"}, "name": {"$ref": "#/$defs/a~1b%25"}},
+        "$defs": {"number": {"type": "string", "pattern": r"^\d{12}$"}, "a/b": {"minLength": 3}},
+        "properties": {"id": {"$ref": "#/$defs/number"}, "name": {"$ref": "#/$defs/a~1b"}},
     }
     form = light(json.dumps(schema))
     assert form
     assert form.wrong({"id": "012345678901", "name": "Lan"}) == []
     assert [each.path for each in form.wrong({"id": "1", "name": "L"})] == [("id",), ("name",)]
+
+
+@pytest.mark.parametrize("slash", ["%2F", "%2f", "%252F", "~1", "/"])
+def test_what_is_referred_to_counts_however_it_is_written(slash: str) -> None:
+    """A pointer is split before it is decoded, or after (RFC 6901, 6): both must lead to the same."""
+    below: dict[str, Any] = {str(level): {"allOf": [{"$ref": f"#/a{slash}{level + 1}"}] * 2} for level in range(24)}
+    below["24"] = {"type": "string", "pattern": "a"}
+    beside: dict[str, Any] = {f"a/{level}": {} for level in range(25)} | {f"a%2F{level}": {} for level in range(25)}
+    schema = {"type": "object", "properties": {"x": {"$ref": f"#/a{slash}0"}}, "a": below} | beside
+    if slash == "~1":
+        light(json.dumps(schema))
+    else:
+        assert said(schema)
+
+
+@pytest.mark.parametrize("index", ["00", "01", "٠", "-1", "1.", "0x0"])
+def test_an_index_is_written_in_one_way(index: str) -> None:
+    assert said({"anyOf": [{}, {}], "$ref": f"#/anyOf/{index}"})
+
+
+@given(st.text(alphabet="#/~01aA%2F.$-_é ", max_size=12))
+def test_a_reference_is_one_that_all_read_the_same(reference: str) -> None:
+    if not said({"a": {"1": {}}, "$defs": {"A": {}}, "properties": {"x": {"$ref": reference}}}):
+        assert set(reference) <= set("#/~01aA.$-_2F")
+
+
+def test_a_name_stands_once_in_an_object() -> None:
+    assert "twice" in said('{"$ref": "#/$defs/a", "$ref": "#/$defs/a", "$defs": {"a": {}}}')

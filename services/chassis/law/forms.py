@@ -6,11 +6,11 @@ A form stands by itself: what it names lies in it, and nothing is fetched. What 
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
 from typing import Any, NoReturn
-from urllib.parse import unquote
 
 import jsonschema_rs
 
@@ -40,6 +40,10 @@ LARGEST_NUMBER = 2**53
 MOST_FAULTS = 200
 # A pattern reads an answer about as long as so many other rules do.
 PATTERN_WEIGHT = 20
+
+# Whoever decodes before or after splitting reads the same. An index has no leading zeros (RFC 6901, 4).
+_PLAIN_POINTER = re.compile(r"#(?:/(?:[A-Za-z0-9._$\-]|~[01])*)*")
+_INDEX = re.compile(r"0|[1-9][0-9]{0,5}")
 
 _KEYWORDS = frozenset({"$schema", "$ref", "$defs", "$comment"})
 # Each evaluates what stands beside it once more.
@@ -101,7 +105,7 @@ def parsed(text: str) -> Any:
     if len(text) > LONGEST:
         _refuse(f"Dài quá {LONGEST} ký tự", f"it exceeds {LONGEST} characters")
     try:
-        return json.loads(text, parse_constant=_refuse_constant)
+        return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_once)
     except RecursionError:
         _refuse(f"Lồng quá {DEEPEST} cấp", f"it is nested more than {DEEPEST} levels deep")
     except json.JSONDecodeError as error:
@@ -110,6 +114,14 @@ def parsed(text: str) -> Any:
         if isinstance(error, Unusable):
             raise
         _refuse("Có số quá lớn", f"a number exceeds ±{LARGEST_NUMBER}")
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object whose names are different (RFC 8259, 4), so that all readers see one."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        _refuse("Một tên xuất hiện hai lần trong một đối tượng", "an object has a name twice")
+    return found
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -199,12 +211,17 @@ class _Measure:
         found: Any = self._root
         if not isinstance(reference, str) or reference[:2] not in ("#", "#/"):
             _refuse("$ref chỉ được dẫn tới #/… trong chính biểu mẫu", "a $ref leads to #/… within the form")
+        if not _PLAIN_POINTER.fullmatch(reference):
+            _refuse(
+                "$ref chỉ có chữ cái không dấu, chữ số và . _ - $ ~ /, không mã hóa phần trăm",
+                "a $ref has letters of ASCII, digits and . _ - $ ~ / only, none of them percent-encoded",
+            )
         for part in reference.split("/")[1:]:
-            name = unquote(part).replace("~1", "/").replace("~0", "~")
+            name = part.replace("~1", "/").replace("~0", "~")
             if isinstance(found, dict) and name in found:
                 found = found[name]
-            elif isinstance(found, list) and name.isascii() and name.isdigit() and int(name[:9]) < len(found):
-                found = found[int(name[:9])]
+            elif isinstance(found, list) and _INDEX.fullmatch(name) and int(name) < len(found):
+                found = found[int(name)]
             else:
                 _refuse("$ref dẫn tới chỗ không có", "a $ref leads to nothing")
         return found
