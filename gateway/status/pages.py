@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -20,6 +20,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from gateway.status import codes, live, model, texts
 from gateway.status.model import DossierPage
@@ -125,6 +126,7 @@ class _Pages:
     async def live(self, request: Request) -> Response:
         page = await self._page(request)
         address = client_address(request, self.settings.mutual_site)
+        # Nothing is awaited between this and the place that is taken below.
         full = self.listeners.total() >= self.settings.live_limit
         if full or self.listeners[address] >= self.settings.live_limit_per_address:
             return Response(status_code=503, headers={"retry-after": RETRY_AFTER})
@@ -137,19 +139,8 @@ class _Pages:
         known = request.headers.get("last-event-id") or request.query_params.get("after", "")
         stream = live.frames(self.reader, page.code, live.resume_point(known), render, self.settings.heartbeat_seconds)
 
-        async def counted() -> Any:
-            self.listeners[address] += 1
-            try:
-                async for frame in stream:
-                    yield frame
-            finally:
-                self.listeners[address] -= 1
-                if not self.listeners[address]:
-                    del self.listeners[address]
-                await stream.aclose()
-
         headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-        return StreamingResponse(counted(), media_type=live.MEDIA_TYPE, headers=headers)
+        return _Listened(stream, self.listeners, address, headers)
 
     async def qr(self, request: Request) -> Response:
         page = await self._page(request)
@@ -305,6 +296,28 @@ class _Pages:
 
     def _words(self, words: texts.Texts) -> dict[str, Any]:
         return {"lang": words.language} | {name: getattr(words, name) for name in _FORMATS}
+
+
+class _Listened(StreamingResponse):
+    """Counted from the moment at which there was a place."""
+
+    def __init__(
+        self, stream: AsyncGenerator[str], listeners: Counter[str], address: str, headers: dict[str, str]
+    ) -> None:
+        super().__init__(stream, media_type=live.MEDIA_TYPE, headers=headers)
+        self._stream = stream
+        self._listeners = listeners
+        self._address = address
+        listeners[address] += 1
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._listeners[self._address] -= 1
+            if not self._listeners[self._address]:
+                del self._listeners[self._address]
+            await self._stream.aclose()
 
 
 def _namer(words: texts.Texts, names: dict[str, Text]) -> Callable[[str], str]:

@@ -18,7 +18,7 @@ from joserfc.jwk import OctKey, OKPKey
 
 from motcua.identity.events.v1 import events_pb2 as identity
 from motcua.options.v1 import options_pb2
-from services.chassis.caller import ANYBODY, Caller, Scope
+from services.chassis.caller import ANYBODY, Caller, Scope, require_of_site
 from services.chassis.decider import Rejected
 from services.chassis.facts import fact_of
 from services.chassis.following import Follower
@@ -263,7 +263,7 @@ def _require(claims: dict[str, object], audience: str) -> None:
 class Policy:
     """One method's declared access."""
 
-    def __init__(self, method: MethodDescriptor) -> None:
+    def __init__(self, method: MethodDescriptor, site: str = "") -> None:
         options = method.GetOptions()
         if not options.HasExtension(options_pb2.access):
             raise TypeError(f"{method.full_name} declares no (access)")
@@ -272,11 +272,13 @@ class Policy:
         self.purpose = access.purpose
         self.mutation = access.mutation
         self.opens = access.opens
+        self._of_site = access.of_site
+        self._site = site
         if not self.roles:
             raise TypeError(f"{method.full_name} lets nobody call it")
 
     def check(self, caller: Caller) -> None:
-        """Raises Rejected TOKEN_MISSING, ROLE_MISSING, PURPOSE_MISSING."""
+        """Raises Rejected TOKEN_MISSING, ROLE_MISSING, PURPOSE_MISSING, SITE_AUTHORITY_REQUIRED."""
         held = self.roles & caller.roles
         if not held:
             if caller is ANYBODY:
@@ -284,6 +286,8 @@ class Policy:
             raise Rejected("ROLE_MISSING", roles=", ".join(sorted(self.roles)))
         if held == {"system"} and self.purpose and self.purpose not in caller.purposes:
             raise Rejected("PURPOSE_MISSING", purpose=self.purpose)
+        if self._of_site:
+            require_of_site(caller, self._site)
 
 
 def role_name(role: int) -> str:

@@ -9,6 +9,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import NAMESPACE_OID, UUID, uuid4, uuid5
 
+from services.chassis.decider import Rejected
+
 if TYPE_CHECKING:
     from services.chassis.facts import Fact
 
@@ -65,6 +67,14 @@ class Caller:
 
 
 ANYBODY = Caller()
+
+
+def require_of_site(caller: Caller, site: str) -> None:
+    """Of officials, only those of the site's own authority: no agency is above theirs. Raises Rejected SITE_AUTHORITY_REQUIRED."""
+    own = caller.agency if caller.agency != "online" else ""
+    of_site = bool(own) and "." not in own and caller.province in ("", site.removeprefix("vn-"))
+    if caller.kind == "official" and not of_site:
+        raise Rejected("SITE_AUTHORITY_REQUIRED", agency=caller.agency)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from motcua.dossier.events.v1 import events_pb2 as facts
+from motcua.identity.events.v1 import events_pb2 as identity
 from services.chassis.caller import Caller, Scope
 from services.chassis.decider import Rejected
 from services.chassis.facts import message_of
@@ -51,7 +52,13 @@ class Concern:
     reception_agency: str
     competent_agency: str
     holder: str
+    submitted_by: str = ""
+    of_citizen: bool = True
     ended_at: datetime | None = None
+
+    @property
+    def agencies(self) -> frozenset[str]:
+        return frozenset({self.place_of_submission, self.reception_agency, self.competent_agency, self.holder})
 
 
 def office(caller: Caller) -> str:
@@ -90,6 +97,27 @@ def require_scope(caller: Caller, procedure_code: str, agencies: Iterable[str]) 
     raise Rejected("SCOPE_MISSING", system=caller.account_id, purpose=caller.purpose)
 
 
+async def vouched(store: EventStore, caller: Caller, dossier: Concern) -> bool:
+    """Whether the dossier is more than what the caller's side said of somebody: whoever wants a ground could submit one.
+
+    The applicant submitted it; or another system than the one that asks; or one of its agencies, for which the population database
+    knew the citizen by number and name.
+    """
+    if dossier.submitted_by == dossier.applicant_id:
+        return True
+    if caller.kind == "system":
+        return dossier.submitted_by != caller.actor
+    if not dossier.of_citizen or dossier.submitted_by.startswith("system:"):
+        return True
+    history = await store.read(f"account-{dossier.applicant_id}")
+    return any(
+        isinstance(event, identity.PopulationLookedUp)
+        and event.outcome == identity.LOOKUP_OUTCOME_FOUND
+        and event.agency in dossier.agencies
+        for event in map(message_of, history)
+    )
+
+
 def own_affair(caller: Caller, account_id: str) -> bool:
     """Whether an official would act in the affair of the own account, or of an organisation that the person represents."""
     return caller.kind == "official" and account_id in mine(caller)
@@ -123,6 +151,8 @@ def concern(history: Sequence[RecordedEvent]) -> Concern | None:
                     event.reception_agency,
                     event.competent_agency,
                     event.reception_agency,
+                    event.by,
+                    event.applicant_kind == facts.APPLICANT_KIND_CITIZEN,
                 )
             case facts.DossierTransferred() if found:
                 found = _transferred(found, event)

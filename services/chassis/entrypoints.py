@@ -61,7 +61,7 @@ class Api(Entrypoint):  # type: ignore[misc]
         self._settings = platform_of(self.container).settings
         self._verifier = platform_of(self.container).verifier
         self._mutual_site = platform_of(self.container).mutual_site
-        self._policy = Policy(method)
+        self._policy = Policy(method, self._settings.site)
         request = message_class(method.input_type.full_name)
         self._readings = Readings(platform_of(self.container), self._policy, request)
         self._errors = Errors(self.container.service_cls.errors)

@@ -168,6 +168,29 @@ def without_host(location: str, asked: str) -> str:
     return urlunsplit(("", "", "/" + parts.path.lstrip("/\\"), parts.query, ""))
 
 
+class Answered:
+    """What failed and was answered all the same ends here: a server that hears of it closes the connection, on which the edge may
+    have sent somebody else's request already.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        answered = False
+
+        async def send_noting(message: Message) -> None:
+            nonlocal answered
+            await send(message)
+            answered = message["type"] == "http.response.body" and not message.get("more_body", False)
+
+        try:
+            await self._app(scope, receive, send_noting)
+        except Exception:
+            if not answered:
+                raise
+
+
 class OnlyTheEdge:
     """Under mutual TLS, whoever is not the site's edge reaches the probes and the metrics only."""
 
@@ -207,7 +230,7 @@ class HostedApp:
     def __init__(self, app: ASGIApp, host: str, port: int, credentials: Credentials | None = None) -> None:
         self._config = partial(
             uvicorn.Config,
-            SecurityHeaders(RelativeRedirects(OnlyTheEdge(app, credentials.site) if credentials else app)),
+            Answered(SecurityHeaders(RelativeRedirects(OnlyTheEdge(app, credentials.site) if credentials else app))),
             http=PeerProtocol,
             ssl_context_factory=(lambda *_: credentials.for_http_server()) if credentials else None,
             host=host,

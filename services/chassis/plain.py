@@ -26,14 +26,17 @@ _WORD = r"[^\W\d_]"
 _SCHEME = re.compile(r"(?<![\w+.\-])([\w+.\-]+):(?=(\S))")
 _WWW = re.compile(r"(?i)(?<!\w)(www\d{0,3}\.)(?=\S)")
 # A full stop before a word of two letters or more, as before a top-level domain.
-_DOMAIN = re.compile(rf"(?<=\S)\.(?={_WORD}[\w\-\u0300-\u036f])")
+_DOMAIN = re.compile(rf"(?<=\S)\.(?=[\u0300-\u036f]*{_WORD}[\w\-\u0300-\u036f])")
 _OCTET = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
-_IPV4 = re.compile(rf"(?<![\d.]){_OCTET}(?:\.{_OCTET}){{3}}(?![\d.])")
+_IPV4 = re.compile(rf"(?<![\d.]){_OCTET}(?:\.{_OCTET}){{3}}(?!\d|\.\d)")
 _AT = re.compile(r" ?@ ?")
 _SHARE = re.compile(r"\\{2,}")
 _DATE = re.compile(r"\d{1,2}([.\-])\d{1,2}\1\d{4}")
 # Not what follows in a number, as in 1.000.000.000.
-_TELEPHONE = re.compile("(?<!\\w)(?<!\\d[.,])(?:\\+|0|1[89]00)[\\d .()\\[\\]~\u2010-\u2015\u2212\\-]{5,}\\d")
+_TELEPHONE = re.compile(
+    "(?<!\\w)(?<!\\d[.,])(?:(?:\\+|0)[\\d .()\\[\\]~\u2010-\u2015\u2212\\-]{5,}\\d"
+    "|1[89]00(?:[ .\\-]?\\d){4,6}(?!\\d)|84(?:[ \\-]?\\d){9}(?!\\d))"
+)
 _FEWEST_DIGITS = 8
 _PERSONAL_NUMBER = re.compile(r"\d{12}")
 
@@ -63,6 +66,8 @@ def seen(text: str) -> str:
     """Only what a reader sees: blanks are blanks, and what hides or turns letters is gone."""
     normal = composed(text).translate(_FOLDED)
     blank = "".join(" " if letter.isspace() else letter for letter in _UNSEEN.sub("", normal))
+    # Circled and squared letters, which addresses take for what is in them.
+    blank = "".join(unicodedata.normalize("NFKC", c) if unicodedata.category(c) == "So" else c for c in blank)
     # Again: what stood between a letter and its mark is gone.
     return composed("".join(c for c in blank if unicodedata.category(c) not in _HIDDEN))
 

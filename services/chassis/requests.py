@@ -45,7 +45,7 @@ _NAME = re.compile(
 # Fields that hold the name of a person, an organisation or a thing, as letters and papers show it; and those of a person.
 _NAMED = frozenset({"name", "applicant_name", "full_name", "signer", "title"})
 _PERSON = frozenset({"full_name"})
-_ADDRESS = re.compile(r"[^@\s<>,;\"]{1,64}@(?=.{4,255}\Z)[^@\s<>,;\".]+(\.[^@\s<>,;\".]+)+")
+_ADDRESS = re.compile(r"[^@\s<>,;\"]{1,64}@(?=.{4,255}\Z)[^@\s<>,;:()\"\\\[\].]+(\.[^@\s<>,;:()\"\\\[\].]+)+")
 _TELEPHONE = re.compile(r"[+\d][\d .()\-]{2,30}")
 # Answers of a form that are names, by their keys.
 _NAME_KEY = re.compile(r"(?:^|_)name$")

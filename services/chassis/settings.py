@@ -21,8 +21,10 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from services.chassis import addresses
 from services.chassis.certificates import Files, read
 from services.chassis.clock import ShiftedClock
+from services.chassis.site.refusal import SiteRefused
 
 SERVICES = ("identity", "catalogue", "dossier", "payment", "notification", "warehouse", "status", "ledger")
+_SECRET = re.compile(r"[0-9a-f]{64}")
 Port = Annotated[int, Field(ge=0, le=65535)]
 LOOPBACK = "127.0.0.1"
 EVERYWHERE = "0.0.0.0"
@@ -295,7 +297,7 @@ class Settings(BaseSettings):
         return (self.public_url or f"http://localhost:{self.port}").rstrip("/")
 
     def secret(self, name: str, given: str) -> str:
-        """A configured secret, or one made once and kept in the data folder, readable by its owner only."""
+        """A configured secret, or one made once and kept in the data folder, readable by its owner only. Raises SiteRefused."""
         if given:
             return given
         path = self.data / "secrets" / name
@@ -312,4 +314,17 @@ class Settings(BaseSettings):
             folder = os.open(path.parent, os.O_RDONLY)
             os.fsync(folder)
             os.close(folder)
-        return path.read_text().strip()
+        return _held(path)
+
+
+def _held(path: Path) -> str:
+    """Raises SiteRefused."""
+    try:
+        held = path.read_text("ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        held = ""
+    if not _SECRET.fullmatch(held):
+        raise SiteRefused(
+            f"{path} is no secret of 64 hexadecimal digits, or cannot be read: bring it back from the backup"
+        )
+    return held

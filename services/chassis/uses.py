@@ -25,9 +25,9 @@ from google.protobuf.message import Message
 from motcua.privacy.events.v1 import events_pb2
 from services.chassis import telemetry
 from services.chassis.access import Policy
-from services.chassis.caller import Caller, Origin
+from services.chassis.caller import Caller, Origin, require_of_site
 from services.chassis.codec import to_timestamp
-from services.chassis.concern import Concern, concern_of, may_know, office, require_impartial
+from services.chassis.concern import Concern, concern_of, may_know, office, require_impartial, vouched
 from services.chassis.decider import Rejected
 from services.chassis.errors import Invalid, Violation
 from services.chassis.platform import Platform
@@ -194,7 +194,7 @@ class Readings:
     async def begin(self, request: Any, caller: Caller) -> tuple[Caller, Reading]:
         """The reading of the call that this task answers, and its caller with what it calls for.
 
-        Raises Rejected PURPOSE_MISSING, NO_CONCERN, OWN_AFFAIR, SCOPE_MISSING; Invalid.
+        Raises Rejected PURPOSE_MISSING, NO_CONCERN, OWN_AFFAIR, SCOPE_MISSING, SITE_AUTHORITY_REQUIRED; Invalid.
         """
         if not self._opens or caller.kind not in _OTHERS:
             reading = Reading(self._platform, caller, self._opens)
@@ -218,12 +218,16 @@ class Readings:
                 raise Invalid([_field("Mục đích này không kèm hồ sơ.", "This purpose goes without a dossier.")])
             if caller.kind == "official" and not office(caller):
                 raise Rejected("NO_CONCERN")
+            if purpose.ground is Ground.REQUEST:
+                require_of_site(caller, self._platform.settings.site)
             return Reading(self._platform, caller, self._opens, purpose)
         if not code:
             raise Invalid([_field("Nêu mã hồ sơ của người đó.", "State the code of the person's dossier.")])
         dossier = await concern_of(self._platform.store, code)
         # One answer for all of it: who may not know of a dossier learns nothing by asking.
         if dossier is None or not may_know(caller, dossier) or not purpose.serves(dossier, self._platform.clock.now()):
+            raise Rejected("NO_CONCERN")
+        if not await vouched(self._platform.store, caller, dossier):
             raise Rejected("NO_CONCERN")
         require_impartial(caller, dossier.applicant_id)
         return Reading(self._platform, caller, self._opens, purpose, dossier.code, dossier.applicant_id)

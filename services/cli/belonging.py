@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -259,6 +260,8 @@ async def _others(settings: Settings, services: Sequence[str], whole: Log, befor
 
 async def _blobs(settings: Settings, whole: Log, before: Identity | None) -> list[str]:
     label = settings.blobs or str(settings.data / "blobs")
+    if fault := _no_folder(settings.data / "blobs") if not settings.blobs else "":
+        return [fault]
     try:
         ids = await open_blobs(settings).members(MARKER)
     except BlobsUnavailable:
@@ -271,6 +274,15 @@ async def _blobs(settings: Settings, whole: Log, before: Identity | None) -> lis
     if not ids and before and BLOBS in before.stores:
         return [f"{label} is lost: the site has had attachments there, and what is there now is not it"]
     return []
+
+
+def _no_folder(folder: Path) -> str:
+    """What keeps this machine's own files from being read and written; a bucket may come back, a folder does not."""
+    if not folder.is_dir():
+        return f"{folder} is no folder" if folder.exists() or folder.is_symlink() else ""
+    return (
+        "" if os.access(folder, os.R_OK | os.W_OK | os.X_OK) else f"{folder} may not be read and written by this user"
+    )
 
 
 async def _ledger(settings: Settings, whole: Log) -> list[str]:

@@ -25,7 +25,7 @@ def addresses(settings: Settings) -> dict[str, Any]:
     """What `up` wrote down: gRPC and HTTP addresses by service, the edge's address. Ends the program without it."""
     try:
         found: dict[str, Any] = json.loads((settings.data / "running.json").read_text())
-    except FileNotFoundError:
+    except (OSError, ValueError):
         fail(
             f"No platform runs on the data folder {settings.data}.",
             "Start one with `make run` or `motcua up`, or set MOTCUA_DATA to its folder.",

@@ -33,7 +33,9 @@ def faults(settings: Settings, remembered: Mapping[str, Mark]) -> Iterator[str]:
             continue
         path, held = settings.data / "secrets" / name, _held(settings, name)
         if held is None or _hash(name, held) != mark.event:
-            what = "is missing" if held is None else "is not the one that the site was made with"
+            what = "is not the one that the site was made with"
+            if held is None:
+                what = "cannot be read" if path.exists() else "is missing"
             yield f"{path} {what}, and without it {without}: bring it back, or set MOTCUA_{name.upper()}_KEY"
 
 

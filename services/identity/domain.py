@@ -13,7 +13,7 @@ from services.chassis.decider import Decider, Rejected, Sealed
 
 PERSONAL_NUMBER = re.compile(r"[0-9]{12}")
 TAX_CODE = re.compile(r"[0-9]{10}(?:[0-9]{3})?")
-EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s.]+(?:\.[^@\s.]+)+")
+EMAIL = re.compile(r"[^@\s<>,;\"]{1,64}@(?=.{4,255}\Z)[^@\s<>,;:()\"\\\[\].]+(\.[^@\s<>,;:()\"\\\[\].]+)+", re.ASCII)
 PHONE = re.compile(r"(?:0|\+84)[0-9]{9}")
 CLIENT_ID = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 PURPOSE = re.compile(r"[a-z]+(?:-[a-z]+)*")
@@ -423,7 +423,7 @@ def require_tax_code(code: str) -> None:
 
 
 def require_contact(email: str, phone: str) -> None:
-    if email and not EMAIL.fullmatch(email):
+    if email and not (email.isascii() and EMAIL.fullmatch(email)):
         raise Rejected("CONTACT_MALFORMED", field="email")
     if phone and not PHONE.fullmatch(phone):
         raise Rejected("CONTACT_MALFORMED", field="phone")

@@ -47,11 +47,6 @@ class Offices:
                     raise Rejected("PROCEDURE_UNKNOWN", procedure_code=code)
         return scopes
 
-    def require_agency(self, code: str, at: datetime) -> None:
-        """Raises Rejected AGENCY_UNKNOWN."""
-        if self.office(code, at) is None:
-            raise Rejected("AGENCY_UNKNOWN", agency=code)
-
 
 def require_known_purposes(wanted: Sequence[str]) -> None:
     """Raises Rejected PURPOSE_UNKNOWN."""

@@ -238,7 +238,7 @@ class IdentityService:
         now, offices = self.clock.now(), await self.offices.get()
 
         def register(_: d.System) -> d.RegisterSystem:
-            offices.require_agency(request.operator_agency, now)
+            d.require_reach(reach_of(caller), offices.office(request.operator_agency, now), request.operator_agency)
             require_known_purposes(request.purposes)
             return d.RegisterSystem(
                 request.client_id,

@@ -173,9 +173,10 @@ def verify_assertion(
     jti = _text(claims, "jti")
     if not 1 <= len(jti) <= 256 or not jti.isprintable():
         raise TokenInvalid("jti must have 1 to 256 printable characters")
-    expires_at = datetime.fromtimestamp(claims["exp"], UTC)
-    if expires_at - now > MAX_ASSERTION_LIFETIME + LEEWAY:
+    # Before it is made a moment of: there are no years beyond 9999.
+    if claims["exp"] - now.timestamp() > (MAX_ASSERTION_LIFETIME + LEEWAY).total_seconds():
         raise TokenInvalid(f"exp is more than {MAX_ASSERTION_LIFETIME.seconds} seconds away")
+    expires_at = datetime.fromtimestamp(claims["exp"], UTC)
     return Assertion(client_id, jti, expires_at + LEEWAY)
 
 
@@ -212,7 +213,7 @@ def _unverified(token: str) -> jws.CompactSignature:
 def _verified(token: str, keys: KeySet | OKPKey | ECKey, algorithms: list[str]) -> dict[str, Any]:
     try:
         return jwt.decode(token, keys, algorithms=algorithms).claims
-    except (JoseError, ValueError, RecursionError) as error:
+    except Exception as error:  # joserfc raises whatever a header of the wrong type leads to
         raise TokenInvalid(f"the signature does not verify: {error}") from None
 
 
@@ -225,7 +226,7 @@ def _validate(claims: Mapping[str, Any], now: datetime, **values: list[str]) -> 
     )
     try:
         registry.validate(dict(claims))
-    except JoseError as error:
+    except (JoseError, TypeError, ValueError, OverflowError) as error:
         raise TokenInvalid(str(error)) from None
 
 

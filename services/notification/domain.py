@@ -14,7 +14,7 @@ from services.chassis.decider import Decider, Rejected, Sealed
 
 _MESSAGES = UUID("a8e3b1f6-5d0c-4f0e-9a52-0b7a3e6c41d9")
 # What every SMTP server can deliver to (RFC 5321, without quoting) and cannot break a header.
-_EMAIL = re.compile(r"[^@\s<>,;\"]{1,64}@(?=.{4,255}\Z)[^@\s<>,;\".]+(\.[^@\s<>,;\".]+)+")
+_EMAIL = re.compile(r"[^@\s<>,;\"]{1,64}@(?=.{4,255}\Z)[^@\s<>,;:()\"\\\[\].]+(\.[^@\s<>,;:()\"\\\[\].]+)+")
 
 
 class Language(Enum):

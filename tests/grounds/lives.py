@@ -86,6 +86,8 @@ def live(world: World) -> Lives:
     code, stranger_s, ended = world.issued(me), world.issued(stranger), world.issued(gone)
     world.done("ReturnResult", "receptionist", code=ended, delivery_method=facts.DELIVERY_METHOD_COUNTER)
     person, store = citizen(7), world.client.host.platform.store
+    for one in (me, stranger, gone):
+        world.client.host.run(grounds.look_up(store, one, AGENCY))
     walk_in = {"purpose": "walk-in", "personal_number": person.personal_number, "full_name": person.full_name}
     known = world.done("LookUpPerson", "receptionist", **walk_in).account_id
     long_ago = f"{AGENCY}-20250302-0000001"

@@ -5,6 +5,7 @@ The list of RPCs is read from the protos: a new one fails here until it has a ca
 
 from __future__ import annotations
 
+import json
 from typing import Any
 from uuid import uuid4
 
@@ -13,11 +14,14 @@ import pytest
 from google.protobuf.descriptor import FieldDescriptor
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from joserfc.jwk import OKPKey
 
 from motcua.dossier.events.v1 import events_pb2 as facts
 from motcua.identity.events.v1 import events_pb2 as identity
 from motcua.options.v1 import options_pb2
 from motcua.warehouse.events.v1 import events_pb2 as warehouse
+from services.chassis import concern
+from services.chassis.caller import Caller
 from services.chassis.privacy import sealed_fields
 from tests.grounds.cases import CASES, OTHERS, dossier
 from tests.grounds.lives import ALL, ELSEWHERE, OTHER_AGENCY, PARENT, PROVINCE, RPC, Lives, refused, rightful_code
@@ -38,6 +42,7 @@ def test_every_rpc_that_opens_personal_data_has_a_case() -> None:
     assert {rpc.descriptor.name for rpc in RPCS if opening(rpc)} == CASES.keys() | OTHERS.keys() | OWN_FILES
 
 
+PUBLIC_JWK = json.dumps(OKPKey.generate_key("Ed25519").as_dict(private=False))
 SEALED = {
     name
     for rpc_events in (facts, identity, warehouse)
@@ -186,6 +191,7 @@ def test_a_dossier_that_ended_serves_a_complaint_for_a_while(lives: Lives) -> No
 def test_a_dossier_of_this_moment_counts_at_once(lives: Lives) -> None:
     fresh = lives.world.account()
     code = lives.world.submitted(fresh)
+    lives.world.client.host.run(grounds.look_up(lives.world.client.host.platform.store, fresh, AGENCY))
     fields = {"account_id": fresh, "purpose": "settle", "dossier_code": code}
     assert lives.call("GetAccount", lives.official(), fields).reply.account.full_name == "Nguyễn Văn An"
 
@@ -241,3 +247,61 @@ def test_no_code_but_the_dossier_s_own_opens_anything(lives: Lives, data: st.Dat
     if wrong != code:
         reason = refused(lives, name, lives.official(), CASES[name].fields(lives, wrong))
         assert reason in ("NO_CONCERN", "INVALID_REQUEST")
+
+
+OPENED_ELSEWHERE = [name for name, case in CASES.items() if not case.own and name != "LookUpPerson"]
+
+
+@pytest.mark.parametrize("name", OPENED_ELSEWHERE)
+def test_nobody_makes_a_ground_by_submitting_for_somebody(lives: Lives, name: str) -> None:
+    """A dossier that an official submitted for a person whom none of its agencies looked up is none."""
+    world, case = lives.world, CASES[name]
+    store = world.client.host.platform.store
+    person = world.account()
+    code = world.submitted(person)
+    fields = case.fields(lives, code) | ({"account_id": person} if name == "GetAccount" else {})
+    assert refused(lives, name, lives.official(), fields) == "NO_CONCERN"
+    world.client.host.run(grounds.look_up(store, person, ELSEWHERE))
+    world.client.host.run(grounds.look_up(store, person, AGENCY, found=False))
+    assert refused(lives, name, lives.official(), fields) == "NO_CONCERN"
+    if name == "GetAccount":
+        world.client.host.run(grounds.look_up(store, person, AGENCY))
+        assert lives.call(name, lives.official(), fields).code is grpc.StatusCode.OK
+
+
+def test_a_system_makes_none_for_itself(lives: Lives) -> None:
+    """Nor does another one's submission hide that of an official: by whom it was submitted is in the log."""
+    world, person = lives.world, str(uuid4())
+    store = world.client.host.platform.store
+    code = f"{AGENCY}-20260302-0000077"
+    world.client.host.run(grounds.submit(store, code, person, AGENCY, by="system:portal"))
+    dossier_ = world.client.host.run(concern.concern_of(store, code))
+    assert dossier_
+    for client_id, expected in (("portal", False), ("tax", True)):
+        caller = Caller(client_id, "system", frozenset({"public", "system"}))
+        assert world.client.host.run(concern.vouched(store, caller, dossier_)) is expected
+
+
+@pytest.mark.parametrize("rpc", [rpc for rpc in RPCS if rpc.access.of_site], ids=str)
+@pytest.mark.parametrize(
+    ("agency", "province"), [("P56.1", "56"), (AGENCY, "56"), ("P79", "79"), ("", "56"), ("online", ""), ("P56.", "56")]
+)
+def test_what_concerns_all_is_for_the_site_s_own_authority(lives: Lives, rpc: Rpc, agency: str, province: str) -> None:
+    who = lives.official(agency, "editor", "administrator", province=province)
+    answer = lives.call(rpc.descriptor.name, who, {})
+    assert answer.reason == "SITE_AUTHORITY_REQUIRED"
+
+
+def test_what_of_the_catalogue_and_of_persons_concerns_all() -> None:
+    changing = {rpc.descriptor.name for rpc in RPCS if rpc.access.of_site}
+    catalogue = {rpc.descriptor.name for rpc in RPCS if "catalogue" in str(rpc) and rpc.access.mutation}
+    assert changing == catalogue | {"DecideErasure", "RotateSigningKey"}
+
+
+def test_a_system_is_registered_for_an_agency_of_one_s_own(lives: Lives) -> None:
+    fields = {"client_id": "their-s", "name": "Bộ Công an", "purposes": ["settle"], "public_jwk": PUBLIC_JWK}
+    for operator, expected in (("P56", "BEYOND_REACH"), ("P56.2", "BEYOND_REACH"), ("P56.1", "")):
+        answer = lives.call(
+            "RegisterSystem", lives.official("P56.1", "administrator"), fields | {"operator_agency": operator}
+        )
+        assert answer.reason == expected

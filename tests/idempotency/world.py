@@ -74,7 +74,8 @@ class World:
 
     def bearer(self, account_id: str, *roles: str, purpose: str = "") -> str:
         kind = roles[0] if roles[0] in ("citizen", "system") else "official"
-        office = {"agency": AGENCY, "province": "56"} if kind == "official" else {}
+        agency = "P56" if {"editor", "administrator"} & set(roles) else AGENCY
+        office = {"agency": agency, "province": "56"} if kind == "official" else {}
         return f"Bearer {mint(self.key, sub=account_id, kind=kind, roles=list(roles), purposes=[purpose], **office)}"
 
     def sending(self, name: str, role: str, account_id: str = "", /, *, stating: str = "", **fields: Any) -> Sending:

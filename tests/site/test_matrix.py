@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from services.chassis.site.refusal import SiteRefused
 from tests.backup.site import SECRETS
 from tests.site.lived import Lived, started
+from tests.support.postgresql import settings_of
 
 PAGE = 4096
 DURABLE = ("events.db", "keys.db", "dossier-uploads.db", "ledger.db")
@@ -188,3 +190,47 @@ async def test_a_secret_is_missing_or_another_sites(lived: Lived, tmp_path: Path
     assert f"secrets/{name} is not the one that the site was made with" in refused
     file.write_text(SECRETS[f"{name}_key"])
     assert await started(case, **given) == ("", lived.content, [])
+
+
+@pytest.mark.parametrize("name", ["ledger", "service"])
+@pytest.mark.parametrize("content", [b"", b"\n", bytes(range(200, 232)), b"55" * 31, b"zz" * 32, None])
+async def test_a_secret_is_none(lived: Lived, tmp_path: Path, name: str, content: bytes | None) -> None:
+    case, file = tmp_path / "case", tmp_path / "case" / "secrets" / name
+    shutil.copytree(lived.stopped, case)
+    file.parent.mkdir(exist_ok=True)
+    if content is None:
+        file.mkdir()
+    else:
+        file.write_bytes(content)
+    with pytest.raises(SiteRefused, match=f"secrets/{name} .*docs/backup.md") as refused:
+        settings_of(case, **{f"{name}_key" if name == "ledger" else "service_secret": ""}).secret(name, "")
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["events.db", "keys.db", "dossier-uploads.db", "ledger.db", "views/dossier.db"])
+@pytest.mark.parametrize("change", [-1, -100, 1])
+async def test_a_file_is_cut_within_its_last_page(lived: Lived, tmp_path: Path, name: str, change: int) -> None:
+    """SQLite would take what is missing for zeros."""
+    case = tmp_path / "case"
+    shutil.copytree(lived.stopped, case)
+    os.truncate(case / name, (case / name).stat().st_size + change)
+    refused, content, aside = await started(case)
+    if name.startswith("views/"):
+        assert (refused, content) == ("", lived.content)
+        assert aside
+    else:
+        assert name in refused
+        assert "docs/backup.md" in refused
+
+
+@pytest.mark.parametrize("fate", ["a file", "a link to nothing"])
+async def test_the_attachments_folder_is_none(lived: Lived, tmp_path: Path, fate: str) -> None:
+    case = tmp_path / "case"
+    shutil.copytree(lived.stopped, case)
+    shutil.rmtree(case / "blobs")
+    if fate == "a file":
+        (case / "blobs").write_text("x")
+    else:
+        (case / "blobs").symlink_to(tmp_path / "nowhere")
+    refused, _, _ = await started(case)
+    assert "blobs is no folder" in refused

@@ -46,6 +46,20 @@ async def register(store: EventStore, account_id: str, *, organisation: bool = F
     await tell(store, f"account-{account_id}", event)
 
 
+async def look_up(store: EventStore, account_id: str, agency: str, *, found: bool = True) -> None:
+    """The agency asked the population database for the person who stood at its counter."""
+    outcome = identity.LOOKUP_OUTCOME_FOUND if found else identity.LOOKUP_OUTCOME_NAME_MISMATCH
+    event = identity.PopulationLookedUp(
+        account_id=account_id,
+        at=to_timestamp(_now(None)),
+        by="receptionist",
+        agency=agency,
+        purpose="walk-in",
+        outcome=outcome,
+    )
+    await tell(store, f"account-{account_id}", event)
+
+
 async def decide(
     store: EventStore, account_id: str, outcome: identity.ErasureOutcome.ValueType, *, asked: bool = True
 ) -> None:
@@ -57,14 +71,21 @@ async def decide(
 
 
 async def submit(
-    store: EventStore, code: str, applicant_id: str, agency: str, *, procedure: str = PROCEDURE, online: bool = False
+    store: EventStore,
+    code: str,
+    applicant_id: str,
+    agency: str,
+    *,
+    procedure: str = PROCEDURE,
+    online: bool = False,
+    by: str = "",
 ) -> None:
     """A dossier without form and files, at one agency."""
     event = dossier.DossierSubmitted(
         code=code,
         applicant_id=applicant_id,
         at=to_timestamp(_now(None)),
-        by=applicant_id,
+        by=by or applicant_id,
         procedure_code=procedure,
         procedure_version=1,
         channel=dossier.CHANNEL_ONLINE if online else dossier.CHANNEL_COUNTER,

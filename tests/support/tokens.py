@@ -47,7 +47,9 @@ def mint(
     purposes: Sequence[str] = (),
     loa: int = 2,
 ) -> str:
+    """Editors and administrators are the nation's where nothing else is said."""
     now = int(time.time())
+    agency = agency or ("G22" if {"editor", "administrator"} & set(roles) else "")
     claims = {
         "iss": ISSUER,
         "aud": AUDIENCE,

@@ -73,6 +73,11 @@ def _examine(path: Path, stopped: Callable[[], bool], all_of_it: bool, written: 
     if len(head) < HEADER_BYTES:
         raise FileDamaged("is cut off within its header")
     size = path.stat().st_size
+    # What the last page lacks SQLite reads as zeros, and the next write makes it so. A log beside it may hold the page.
+    page = int.from_bytes(head[16:18], "big")
+    wal = path.with_name(f"{path.name}-wal")
+    if size % (65536 if page == 1 else page or 1) and not (wal.exists() and wal.stat().st_size):
+        raise FileDamaged("is cut off within a page, or something was added to it")
     with closing(sqlite3.connect(path, isolation_level=None, timeout=BUSY_SECONDS)) as db:
         db.set_progress_handler(stopped, STEPS)
         if written:
