@@ -181,6 +181,8 @@ class Edge:
     # How long a caller may take to send the headers, and all of the request.
     headers_seconds: float = 10
     request_seconds: float = 60
+    # How long a connection is kept on which nothing is asked: places are few, and each holds one.
+    unused_seconds: float = 120
     # How long a stream may be silent.
     idle_seconds: float = 300
     # Which web origins may call the API. Tokens travel in a header and no cookie is read, so any may by default.

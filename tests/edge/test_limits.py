@@ -184,6 +184,16 @@ async def test_whoever_is_slow(behind: Edge, tmp_path: Path, sent: bytes, limits
         assert b'"message":"The request did not arrive in time."' in answer
 
 
+@pytest.mark.parametrize("asked", [b"", b"GET /about HTTP/1.1\r\nhost: a\r\n\r\n"], ids=["never", "not again"])
+async def test_a_connection_on_which_nothing_is_asked(behind: Edge, tmp_path: Path, asked: bytes) -> None:
+    async with started(replace(behind, unused_seconds=0.5), tmp_path) as process:
+        reader, writer = await asyncio.open_connection("127.0.0.1", process.port)
+        writer.write(asked)
+        answer = await asyncio.wait_for(reader.read(), 30)
+        assert answer.startswith(b"HTTP/1.1 ") is bool(asked)
+        writer.close()
+
+
 async def test_a_stream_that_is_silent(behind: Edge, tmp_path: Path, trial: Trial) -> None:
     trial.changed.clear()
     live = "/dossiers/A-1/live"

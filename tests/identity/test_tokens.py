@@ -3,20 +3,26 @@ from __future__ import annotations
 import asyncio
 import json
 from base64 import urlsafe_b64encode
+from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from joserfc import jwt
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 from sqlalchemy import select
 
 from services.chassis.database import Database
 from services.chassis.decider import Rejected
 from services.chassis.store.memory import MemoryStore
-from services.identity.domain import AccountKind
+from services.identity.domain import AccountKind, SystemKey
 from services.identity.identifiers import Identifiers
 from services.identity.keys import SubjectKeys
 from services.identity.kms import LocalKeys
-from services.identity.tokens import TokenInvalid, claimed_client, key_id, parse_public_key
+from services.identity.tokens import TokenInvalid, _verified, claimed_client, key_id, parse_public_key, verify_assertion
 from services.identity.vault import Vault, identifiers
 from tests.support.postgresql import Engine
 
@@ -78,3 +84,31 @@ def test_what_is_nested_without_end_is_refused(part: str) -> None:
             key_id(token)
     with pytest.raises(Rejected):
         parse_public_key(deep.decode())
+
+
+KEY = OKPKey.generate_key("Ed25519")
+ODD = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=5), st.lists, max_leaves=4
+)
+
+
+@given(name=st.sampled_from(["crit", "b64", "kid", "typ", "alg", "zip", "jwk", "x5c"]), value=ODD)
+@example(name="crit", value=5)
+def test_a_header_of_any_kind_is_refused_as_a_token(name: str, value: Any) -> None:
+    header = json.dumps({"alg": "EdDSA"} | {name: value}).encode()
+    token = ".".join(urlsafe_b64encode(each).decode().rstrip("=") for each in (header, b'{"iss":"x"}', b"signature"))
+    with pytest.raises(TokenInvalid):
+        _verified(token, KEY, ["EdDSA"])
+
+
+@given(name=st.sampled_from(["exp", "nbf", "iat", "iss", "aud", "sub", "jti"]), value=ODD | st.floats(1e10, 1e308))
+@example(name="exp", value=1e308)
+@example(name="exp", value=2**63)
+@example(name="exp", value=253402300800.0)
+def test_claims_of_any_kind_are_accepted_or_refused(name: str, value: Any) -> None:
+    now = datetime(2026, 3, 2, tzinfo=UTC)
+    claims = {"exp": now.timestamp() + 60, "iss": "x", "sub": "x", "aud": "x", "jti": "1"} | {name: value}
+    assertion = jwt.encode({"alg": "EdDSA"}, claims, KEY, algorithms=["EdDSA"])
+    held = SystemKey(str(KEY.thumbprint()), json.dumps(KEY.as_dict(private=False)))
+    with suppress(TokenInvalid):
+        assert verify_assertion(assertion, "x", [held], ["x"], now).expires_at.year == 2026

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+import re
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -10,10 +12,14 @@ import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
 
 from gateway.ledger.service import LedgerService
 from gateway.status.service import StatusService
-from services.chassis.http_server import without_host
+from services.chassis.http_server import HostedApp, _failed, without_host
 from services.identity.service import IdentityService
 from services.payment.service import PaymentService
 from tests.support.hosted import Host, hosted
@@ -184,3 +190,38 @@ def test_only_the_framework_s_redirects_lose_their_host() -> None:
     assert without_host("http://evil.example/%5Cx/a/", "/\\x/a") == "/%5Cx/a/"
     assert without_host("https://vneid.example/authorize?x=y", "/login") == ""
     assert without_host("https://motcua.example/login/callback?code=x", "/sandbox/vneid/authorize") == ""
+
+
+async def test_what_fails_costs_nobody_else_s_request() -> None:
+    """The edge sends the next one's request on the same connection."""
+
+    async def fail(_request: Request) -> Response:
+        raise TypeError("of a library")
+
+    async def cut(_request: Request) -> Response:
+        async def part() -> AsyncIterator[bytes]:
+            yield b"half"
+            raise TypeError("of a library")
+
+        return StreamingResponse(part())
+
+    answer = {Exception: _failed}
+    app = HostedApp(
+        Starlette(routes=[Route("/fail", fail), Route("/cut", cut)], exception_handlers=answer), "127.0.0.1", 0
+    )
+    address = await app.start()
+    try:
+        reader, writer = await asyncio.open_connection(*address.split(":"))
+        for _ in range(3):
+            writer.write(b"GET /fail HTTP/1.1\r\nhost: x\r\n\r\n")
+            head = await reader.readuntil(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 500")
+            length = int(re.search(rb"content-length: (\d+)", head)[1])  # type: ignore[index]
+            assert await reader.readexactly(length)
+        # What is not answered to its end is not taken for whole.
+        writer.write(b"GET /cut HTTP/1.1\r\nhost: x\r\n\r\n")
+        rest = await reader.read()
+        assert not rest.endswith(b"0\r\n\r\n")
+        writer.close()
+    finally:
+        await app.stop()
