@@ -35,6 +35,7 @@ from gateway.sandbox.people import (
     organisation_by_tax_code,
 )
 from services.chassis.security_headers import stylesheet
+from services.chassis.site.refusal import SiteRefused
 
 ALGORITHM = "RS256"
 FOLDER = Path(__file__).parent / "templates"
@@ -122,7 +123,10 @@ def load_key(folder: Path) -> RSAKey:
             pass
         finally:
             draft.unlink()
-    key = RSAKey.import_key(path.read_bytes(), {"use": "sig", "alg": ALGORITHM})
+    try:
+        key = RSAKey.import_key(path.read_bytes(), {"use": "sig", "alg": ALGORITHM})
+    except (JoseError, ValueError):
+        raise SiteRefused(f"{path} is no key: remove it, the sandbox makes another") from None
     key.ensure_kid()
     return key
 

@@ -45,7 +45,7 @@ DURABLE = {"identity": "keys", "dossier": "dossier-uploads", "ledger": "ledger"}
 WITH_BLOBS = frozenset({"dossier", "warehouse"})
 BLOBS, MARKER = "blobs", "motcua:site"
 """The group of the one blob whose name tells the site's id."""
-LEDGER_MARKER = "site"
+LEDGER_MARKER, CHECKPOINT = "site", "checkpoint"
 PAGE = 1000
 SUBJECTS_AT_ONCE = 500
 
@@ -289,6 +289,8 @@ async def _ledger(settings: Settings, whole: Log) -> list[str]:
     from gateway.ledger.running import open_storage
 
     label = settings.blobs or str(settings.data / "ledger")
+    if not settings.blobs and (settings.data / "ledger" / CHECKPOINT).is_dir():
+        return [f"{settings.data / 'ledger' / CHECKPOINT} is a folder, and no file can be written there"]
     try:
         content = await open_storage(settings).read(LEDGER_MARKER)
     except BlobsUnavailable:

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import json
 import os
+import resource
 import sys
 import warnings
 from collections.abc import Iterator
@@ -76,6 +77,21 @@ def every_command() -> None:
     os.umask(OTHERS)
 
 
+# Of a site with some hundred callers: each connection is one, and libraries end the program where there are none left.
+FEWEST_DESCRIPTORS = 256
+MOST_DESCRIPTORS = 65_536
+
+
+def require_descriptors() -> None:
+    """As many as may be; ends the program where they are too few."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < FEWEST_DESCRIPTORS:
+        fail(f"Only {hard} files may be open at once.", f"Raise the limit (ulimit -n) to {FEWEST_DESCRIPTORS} or more.")
+    wanted = hard if hard != resource.RLIM_INFINITY else MOST_DESCRIPTORS
+    if soft != resource.RLIM_INFINITY and soft < min(wanted, MOST_DESCRIPTORS):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(wanted, MOST_DESCRIPTORS), hard))
+
+
 @contextmanager
 def site() -> Iterator[Settings]:
     """For a command that opens the site's databases itself: also where they are in the data folder's own PostgreSQL."""
@@ -106,6 +122,7 @@ def up(
 ) -> None:
     """Start the whole platform on this machine: all services, the edge, sandboxes of the national systems."""
     gc.disable()  # nothing of what a start loads goes away again; enabled when it is done
+    require_descriptors()
     from services.cli import starting
 
     private = database == PRIVATE_POSTGRESQL
@@ -128,6 +145,7 @@ def serve(
     ] = False,
 ) -> None:
     """Run services alone, as a pod does; `sandbox` plays the national systems of a trial, and prepares it."""
+    require_descriptors()
     gc.disable()
     from services.cli import serving
 

@@ -12,11 +12,15 @@ from sqlalchemy.exc import SQLAlchemyError
 from gateway.ledger.errors import LedgerError
 from services.chassis.database import DatabaseUnavailable
 from services.chassis.schema import SchemaChanged
+from services.chassis.site.files import is_damage
 from services.chassis.site.refusal import SiteRefused
 from services.chassis.store.port import StoreUnavailable
 from services.cli.console import fail, harmless
 from services.cli.machine import StartFailed
 
+DAMAGED = (
+    "`motcua doctor` names it, where it is the site's own; those below sandbox/ may be removed, and are made anew."
+)
 DISK = "Is there room on the disk, may this user write there, is it the right folder? Nothing else was started."
 
 
@@ -36,5 +40,10 @@ def refusing(refused_code: int = 1) -> Iterator[None]:
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         fail(harmless(f"{where}{error.strerror or error}"), DISK)
+    except sqlite3.DatabaseError as error:
+        damaged = (
+            "A file of the data folder is damaged" if is_damage(error) else "A file of the data folder cannot be used"
+        )
+        fail(harmless(f"{damaged} ({error})."), DAMAGED if is_damage(error) else DISK)
     except (StoreUnavailable, DatabaseUnavailable, SQLAlchemyError, sqlite3.Error) as error:
         fail(harmless(str(getattr(error, "orig", None) or error).partition("\n")[0]), DISK)

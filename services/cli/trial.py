@@ -15,6 +15,7 @@ from services.catalogue.seed import publish, seed
 from services.chassis.law.definitions import Agency, Level
 from services.chassis.platform import Platform
 from services.chassis.settings import Settings
+from services.chassis.site.refusal import SiteRefused
 from services.cli import sample_system
 from services.identity.bootstrap import TrialAppointment, TrialOfficial, TrialSystem, ensure_trial_accounts
 from services.identity.domain import AccountKind, Role
@@ -41,7 +42,10 @@ async def prepare(platform: Platform, province: str, *, kept: bool = True) -> No
         catalogue = await asyncio.to_thread(load)
         await publish(Publisher.of(platform), catalogue, [province], platform.clock.now())
     path = officials_file(platform.settings.data)
-    known = json.loads(path.read_text()) if path.exists() else []
+    try:
+        known = json.loads(path.read_text()) if path.exists() else []
+    except ValueError:
+        raise SiteRefused(f"{path} is damaged: remove it, the sample officials are written anew") from None
     if any(official["province"] == province for official in known):
         return
     catalogue = await asyncio.to_thread(load)
@@ -51,7 +55,9 @@ async def prepare(platform: Platform, province: str, *, kept: bool = True) -> No
         platform, [official for _, official in staff], [_system(platform.settings, committee)]
     )
     rows = [_row(person, made) for (person, _), made in zip(staff, appointments, strict=True)]
-    path.write_text(json.dumps([*known, *rows], ensure_ascii=False, indent=1))
+    fresh = path.with_suffix(".new")
+    fresh.write_text(json.dumps([*known, *rows], ensure_ascii=False, indent=1))
+    fresh.replace(path)
 
 
 def _staff(agencies: list[Agency], taken: int) -> Iterator[tuple[int, TrialOfficial]]:

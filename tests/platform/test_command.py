@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import os
 import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -247,3 +250,15 @@ def test_a_server_that_is_to_be_used_is_away(
     assert what in ran.stderr
     assert action in ran.stderr
     assert "Traceback" not in ran.stdout + ran.stderr
+
+
+@pytest.mark.parametrize("command", [["up"], ["serve", "status"]])
+def test_too_few_files_may_be_open(tmp_path: Path, command: list[str]) -> None:
+    """Libraries end the program with a signal where there are none left."""
+    motcua = [sys.executable, "-c", "from services.cli.main import main; main()", *command]
+    limited = ["bash", "-c", 'ulimit -n 64 && exec "$0" "$@"', *motcua]
+    environment = os.environ | {"MOTCUA_DATA": str(tmp_path / "data")}
+    done = subprocess.run(limited, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 1
+    assert "Only 64 files may be open at once" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -20,6 +20,7 @@ from joserfc.jwk import KeySet
 
 from gateway.sandbox.people import citizen, organisation
 from gateway.sandbox.vneid import Client, Settings, create_app, load_key
+from services.chassis.site.refusal import SiteRefused
 from services.identity.oidc import Provider, ProviderSettings, ProviderUnavailable
 
 ISSUER = "http://vneid.test/vneid"
@@ -239,3 +240,10 @@ async def test_the_platforms_client_logs_in_over_a_real_socket_and_sees_an_outag
     finally:
         server.should_exit = True
         await serving
+
+
+@pytest.mark.parametrize("content", [b"", bytes(range(100)), b"-----BEGIN PRIVATE KEY-----"])
+def test_a_damaged_key_is_said_in_one_line(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "vneid-key.pem").write_bytes(content)
+    with pytest.raises(SiteRefused, match=r"vneid-key\.pem is no key: remove it"):
+        load_key(tmp_path)

@@ -234,3 +234,12 @@ async def test_the_attachments_folder_is_none(lived: Lived, tmp_path: Path, fate
         (case / "blobs").symlink_to(tmp_path / "nowhere")
     refused, _, _ = await started(case)
     assert "blobs is no folder" in refused
+
+
+async def test_the_checkpoint_is_a_folder(lived: Lived, tmp_path: Path) -> None:
+    case = tmp_path / "case"
+    shutil.copytree(lived.stopped, case)
+    (case / "ledger" / "checkpoint").unlink(missing_ok=True)
+    (case / "ledger" / "checkpoint").mkdir()
+    refused, _, _ = await started(case)
+    assert "checkpoint is a folder" in refused
