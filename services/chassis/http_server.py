@@ -54,7 +54,9 @@ OPEN = frozenset({"/livez", "/servez", "/readyz", "/metrics"})
 
 async def _metrics(_request: Request) -> Response:
     await observing.refresh()
-    return Response(prometheus_client.generate_latest(), media_type=prometheus_client.CONTENT_TYPE_LATEST)
+    # Of some thousand time series, which takes longer than others may wait.
+    content = await asyncio.to_thread(prometheus_client.generate_latest)
+    return Response(content, media_type=prometheus_client.CONTENT_TYPE_LATEST)
 
 
 async def _away(request: Request, why: Exception) -> Response:

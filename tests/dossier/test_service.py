@@ -220,11 +220,11 @@ def test_a_form_published_before_it_had_bounds_stops_nobody_else(site: Site, sch
 
 
 def test_much_to_check_is_checked_elsewhere_with_the_same_answer(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    named = {"type": "object", "properties": {"name": {"type": "string", "pattern": r"^\p{Lu}[\p{L} ]{1,40}$"}}}
+    named = {"type": "object", "properties": {"note": {"type": "string", "pattern": r"^\p{Lu}[\p{L} ]{1,40}$"}}}
     code = with_form(site, "9.000001", named)
     assert site.submit(site.citizen(), procedure_code=code).code
     request = submission(procedure_code=code)
-    request.form["name"] = "9" * 60_000
+    request.form["note"] = "9" * 60_000
     with pytest.raises(grpc.RpcError) as raised:
         site.stub.SubmitDossier(request, metadata=site.citizen())
     assert raised.value.code() is grpc.StatusCode.INVALID_ARGUMENT

@@ -81,7 +81,7 @@ def test_a_folder_where_a_file_should_be(lived: Lived, tmp_path: Path) -> None:
         (tmp_path / "away").rename(there.data / name)
     (there.data / "blobs").rename(tmp_path / "away")
     (there.data / "blobs").touch()
-    refused(there.run("up"), "blobs cannot be read: Not a directory")
+    refused(there.run("up"), "blobs is no folder")
     (tmp_path / "file").touch()
     refused(Deployment(tmp_path / "file", settings=ENVIRONMENT).run("up"), "The data folder", "cannot be made")
 
@@ -152,8 +152,9 @@ def test_a_start_can_be_interrupted(lived: Lived, tmp_path: Path) -> None:
     there = deployment(lived, tmp_path)
     with closing(sqlite3.connect(there.data / "keys.db", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
+        (there.data / "lock").unlink(missing_ok=True)
         there.launch()
-        eventually(lambda: (there.data / "logs" / "motcua.jsonl").exists())
+        eventually((there.data / "lock").exists)
         os.kill(there.pid, signal.SIGINT)
         assert there._process
         assert there._process.wait(30) in (0, 1, 130)

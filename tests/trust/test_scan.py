@@ -66,6 +66,11 @@ class Given:
         """A sentence that nobody else says."""
         return self.text(f"{label}: chuyện riêng của gia đình tôi số {self.rng.randrange(10**9):09}, đừng kể.", label)
 
+    def name(self, label: str) -> str:
+        """A person's, that nobody else has."""
+        letters = "".join(self.rng.choices("abcdeghiklmnopqrstuvxy", k=12))
+        return self.text(f"Nguyễn {letters.capitalize()}", label)
+
     def number(self, label: str) -> str:
         return self.text(f"0{self.rng.randrange(10**10, 10**11)}", label)
 
@@ -267,7 +272,7 @@ def _live(world: World, person: int, given: Given) -> None:
         channel=facts.Channel.CHANNEL_COUNTER,
         applicant_id=world.account_id(me),
         applicant_kind=facts.ApplicantKind.APPLICANT_KIND_CITIZEN,
-        applicant_name=given.words("Tại quầy")[:60],
+        applicant_name=given.name("Tại quầy"),
         email=given.email(),
         phone=given.phone(),
         form=ParseDict(residence, Struct()),
@@ -294,8 +299,8 @@ def _ask(world: World, person: int, me: str, given: Given, code: str) -> None:
     basis, outcomes = "Điều 10 Luật Căn cước 2023", []
     for number, name in (
         (sample.personal_number, sample.full_name),
-        (sample.personal_number, given.words("Sai tên")[:60]),
-        (given.number("number of nobody"), given.words("Không ai")[:60]),
+        (sample.personal_number, given.name("Sai tên")),
+        (given.number("number of nobody"), given.name("Không ai")),
         (given.text("not-a-number-056190", "malformed number"), sample.full_name),
     ):
         request = identity.LookUpPersonRequest(
