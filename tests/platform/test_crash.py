@@ -14,7 +14,7 @@ from tests.platform.proof import SIDE_BY_SIDE, Site, Witness, live_through, prov
 
 CRASHES = 20
 # After the first acknowledgement since the start.
-SHORTEST_SECONDS, LONGEST_SECONDS = 0.0, 1.0
+SHORTEST_SECONDS, LONGEST_SECONDS = 0.0, 2.0
 
 
 @pytest.fixture(scope="module")
