@@ -188,7 +188,7 @@ def say_everything(stream: TextIO) -> None:
         print("a line " * 100, file=said, flush=True)
         console.print("[bold]bold[/] \udcff", highlight=False)
         # As warnings.showwarning does, which the tests keep for their report.
-        said.write(warnings.formatwarning(UserWarning("\udcff"), UserWarning, "here", 1))  # type: ignore[arg-type]
+        said.write(warnings.formatwarning(UserWarning("\udcff"), UserWarning, "here", 1))
 
 
 def test_print_rich_and_warnings_fail_nobody() -> None:

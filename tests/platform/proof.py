@@ -39,8 +39,9 @@ SETTLED_SECONDS = 300.0
 # Many processes on a busy machine.
 AGAIN_SECONDS = 240.0
 
-# Not made from events alone: how far each follower came, how often each was opened, and numbers that were drawn for what was then refused or cut short.
-# Such a number is never given again while the counter lasts, and may be once it is filled from the log: nobody got it.
+# Not made from events alone: how far each follower came, how often each database was opened, and numbers that were drawn for what
+# was then refused or cut short. Such a number is never given again while the counter lasts, and may be once it is filled from the
+# log: nobody got it.
 OWN = ("positions", "turns", "site_marks", "code_counters", "codes_given", "receipt_counters", "receipts_given")
 
 
