@@ -169,10 +169,10 @@ async def test_until_the_witnesses_answer_a_receipt_stands_under_the_checkpoint_
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
-        ("ledger_witnesses", "witness.test http://w.test", "is not `<vkey> <url>`"),
-        ("ledger_witnesses", WITNESS.vkey, "is not `<vkey> <url>`"),
-        ("ledger_witnesses", f"{WITNESS.vkey} ftp://w.test", "is not `<vkey> <url>`"),
-        ("ledger_witnessed", "log.test", "is no vkey"),
+        ("ledger_witnesses", "witness.test http://w.test", "each must be `<vkey> <url>`"),
+        ("ledger_witnesses", WITNESS.vkey, "each must be `<vkey> <url>`"),
+        ("ledger_witnesses", f"{WITNESS.vkey} ftp://w.test", "each must be `<vkey> <url>`"),
+        ("ledger_witnessed", "log.test", "each must be a vkey"),
         ("ledger_key", "aa", "should match pattern"),
         ("ledger_origin", "two words", "should match pattern"),
         ("ledger_checkpoint_seconds", "-1", "greater than or equal to 0"),
