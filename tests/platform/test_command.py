@@ -200,7 +200,8 @@ def test_a_setting_is_wrong(tmp_path: Path, name: str, value: str) -> None:
     ran = Deployment(tmp_path / "data", settings={name: value}).run("up")
     assert ran.returncode == 1
     assert f"{name}: " in ran.stderr
-    assert repr(value) in ran.stderr
+    # What may hold a password is not repeated.
+    assert (repr(value) in ran.stderr) is (name != "MOTCUA_EVENT_STORE")
     assert "Traceback" not in ran.stdout + ran.stderr
     assert not (tmp_path / "data").exists()
 

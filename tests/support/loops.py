@@ -60,7 +60,8 @@ class Slow:
 class _Running:
     began: float
     seen: list[tuple[str, ...]] = field(default_factory=list)
-    by_product: bool = False
+    looks: int = 0
+    by_product: int = 0
     allowed: bool = False
 
 
@@ -93,7 +94,7 @@ class Loops:
                     del running[thread]
                 else:
                     running[thread] = outer
-                if seconds > MOST_SECONDS and seconds / slowness() > MOST_SECONDS:
+                if seconds > MOST_SECONDS:
                     self._note(seconds, callback, now)
 
         handle_class._run = run
@@ -136,7 +137,9 @@ class Loops:
         coroutine = task.get_coro() if hasattr(task, "get_coro") else None
         code: CodeType | None = getattr(coroutine, "cr_code", None)
         ours = code is not None and code.co_filename.startswith(PRODUCT)
-        if now.allowed or not (now.by_product or ours):
+        # Of a test's own callback, the part in which it was seen to wait for what it tests.
+        part = 1.0 if ours else now.by_product / max(1, now.looks)
+        if now.allowed or seconds * part / slowness() <= MOST_SECONDS:
             return
         self._slow.append(Slow(seconds, _place(code) if code else repr(callback), now.seen))
 
@@ -158,16 +161,19 @@ def _spin() -> int:
 
 def _see(frame: FrameType | None, running: _Running) -> None:
     stack: list[str] = []
+    by_product = False
     while frame is not None and frame.f_code.co_name != "_run_once":
         code = frame.f_code
         running.allowed |= any(code.co_qualname == name and code.co_filename.endswith(file) for file, name in ALLOWED)
         if code.co_filename.startswith(PRODUCT):
             stack.append(_place(code))
             # A plain function may be a test's own call.
-            running.by_product |= bool(code.co_flags & (inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR))
+            by_product |= bool(code.co_flags & (inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR))
         elif not stack:
             stack.append(f"{Path(code.co_filename).name}:{code.co_qualname}")
         frame = frame.f_back
+    running.looks += 1
+    running.by_product += by_product
     if stack:
         running.seen.append(tuple(reversed(stack)))
 
