@@ -44,6 +44,7 @@ from services.identity.vault import Vault
 from tests.idempotency.world import AGENCY, OFFICIALS, PROCEDURE, STEPS, World
 from tests.identity.sandboxes import SECRET, sandboxes
 from tests.platform.log import Log, Rows, tables
+from tests.support import grounds
 from tests.support.hosted import hosted
 from tests.support.rpcs import RPCS, Answer, client
 from tests.support.tokens import signing_key
@@ -357,6 +358,7 @@ class Done:
 def erased(site: Site) -> Done:
     world = site.start()
     lived = live(world)
+    world.client.host.run(grounds.look_up(world.client.host.platform.store, ERASED.account_id, AGENCY))
 
     def known() -> bool:
         inbox = world.done("ListInbox", "citizen", ERASED.account_id, page_size=200).messages
