@@ -12,7 +12,7 @@ from motcua.dossier.events.v1 import events_pb2 as dossier
 from services.catalogue.domain import today
 from services.catalogue.views import Definitions
 from services.chassis.codec import Shape, to_timestamp
-from services.chassis.deadlines import Term, due_at
+from services.chassis.deadlines import Term, due_at, is_provisional
 from services.chassis.decider import Rejected
 from services.chassis.law.definitions import Channel, ChannelRule, Procedure, calendar_of
 from services.chassis.law.fees import Case, quote
@@ -55,13 +55,14 @@ def deadline(
         raise Rejected("TERM_NOT_LISTED", code=procedure.code)
     calendar = known.calendar(known.agency(request.agency, day).value.calendar_id).value
     written: Any = _TERM.write(term)
-    due = due_at(calendar_of(calendar), term, received_at)
+    counting = calendar_of(calendar)
+    due = due_at(counting, term, received_at)
     return pb.PreviewDeadlineResponse(
         due_at=to_timestamp(due),
         term=written,
         calendar_id=calendar.calendar_id,
         calendar_version=calendar.version,
-        provisional=due.date().isoformat() > calendar.known_until,
+        provisional=is_provisional(counting, due),
     )
 
 

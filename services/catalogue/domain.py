@@ -318,9 +318,14 @@ def decide_calendar(command: PublishCalendar, state: CalendarState) -> Sequence[
         raise Rejected("CALENDAR_FAULTY", why=str(error)) from error
     for day in (calendar.known_until, *calendar.closed, *calendar.worked):
         _dated(day)
+    if calendar.announced_on:
+        _dated(calendar.announced_on)
     if state.last_version:
+        # Of days before the first that it named, the calendar said nothing.
+        began = min((day for day, _ in state.exceptions), default="")
         for day, _ in sorted(state.exceptions ^ _exceptions(calendar)):
-            _not_past(day, today(command.at))
+            if day >= began:
+                _not_past(day, today(command.at))
     return [CalendarPublished(calendar, command.at, command.by)]
 
 

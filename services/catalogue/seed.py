@@ -121,7 +121,8 @@ class _Run:
     async def _stream(self, kind: str, key: str, definitions: list[Any]) -> None:
         handler, publish = self._publish[kind]
         for definition in definitions:
-            at = enacted(getattr(definition, "valid_from", "") or self._now.date().isoformat(), self._now)
+            since = getattr(definition, "valid_from", "") or getattr(definition, "announced_on", "")
+            at = enacted(since or self._now.date().isoformat(), self._now)
             _, before = await handler.load(key)
             try:
                 outcome = await publish(definition, at, ACTOR, _origin(kind, key, definition))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from calendar import monthrange
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from enum import Enum
@@ -46,6 +46,8 @@ class Calendar:
     closed: frozenset[date] = frozenset()
     # Days off that are worked in exchange for another day.
     worked: frozenset[date] = frozenset()
+    # The last day whose holidays are announced.
+    known_until: date = date.max
 
     def __post_init__(self) -> None:
         if len(self.office_hours) != 7 or not any(self.office_hours):
@@ -56,6 +58,11 @@ class Calendar:
                 raise ValueError("office hours: intervals run forward and do not touch")
         if both := self.closed & self.worked:
             raise ValueError(f"closed and worked at once: {min(both)}")
+
+    @property
+    def name(self) -> str:
+        """With the version, as facts name it."""
+        return f"{self.calendar_id}@{self.version}"
 
     def hours(self, day: date) -> Hours:
         """A worked day off has the hours of the week's longest day: it stands for one."""
@@ -68,6 +75,49 @@ class Calendar:
 
 def is_working_day(calendar: Calendar, day: date) -> bool:
     return bool(calendar.hours(day))
+
+
+def is_provisional(calendar: Calendar, due: datetime) -> bool:
+    """Whether it rests on days whose holidays nobody has announced: another version of the calendar may move it."""
+    return _local(calendar, due).date() > calendar.known_until
+
+
+def first_change(old: Calendar, new: Calendar) -> date:
+    """The first day that the versions count differently: due dates before it are the same by both.
+
+    Of days before the first that the old one names nothing was counted.
+    """
+    if (old.zone, old.office_hours) != (new.zone, new.office_hours):
+        return date.min
+    began = min(old.closed | old.worked, default=date.min)
+    changes = (old.closed ^ new.closed) | (old.worked ^ new.worked)
+    return min((day for day in changes if day >= began), default=date.max)
+
+
+def opens_at(calendar: Calendar, day: date) -> datetime:
+    return datetime.combine(day, calendar.hours(day)[0][0], ZoneInfo(calendar.zone))
+
+
+def next_opening(calendar: Calendar, at: datetime) -> datetime:
+    """The start of the working day after `at`'s day."""
+    return opens_at(calendar, _nth_working_day(calendar, _local(calendar, at).date(), 1))
+
+
+def closing(calendar: Calendar, at: datetime) -> datetime | None:
+    """The end of `at`'s day, if it is worked."""
+    day = _local(calendar, at).date()
+    return _close(calendar, day) if is_working_day(calendar, day) else None
+
+
+def counted(calendar: Calendar, term: Term, since: datetime, pauses: Iterable[tuple[datetime, datetime]]) -> datetime:
+    """The due date of what counts since then, the pauses taken out."""
+    return moved(calendar, term, due_at(calendar, term, since), pauses)
+
+
+def moved(calendar: Calendar, term: Term, due: datetime, pauses: Iterable[tuple[datetime, datetime]]) -> datetime:
+    for paused_at, resumed_at in pauses:
+        due = resumed_due_at(calendar, term, due, paused_at, resumed_at)
+    return due
 
 
 def due_at(calendar: Calendar, term: Term, received_at: datetime) -> datetime:

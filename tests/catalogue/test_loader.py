@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from collections import defaultdict
+from datetime import UTC, datetime
 from pathlib import Path
 
 import jsonschema_rs
@@ -11,7 +12,7 @@ import pytest
 
 from motcua.catalogue.events.v1 import events_pb2
 from services.catalogue import domain
-from services.catalogue.domain import is_date, overlays, procedures, territories
+from services.catalogue.domain import calendars, is_date, overlays, procedures, territories
 from services.catalogue.loader import DATA, FaultyCatalogueError, enacted, load
 from services.chassis.codec import Codec, Shape
 from services.chassis.law.definitions import AgencyKind, Level, Procedure, UnitKind, calendar_of
@@ -102,11 +103,28 @@ def test_every_authority_has_an_agency() -> None:
     assert wanted <= agencies
 
 
-def test_the_calendars_are_those_of_2026() -> None:
-    general, police = (calendar_of(each) for each in catalogue().calendars)
-    assert len([day for day in general.closed if day.year == 2026]) == 18
-    assert (general.closed, general.worked) == (police.closed, police.worked)
-    assert all(map(is_date, catalogue().calendars[0].closed))
+def test_the_calendars_are_those_of_2025_to_2027() -> None:
+    found = catalogue().calendars
+    assert [(each.calendar_id, each.version, each.known_until) for each in found] == [
+        ("general", 1, "2026-12-31"),
+        ("police", 1, "2026-12-31"),
+        ("general", 2, "2027-12-31"),
+        ("police", 2, "2027-12-31"),
+    ]
+    for general, police, days in ((found[0], found[1], (0, 18, 1)), (found[2], found[3], (22, 18, 22))):
+        read = calendar_of(general)
+        assert tuple(sum(day.year == year for day in read.closed) for year in (2025, 2026, 2027)) == days
+        assert (general.closed, general.worked) == (police.closed, police.worked)
+        assert all(map(is_date, general.closed))
+
+
+def test_a_site_that_begins_late_gets_every_version() -> None:
+    first, second = (each for each in catalogue().calendars if each.calendar_id == "general")
+    late = datetime(2027, 7, 1, tzinfo=UTC)
+    at = enacted(second.announced_on, late)
+    given(calendars, domain.CalendarPublished(first, late, BY)).when(domain.PublishCalendar(second, at, BY)).then(
+        domain.CalendarPublished(second, at, BY)
+    )
 
 
 def test_the_deciders_accept_what_is_loaded() -> None:

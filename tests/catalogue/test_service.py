@@ -208,9 +208,9 @@ def test_an_overlay_counts_from_its_day_on(catalogue: Catalogue) -> None:
     assert catalogue.refusal("AdoptFeeOverlay", overlay=overlay)[0] == "PROCEDURE_UNKNOWN"
 
 
-def at(month: int, date: int, hour: int = 9, minute: int = 0) -> Timestamp:
+def at(month: int, date: int, hour: int = 9, minute: int = 0, year: int = 2026) -> Timestamp:
     stamp = Timestamp()
-    stamp.FromDatetime(datetime(2026, month, date, hour, minute, tzinfo=ZONE))
+    stamp.FromDatetime(datetime(year, month, date, hour, minute, tzinfo=ZONE))
     return stamp
 
 
@@ -228,12 +228,12 @@ def test_deadlines(
     catalogue: Catalogue, code: str, agency: str, received: Timestamp, due: Timestamp, provisional: bool
 ) -> None:
     found = catalogue("PreviewDeadline", procedure_code=code, channel=COUNTER, agency=agency, received_at=received)
-    assert (found.due_at, found.provisional, found.calendar_version) == (due, provisional, 1)
+    assert (found.due_at, found.provisional, found.calendar_version) == (due, provisional, 2)
 
 
 def test_a_deadline_beyond_the_known_holidays_is_provisional(catalogue: Catalogue) -> None:
     asked = {"procedure_code": "1.001612", "channel": COUNTER, "agency": "P56.22.366"}
-    found = catalogue("PreviewDeadline", **asked, received_at=at(12, 31))
+    found = catalogue("PreviewDeadline", **asked, received_at=at(12, 31, year=2027))
     assert (found.provisional, found.calendar_id) == (True, "general")
     assert catalogue.refusal("PreviewDeadline", **asked | {"agency": "P56.99"})[0] == "AGENCY_UNKNOWN"
 
@@ -269,13 +269,13 @@ def test_an_agency_is_opened_once(catalogue: Catalogue) -> None:
 
 def test_a_calendar_changes_only_ahead(catalogue: Catalogue) -> None:
     calendar = catalogue("GetCalendar", calendar_id="police").calendar
-    calendar.version = 2
+    calendar.version = 3
     calendar.closed.append(day(50))
     reply = catalogue("PublishCalendar", calendar=calendar)
     newest = catalogue("GetCalendar", calendar_id="police", min_position=reply.position)
-    assert (newest.calendar, newest.revision) == (calendar, 1)
-    assert day(50) not in catalogue("GetCalendar", calendar_id="police", version=1).calendar.closed
-    calendar.version = 3
+    assert (newest.calendar, newest.revision) == (calendar, 2)
+    assert day(50) not in catalogue("GetCalendar", calendar_id="police", version=2).calendar.closed
+    calendar.version = 4
     calendar.closed.append("2026-01-05")
     assert catalogue.refusal("PublishCalendar", calendar=calendar)[0] == "CHANGES_THE_PAST"
     assert catalogue.refusal("GetCalendar", calendar_id="lunar")[0] == "CALENDAR_UNKNOWN"

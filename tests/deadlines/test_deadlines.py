@@ -1,8 +1,10 @@
-"""The vectors of the law's calendar for 2026, and every rule against a slow count that is obviously right."""
+"""The vectors of the law's calendars for 2025 to 2027, and every rule against a slow count that is obviously right."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
+from functools import cache
 from itertools import count, islice
 from zoneinfo import ZoneInfo
 
@@ -11,7 +13,19 @@ from hypothesis import given as forall
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from services.chassis.deadlines import Calendar, Hours, Term, Unit, due_at, is_working_day, resumed_due_at
+from services.catalogue.loader import load
+from services.chassis.deadlines import (
+    Calendar,
+    Hours,
+    Term,
+    Unit,
+    due_at,
+    first_change,
+    is_provisional,
+    is_working_day,
+    resumed_due_at,
+)
+from services.chassis.law.definitions import calendar_of
 
 ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
 MORNING, AFTERNOON = (time(7, 30), time(11, 30)), (time(13), time(17))
@@ -250,3 +264,58 @@ def test_a_pause_never_shortens_and_never_takes_what_is_left(
     left = [day for day in slowly(calendar, paused.date() + timedelta(days=1)) if day <= due.date()]
     if unit is Unit.WORKING_DAYS and left:
         assert again.date() == slowly(calendar, resumed.date() + timedelta(days=1))[len(left) - 1]
+
+
+@cache
+def shipped(calendar_id: str = "general", version: int = 2) -> Calendar:
+    found = (each for each in load().calendars if (each.calendar_id, each.version) == (calendar_id, version))
+    return calendar_of(next(found))
+
+
+def day(text: str, hour: int = 9) -> datetime:
+    return datetime.fromisoformat(text).replace(hour=hour, tzinfo=ZONE)
+
+
+@pytest.mark.parametrize(
+    ("received", "amount", "due"),
+    [
+        ("2024-12-31", 1, "2025-01-02"),
+        ("2025-01-24", 1, "2025-02-03"),
+        ("2025-04-04", 1, "2025-04-08"),
+        ("2025-04-25", 1, "2025-04-26"),
+        ("2025-04-29", 1, "2025-05-05"),
+        ("2025-08-29", 1, "2025-09-03"),
+        ("2026-12-31", 1, "2027-01-04"),
+        ("2027-01-29", 17, "2027-03-02"),
+        ("2027-02-03", 1, "2027-02-11"),
+        ("2027-02-03", 3, "2027-02-15"),
+        ("2027-04-15", 1, "2027-04-19"),
+        ("2027-04-29", 1, "2027-05-04"),
+        ("2027-09-01", 1, "2027-09-06"),
+        ("2027-11-23", 1, "2027-11-25"),
+        ("2027-12-31", 1, "2028-01-04"),
+    ],
+)
+def test_the_announced_days_of_2025_and_2027(received: str, amount: int, due: str) -> None:
+    assert due_at(shipped(), working_days(amount), day(received)) == day(due, 17)
+
+
+def test_the_police_work_on_no_holiday_s_saturday() -> None:
+    assert due_at(shipped("police"), working_days(1), day("2027-02-05")) == day("2027-02-11", 17)
+    assert due_at(shipped("police"), working_days(2), day("2027-02-11")) == datetime(2027, 2, 13, 11, 30, tzinfo=ZONE)
+
+
+@pytest.mark.parametrize(
+    ("version", "due", "provisional"),
+    [(1, "2026-12-31", False), (1, "2027-01-04", True), (2, "2027-12-31", False), (2, "2028-01-04", True)],
+)
+def test_what_rests_on_days_nobody_announced_is_provisional(version: int, due: str, provisional: bool) -> None:
+    assert is_provisional(shipped(version=version), day(due, 17)) is provisional
+
+
+def test_the_first_day_that_versions_count_differently() -> None:
+    assert first_change(shipped(version=1), shipped(version=2)) == date(2027, 1, 2)
+    assert first_change(OFFICE, replace(OFFICE, closed=CLOSED | {date(2027, 2, 4)})) == date(2027, 2, 4)
+    assert first_change(OFFICE, replace(OFFICE, worked=WORKED - {date(2026, 8, 22)})) == date(2026, 8, 22)
+    assert first_change(OFFICE, replace(OFFICE, version=2)) == date.max
+    assert first_change(OFFICE, replace(OFFICE, office_hours=(FULL,) * 7)) == date.min

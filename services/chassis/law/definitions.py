@@ -264,6 +264,7 @@ class CalendarVersion:
     closed: tuple[str, ...]
     worked: tuple[str, ...]
     legal_basis: tuple[str, ...]
+    announced_on: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,4 +299,5 @@ def calendar_of(definition: CalendarVersion) -> deadlines.Calendar:
         week,
         frozenset(map(date.fromisoformat, definition.closed)),
         frozenset(map(date.fromisoformat, definition.worked)),
+        date.fromisoformat(definition.known_until) if definition.known_until else date.min,
     )
