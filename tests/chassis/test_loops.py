@@ -9,7 +9,7 @@ from types import CodeType, FunctionType
 from typing import Any
 
 from tests.conftest import loops
-from tests.support.loops import MOST_SECONDS, PRODUCT
+from tests.support.loops import MOST_SECONDS, ONCE_SECONDS, PRODUCT, slowness
 
 
 async def busy(seconds: float) -> None:
@@ -54,6 +54,19 @@ async def test_what_is_short_or_the_tests_own_or_waits_is_no_fault() -> None:
         await asyncio.create_task(of_product(littering)())
         await asyncio.create_task(asyncio.to_thread(time.sleep, 2 * MOST_SECONDS))
     assert slow == []
+
+
+async def test_slow_once_may_be_the_machine_and_slow_twice_or_very_slow_is_the_product() -> None:
+    with loops.apart():
+        await asyncio.create_task(of_product(busy)(1.5 * MOST_SECONDS))
+        assert loops.taken() == []
+    with loops.apart():
+        for _ in range(2):
+            await asyncio.create_task(of_product(busy)(3 * MOST_SECONDS))
+        assert len(loops.taken()) == 2
+    with loops.apart():
+        await asyncio.create_task(of_product(busy)(2 * ONCE_SECONDS * slowness()))
+        assert len(loops.taken()) == 1
 
 
 async def test_looking_costs_next_to_nothing() -> None:
