@@ -99,6 +99,8 @@ SUCCESSION = Sealed("Cơ quan đã giải thể; cơ quan kế thừa tiếp t�
 CODE_ATTEMPTS = 5
 MOST_DRAFTS = 50
 UNFINISHED = timedelta(days=1)
+# Refunds that leave the fee as it was.
+NOT_THE_FEE = (payment.RefundCause.REFUND_CAUSE_SURPLUS, payment.RefundCause.REFUND_CAUSE_UNMATCHED)
 
 Make = Callable[[Dossier, Actor, datetime, Law], c.Command]
 
@@ -515,8 +517,8 @@ class DossierService:
         """One reaction for both, so that a refund is noted after its payment."""
         event, by, now, law = fact.event, Actor("service:payment"), self.clock.now(), await self.law.get()
         refunded = isinstance(event, payment.RefundConfirmed)
-        if refunded and event.cause == payment.RefundCause.REFUND_CAUSE_SURPLUS:
-            return  # the fee itself stays paid
+        if refunded and event.cause in NOT_THE_FEE:
+            return
 
         def command(state: Dossier) -> c.Command:
             if state.settlement is Settlement.ABSENT:

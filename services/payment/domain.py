@@ -41,12 +41,14 @@ from services.payment.events import (
     RefundFailed,
     RefundRequested,
     SurplusReceived,
+    UnmatchedReceived,
 )
 
 REFUND_CAUSES = {
     CancelCause.REFUSED: RefundCause.DOSSIER_REFUSED,
     CancelCause.WITHDRAWN: RefundCause.DOSSIER_WITHDRAWN,
     CancelCause.STOPPED: RefundCause.DOSSIER_STOPPED,
+    CancelCause.FEE_CANCELLED: RefundCause.FEE_CANCELLED,
 }
 
 
@@ -81,6 +83,8 @@ class Taking:
     refund: RefundStatus = RefundStatus.NONE
     cause: RefundCause | None = None
     attempt: int = 0
+    # Another amount than the fee owes.
+    unmatched: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +141,7 @@ def _request_payment(c: RequestPayment, state: State) -> Sequence[Event]:
 def _start_checkout(c: StartCheckout, state: State) -> Sequence[Event]:
     request = _requested(state)
     if c.by != request.payer_id:
-        raise Rejected("NOT_THE_PAYER")
+        raise Rejected("PAYMENT_NOT_FOUND")
     _still_owed(state)
     if c.checkout_id in state.checkouts:
         raise Rejected("CHECKOUT_EXISTS", checkout_id=c.checkout_id)
@@ -161,8 +165,11 @@ def _expire_checkout(c: ExpireCheckout, state: State) -> Sequence[Event]:
 
 def _record_callback(c: RecordCallback, state: State) -> Sequence[Event]:
     request, checkout = _requested(state), _checkout(c.checkout_id, state)
-    known = any((t.provider, t.transaction) == (checkout.provider, c.transaction) for t in state.takings.values())
+    said = (checkout.provider, c.transaction)
+    known = next((t for t in state.takings.values() if (t.provider, t.transaction) == said), None)
     match c.outcome:
+        case Outcome.PAID if c.amount != request.amount:
+            return _wrong_amount(request, c.amount) if known else (_unmatched(c, checkout, request),)
         case _ if c.amount != request.amount:
             return _refuse_callback(c, state, CallbackFault.AMOUNT, c.amount) or _wrong_amount(request, c.amount)
         case Outcome.UNSETTLED:
@@ -172,12 +179,14 @@ def _record_callback(c: RecordCallback, state: State) -> Sequence[Event]:
                 return ()
             return (PaymentFailed(*_head(request, c), c.checkout_id, checkout.provider, c.provider_code),)
         case Outcome.PAID:
-            return () if known else _take_online(c, checkout, request, state)
+            # What came in another amount is the fee's once the provider corrects itself, unless it is on its way back.
+            corrected = known is not None and known.unmatched and known.refund is RefundStatus.NONE
+            return _take_online(c, checkout, request, state) if corrected or not known else ()
     assert_never(c.outcome)
 
 
-def _take_online(c: RecordCallback, checkout: Checkout, request: PaymentRequested, state: State) -> Sequence[Event]:
-    surplus = SurplusReceived(
+def _surplus(c: RecordCallback, checkout: Checkout, request: PaymentRequested) -> SurplusReceived:
+    return SurplusReceived(
         *_head(request, c),
         payment_id=c.payment_id,
         method=PaymentMethod.ONLINE,
@@ -189,6 +198,14 @@ def _take_online(c: RecordCallback, checkout: Checkout, request: PaymentRequeste
         bank=c.bank,
         paid_at=c.paid_at,
     )
+
+
+def _unmatched(c: RecordCallback, checkout: Checkout, request: PaymentRequested) -> UnmatchedReceived:
+    return UnmatchedReceived(**asdict(_surplus(c, checkout, request)), owed=request.amount)
+
+
+def _take_online(c: RecordCallback, checkout: Checkout, request: PaymentRequested, state: State) -> Sequence[Event]:
+    surplus = _surplus(c, checkout, request)
     if state.paid or state.cancelled:
         return (surplus, _refund(c, request, c.payment_id, _taken(surplus), RefundCause.SURPLUS))
     if not c.receipt_number:
@@ -208,6 +225,8 @@ def _refuse_callback(
 
 def _receive_cash(c: ReceiveCash, state: State) -> Sequence[Event]:
     request = _requested(state)
+    if (state.paid or state.cancelled) and c.counter not in _agencies(request, state):
+        raise Rejected("NOTHING_OWED")
     _still_owed(state)
     if c.amount != request.amount:
         _wrong_amount(request, c.amount)
@@ -238,7 +257,7 @@ def _cancel(c: CancelPayment, state: State) -> Sequence[Event]:
     return (
         PaymentCancelled(*_head(request, c), c.cause),
         *(
-            _refund(c, request, payment_id, taking, REFUND_CAUSES[c.cause])
+            _refund(c, request, payment_id, taking, _cause(taking, REFUND_CAUSES[c.cause]))
             for payment_id, taking in state.takings.items()
             if taking.refund is RefundStatus.NONE
         ),
@@ -246,7 +265,10 @@ def _cancel(c: CancelPayment, state: State) -> Sequence[Event]:
 
 
 def _request_refund(c: RequestRefund, state: State) -> Sequence[Event]:
-    request, taking = _requested(state), _taking(c.payment_id, state)
+    request = _requested(state)
+    if c.agency not in _agencies(request, state):
+        raise Rejected("PAYMENT_NOT_FOUND")
+    taking = _taking(c.payment_id, state)
     if c.agency not in (request.agency, taking.counter):
         raise Rejected("OTHER_AGENCY", agency=request.agency)
     if not c.reason.strip():
@@ -257,7 +279,7 @@ def _request_refund(c: RequestRefund, state: State) -> Sequence[Event]:
         case RefundStatus.CONFIRMED:
             raise Rejected("ALREADY_REFUNDED")
         case RefundStatus.NONE | RefundStatus.FAILED:
-            return (_refund(c, request, c.payment_id, taking, taking.cause or RefundCause.DECIDED, c.reason),)
+            return (_refund(c, request, c.payment_id, taking, _cause(taking, RefundCause.DECIDED), c.reason),)
     assert_never(taking.refund)
 
 
@@ -276,7 +298,10 @@ def _confirm_refund(
 
 
 def _return_cash(c: ReturnCash, state: State) -> Sequence[Event]:
-    request, taking = _requested(state), _taking(c.payment_id, state)
+    request = _requested(state)
+    if c.counter not in _agencies(request, state):
+        raise Rejected("PAYMENT_NOT_FOUND")
+    taking = _taking(c.payment_id, state)
     if c.counter not in (request.agency, taking.counter):
         raise Rejected("OTHER_AGENCY", agency=taking.counter or request.agency)
     if not c.voucher_number:
@@ -295,6 +320,11 @@ def _fail_refund(c: FailRefund, state: State) -> Sequence[Event]:
     if taking.refund is not RefundStatus.REQUESTED or taking.attempt != c.attempt:
         return ()
     return (RefundFailed(*_head(request, c), c.payment_id, c.attempt, taking.amount, c.provider_code),)
+
+
+def _cause(taking: Taking, otherwise: RefundCause) -> RefundCause:
+    """A refund that is tried again keeps its cause."""
+    return taking.cause or (RefundCause.UNMATCHED if taking.unmatched else otherwise)
 
 
 def _refund(
@@ -323,6 +353,11 @@ def _requested(state: State) -> PaymentRequested:
     if state.request is None:
         raise Rejected("PAYMENT_NOT_FOUND")
     return state.request
+
+
+def _agencies(request: PaymentRequested, state: State) -> set[str]:
+    """Whose affair the fee is, as GetPayment has it: who settles the dossier, and whose cashiers took cash for it."""
+    return {request.agency, *(taking.counter for taking in state.takings.values())} - {""}
 
 
 def _checkout(checkout_id: str, state: State) -> Checkout:
@@ -372,6 +407,8 @@ def evolve(state: State, event: Event) -> State:
             return replace(_with_taking(_closed(state), event.payment_id, taking), receipt_number=event.receipt_number)
         case SurplusReceived():
             return _with_taking(state, event.payment_id, _taken(event))
+        case UnmatchedReceived():
+            return _with_taking(state, event.payment_id, replace(_taken(event), unmatched=True))
         case RefundRequested():
             refund = (RefundStatus.REQUESTED, event.cause, event.attempt)
             return _with_refund(state, event.payment_id, *refund)
@@ -384,7 +421,7 @@ def evolve(state: State, event: Event) -> State:
     assert_never(event)
 
 
-def _taken(event: PaymentConfirmed | SurplusReceived) -> Taking:
+def _taken(event: PaymentConfirmed | SurplusReceived | UnmatchedReceived) -> Taking:
     return Taking(
         event.method,
         event.amount,

@@ -18,6 +18,7 @@ class CancelCause(IntEnum):
     REFUSED = 1
     WITHDRAWN = 2
     STOPPED = 3
+    FEE_CANCELLED = 4
 
 
 class RefundCause(IntEnum):
@@ -26,6 +27,8 @@ class RefundCause(IntEnum):
     DECIDED = 3
     DOSSIER_STOPPED = 4
     DOSSIER_WITHDRAWN = 5
+    UNMATCHED = 6
+    FEE_CANCELLED = 7
 
 
 class CallbackFault(IntEnum):
@@ -110,6 +113,25 @@ class SurplusReceived:
     transaction: str
     bank: str
     paid_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class UnmatchedReceived:
+    code: str
+    payer_id: str
+    at: datetime
+    by: str
+    fee_id: str
+    payment_id: str
+    method: PaymentMethod
+    amount: int
+    agency: str
+    provider: str
+    checkout_id: str
+    transaction: str
+    bank: str
+    paid_at: datetime
+    owed: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +221,7 @@ Event = (
     | CheckoutExpired
     | PaymentConfirmed
     | SurplusReceived
+    | UnmatchedReceived
     | PaymentFailed
     | CallbackRefused
     | RefundRequested

@@ -15,7 +15,7 @@ from services.chassis.concern import mine, office
 from services.chassis.database import utc
 from services.chassis.decider import Rejected
 from services.chassis.standing import unrestricted
-from services.payment.views import fees, movements, payments, refunds
+from services.payment.views import fees, movements, payments, refunds, unmatched
 
 CLOCK_PAGE = 500
 # A refund that was not answered for so long is asked about again: its reaction has given up by then.
@@ -57,6 +57,13 @@ def movements_query(caller: Caller, request: pb.ReconcileDayRequest) -> Select[A
     if request.method:
         query = query.where(movements.c.method == request.method)
     return query.order_by(movements.c.at, movements.c.position)
+
+
+def unmatched_query(caller: Caller) -> Select[Any]:
+    """As payments_query leaves out."""
+    query = select(unmatched).where(unmatched.c.agency == office(caller))
+    query = query.where(unmatched.c.payer_id.not_in(sorted(mine(caller))), unrestricted(unmatched.c.payer_id))
+    return query.order_by(unmatched.c.paid_at, unmatched.c.payment_id)
 
 
 def _in_scope(system: Caller) -> ColumnElement[bool]:
@@ -106,6 +113,21 @@ def oldest_query(now: datetime) -> Select[Any]:
 
 def fees_query(code: str) -> Select[Any]:
     return select(fees.c.fee_id).where(fees.c.code == code).order_by(fees.c.fee_id)
+
+
+def unmatched_of(row: Any) -> payment_pb2.UnmatchedMoney:
+    return payment_pb2.UnmatchedMoney(
+        fee_id=row.fee_id,
+        payment_id=row.payment_id,
+        code=row.code,
+        agency=row.agency,
+        provider=row.provider,
+        transaction=row.transaction_number,
+        amount=row.amount,
+        owed=row.owed,
+        paid_at=to_timestamp(utc(row.paid_at)),
+        refund_status=row.refund_status,
+    )
 
 
 def movement_of(row: Any) -> payment_pb2.Movement:

@@ -27,6 +27,7 @@ class Next(Enum):
     WAITING = ("waiting", 200, True)
     REFUNDING = ("refunding", 200, False)
     FAILED = ("failed", 200, False)
+    UNMATCHED = ("unmatched", 200, False)
     UNKNOWN = ("unknown", 400, False)
 
 
@@ -37,9 +38,11 @@ def next_of(said: Callback | Refused, payment: p.Payment) -> Next:
     kept = [taking for taking in payment.takings if taking.receipt_number]
     if said.outcome is Outcome.FAILED:
         return Next.PAID if payment.status == PAID else Next.FAILED
-    mine = any(taking.transaction == said.transaction for taking in payment.takings)
-    if said.outcome is Outcome.UNSETTLED or not mine:
+    mine = next((taking for taking in payment.takings if taking.transaction == said.transaction), None)
+    if said.outcome is Outcome.UNSETTLED or mine is None:
         return Next.WAITING
+    if mine.unmatched:
+        return Next.REFUNDING if mine.HasField("refund") else Next.UNMATCHED
     returned = payment.status in (REFUNDING, REFUNDED, CANCELLED)
     return Next.REFUNDING if returned or kept[0].transaction != said.transaction else Next.PAID
 

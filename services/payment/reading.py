@@ -45,6 +45,8 @@ def apply(payment: p.Payment, event: Any, revision: int) -> None:
             _take(payment, event, receipt_number=event.receipt_number, counter=event.counter)
         case e.SurplusReceived():
             _take(payment, event)
+        case e.UnmatchedReceived():
+            _take(payment, event, unmatched=True)
         case e.PaymentCancelled():
             payment.ClearField("checkout")
             payment.status = CANCELLED if payment.status == OWED else payment.status
@@ -61,7 +63,12 @@ def apply(payment: p.Payment, event: Any, revision: int) -> None:
             _refund(payment, event, done, REFUNDED)
 
 
-def _take(payment: p.Payment, event: Any, **more: str) -> None:
+def _take(payment: p.Payment, event: Any, **more: Any) -> None:
+    # The provider corrected an amount: it is the same money.
+    for place, taking in enumerate(payment.takings):
+        if taking.payment_id == event.payment_id:
+            del payment.takings[place]
+            break
     payment.takings.add(
         payment_id=event.payment_id,
         method=event.method,
@@ -76,5 +83,5 @@ def _take(payment: p.Payment, event: Any, **more: str) -> None:
 def _refund(payment: p.Payment, event: Any, news: p.Refund, status: p.PaymentStatus.ValueType) -> None:
     taking = next(taking for taking in payment.takings if taking.payment_id == event.payment_id)
     taking.refund.MergeFrom(news)
-    if taking.receipt_number:  # a surplus comes and goes without touching the fee
+    if taking.receipt_number:  # what settled nothing comes and goes without touching the fee
         payment.status = status

@@ -44,6 +44,8 @@ from services.payment.lists import (
     payments_query,
     sum_of,
     sums_query,
+    unmatched_of,
+    unmatched_query,
     waiting_query,
 )
 from services.payment.pages import returned, style
@@ -139,6 +141,13 @@ class PaymentService:
         return replied(pb.ReturnCashResponse, outcome, voucher_number=_one(outcome, RefundConfirmed).reference)
 
     @api
+    async def list_unmatched_money(
+        self, request: pb.ListUnmatchedMoneyRequest, caller: Caller
+    ) -> pb.ListUnmatchedMoneyResponse:
+        rows, token = await self._page(request, unmatched_query(caller))
+        return pb.ListUnmatchedMoneyResponse(unmatched=map(unmatched_of, rows), next_page_token=token)
+
+    @api
     async def reconcile_day(self, request: pb.ReconcileDayRequest, caller: Caller) -> pb.ReconcileDayResponse:
         query = movements_query(caller, request)
         rows, token = await self._page(request, query)
@@ -190,10 +199,8 @@ class PaymentService:
         if fee_id is None:
             return RspCode.NOT_FOUND
         state, _ = await self.payments.load(fee_id)
-        if state.request is None:
-            return RspCode.NOT_FOUND
         now, payment_id, number = self.clock.now(), payment_id_of(said), ""
-        if said.outcome is c.Outcome.PAID and not (state.paid or state.cancelled):
+        if state.request and said.outcome is c.Outcome.PAID and not (state.paid or state.cancelled):
             number = await number_for(self.receipts, Series.RECEIPT, state.request.agency, local_day(now), payment_id)
         command = c.RecordCallback(
             payment_id,
@@ -209,9 +216,12 @@ class PaymentService:
             ACTOR,
         )
         try:
-            return answer((await self.payments.execute(fee_id, command, _delivery())).events)
+            code = answer((await self.payments.execute(fee_id, command, _delivery())).events)
         except Rejected as rejected:
-            return answer(rejected)
+            code = answer(rejected)
+        if code is RspCode.NOT_FOUND and said.outcome is c.Outcome.PAID:
+            log.warning("money for an order that nobody here began", transaction=said.transaction, amount=said.amount)
+        return code
 
     @on(facts.RefundRequested)
     async def refund(self, fact: Fact[facts.RefundRequested]) -> None:

@@ -25,17 +25,18 @@ from sqlalchemy import (
 
 from motcua.dossier.events.v1 import events_pb2 as dossier
 from motcua.payment.events.v1 import events_pb2 as e
-from motcua.payment.v1.payment_pb2 import Payment
+from motcua.payment.v1.payment_pb2 import Payment, RefundStatus
 from services.chassis.codec import from_timestamp
 from services.chassis.facts import Fact
 from services.chassis.views import Projection
 from services.payment.reading import apply
 
 ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
+REQUESTED, FAILED = RefundStatus.REFUND_STATUS_REQUESTED, RefundStatus.REFUND_STATUS_FAILED
 
 metadata = MetaData()
 payments = Table(
-    "payments_v1",
+    "payments_v2",
     metadata,
     Column("fee_id", String, primary_key=True),
     Column("code", String, nullable=False, index=True),
@@ -48,13 +49,13 @@ payments = Table(
     # Of the open checkout.
     Column("expires_at", DateTime(timezone=True), index=True),
     Column("payment", LargeBinary, nullable=False),
-    Index("payments_v1_by_payer", "payer_id", "requested_at"),
-    Index("payments_v1_by_agency", "agency", "requested_at"),
-    Index("payments_v1_by_counter", "counter", "requested_at"),
+    Index("payments_v2_by_payer", "payer_id", "requested_at"),
+    Index("payments_v2_by_agency", "agency", "requested_at"),
+    Index("payments_v2_by_counter", "counter", "requested_at"),
 )
 # Refunds that the provider has not answered yet.
 refunds = Table(
-    "refunds_v1",
+    "refunds_v2",
     metadata,
     Column("payment_id", String, primary_key=True),
     Column("requested_at", DateTime(timezone=True), nullable=False),
@@ -62,7 +63,7 @@ refunds = Table(
 )
 # Money in and out, as the Treasury reconciles it.
 movements = Table(
-    "movements_v1",
+    "movements_v2",
     metadata,
     Column("position", BigInteger, primary_key=True, autoincrement=False),
     Column("day", String, nullable=False),
@@ -77,17 +78,34 @@ movements = Table(
     Column("counter", String, nullable=False),
     Column("amount", BigInteger, nullable=False),
     Column("at", DateTime(timezone=True), nullable=False),
-    Index("movements_v1_by_day", "day", "agency", "at"),
+    Index("movements_v2_by_day", "day", "agency", "at"),
+)
+# What came in another amount than was owed, until it is back.
+unmatched = Table(
+    "unmatched_v2",
+    metadata,
+    Column("payment_id", String, primary_key=True),
+    Column("fee_id", String, nullable=False),
+    Column("code", String, nullable=False),
+    Column("payer_id", String, nullable=False),
+    Column("agency", String, nullable=False),
+    Column("provider", String, nullable=False),
+    Column("transaction_number", String, nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("owed", BigInteger, nullable=False),
+    Column("paid_at", DateTime(timezone=True), nullable=False),
+    Column("refund_status", Integer, nullable=False, default=0),
+    Index("unmatched_v2_by_agency", "agency", "paid_at"),
 )
 # The fees of each dossier.
 fees = Table(
-    "fees_v1",
+    "fees_v2",
     metadata,
     Column("fee_id", String, primary_key=True),
     Column("code", String, nullable=False, index=True),
 )
 
-lists = Projection("payments_v1", metadata)
+lists = Projection("payments_v2", metadata)
 
 
 def local_day(at: datetime) -> date:
@@ -153,8 +171,32 @@ def surplus_received(db: Connection, fact: Fact[e.SurplusReceived]) -> None:
     _taken(db, fact, receipt_number="", counter="")
 
 
+@lists.on(e.UnmatchedReceived)
+def unmatched_received(db: Connection, fact: Fact[e.UnmatchedReceived]) -> None:
+    event = fact.event
+    _fold(db, fact)
+    _taken(db, fact, receipt_number="", counter="")
+    db.execute(
+        insert(unmatched).values(
+            payment_id=event.payment_id,
+            fee_id=event.fee_id,
+            code=event.code,
+            payer_id=event.payer_id,
+            agency=event.agency,
+            provider=event.provider,
+            transaction_number=event.transaction,
+            amount=event.amount,
+            owed=event.owed,
+            paid_at=from_timestamp(event.paid_at),
+        )
+    )
+
+
 def _taken(db: Connection, fact: Fact[Any], **values: str) -> None:
     event = fact.event
+    # The provider corrected an amount: it is the same money.
+    if db.execute(delete(unmatched).where(unmatched.c.payment_id == event.payment_id)).rowcount:
+        db.execute(delete(movements).where(movements.c.payment_id == event.payment_id))
     values |= {"agency": event.agency, "provider": event.provider, "transaction_number": event.transaction}
     _move(db, fact, from_timestamp(event.paid_at), amount=event.amount, **values)
 
@@ -163,6 +205,7 @@ def _taken(db: Connection, fact: Fact[Any], **values: str) -> None:
 def refund_requested(db: Connection, fact: Fact[e.RefundRequested]) -> None:
     event = fact.event
     _fold(db, fact)
+    _refunding(db, fact, REQUESTED)
     if event.method == e.PaymentMethod.PAYMENT_METHOD_ONLINE:
         db.execute(
             insert(refunds).values(
@@ -176,6 +219,7 @@ def refund_requested(db: Connection, fact: Fact[e.RefundRequested]) -> None:
 @lists.on(e.RefundFailed)
 def refund_failed(db: Connection, fact: Fact[e.RefundFailed]) -> None:
     _fold(db, fact)
+    _refunding(db, fact, FAILED)
     _settled(db, fact)
 
 
@@ -184,6 +228,7 @@ def refund_confirmed(db: Connection, fact: Fact[e.RefundConfirmed]) -> None:
     event = fact.event
     _fold(db, fact)
     _settled(db, fact)
+    db.execute(delete(unmatched).where(unmatched.c.payment_id == event.payment_id))
     taken = db.execute(select(movements).where(movements.c.payment_id == event.payment_id)).one()
     cash = event.method == e.PaymentMethod.PAYMENT_METHOD_CASH
     _move(
@@ -201,3 +246,8 @@ def refund_confirmed(db: Connection, fact: Fact[e.RefundConfirmed]) -> None:
 
 def _settled(db: Connection, fact: Fact[Any]) -> None:
     db.execute(delete(refunds).where(refunds.c.payment_id == fact.event.payment_id))
+
+
+def _refunding(db: Connection, fact: Fact[Any], status: int) -> None:
+    of = unmatched.c.payment_id == fact.event.payment_id
+    db.execute(update(unmatched).where(of).values(refund_status=status))

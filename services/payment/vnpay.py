@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 from services.chassis.decider import Rejected
 from services.payment.commands import Outcome
-from services.payment.events import CallbackFault, CallbackRefused, Event
+from services.payment.events import CallbackFault, CallbackRefused, Event, UnmatchedReceived
 
 VERSION = "2.1.0"
 VIETNAM = ZoneInfo("Asia/Ho_Chi_Minh")
@@ -58,6 +58,8 @@ def answer(result: Sequence[Event] | Rejected) -> RspCode:
             case _:
                 return RspCode.OTHER
     if any(isinstance(event, CallbackRefused) and event.fault is CallbackFault.AMOUNT for event in result):
+        return RspCode.WRONG_AMOUNT
+    if any(isinstance(event, UnmatchedReceived) for event in result):
         return RspCode.WRONG_AMOUNT
     return RspCode.OK if result else RspCode.ALREADY_CONFIRMED
 

@@ -22,6 +22,7 @@ from services.payment.events import (
     RefundFailed,
     RefundRequested,
     SurplusReceived,
+    UnmatchedReceived,
 )
 
 NOW = datetime(2026, 3, 2, 2, 0, tzinfo=UTC)
@@ -74,6 +75,10 @@ def surplus(checkout_id: str = "c1", payment_id: str = "p1") -> SurplusReceived:
         bank="NCB",
         paid_at=NOW,
     )
+
+
+def unmatched(amount: int, checkout_id: str = "c1", payment_id: str = "p1") -> UnmatchedReceived:
+    return UnmatchedReceived(**asdict(replace(surplus(checkout_id, payment_id), amount=amount)), owed=20_000)
 
 
 def confirmed(checkout_id: str = "c1", payment_id: str = "p1") -> PaymentConfirmed:

@@ -48,6 +48,7 @@ from tests.payment.facts import (
     requested,
     started,
     surplus,
+    unmatched,
     word,
 )
 from tests.support.given import given
@@ -106,7 +107,7 @@ def test_the_payer_starts_a_checkout_and_a_second_one_ends_the_first() -> None:
 
 
 def test_checkouts_that_cannot_start() -> None:
-    given(payment, requested).when(replace(start, by="other")).then_rejected("NOT_THE_PAYER")
+    given(payment, requested).when(replace(start, by="other")).then_rejected("PAYMENT_NOT_FOUND")
     given(payment, *paid).when(replace(start, checkout_id="c2")).then_rejected("ALREADY_PAID", receipt_number="R1")
     given(payment, requested, cancelled(CancelCause.STOPPED)).when(start).then_rejected("CANCELLED")
     given(payment, requested, started()).when(start).then_rejected("CHECKOUT_EXISTS", checkout_id="c1")
@@ -148,12 +149,52 @@ def test_money_that_is_not_owed_goes_back() -> None:
     given(payment, requested, started(), cash("p0"), *returned).when(word()).then()
 
 
-def test_a_callback_with_a_wrong_amount_is_noted_once_and_never_accepted() -> None:
-    given(payment, requested, started()).when(word(amount=1)).then(faulty)
-    given(payment, requested, started(), faulty).when(word(amount=1)).then_rejected(
-        "WRONG_AMOUNT", owed="20000", amount="1"
+@pytest.mark.parametrize("amount", [1, 19_999, 20_001, 10**12])
+def test_money_in_another_amount_is_seen_once_per_transaction_and_pays_nothing(amount: int) -> None:
+    came, other = unmatched(amount), unmatched(amount, payment_id="p2")
+    for before in (
+        (started(),),
+        (started(), expired()),
+        (started(), cancelled(CancelCause.REFUSED)),
+        (started(), cash("p0")),
+    ):
+        given(payment, requested, *before).when(word(amount=amount)).then(came)
+        given(payment, requested, *before, came).when(word(payment_id="p2", amount=amount)).then(other)
+        for again in (amount, amount + 7):
+            given(payment, requested, *before, came).when(
+                word(payment_id="p9", transaction="t-p1", amount=again)
+            ).then_rejected("WRONG_AMOUNT", owed="20000", amount=str(again))
+    given(payment, requested, started(), came).when(word(payment_id="p3")).then(confirmed(payment_id="p3"))
+    given(payment, requested, started(), came).when(count_cash).then(cash())
+
+
+def test_money_in_another_amount_goes_back_once() -> None:
+    came = unmatched(1)
+    asked = replace(refund(RefundCause.UNMATCHED, by="approver-1", reason="thu nhầm"), amount=1)
+    back = replace(refunded(RefundCause.UNMATCHED), amount=1)
+    given(payment, requested, started(), came).when(decide_refund).then(asked)
+    given(payment, requested, started(), came, asked).when(decide_refund).then_rejected("REFUND_ALREADY_REQUESTED")
+    given(payment, requested, started(), came, asked).when(ConfirmRefund("p1", "rf1", NOW, VNPAY)).then(back)
+    for on_its_way in ((asked,), (asked, back)):
+        given(payment, requested, started(), came, *on_its_way).when(word()).then()
+    by_itself = replace(asked, by=SERVICE, reason=Sealed())
+    given(payment, requested, started(), came).when(cancel(CancelCause.FEE_CANCELLED)).then(
+        cancelled(CancelCause.FEE_CANCELLED), by_itself
     )
-    given(payment, requested, started(), faulty).when(word()).then(confirmed())
+
+
+def test_a_provider_that_corrects_the_amount_of_a_transaction_pays_the_fee() -> None:
+    given(payment, requested, started(), unmatched(1)).when(word()).then(confirmed())
+    given(payment, requested, started(), unmatched(1), confirmed()).when(word()).then()
+    given(payment, requested, started(), unmatched(1), cash("p0")).when(word()).then(surplus(), refund(SURPLUS))
+
+
+def test_a_callback_of_nothing_paid_with_a_wrong_amount_is_noted_once() -> None:
+    for outcome in (Outcome.FAILED, Outcome.UNSETTLED):
+        given(payment, requested, started()).when(word(outcome=outcome, amount=1)).then(faulty)
+        given(payment, requested, started(), faulty).when(word(outcome=outcome, amount=1)).then_rejected(
+            "WRONG_AMOUNT", owed="20000", amount="1"
+        )
 
 
 def test_a_forged_callback_is_noted_once_per_checkout() -> None:
@@ -183,7 +224,19 @@ def test_cash_pays_once_and_exactly() -> None:
         "WRONG_AMOUNT", owed="20000", amount="19000"
     )
     given(payment, requested).when(replace(count_cash, receipt_number="")).then_rejected("RECEIPT_NUMBER_MISSING")
-    given(payment, requested, cancelled(CancelCause.WITHDRAWN)).when(count_cash).then_rejected("CANCELLED")
+    given(payment, requested, cancelled(CancelCause.WITHDRAWN)).when(
+        replace(count_cash, counter="P56.1")
+    ).then_rejected("CANCELLED")
+
+
+def test_a_counter_that_has_no_part_in_a_fee_learns_only_that_nothing_is_owed() -> None:
+    elsewhere = replace(count_cash, counter="P56.9", payment_id="p2")
+    given(payment, requested).when(elsewhere).then(replace(cash("p2"), counter="P56.9"))
+    for settled in ((cash(),), (started(), confirmed()), (cancelled(CancelCause.REFUSED),)):
+        given(payment, requested, *settled).when(elsewhere).then_rejected("NOTHING_OWED")
+    for strange in (replace(decide_refund, agency="P56.9"), replace(give_back, counter="P56.9")):
+        for history in ((), (cash(),), (started(), confirmed())):
+            given(payment, requested, *history).when(strange).then_rejected("PAYMENT_NOT_FOUND")
 
 
 @pytest.mark.parametrize(
@@ -192,6 +245,7 @@ def test_cash_pays_once_and_exactly() -> None:
         (CancelCause.REFUSED, RefundCause.DOSSIER_REFUSED),
         (CancelCause.WITHDRAWN, RefundCause.DOSSIER_WITHDRAWN),
         (CancelCause.STOPPED, RefundCause.DOSSIER_STOPPED),
+        (CancelCause.FEE_CANCELLED, RefundCause.FEE_CANCELLED),
     ],
 )
 def test_an_ended_dossier_owes_nothing_and_gets_its_money_back(cause: CancelCause, refunded_for: RefundCause) -> None:
@@ -207,7 +261,10 @@ def test_an_official_of_the_agency_decides_a_refund_once() -> None:
     given(payment, *paid, decided).when(decide_refund).then_rejected("REFUND_ALREADY_REQUESTED")
     given(payment, *paid, decided, refunded(DECIDED)).when(decide_refund).then_rejected("ALREADY_REFUNDED")
     given(payment, *paid).when(replace(decide_refund, reason=Sealed(" "))).then_rejected("REASON_MISSING")
-    given(payment, *paid).when(replace(decide_refund, agency="P56.9")).then_rejected("OTHER_AGENCY", agency="P56.1")
+    other = (requested, started(), cash("p0"), surplus())
+    given(payment, *other).when(replace(decide_refund, agency="P56.22.336")).then_rejected(
+        "OTHER_AGENCY", agency="P56.1"
+    )
     given(payment, requested).when(decide_refund).then_rejected("NOT_TAKEN", payment_id="p1")
 
 
@@ -241,4 +298,5 @@ def test_cash_goes_back_over_the_counter_against_a_voucher() -> None:
     given(payment, requested, cash()).when(give_back).then_rejected("REFUND_NOT_REQUESTED")
     given(payment, *paid, refund(DECIDED)).when(replace(give_back, counter="P56.1")).then_rejected("OTHER_METHOD")
     given(payment, *asked).when(replace(give_back, voucher_number="")).then_rejected("VOUCHER_NUMBER_MISSING")
-    given(payment, *asked).when(replace(give_back, counter="P56.9")).then_rejected("OTHER_AGENCY", agency="P56.22.336")
+    other = (requested, started(), cash("p0"), surplus(), refund(SURPLUS))
+    given(payment, *other).when(give_back).then_rejected("OTHER_AGENCY", agency="P56.1")

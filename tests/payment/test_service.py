@@ -92,7 +92,39 @@ def test_bad_callbacks_are_answered_and_change_nothing(site: Site) -> None:
         ("true", "02"),
         ("true", "02"),
     ]
-    assert site.facts(fee) == ["CheckoutStarted", "CallbackRefused", "CallbackRefused", "PaymentConfirmed"]
+    assert site.facts(fee) == ["CheckoutStarted", "CallbackRefused", "UnmatchedReceived", "PaymentConfirmed"]
+
+
+def test_money_in_another_amount_is_listed_for_the_cashier_until_it_is_back(site: Site) -> None:
+    fee = site.assess()
+    checkout = site.checkout(fee)
+    odd = notice(checkout, vnp_Amount="100", vnp_TransactionNo="14009999", vnp_PayDate="20200102090000")
+    assert [site.notify(odd) for _ in range(3)] == ["04"] * 3
+    assert site.facts(fee) == ["CheckoutStarted", "UnmatchedReceived"]
+    assert (
+        "another amount"
+        in site.http.get(f"http://{site.host.platform.http_addresses['payment']}/payment/vnpay/return", params=odd).text
+    )
+    asked = pb.ListUnmatchedMoneyRequest()
+    eventually(lambda: any(row.fee_id == fee.fee_id for row in site.call(*_unmatched).unmatched))
+    (row,) = (row for row in site.call("ListUnmatchedMoney", asked, CASHIER).unmatched if row.fee_id == fee.fee_id)
+    assert (row.amount, row.owed, row.transaction, row.refund_status) == (1, AMOUNT, "14009999", 0)
+    assert not site.call("ListUnmatchedMoney", asked, ELSEWHERE).unmatched
+    assert site.refused("ListUnmatchedMoney", asked) == "ROLE_MISSING"
+    (taking,) = site.payment(fee).takings
+    assert (taking.unmatched, taking.receipt_number, site.payment(fee).status) == (
+        True,
+        "",
+        p.PaymentStatus.PAYMENT_STATUS_OWED,
+    )
+    day = site.call("ReconcileDay", pb.ReconcileDayRequest(day="2020-01-02"), CASHIER)
+    assert [(m.payment_id, m.amount) for m in day.movements] == [(row.payment_id, 1)]
+    back = pb.RequestRefundRequest(fee_id=fee.fee_id, payment_id=row.payment_id, reason="Số tiền không khớp")
+    site.call("RequestRefund", back, CASHIER)
+    site.until_facts(fee, "CheckoutStarted", "UnmatchedReceived", "RefundRequested", "RefundFailed")
+
+
+_unmatched = ("ListUnmatchedMoney", pb.ListUnmatchedMoneyRequest(), CASHIER)
 
 
 def test_every_other_answer_to_a_callback(site: Site) -> None:
@@ -277,9 +309,12 @@ def test_who_may_see_what(site: Site) -> None:
     for stranger in (ELSEWHERE, token("payer-2")):
         assert site.refused("GetPayment", fee, stranger) == "PAYMENT_NOT_FOUND"
     assert site.refused("GetPayment", pb.GetPaymentRequest(fee_id="x")) == "PAYMENT_NOT_FOUND"
-    assert (
-        site.refused("StartCheckout", pb.StartCheckoutRequest(fee_id=fee.fee_id), token("payer-2")) == "NOT_THE_PAYER"
+    assert site.refused("StartCheckout", pb.StartCheckoutRequest(fee_id=fee.fee_id), token("payer-2")) == (
+        "PAYMENT_NOT_FOUND"
     )
+    site.call("ReceiveCash", pb.ReceiveCashRequest(fee_id=fee.fee_id, amount=AMOUNT), CASHIER)
+    again = pb.ReceiveCashRequest(fee_id=fee.fee_id, amount=AMOUNT)
+    assert site.refused("ReceiveCash", again, ELSEWHERE) == "NOTHING_OWED"
 
 
 def test_a_day_is_reconciled(site: Site) -> None:

@@ -158,6 +158,7 @@ def test_the_answers_to_callbacks() -> None:
     assert answer(payment.decide(word(), state)) is RspCode.OK
     assert answer(()) is RspCode.ALREADY_CONFIRMED
     assert answer(payment.decide(word(amount=1), state)) is RspCode.WRONG_AMOUNT
+    assert answer(payment.decide(word(amount=1, outcome=Outcome.FAILED), state)) is RspCode.WRONG_AMOUNT
     assert answer(Rejected("WRONG_AMOUNT")) is RspCode.WRONG_AMOUNT
     assert answer(Rejected("CHECKOUT_NOT_FOUND")) is RspCode.NOT_FOUND
     assert answer(Rejected("PAYMENT_NOT_FOUND")) is RspCode.NOT_FOUND

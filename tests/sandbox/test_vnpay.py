@@ -212,7 +212,7 @@ async def test_every_way_to_misbehave_changes_nothing_but_the_log_of_refusals(sa
     await sandbox.pay("success")
     await sandbox.settled()
     assert sandbox.shop.replies == ["97", "97", "04", "04", "01", "00", "02", "02"]
-    assert sandbox.shop.facts() == ["CallbackRefused", "CallbackRefused", "PaymentConfirmed"]
+    assert sandbox.shop.facts() == ["CallbackRefused", "UnmatchedReceived", "PaymentConfirmed"]
 
 
 async def test_an_order_may_behave_otherwise_than_the_rest(sandbox: World) -> None:

@@ -325,7 +325,7 @@ IMPERSONAL = {
     "LintProcedure", "GetProcedure", "ListProcedures", "QuoteFee", "PreviewDeadline", "ListFeeOverlays", "GetAgency",
     "ListAgencies", "GetCalendar", "ListProvinces", "ListCommunes",
     "ListAppointments", "ListSystems", "GetSigningKeys", "GetSubjectKeys",
-    "GetPayment", "ListPayments", "ReconcileDay",
+    "GetPayment", "ListPayments", "ListUnmatchedMoney", "ReconcileDay",
     "ListFailures", "GetIndicators", "WatchIndicators", "ListParked", "RetryParked",
     # Files while they are uploaded: gone with the person, as if they had never begun.
     "CreateUpload", "UploadChunk", "GetUpload",
