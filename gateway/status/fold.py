@@ -86,6 +86,8 @@ def _next(page: DossierPage, event: Message) -> DossierPage:
             return _supplement_requested(page, event)
         case facts.SupplementSupplied():
             return _supplement_supplied(page, event)
+        case facts.FormCorrected():
+            return _add(page, StepKind.FORM_CORRECTED, event.at)
         case facts.ProcessingStarted():
             page = replace(page, settlement=Settlement.BEING_PROCESSED)
             return _add(page, StepKind.PROCESSING_STARTED, event.at, agency=event.agency)

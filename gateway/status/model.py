@@ -61,6 +61,7 @@ class StepKind(Enum):
     REFUSED = "refused"
     SUPPLEMENT_REQUESTED = "supplement-requested"
     SUPPLEMENT_SUPPLIED = "supplement-supplied"
+    FORM_CORRECTED = "form-corrected"
     PROCESSING_STARTED = "processing-started"
     ASSIGNED = "assigned"
     COMPLETED = "completed"

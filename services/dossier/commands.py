@@ -64,12 +64,38 @@ class RefuseDossier:
 
 
 @dataclass(frozen=True, slots=True)
+class Correction:
+    """All of the form's answers, as they are now to be. Rules never read sealed text: what it changes is said beside it.
+
+    `changed`: the paths of the answers that differ. `version`: how often the form that they were compared with had been corrected.
+    `terms`: the law that the dossier keeps, for these answers. `price`: what was owed for the answers before, in đồng.
+    """
+
+    form: Sealed
+    changed: tuple[str, ...]
+    version: int
+    terms: Terms
+    price: int
+
+
+@dataclass(frozen=True, slots=True)
+class CorrectForm:
+    by: Actor
+    at: datetime
+    correction: Correction
+
+
+@dataclass(frozen=True, slots=True)
 class RequestSupplement:
+    """`unknown_fields`: those of the `form_fields` that the procedure's form does not have."""
+
     by: Actor
     at: datetime
     component_codes: tuple[str, ...]
     explanation: Sealed
     terms: Terms
+    form_fields: tuple[str, ...] = ()
+    unknown_fields: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +114,7 @@ class SupplySupplement:
     receipt_number: str
     terms: Terms
     reception_terms: Terms
+    correction: Correction | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +275,7 @@ Command = (
     SubmitDossier
     | ReceiveDossier
     | RefuseDossier
+    | CorrectForm
     | RequestSupplement
     | SupplySupplement
     | AssignStep

@@ -20,6 +20,8 @@ from services.dossier.commands import (
     Command,
     CompleteStep,
     ConfirmSynchronisation,
+    CorrectForm,
+    Correction,
     DeclineWithdrawal,
     ExtendDeadline,
     GrantWithdrawal,
@@ -54,6 +56,7 @@ from services.dossier.events import (
     FeeAssessed,
     FeePaid,
     FeeRefunded,
+    FormCorrected,
     ProcessingStarted,
     ProcessingStopped,
     ResultIssued,
@@ -91,6 +94,8 @@ OPEN = frozenset(Settlement) - {
     Settlement.RESULT_RETURNED,
 }
 LARGEST_FEE = 10**12
+# Of one dossier's form: whoever reads the dossier is told what each changed.
+MOST_CORRECTIONS = 10
 PAUSED = frozenset({Settlement.SUPPLEMENT_REQUESTED, Settlement.FINANCIAL_OBLIGATION_REQUESTED})
 
 
@@ -120,6 +125,9 @@ class Dossier:
     """The agency whose officials may act now."""
     components: tuple[Component, ...] = ()
     asked: tuple[str, ...] = ()
+    asked_fields: tuple[str, ...] = ()
+    corrections: int = 0
+    """How often the form was corrected."""
     received_at: datetime | None = None
     term: Term | None = None
     due_at: datetime | None = None
@@ -174,6 +182,8 @@ def decide(command: Command, dossier: Dossier) -> Sequence[Event]:
             return _receive(command, dossier)
         case RefuseDossier():
             return _refuse(command, dossier)
+        case CorrectForm():
+            return _correct(command, dossier)
         case RequestSupplement():
             return _request_supplement(command, dossier)
         case SupplySupplement():
@@ -329,17 +339,52 @@ def _refuse(command: RefuseDossier, dossier: Dossier) -> Events:
     return (DossierRefused(*_head(command, dossier), command.reason),)
 
 
+def _correct(command: CorrectForm, dossier: Dossier) -> Events:
+    _require_author(command.by, dossier)
+    if dossier.received_at is not None:
+        raise Rejected("WRONG_STATE", state=dossier.settlement.name)
+    _require_state(dossier, Settlement.NEWLY_REGISTERED, Settlement.SUPPLEMENT_REQUESTED)
+    return (_corrected(command, command.correction, dossier, dossier.components),)
+
+
+def _require_author(by: Actor, dossier: Dossier) -> None:
+    """The applicant; or who wrote the form down for the applicant, at the counter an official of that agency."""
+    at_counter = dossier.channel is not Channel.ONLINE and by.agency == dossier.place_of_submission
+    if not (at_counter and "receptionist" in by.roles) and by.actor_id != dossier.submitted_by:
+        _require_applicant(by, dossier)
+
+
+def _corrected(
+    command: CorrectForm | SupplySupplement, correction: Correction, dossier: Dossier, held: Sequence[Component]
+) -> FormCorrected:
+    if correction.version != dossier.corrections:
+        raise Rejected("OVERLOADED")  # it was compared with a form that was corrected meanwhile
+    if not correction.changed:
+        raise Rejected("NOTHING_CORRECTED")
+    if dossier.corrections >= MOST_CORRECTIONS:
+        raise Rejected("TOO_MANY_CORRECTIONS", limit=str(MOST_CORRECTIONS))
+    terms = correction.terms
+    price = sum(item.amount for item in terms.fee_items)
+    if price != correction.price and terms.fee_condition is not FeeCondition.PROCESSING:
+        raise Rejected("CORRECTION_CHANGES_FEE", before=str(correction.price), after=str(price))
+    if lacking := missing(held, terms.requirements):
+        raise Rejected("COMPONENT_MISSING", components=", ".join(lacking))
+    return FormCorrected(*_head(command, dossier), correction.form)
+
+
 def _request_supplement(command: RequestSupplement, dossier: Dossier) -> Events:
     _require_state(dossier, Settlement.NEWLY_REGISTERED, Settlement.BEING_PROCESSED)
     _require_holder(command.by, dossier)
     require_reason(command.explanation)
-    if not command.component_codes:
+    if not command.component_codes and not command.form_fields:
         raise Rejected("NO_COMPONENTS")
     known = {rule.component_code for rule in command.terms.requirements}
     if unknown := [code for code in command.component_codes if code not in known]:
         raise Rejected("COMPONENT_UNKNOWN", components=", ".join(unknown))
-    codes = tuple(dict.fromkeys(command.component_codes))
-    return (SupplementRequested(*_head(command, dossier), codes, command.explanation),)
+    if command.unknown_fields:
+        raise Rejected("FORM_FIELD_UNKNOWN", fields=", ".join(command.unknown_fields))
+    codes, fields = tuple(dict.fromkeys(command.component_codes)), tuple(dict.fromkeys(command.form_fields))
+    return (SupplementRequested(*_head(command, dossier), codes, command.explanation, fields),)
 
 
 def _supply(command: SupplySupplement, dossier: Dossier) -> Events:
@@ -356,14 +401,36 @@ def _supply(command: SupplySupplement, dossier: Dossier) -> Events:
     given = {component.component_code for component in command.components}
     if lacking := [code for code in dossier.asked if code not in given]:
         raise Rejected("COMPONENT_MISSING", components=", ".join(lacking))
+    new = tuple(component for component in components if component.component_code in given)
+    corrected = _corrections_asked(command, dossier, new)
     head = _head(command, dossier)
-    due = _resumed(dossier, command.at, command.terms)
-    supply = SupplementSupplied(*head, tuple(c for c in components if c.component_code in given), due)
+    supply = SupplementSupplied(*head, new, _resumed(dossier, command.at, command.terms))
     if dossier.received_at is not None:
-        return (supply,)
+        return *corrected, supply
     # The portal leads from "supplement requested" to "being processed" only: the supplement makes the reception valid.
     received = _received(head, command.receipt_number, dossier.reception_agency, command.reception_terms)
-    return supply, received
+    return *corrected, supply, received
+
+
+def _corrections_asked(command: SupplySupplement, dossier: Dossier, new: Sequence[Component]) -> Events:
+    correction, asked = command.correction, dossier.asked_fields
+    if correction is None:
+        if asked:
+            raise Rejected("FORM_MISSING", fields=", ".join(asked))
+        return ()
+    if beyond := [path for path in correction.changed if not any(_within(path, field) for field in asked)]:
+        raise Rejected("FORM_FIELD_NOT_ASKED", fields=", ".join(beyond), asked=", ".join(asked) or "-")
+    return (_corrected(command, correction, dossier, _replaced(dossier.components, new)),)
+
+
+def _within(path: str, field: str) -> bool:
+    """Whether the one answer is the other, or part of it."""
+    return f"{path}.".startswith(f"{field}.")
+
+
+def _replaced(held: Sequence[Component], new: Sequence[Component]) -> tuple[Component, ...]:
+    codes = {component.component_code for component in new}
+    return (*(component for component in held if component.component_code not in codes), *new)
 
 
 def _resumed(dossier: Dossier, at: datetime, terms: Terms) -> datetime | None:
@@ -639,16 +706,18 @@ def _evolve(dossier: Dossier, event: Event) -> Dossier:
                 dossier,
                 settlement=Settlement.SUPPLEMENT_REQUESTED,
                 asked=event.component_codes,
+                asked_fields=event.form_fields,
                 paused_at=event.at,
             )
+        case FormCorrected():
+            return replace(dossier, corrections=dossier.corrections + 1)
         case SupplementSupplied():
-            new = {component.component_code: component for component in event.components}
-            kept = tuple(c for c in dossier.components if c.component_code not in new)
             return replace(
                 dossier,
                 settlement=Settlement.BEING_PROCESSED,
-                components=(*kept, *event.components),
+                components=_replaced(dossier.components, event.components),
                 asked=(),
+                asked_fields=(),
                 paused_at=None,
                 due_at=event.due_at,
                 approved=False,

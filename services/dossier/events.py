@@ -111,6 +111,16 @@ class SupplementRequested:
     by: str
     component_codes: tuple[str, ...]
     explanation: Sealed
+    form_fields: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FormCorrected:
+    code: str
+    applicant_id: str
+    at: datetime
+    by: str
+    form: Sealed
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,6 +291,7 @@ Event = (
     | DossierReceived
     | DossierRefused
     | SupplementRequested
+    | FormCorrected
     | SupplementSupplied
     | ProcessingStarted
     | StepAssigned

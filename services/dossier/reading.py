@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from google.protobuf.json_format import MessageToDict, ParseDict
-from google.protobuf.struct_pb2 import Struct
+from google.protobuf.struct_pb2 import Struct, Value
 
 from motcua.dossier.events.v1 import events_pb2 as e
 from motcua.dossier.v1 import dossier_pb2
 from services.chassis.codec import to_timestamp
+from services.chassis.comparing import ABSENT, changes
 from services.chassis.facts import Fact, fact_of, message_of
 from services.chassis.privacy import ERASED, LOST, UNREADABLE, KeyRing, open_message, sealed_fields
 from services.chassis.public_view import public_view
@@ -31,6 +33,7 @@ async def shown(history: Sequence[RecordedEvent], state: Dossier, keys: KeyRing,
     reply = dossier_pb2.Dossier(
         code=state.code,
         missing_component_codes=state.asked,
+        wrong_form_fields=state.asked_fields,
         reception_agency=state.reception_agency,
         competent_agency=state.competent_agency,
         holder=state.holder,
@@ -45,9 +48,18 @@ async def shown(history: Sequence[RecordedEvent], state: Dossier, keys: KeyRing,
         overdue=state.overdue(now),
         revision=state.revision,
     )
+    versions: list[str] = []
     for recorded in history:
         fact = fact_of(recorded)
-        _add(reply, fact.event, await open_message(fact.event, fact.event_id, keys) if _told(fact.event) else {})
+        # What an official notes at a step is for the history.
+        told = not isinstance(fact.event, e.StepCompleted)
+        opened = await open_message(fact.event, fact.event_id, keys) if told else {}
+        _add(reply, fact.event, opened)
+        if isinstance(fact.event, e.DossierSubmitted | e.FormCorrected):
+            versions.append(opened.get("form", ""))
+    if reply.corrections:
+        await asyncio.to_thread(_compare, reply, versions)
+    reply.form.CopyFrom(form_of(versions[-1]))
     held = {component.component_code for component in state.components}
     kept = {c.component_code: c for c in reply.components if c.component_code in held}
     del reply.components[:]
@@ -68,8 +80,17 @@ def files_of(history: Sequence[RecordedEvent], state: Dossier) -> dict[str, str]
     return files
 
 
-def _told(event: Any) -> bool:
-    return isinstance(event, e.DossierSubmitted)
+def _compare(reply: dossier_pb2.Dossier, versions: Sequence[str]) -> None:
+    """What each correction changed, of those that can be read."""
+    answers = [None if text in UNREADABLE else json.loads(text or "{}") for text in versions]
+    for correction, before, after in zip(reply.corrections, answers, answers[1:], strict=False):
+        if before is not None and after is not None:
+            for change in changes(before, after):
+                correction.changes.add(path=change.path, before=_value(change.before), after=_value(change.after))
+
+
+def _value(answer: Any) -> Value | None:
+    return None if answer is ABSENT else ParseDict(answer, Value())
 
 
 def _add(reply: dossier_pb2.Dossier, event: Any, opened: dict[str, str]) -> None:
@@ -83,7 +104,6 @@ def _add(reply: dossier_pb2.Dossier, event: Any, opened: dict[str, str]) -> None
             reply.applicant.name = opened.get("applicant_name", "")
             reply.applicant.email = opened.get("email", "")
             reply.applicant.phone = opened.get("phone", "")
-            reply.form.CopyFrom(form_of(opened.get("form", "")))
             reply.erased = ERASED in opened.values()
             reply.lost = LOST in opened.values()
             reply.components.extend(event.components)
@@ -91,8 +111,46 @@ def _add(reply: dossier_pb2.Dossier, event: Any, opened: dict[str, str]) -> None
             reply.province = event.province
             reply.delivery_method = event.delivery_method
             reply.submitted_at.CopyFrom(event.at)
+        case e.DossierRefused():
+            reply.refusal.reason = opened.get("reason", "")
+            reply.refusal.at.CopyFrom(event.at)
+        case e.FormCorrected():
+            reply.corrections.add(at=event.at, by=event.by)
+        case e.SupplementRequested():
+            reply.supplements.add(
+                component_codes=event.component_codes,
+                form_fields=event.form_fields,
+                explanation=opened.get("explanation", ""),
+                requested_at=event.at,
+            )
         case e.SupplementSupplied():
             reply.components.extend(event.components)
+            reply.supplements[-1].supplied_at.CopyFrom(event.at)
+        case e.DossierTransferred():
+            reply.transfers.add(
+                from_agency=event.from_agency,
+                to_agency=event.to_agency,
+                reason=opened.get("reason", ""),
+                at=event.at,
+                succession=event.succession,
+            )
+        case e.WithdrawalRequested():
+            reply.withdrawals.add(reason=opened.get("reason", ""), requested_at=event.at)
+        case e.WithdrawalDeclined():
+            reply.withdrawals[-1].explanation = opened.get("explanation", "")
+            reply.withdrawals[-1].declined_at.CopyFrom(event.at)
+        case e.ProcessingStopped():
+            reply.stop.cause = event.cause
+            reply.stop.explanation = opened.get("explanation", "")
+            reply.stop.at.CopyFrom(event.at)
+        case e.DeadlineExtended():
+            reply.extensions.add(
+                original_due_at=event.original_due_at,
+                due_at=event.due_at,
+                reason=opened.get("reason", ""),
+                signer=event.signer,
+                at=event.at,
+            )
         case e.FeeAssessed():
             fee = reply.fees.add(fee_id=event.fee_id, amount=event.amount, condition=event.condition)
             fee.items.extend(event.items)

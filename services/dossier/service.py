@@ -38,6 +38,7 @@ from services.dossier import commands as c
 from services.dossier import draft as d
 from services.dossier.codec import dossier_codec, draft_codec
 from services.dossier.codes import Wanted, allocate, codes, forget, given_to
+from services.dossier.correcting import correction_of, unknown_fields
 from services.dossier.domain import Dossier, dossier
 from services.dossier.draft import draft
 from services.dossier.events import (
@@ -354,16 +355,30 @@ class DossierService:
         return replied(pb.RefuseDossierResponse, outcome)
 
     @api
+    async def correct_form(self, request: pb.CorrectFormRequest, caller: Caller) -> pb.CorrectFormResponse:
+        if earlier := await self.dossiers.earlier(request.code, _origin(request, caller)):
+            return replied(pb.CorrectFormResponse, earlier)
+        correction = await self._correction(request, caller)
+        outcome = await self._change(request, caller, lambda _, by, at, __: c.CorrectForm(by, at, correction))
+        return replied(pb.CorrectFormResponse, outcome)
+
+    async def _correction(self, request: Any, caller: Caller) -> c.Correction:
+        """Raises as require_party and correction_of."""
+        history, state = await self._history(request.code, caller)
+        return await correction_of(history, state, request.form, await self.law.get(), self.forms, self.keys)
+
+    @api
     async def request_supplement(
         self, request: pb.RequestSupplementRequest, caller: Caller
     ) -> pb.RequestSupplementResponse:
         wanted, explanation = tuple(request.component_codes), Sealed(request.explanation)
-        outcome = await self._change(
-            request,
-            caller,
-            lambda state, by, at, law: c.RequestSupplement(by, at, wanted, explanation, _terms(state, law, at)),
-        )
-        return replied(pb.RequestSupplementResponse, outcome)
+        fields = tuple(request.form_fields)
+
+        def make(state: Dossier, by: Actor, at: datetime, law: Law) -> c.Command:
+            unknown = unknown_fields(law.version(state.procedure_code, state.procedure_version), fields)
+            return c.RequestSupplement(by, at, wanted, explanation, _terms(state, law, at), fields, unknown)
+
+        return replied(pb.RequestSupplementResponse, await self._change(request, caller, make))
 
     @api
     async def supply_supplement(
@@ -373,11 +388,12 @@ class DossierService:
         state, _ = await self.dossiers.load(request.code)
         uploaded = await self._taken(state, attached(components), caller)
         held = (await self.people.get(state.applicant_id) or Known()).reusable(self.clock.now())
+        correction = await self._correction(request, caller) if request.HasField("form") else None
 
         def make(state: Dossier, by: Actor, at: datetime, law: Law) -> c.Command:
             kept = _terms(state, law, at)
             reception = _reception_terms(state, law, at) if state.received_at is None else kept
-            return c.SupplySupplement(by, at, components, uploaded, held, _receipt(state), kept, reception)
+            return c.SupplySupplement(by, at, components, uploaded, held, _receipt(state), kept, reception, correction)
 
         outcome = await self._change(request, caller, make)
         due = _one(outcome, SupplementSupplied).due_at

@@ -281,7 +281,7 @@ def deadline_extended(db: Connection, fact: Fact[e.DeadlineExtended]) -> None:
     _set(db, fact, passed=False, due_at=from_timestamp(fact.event.due_at))
 
 
-@lists.on(e.DossierApproved, e.DossierRated, e.DossierSynchronised)
+@lists.on(e.DossierApproved, e.DossierRated, e.DossierSynchronised, e.FormCorrected)
 def moved_on(db: Connection, fact: Fact[Any]) -> None:
     _set(db, fact)
 

@@ -97,6 +97,10 @@ def next_step(state: Dossier, law: Terms) -> str:
 ASKS: dict[str, Ask] = {
     "receive": lambda _, by, at, law: w.receive(at, law, by),
     "refuse": lambda _, by, at, __: c.RefuseDossier(by, at, w.REASON),
+    "correct": lambda state, _, at, law: w.correct(
+        w.correction("people", version=state.corrections, law=law, price=sum(fee.amount for fee in law.fee_items)),
+        when=at,
+    ),
     "ask for a supplement": lambda _, by, at, __: w.request_supplement(at, by=by),
     "supply": lambda _, __, at, law: w.supply(at, terms=law, reception_terms=law),
     "supply at the counter": lambda _, by, at, law: w.supply(at, by, terms=law, reception_terms=law),

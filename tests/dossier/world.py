@@ -135,6 +135,18 @@ def request_supplement(
     return c.RequestSupplement(by, when, codes, why, TERMS)
 
 
+def ask_for_answers(*fields: str, codes: tuple[str, ...] = (), unknown: tuple[str, ...] = ()) -> c.RequestSupplement:
+    return c.RequestSupplement(OFFICIAL, RECEIVED, codes, REASON, TERMS, fields, unknown)
+
+
+def correction(*changed: str, version: int = 0, law: v.Terms = TERMS, price: int = 0) -> c.Correction:
+    return c.Correction(Sealed('{"people": 3}'), changed, version, law, price)
+
+
+def correct(what: c.Correction | None = None, by: v.Actor = APPLICANT, when: datetime = SUBMITTED) -> c.CorrectForm:
+    return c.CorrectForm(by, when, what or correction("people"))
+
+
 def supply(when: datetime = RECEIVED, by: v.Actor = APPLICANT, **changes: Any) -> c.SupplySupplement:
     given = (v.Component("housing", v.ComponentSource.ATTACHMENT, PHOTO),)
     return replace(c.SupplySupplement(by, when, given, UPLOADED, {}, "TN-1", TERMS, TERMS), **changes)

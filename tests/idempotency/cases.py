@@ -75,6 +75,12 @@ def refuse_dossier(world: World) -> Sending:
     return world.sending("RefuseDossier", "receptionist", code=world.submitted(), reason="Không thuộc thẩm quyền")
 
 
+@case
+def correct_form(world: World) -> Sending:
+    me, form = world.account(), ANSWERS | {"subject_name": "Nguyễn Văn Ân"}
+    return world.sending("CorrectForm", "citizen", me, code=world.submitted(me), form=form)
+
+
 def _asked(world: World) -> str:
     code = world.begun()
     world.done("RequestSupplement", "receptionist", code=code, component_codes=["ct01"], explanation="Bản chụp bị mờ")

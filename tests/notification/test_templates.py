@@ -60,6 +60,7 @@ def variants() -> list[Message]:
         dossier.ResultIssued: [{"on_time": flag} for flag in (True, False)],
         dossier.ResultReturned: [{"delivery_method": n} for n in dossier.DeliveryMethod.values()],
         dossier.DossierReceived: [{}, {"due_at": None}],
+        dossier.SupplementRequested: [{}, {"form_fields": ["mother_name", "children.0.name"]}],
         dossier.SupplementSupplied: [{}, {"due_at": None}],
         dossier.FeePaid: [{}, {"due_at": None}],
     }

@@ -77,6 +77,8 @@ def options(state: Dossier, at: datetime, law: v.Terms, amount: int) -> Iterator
     holder = v.Actor("official-5601", ROLES, state.holder)
     system = v.Actor("service:payment")
     yield c.ReceiveDossier(holder, at, "R-1", law)
+    correction = c.Correction(REASON, ("name",), state.corrections, law, sum(item.amount for item in law.fee_items))
+    yield c.CorrectForm(APPLICANT, at, correction)
     yield c.RequestSupplement(holder, at, ("application",), REASON, law)
     yield c.SupplySupplement(APPLICANT, at, (SCAN,), UPLOADED, {}, "R-2", law, law)
     yield c.AssignStep(holder, at, "check", holder.actor_id, law)
