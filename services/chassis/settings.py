@@ -41,7 +41,7 @@ REPEATED = frozenset(
             "key_cache_seconds",
             "ledger_checkpoint_seconds",
         ),
-        *("sandbox", "sandbox_anybody_is_administrator", "sandbox_until", "submission_cutover"),
+        *("sandbox", "sandbox_anybody_is_administrator", "sandbox_until", "submission_cutover", "uploads_kept_days"),
     }
 )
 
@@ -192,6 +192,8 @@ class Settings(BaseSettings):
     """Serve the sandboxes of the national systems under /sandbox."""
     sandbox_until: date | None = None
     """The last day of a controlled trial: from the next day on, nothing is submitted."""
+    uploads_kept_days: Annotated[int, Field(ge=1, le=365)] = 30
+    """How long the files that an official or a system has uploaded for others wait for the dossier that takes them."""
     submission_cutover: date | None = None
     """From this day on, online dossiers are submitted at the national portal only."""
     submission_address: Web = ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum, auto
 from typing import assert_never
 
@@ -30,6 +30,15 @@ class DraftDiscarded:
     applicant_id: str
     at: datetime
     by: str
+
+
+@dataclass(frozen=True, slots=True)
+class DraftClaimed:
+    draft_id: str
+    applicant_id: str
+    at: datetime
+    by: str
+    code: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +69,23 @@ class DiscardDraft:
 
 
 @dataclass(frozen=True, slots=True)
+class ClaimDraft:
+    """The applicant's dossier `code` is about to be submitted from it.
+
+    Of the dossier that claimed it before: `found` is its code if it is there, `absent` if it is not.
+    """
+
+    by: str
+    at: datetime
+    draft_id: str
+    applicant_id: str
+    procedure_code: str
+    code: str
+    found: str = ""
+    absent: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class CloseDraft:
     """The applicant's dossier `code` was submitted from it."""
 
@@ -69,8 +95,11 @@ class CloseDraft:
     code: str
 
 
-Event = DraftSaved | DraftDiscarded | DraftSubmitted
-Command = SaveDraft | DiscardDraft | CloseDraft
+Event = DraftSaved | DraftDiscarded | DraftClaimed | DraftSubmitted
+Command = SaveDraft | DiscardDraft | ClaimDraft | CloseDraft
+
+# Longer than a submission takes from its claim to its dossier.
+CLAIMED = timedelta(seconds=60)
 
 
 class Stage(Enum):
@@ -84,6 +113,10 @@ class Draft:
     stage: Stage = Stage.ABSENT
     draft_id: str = ""
     applicant_id: str = ""
+    procedure_code: str = ""
+    # The code of the dossier that it is to become, and since when.
+    claimed: str = ""
+    claimed_at: datetime | None = None
 
 
 def decide(command: Command, draft: Draft) -> Sequence[Event]:
@@ -108,6 +141,8 @@ def decide(command: Command, draft: Draft) -> Sequence[Event]:
         case DiscardDraft():
             require_open(draft, command.by, draft.draft_id)
             return (DraftDiscarded(draft.draft_id, draft.applicant_id, command.at, command.by),)
+        case ClaimDraft():
+            return _claim(command, draft)
         case CloseDraft():
             # Whoever names another person's draft closes nothing.
             if draft.stage is not Stage.OPEN or draft.applicant_id != command.applicant_id:
@@ -115,6 +150,25 @@ def decide(command: Command, draft: Draft) -> Sequence[Event]:
             return (DraftSubmitted(draft.draft_id, draft.applicant_id, command.at, command.by, command.code),)
         case _:
             assert_never(command)
+
+
+def _claim(command: ClaimDraft, draft: Draft) -> Sequence[Event]:
+    require_usable(draft, command.applicant_id, command.draft_id, command.procedure_code)
+    if draft.claimed == command.code:
+        return ()
+    if draft.claimed and draft.claimed == command.found:
+        raise Rejected("DRAFT_CLOSED")
+    over = draft.claimed_at is None or command.at >= draft.claimed_at + CLAIMED
+    if draft.claimed and not (over and draft.claimed == command.absent):
+        raise Rejected("DRAFT_BEING_SUBMITTED", draft_id=draft.draft_id)
+    return (DraftClaimed(draft.draft_id, draft.applicant_id, command.at, command.by, command.code),)
+
+
+def require_usable(draft: Draft, by: str, draft_id: str, procedure_code: str) -> None:
+    """Raises Rejected DRAFT_NOT_FOUND, DRAFT_CLOSED, DRAFT_OF_OTHER_PROCEDURE."""
+    require_open(draft, by, draft_id)
+    if draft.procedure_code != procedure_code:
+        raise Rejected("DRAFT_OF_OTHER_PROCEDURE", draft_id=draft_id, procedure_code=draft.procedure_code)
 
 
 def require_open(draft: Draft, by: str, draft_id: str) -> None:
@@ -129,7 +183,10 @@ def require_open(draft: Draft, by: str, draft_id: str) -> None:
 def evolve(draft: Draft, event: Event) -> Draft:
     match event:
         case DraftSaved():
-            return Draft(Stage.OPEN, event.draft_id, event.applicant_id)
+            known = (event.draft_id, event.applicant_id, event.procedure_code)
+            return Draft(Stage.OPEN, *known, draft.claimed, draft.claimed_at)
+        case DraftClaimed():
+            return replace(draft, claimed=event.code, claimed_at=event.at)
         case DraftDiscarded() | DraftSubmitted():
             return replace(draft, stage=Stage.CLOSED)
         case _:

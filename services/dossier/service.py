@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from functools import partial
 from typing import Any
 from uuid import UUID, uuid5
@@ -32,7 +33,7 @@ from services.chassis.privacy import SubjectErased, opened
 from services.chassis.replies import replied
 from services.chassis.requests import page_offset, page_size
 from services.chassis.standing import restricted
-from services.chassis.store.port import RecordedEvent
+from services.chassis.store.port import NO_STREAM, RecordedEvent
 from services.chassis.watching import resume_token_of, watching
 from services.dossier import commands as c
 from services.dossier import draft as d
@@ -99,7 +100,6 @@ CLOCK = Actor("service:dossier")
 SUCCESSION = Sealed("Cơ quan đã giải thể; cơ quan kế thừa tiếp tục giải quyết.")
 CODE_ATTEMPTS = 5
 MOST_DRAFTS = 50
-UNFINISHED = timedelta(days=1)
 # Refunds that leave the fee as it was.
 NOT_THE_FEE = (payment.RefundCause.REFUND_CAUSE_SURPLUS, payment.RefundCause.REFUND_CAUSE_UNMATCHED)
 
@@ -169,10 +169,14 @@ class DossierService:
 
     @api
     async def get_draft(self, request: pb.GetDraftRequest, caller: Caller) -> pb.GetDraftResponse:
-        for recorded in reversed(await self.drafts.read(request.draft_id)):
+        history = await self.drafts.read(request.draft_id)
+        for recorded in reversed(history):
             event = fact_of(recorded).event
+            if isinstance(event, facts.DraftClaimed):
+                continue
             if isinstance(event, facts.DraftSaved) and event.applicant_id == caller.actor:
-                found = await draft_of(event.draft_id, str(recorded.id), recorded.revision, recorded.data, self.keys)
+                revision = history[-1].revision
+                found = await draft_of(event.draft_id, str(recorded.id), revision, recorded.data, self.keys)
                 return pb.GetDraftResponse(draft=found)
             break
         raise Rejected("DRAFT_NOT_FOUND", draft_id=request.draft_id)
@@ -205,6 +209,12 @@ class DossierService:
     async def get_upload(self, request: pb.GetUploadRequest, caller: Caller) -> pb.GetUploadResponse:
         return pb.GetUploadResponse(upload=await self.uploads.get(owner_of(caller), request.upload_id))
 
+    @api
+    async def read_upload(self, request: pb.ReadUploadRequest, caller: Caller) -> AsyncIterator[pb.ReadUploadResponse]:
+        media_type, content = await self.uploads.read(owner_of(caller), request.upload_id)
+        async for data in content:
+            yield pb.ReadUploadResponse(media_type=media_type, data=data)
+
     # Submission and reading
 
     @api
@@ -233,7 +243,11 @@ class DossierService:
                 return _submitted(earlier)
             try:
                 now_coded = coded(command, found.code, origin)
-                return _submitted(await self.dossiers.execute(found.code, now_coded, origin, creates=True))
+                await self._claim_draft(now_coded, origin)
+                async with asyncio.timeout(d.CLAIMED.total_seconds() / 2):
+                    return _submitted(await self.dossiers.execute(found.code, now_coded, origin, creates=True))
+            except TimeoutError:
+                raise Rejected("OVERLOADED") from None
             except Rejected as rejected:
                 if rejected.reason != "ALREADY_SUBMITTED":
                     raise
@@ -241,10 +255,33 @@ class DossierService:
         raise Rejected("OVERLOADED")
 
     async def _require_draft(self, request: pb.SubmitDossierRequest, caller: Caller) -> None:
-        """That the draft, if one is named, is the applicant's and open. Raises Rejected DRAFT_NOT_FOUND, DRAFT_CLOSED."""
+        """That the draft, if one is named, is the applicant's, of this procedure and no dossier yet. Raises as ClaimDraft."""
         if request.draft_id:
             state, _ = await self.drafts.load(request.draft_id)
-            d.require_open(state, request.applicant_id or caller.account_id, request.draft_id)
+            applicant = request.applicant_id or caller.account_id
+            d.require_usable(state, applicant, request.draft_id, request.procedure_code)
+            if await self._is_there(state.claimed):
+                raise Rejected("DRAFT_CLOSED")
+
+    async def _claim_draft(self, command: c.SubmitDossier, origin: Origin) -> None:
+        """Of submissions of one draft at the same time one goes on. Raises Rejected DRAFT_CLOSED, DRAFT_BEING_SUBMITTED, ..."""
+        if not command.draft_id:
+            return
+        state, _ = await self.drafts.load(command.draft_id)
+        before = {"found": state.claimed} if await self._is_there(state.claimed) else {"absent": state.claimed}
+        claim = d.ClaimDraft(
+            command.by.actor_id,
+            command.at,
+            command.draft_id,
+            command.applicant_id,
+            command.terms.procedure_code,
+            command.code,
+            **before,
+        )
+        await self.drafts.execute(command.draft_id, claim, origin.named(f"claim for {command.code}"))
+
+    async def _is_there(self, code: str) -> bool:
+        return bool(code) and (await self.dossiers.load(code))[1] > NO_STREAM
 
     async def _submitted_as(self, codes: Sequence[str], origin: Origin) -> Outcome[Event] | None:
         for code in codes:
@@ -574,7 +611,7 @@ class DossierService:
 
     @every(seconds=3600)
     async def drop_unfinished_uploads(self) -> None:
-        await self.uploads.sweep(datetime.now(UTC) - UNFINISHED)
+        await self.uploads.sweep(self.clock.now())
 
     @every(seconds=60)
     async def rehome_dossiers(self) -> None:

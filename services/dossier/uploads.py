@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 from uuid import NAMESPACE_OID, uuid5
@@ -32,8 +32,10 @@ from sqlalchemy import (
 from motcua.dossier.v1 import dossier_pb2
 from services.chassis.blobs import BlobMissing, BlobStore
 from services.chassis.caller import Caller
+from services.chassis.clock import MACHINE, Clock
+from services.chassis.codec import to_timestamp
 from services.chassis.container import platform_of
-from services.chassis.database import Database, insert_new
+from services.chassis.database import Database, insert_new, utc
 from services.chassis.decider import Rejected
 from services.chassis.dependencies import key_ring
 from services.chassis.growing import GrowingUploads, WrongOffset
@@ -43,6 +45,7 @@ from services.chassis.sealed_blobs import SealedBlobs, WrongContent
 LARGEST_BYTES = 50 * 1024 * 1024
 LARGEST_CHUNK_BYTES = 1024 * 1024
 MOST_UNFINISHED = 20
+UNFINISHED = timedelta(days=1)
 MOST_UNFINISHED_BYTES = 200 * 1024 * 1024
 # What a file of each accepted type begins with.
 MAGIC = {"application/pdf": b"%PDF-", "image/png": b"\x89PNG\r\n\x1a\n", "image/jpeg": b"\xff\xd8\xff"}
@@ -81,7 +84,17 @@ class Uploads:
     Whose file is whose stands in no event before a dossier takes the file: the database is durable.
     """
 
-    def __init__(self, store: BlobStore, keys: KeyRing, database: Database) -> None:
+    def __init__(
+        self,
+        store: BlobStore,
+        keys: KeyRing,
+        database: Database,
+        clock: Clock = MACHINE,
+        kept: timedelta = timedelta(days=30),
+    ) -> None:
+        """`kept`: for so long what is uploaded for others waits for a dossier that takes it."""
+        self._clock = clock
+        self._kept = kept
         self._growing = GrowingUploads(store, keys)
         self._blobs = SealedBlobs(store, keys)
         self._database = database
@@ -92,7 +105,8 @@ class Uploads:
     def of(cls, container: Any) -> Uploads:
         platform = platform_of(container)
         database = platform.database(f"{container.service_name}-uploads", durable=True)
-        return cls(platform.blobs, key_ring(container), database)
+        kept = timedelta(days=platform.settings.uploads_kept_days)
+        return cls(platform.blobs, key_ring(container), database, platform.clock, kept)
 
     async def _db(self) -> Database:
         if not self._ready:
@@ -119,13 +133,16 @@ class Uploads:
             "size": size,
             "sha256": sha256,
             "complete": False,
-            "began_at": datetime.now(UTC),
+            "began_at": self._clock.now(),
         }
 
         def begin(db: Connection) -> Any:
             this = select(uploads).where(uploads.c.upload_id == upload_id)
             if (found := db.execute(this).one_or_none()) is not None:
-                return found
+                if found.complete:  # whoever uploads it again wants it kept as long again
+                    renewed = update(uploads).where(uploads.c.upload_id == upload_id)
+                    db.execute(renewed.values(began_at=row["began_at"]))
+                return db.execute(this).one()
             unfinished = select(func.count(), func.coalesce(func.sum(uploads.c.size), 0))
             count, held = db.execute(unfinished.where(uploads.c.owner == owner.account, ~uploads.c.complete)).one()
             if count >= MOST_UNFINISHED or held + size > MOST_UNFINISHED_BYTES:
@@ -138,6 +155,16 @@ class Uploads:
     async def get(self, owner: Owner, upload_id: str) -> dossier_pb2.Upload:
         """Raises Rejected UPLOAD_UNKNOWN."""
         return await self._shown(await self._row(owner, upload_id))
+
+    async def read(self, owner: Owner, upload_id: str) -> tuple[str, AsyncIterator[bytes]]:
+        """Its media type and content, for who made it. Raises Rejected UPLOAD_UNKNOWN, UPLOAD_UNFINISHED."""
+        row = await self._row(owner, upload_id)
+        if not row.complete:
+            offset = await self._growing.offset(upload_id)
+            raise Rejected("UPLOAD_UNFINISHED", offset=str(offset), size=str(row.size))
+        if row.subject:
+            return row.media_type, self._blobs.read(row.subject, row.sha256)
+        return row.media_type, self._growing.read(row.owner, upload_id)
 
     async def add(self, owner: Owner, upload_id: str, offset: int, data: bytes) -> dossier_pb2.Upload:
         """Raises Rejected UPLOAD_UNKNOWN, UPLOAD_TOO_LARGE, UPLOAD_OFFSET_WRONG, UPLOAD_CONTENT_WRONG, OVERLOADED."""
@@ -193,9 +220,14 @@ class Uploads:
             except WrongContent:  # dropped at this moment
                 raise Rejected("ATTACHMENT_UNKNOWN", sha256=row.sha256) from None
 
-    async def sweep(self, before: datetime) -> None:
-        """Discard what was begun before then and never completed, and what was uploaded for others: it was taken, or never will."""
-        await self._discard((~uploads.c.complete | (uploads.c.subject == "")) & (uploads.c.began_at < before))
+    async def sweep(self, now: datetime) -> None:
+        """Discard what is not completed in time, and what was uploaded for others and is kept no longer.
+
+        A dossier that took it has its own.
+        """
+        t = uploads.c
+        unfinished = ~t.complete & (t.began_at < now - UNFINISHED)
+        await self._discard(unfinished | (t.complete & (t.subject == "") & (t.began_at < now - self._kept)))
 
     async def forget(self, account: str) -> None:
         """All that the account has uploaded is gone; finished files of its own are SealedBlobs' to forget."""
@@ -233,6 +265,7 @@ class Uploads:
 
     async def _shown(self, row: Any) -> dossier_pb2.Upload:
         offset = row.size if row.complete else await self._growing.offset(row.upload_id)
+        kept_until = self._kept_until(row)
         return dossier_pb2.Upload(
             upload_id=row.upload_id,
             media_type=row.media_type,
@@ -240,7 +273,14 @@ class Uploads:
             sha256=row.sha256,
             offset=offset,
             complete=row.complete,
+            kept_until=to_timestamp(kept_until) if kept_until else None,
         )
+
+    def _kept_until(self, row: Any) -> datetime | None:
+        """None for one's own that is complete: it is kept."""
+        if row.complete and row.subject:
+            return None
+        return utc(row.began_at) + (self._kept if row.complete else UNFINISHED)
 
 
 def _belongs(owner: Owner) -> ColumnElement[bool]:

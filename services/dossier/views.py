@@ -302,6 +302,11 @@ def draft_saved(db: Connection, fact: Fact[e.DraftSaved]) -> None:
     )
 
 
+@lists.on(e.DraftClaimed)
+def draft_claimed(db: Connection, fact: Fact[e.DraftClaimed]) -> None:
+    db.execute(update(drafts).where(drafts.c.draft_id == fact.event.draft_id).values(revision=fact.revision))
+
+
 @lists.on(e.DraftDiscarded, e.DraftSubmitted)
 def draft_closed(db: Connection, fact: Fact[Any]) -> None:
     db.execute(delete(drafts).where(drafts.c.draft_id == fact.event.draft_id))

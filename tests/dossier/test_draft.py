@@ -1,12 +1,16 @@
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from services.chassis.decider import Sealed
+from services.chassis.decider import Rejected, Sealed
 from services.dossier.draft import (
+    CLAIMED,
+    ClaimDraft,
     CloseDraft,
     Command,
     DiscardDraft,
+    DraftClaimed,
     DraftDiscarded,
     DraftSaved,
     DraftSubmitted,
@@ -65,3 +69,48 @@ def test_there_must_be_a_draft() -> None:
 @pytest.mark.parametrize("end", [DISCARDED, SUBMITTED])
 def test_a_closed_draft_stays_closed(end: Event, command: Command) -> None:
     given(draft, SAVED, end).when(command).then_rejected("DRAFT_CLOSED")
+
+
+CLAIM = ClaimDraft("citizen-1", NOW, "draft-1", "citizen-1", "1.004222", "code-1")
+TAKEN = DraftClaimed("draft-1", "citizen-1", NOW, "citizen-1", "code-1")
+LATER = NOW + CLAIMED
+
+
+def test_a_draft_is_claimed_once() -> None:
+    given(draft, SAVED).when(CLAIM).then(TAKEN)
+    given(draft, SAVED, TAKEN).when(CLAIM).then()
+    given(draft, SAVED, TAKEN, SAVED).when(CLAIM).then()
+
+
+def test_a_claim_that_came_to_nothing_passes_on() -> None:
+    second = replace(CLAIM, code="code-2", at=LATER, absent="code-1")
+    given(draft, SAVED, TAKEN).when(second).then(DraftClaimed("draft-1", "citizen-1", LATER, "citizen-1", "code-2"))
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        replace(CLAIM, code="code-2", absent="code-1", at=LATER - timedelta(seconds=1)),
+        replace(CLAIM, code="code-2", at=LATER),
+        replace(CLAIM, code="code-2", at=LATER, found="code-0", absent="code-0"),
+    ],
+)
+def test_a_draft_that_becomes_a_dossier_is_not_claimed(second: ClaimDraft) -> None:
+    given(draft, SAVED, TAKEN).when(second).then_rejected("DRAFT_BEING_SUBMITTED", draft_id="draft-1")
+
+
+@pytest.mark.parametrize(
+    ("history", "claim", "reason"),
+    [
+        ((), CLAIM, "DRAFT_NOT_FOUND"),
+        ((SAVED,), replace(CLAIM, applicant_id="citizen-2"), "DRAFT_NOT_FOUND"),
+        ((SAVED, SUBMITTED), CLAIM, "DRAFT_CLOSED"),
+        ((SAVED, DISCARDED), CLAIM, "DRAFT_CLOSED"),
+        ((SAVED, TAKEN), replace(CLAIM, code="code-2", at=LATER, found="code-1"), "DRAFT_CLOSED"),
+        ((SAVED,), replace(CLAIM, procedure_code="1.000001"), "DRAFT_OF_OTHER_PROCEDURE"),
+    ],
+)
+def test_a_claim_is_refused(history: tuple[Event, ...], claim: ClaimDraft, reason: str) -> None:
+    with pytest.raises(Rejected) as refusal:
+        draft.decide(claim, draft.fold(history))
+    assert refusal.value.reason == reason

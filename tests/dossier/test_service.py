@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -168,7 +169,10 @@ def reached(site: Site) -> None:
 def refused(call: Any) -> str:
     with pytest.raises(grpc.RpcError) as raised:
         call()
-    error: Any = raised.value
+    return _reason(raised.value)
+
+
+def _reason(error: Any) -> str:
     (packed,) = (value for name, value in error.trailing_metadata() if name == "grpc-status-details-bin")
     info = error_details_pb2.ErrorInfo()
     assert any(detail.Unpack(info) for detail in Status.FromString(packed).details)
@@ -263,6 +267,21 @@ def test_a_file_is_its_owner_s(site: Site) -> None:
     assert refused(lambda: list(site.stub.GetAttachment(read, metadata=site.citizen("citizen-2")))) == "NOT_FOUND"
 
 
+def test_an_upload_is_seen_by_who_made_it_before_it_is_submitted(site: Site) -> None:
+    for who, other in ((site.citizen(), site.citizen("citizen-2")), (site.official(), site.official(SUCCESSOR))):
+        site.upload(who)
+        create = pb.CreateUploadRequest(media_type="application/pdf", size=len(PDF), sha256=SHA256)
+        read = pb.ReadUploadRequest(upload_id=site.stub.CreateUpload(create, metadata=who).upload.upload_id)
+        parts = list(site.stub.ReadUpload(read, metadata=who))
+        assert (b"".join(part.data for part in parts), {part.media_type for part in parts}) == (
+            PDF,
+            {"application/pdf"},
+        )
+        assert refused(partial(lambda ask, them: list(site.stub.ReadUpload(ask, metadata=them)), read, other)) == (
+            "UPLOAD_UNKNOWN"
+        )
+
+
 def somebody() -> dict[str, Any]:
     """For whom an official applies."""
     return {
@@ -316,6 +335,37 @@ def test_drafts_have_a_limit_and_nobody_closes_another_s(site: Site) -> None:
     reached(site)
     kept = site.stub.GetDraft(pb.GetDraftRequest(draft_id=first), metadata=site.citizen("citizen-2")).draft
     assert kept.draft_id == first
+
+
+def test_one_draft_becomes_one_dossier(site: Site) -> None:
+    """Whatever is sent at once, to whatever agency; the draft's own submission is answered again."""
+    me = site.citizen()
+
+    def save() -> str:
+        request = pb.SaveDraftRequest(request_id=str(uuid4()), procedure_code=PROCEDURE.code)
+        return site.stub.SaveDraft(request, metadata=me).draft_id
+
+    draft_id = save()
+    asked = [submission(draft_id=draft_id, reception_agency=agency) for agency in ("H29", SUCCESSOR) * 4]
+
+    def send(request: pb.SubmitDossierRequest) -> str:
+        try:
+            return site.stub.SubmitDossier(request, metadata=me).code
+        except grpc.RpcError as error:
+            return _reason(error)
+
+    with ThreadPoolExecutor(8) as senders:
+        answers = list(senders.map(send, asked))
+    (code,) = {answer for answer in answers if answer.startswith("H29")}
+    assert set(answers) - {code} <= {"DRAFT_BEING_SUBMITTED", "DRAFT_CLOSED"}
+    again = asked[answers.index(code)]
+    assert send(again) == code
+    reached(site)
+    eventually(lambda: refused(partial(site.stub.GetDraft, pb.GetDraftRequest(draft_id=draft_id), metadata=me)))
+    assert send(again) == code
+    assert send(submission(draft_id=draft_id)) == "DRAFT_CLOSED"
+    other = with_form(site, "9.000002", {"type": "object"})
+    assert send(submission(draft_id=save(), procedure_code=other)) == "DRAFT_OF_OTHER_PROCEDURE"
 
 
 def test_a_payment_and_its_refund_are_noted_in_order(site: Site) -> None:

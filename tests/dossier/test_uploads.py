@@ -14,7 +14,7 @@ from services.chassis.database import Database
 from services.chassis.decider import Rejected
 from services.chassis.privacy import SubjectErased
 from services.chassis.sealed_blobs import SealedBlobs
-from services.dossier.uploads import LARGEST_BYTES, LARGEST_CHUNK_BYTES, MOST_UNFINISHED, Owner, Uploads
+from services.dossier.uploads import LARGEST_BYTES, LARGEST_CHUNK_BYTES, MOST_UNFINISHED, UNFINISHED, Owner, Uploads
 from tests.support.keys import MemoryKeys
 from tests.support.postgresql import Engine
 
@@ -22,6 +22,7 @@ PDF = b"%PDF-1.7 " + b"x" * 91
 ME, SOMEBODY = Owner("citizen-1", "citizen-1"), Owner("citizen-2", "citizen-2")
 OFFICIAL = Owner("official-1", "")
 SHA256 = hashlib.sha256(PDF).hexdigest()
+KEPT = timedelta(days=30)
 
 
 @pytest_asyncio.fixture
@@ -166,9 +167,9 @@ async def test_what_is_never_finished_is_dropped(tmp_path: Path, uploads: Upload
     whole, part = await begin(uploads), await begin(uploads, content=PDF + b"more")
     await uploads.add(ME, whole.upload_id, 0, PDF)
     await uploads.add(ME, part.upload_id, 0, PDF)
-    await uploads.sweep(datetime.now(UTC) - timedelta(days=1))
+    await uploads.sweep(datetime.now(UTC))
     assert (await uploads.get(ME, part.upload_id)).offset == 100
-    await uploads.sweep(datetime.now(UTC) + timedelta(seconds=1))
+    await uploads.sweep(datetime.now(UTC) + UNFINISHED)
     assert await refused(uploads.get(ME, part.upload_id)) == ("UPLOAD_UNKNOWN", {"upload_id": part.upload_id})
     assert (await uploads.get(ME, whole.upload_id)).complete
     assert await files(tmp_path) == [f"citizen-1/{SHA256}"]
@@ -201,10 +202,39 @@ async def test_what_is_uploaded_for_others_becomes_theirs_when_it_is_taken(
     for _ in range(2):
         await uploads.take(OFFICIAL, "citizen-1", [SHA256])
         await uploads.take(OFFICIAL, "citizen-2", [SHA256])
-    await uploads.sweep(datetime.now(UTC) + timedelta(seconds=1))
+    await uploads.sweep(datetime.now(UTC) + KEPT)
     assert await files(tmp_path) == [f"citizen-1/{SHA256}", f"citizen-2/{SHA256}"]
     assert [await read(blobs, subject) for subject in ("citizen-1", "citizen-2")] == [PDF, PDF]
     assert await uploads.owned(OFFICIAL, [SHA256]) == {}
+
+
+async def test_what_is_scanned_for_somebody_waits_for_the_dossier(uploads: Uploads) -> None:
+    """Scanned today and submitted tomorrow, or next week; scanned again, it waits as long again."""
+    upload = await begin(uploads, OFFICIAL)
+    done = await uploads.add(OFFICIAL, upload.upload_id, 0, PDF)
+    began, until = datetime.now(UTC), done.kept_until.ToDatetime(UTC)
+    assert timedelta(seconds=-60) < until - (began + KEPT) <= timedelta()
+    assert upload.kept_until.ToDatetime(UTC) == until - KEPT + UNFINISHED
+    await uploads.sweep(until - timedelta(seconds=1))
+    assert await uploads.owned(OFFICIAL, [SHA256]) == {SHA256: ("application/pdf", 100)}
+    assert (await begin(uploads, OFFICIAL)).kept_until.ToDatetime(UTC) > until
+    await uploads.sweep(until)
+    assert await uploads.owned(OFFICIAL, [SHA256]) == {SHA256: ("application/pdf", 100)}
+    await uploads.sweep(until + KEPT)
+    assert await uploads.owned(OFFICIAL, [SHA256]) == {}
+
+
+@pytest.mark.parametrize("who", [ME, OFFICIAL])
+async def test_who_made_an_upload_sees_it(uploads: Uploads, who: Owner) -> None:
+    upload = await begin(uploads, who)
+    await uploads.add(who, upload.upload_id, 0, PDF[:40])
+    unfinished = ("UPLOAD_UNFINISHED", {"offset": "40", "size": "100"})
+    assert await refused(uploads.read(who, upload.upload_id)) == unfinished
+    done = await uploads.add(who, upload.upload_id, 40, PDF[40:])
+    assert done.HasField("kept_until") is (who is OFFICIAL)
+    media_type, content = await uploads.read(who, upload.upload_id)
+    assert (media_type, b"".join([piece async for piece in content])) == ("application/pdf", PDF)
+    assert (await refused(uploads.read(SOMEBODY, upload.upload_id)))[0] == "UPLOAD_UNKNOWN"
 
 
 async def test_an_upload_dropped_at_the_moment_it_is_taken_is_unknown(
