@@ -18,6 +18,7 @@ from services.chassis.law.definitions import (
     CalendarVersion,
     Channel,
     FeeOverlay,
+    Level,
     Procedure,
     Territory,
     UnitKind,
@@ -28,6 +29,7 @@ from services.chassis.law.validity import Validity
 _ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
 _ORGANISATION = re.compile(r"\d{3}(\.\d{2}){2}\.[A-Z]\d{2}|[A-Z]\d{2}(\.\d{1,3}){0,4}", re.ASCII)
 _PROVINCE = re.compile(r"\d{2}", re.ASCII)
+_OF_PROVINCE = re.compile(r"P(\d{2})(?:\.|$)", re.ASCII)
 _COMMUNE = re.compile(r"\d{5}", re.ASCII)
 _CALENDAR = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*", re.ASCII)
 LEAST_AMOUNT = 1_000
@@ -198,11 +200,14 @@ def _same_scope(adopted: AdoptedOverlay, overlay: FeeOverlay) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class OpenAgency:
+    """`territory`: of its province, if it names one."""
+
     agency: Agency
     calendar_known: bool
     parent_known: bool
     at: datetime
     by: str
+    territory: TerritoryState | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,7 +249,7 @@ class AgencyState:
 
 def decide_agency(command: AgencyCommand, state: AgencyState) -> Sequence[AgencyEvent]:
     match command:
-        case OpenAgency(agency, calendar_known, parent_known, at, by):
+        case OpenAgency(agency, calendar_known, parent_known, at, by, territory):
             if state.validity:
                 raise Rejected("AGENCY_EXISTS", code=agency.code)
             if not _ORGANISATION.fullmatch(agency.code):
@@ -254,6 +259,7 @@ def decide_agency(command: AgencyCommand, state: AgencyState) -> Sequence[Agency
                 raise Rejected("CALENDAR_UNKNOWN", calendar_id=agency.calendar_id)
             if agency.parent and not parent_known:
                 raise Rejected("AGENCY_UNKNOWN", code=agency.parent)
+            _lies_there(agency, territory or TerritoryState())
             return [AgencyOpened(agency, at, by)]
         case CloseAgency(code, successor, successor_open, valid_until, legal_basis, at, by):
             if not state.validity:
@@ -271,6 +277,21 @@ def decide_agency(command: AgencyCommand, state: AgencyState) -> Sequence[Agency
             return [AgencyClosed(code, successor, valid_until, legal_basis, at, by)]
         case _:
             assert_never(command)
+
+
+def _lies_there(agency: Agency, territory: TerritoryState) -> None:
+    """In a province and a commune that there are from its first day on, and where its code says."""
+    local = agency.level in (Level.PROVINCE, Level.COMMUNE)
+    if (local and not agency.province) or (agency.level is Level.COMMUNE and not agency.commune):
+        raise Rejected("AGENCY_PLACE_MISSING", level=agency.level.name)
+    if agency.province or agency.commune:
+        if not territory.has(agency.valid_from):
+            raise Rejected("PROVINCE_UNKNOWN", province=agency.province)
+        if agency.commune and agency.commune not in territory.communes_since(agency.valid_from):
+            raise Rejected("COMMUNE_UNKNOWN", commune=agency.commune, province=agency.province)
+    home = _OF_PROVINCE.match(agency.code)
+    if home and home[1] != agency.province:
+        raise Rejected("AGENCY_ELSEWHERE", code=agency.code, province=agency.province or "-")
 
 
 def evolve_agency(state: AgencyState, event: AgencyEvent) -> AgencyState:
@@ -384,6 +405,19 @@ class TerritoryState:
     last_version: int = 0
     validities: tuple[Validity, ...] = ()
     merged_until: str = ""
+    # Of each of the versions in `validities`.
+    communes: tuple[frozenset[str], ...] = ()
+
+    def has(self, day: str) -> bool:
+        """Whether there is the province on that day or later."""
+        return self.last_version > 0 and (not self.merged_until or day <= self.merged_until)
+
+    def communes_since(self, day: str) -> frozenset[str]:
+        """Those that there are on that day or later."""
+        versions = zip(self.validities, self.communes, strict=True)
+        return frozenset().union(
+            *(codes for validity, codes in versions if not validity.until or day <= validity.until)
+        )
 
 
 def decide_territory(command: TerritoryCommand, state: TerritoryState) -> Sequence[TerritoryEvent]:
@@ -418,7 +452,11 @@ def evolve_territory(state: TerritoryState, event: TerritoryEvent) -> TerritoryS
     match event:
         case TerritoryPublished(territory):
             validity = Validity(territory.valid_from)
-            return TerritoryState(territory.version, (*_superseded(state.validities, validity), validity))
+            return TerritoryState(
+                territory.version,
+                (*_superseded(state.validities, validity), validity),
+                communes=(*state.communes, frozenset(commune.code for commune in territory.communes)),
+            )
         case ProvinceMerged(valid_until=valid_until):
             return replace(state, merged_until=valid_until)
         case _:

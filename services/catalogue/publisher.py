@@ -83,8 +83,14 @@ class Publisher:
     async def open_agency(self, agency: Agency, at: datetime, by: str, origin: Origin) -> Outcome[domain.AgencyEvent]:
         calendar, _ = await self.calendars.load(agency.calendar_id)
         parent, _ = await self.agencies.load(agency.parent) if agency.parent else (domain.AgencyState(), 0)
+        territory, _ = await self.territories.load(agency.province) if agency.province else (None, 0)
         command = domain.OpenAgency(
-            agency, calendar_known=calendar.last_version > 0, parent_known=parent.validity is not None, at=at, by=by
+            agency,
+            calendar_known=calendar.last_version > 0,
+            parent_known=parent.validity is not None,
+            at=at,
+            by=by,
+            territory=territory,
         )
         return await self.agencies.execute(agency.code, command, origin)
 

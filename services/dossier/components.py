@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from services.chassis.decider import Rejected
 from services.dossier.values import Channel, Component, ComponentSource, Requirement
@@ -47,6 +47,21 @@ def supplied(
                 rule.component_code, ComponentSource.WAREHOUSE, document_id=documents[rule.document_kind]
             )
     return tuple(found[rule.component_code] for rule in requirements if rule.component_code in found)
+
+
+def named(
+    given: Sequence[Component], codes: Collection[str], files: Collection[str], documents: Collection[str]
+) -> None:
+    """That what a draft names is there; whether it will do is said when the draft is submitted.
+
+    Raises Rejected COMPONENT_UNKNOWN, ATTACHMENT_UNKNOWN, DOCUMENT_NOT_REUSABLE.
+    """
+    _refuse("COMPONENT_UNKNOWN", [c.component_code for c in given if c.component_code not in codes])
+    for component in given:
+        if component.source is ComponentSource.ATTACHMENT and component.sha256 not in files:
+            raise Rejected("ATTACHMENT_UNKNOWN", sha256=component.sha256)
+        if component.source is ComponentSource.WAREHOUSE and component.document_id not in documents:
+            raise Rejected("DOCUMENT_NOT_REUSABLE", document_id=component.document_id)
 
 
 def missing(held: Sequence[Component], requirements: Sequence[Requirement]) -> list[str]:

@@ -39,6 +39,7 @@ from services.dossier import commands as c
 from services.dossier import draft as d
 from services.dossier.codec import dossier_codec, draft_codec
 from services.dossier.codes import Wanted, allocate, codes, forget, given_to
+from services.dossier.components import named
 from services.dossier.correcting import correction_of, unknown_fields
 from services.dossier.domain import Dossier, dossier
 from services.dossier.draft import draft
@@ -155,11 +156,14 @@ class DossierService:
             raise Rejected("TOO_MANY_DRAFTS", limit=str(MOST_DRAFTS))
         now, known, components = self.clock.now(), await self.law.get(), components_of(request.components)
         form = Sealed(form_text(form_answers(request.form)))
+        there = await self.uploads.begun(owner_of(caller), attached(components))
+        held = (await self.people.get(caller.actor) or Known()).reusable(now).values()
 
         def command(_: d.Draft) -> d.SaveDraft:
-            known.in_force(request.procedure_code, now)
+            procedure = known.in_force(request.procedure_code, now)
             if request.reception_agency:
                 known.agency(request.reception_agency, now)
+            named(components, {component.code for component in procedure.components}, there, set(held))
             return d.SaveDraft(
                 draft_id, caller.actor, now, request.procedure_code, form, components, request.reception_agency, new
             )

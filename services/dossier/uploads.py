@@ -248,6 +248,14 @@ class Uploads:
         """Those of the hashes that the owner uploaded completely, with media type and size."""
         return {row.sha256: (row.media_type, row.size) for row in await self._complete(owner, hashes)}
 
+    async def begun(self, owner: Owner, hashes: Collection[str]) -> frozenset[str]:
+        """Those of the hashes that the owner has begun to upload at least."""
+        if not hashes:
+            return frozenset()
+        query = select(uploads.c.sha256).where(_belongs(owner), uploads.c.sha256.in_(list(hashes)))
+        database = await self._db()
+        return frozenset(await database.read(lambda db: db.scalars(query).all()))
+
     async def _complete(self, owner: Owner, hashes: Collection[str]) -> Sequence[Any]:
         if not hashes:
             return []

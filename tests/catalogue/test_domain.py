@@ -22,6 +22,7 @@ from services.catalogue.domain import (
     PublishProcedure,
     PublishTerritory,
     TerritoryPublished,
+    TerritoryState,
     WithdrawProcedure,
     agencies,
     calendars,
@@ -42,6 +43,7 @@ from services.chassis.law.definitions import (
     UnitKind,
     Weekday,
 )
+from services.chassis.law.validity import Validity
 from tests.catalogue.samples import PROCEDURE, text
 from tests.support.given import given
 
@@ -221,13 +223,24 @@ def test_an_overlay_is_refused() -> None:
 # Agencies
 
 AGENCY = Agency(
-    "P56.22.366", text(), Level.COMMUNE, AgencyKind.PEOPLES_COMMITTEE, "56", "general", "2025-07-01", parent="P56"
+    "P56.22.366",
+    text(),
+    Level.COMMUNE,
+    AgencyKind.PEOPLES_COMMITTEE,
+    "56",
+    "general",
+    "2025-07-01",
+    commune="22366",
+    parent="P56",
 )
 OPENED = AgencyOpened(AGENCY, EARLIER, BY)
+THERE = TerritoryState(1, (Validity("2025-07-01"),), communes=(frozenset({"22366", "22333"}),))
 
 
-def opening(calendar_known: bool = True, parent_known: bool = True, **changes: Any) -> OpenAgency:
-    return OpenAgency(replace(AGENCY, **changes), calendar_known, parent_known, AT, BY)
+def opening(
+    calendar_known: bool = True, parent_known: bool = True, territory: TerritoryState | None = THERE, **changes: Any
+) -> OpenAgency:
+    return OpenAgency(replace(AGENCY, **changes), calendar_known, parent_known, AT, BY, territory)
 
 
 def closing(**changes: Any) -> CloseAgency:
@@ -250,6 +263,44 @@ def test_opening_is_refused() -> None:
     given(agencies).when(opening(valid_from="today")).then_rejected("DATE_INVALID", value="today")
     given(agencies).when(opening(calendar_known=False)).then_rejected("CALENDAR_UNKNOWN", calendar_id="general")
     given(agencies).when(opening(parent_known=False)).then_rejected("AGENCY_UNKNOWN", code="P56")
+
+
+def test_an_agency_lies_where_there_is_a_place() -> None:
+    def refused(reason: str, facts: dict[str, str], **changes: Any) -> None:
+        given(agencies).when(opening(**changes)).then_rejected(reason, **facts)
+
+    merged = replace(THERE, merged_until="2025-06-30")
+    for nowhere in (None, TerritoryState(), merged):
+        refused("PROVINCE_UNKNOWN", {"province": "56"}, territory=nowhere)
+    refused("COMMUNE_UNKNOWN", {"commune": "99999", "province": "56"}, commune="99999")
+    ended = TerritoryState(
+        2,
+        (Validity("2025-01-01", "2025-06-30"), Validity("2025-07-01")),
+        communes=(frozenset({"22366"}), frozenset({"22333"})),
+    )
+    refused("COMMUNE_UNKNOWN", {"commune": "22366", "province": "56"}, territory=ended)
+    refused("AGENCY_ELSEWHERE", {"code": AGENCY.code, "province": "79"}, province="79")
+    refused("AGENCY_PLACE_MISSING", {"level": "COMMUNE"}, commune="")
+    refused("AGENCY_PLACE_MISSING", {"level": "PROVINCE"}, province="", commune="", level=Level.PROVINCE)
+    refused("PROVINCE_UNKNOWN", {"province": ""}, province="", level=Level.CENTRAL, territory=None)
+    of_the_nation: dict[str, Any] = {
+        "code": "G09",
+        "province": "",
+        "commune": "",
+        "level": Level.CENTRAL,
+        "territory": None,
+    }
+    assert agencies.decide(opening(**of_the_nation), agencies.initial)
+
+
+def test_the_territory_knows_the_communes_of_each_version() -> None:
+    state = territories.fold([PUBLISHED])
+    codes = frozenset(commune.code for commune in TERRITORY.communes)
+    assert (state.has("2026-01-01"), state.communes_since("2026-01-01")) == (True, codes)
+    fewer = replace(TERRITORY, version=2, valid_from="2027-01-01", communes=TERRITORY.communes[:1])
+    after = territories.fold([PUBLISHED, TerritoryPublished(fewer, EARLIER, BY)])
+    assert after.communes_since("2026-12-31") == codes
+    assert after.communes_since("2027-01-01") == frozenset({TERRITORY.communes[0].code})
 
 
 def test_a_code_is_never_used_again() -> None:

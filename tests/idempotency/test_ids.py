@@ -1,0 +1,175 @@
+"""Every id in every command is checked against what it names: the list is read from the protos, and is complete."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+
+from motcua.dossier.events.v1 import events_pb2 as facts
+from tests.idempotency.cases import CASES
+from tests.idempotency.test_idempotency import folder, key, life, population, world  # noqa: F401
+from tests.idempotency.world import Sending, World
+from tests.support.rpcs import MUTATIONS
+
+# What names a thing, by the field's name.
+NAMING = re.compile(
+    r"(?:^|_)(?:id|ids|code|codes|agency|agencies|province|commune|sha256|role|parent|successor|to_agency|procedures|purposes?"
+    r"|only_if|unless|per|fields|zone)$"
+)
+NOBODY = "00000000-0000-4000-8000-000000000000"
+SCOPES = {
+    "scopes.purpose": "PURPOSE_UNKNOWN",
+    "scopes.agencies": "AGENCY_UNKNOWN",
+    "scopes.procedures": "PROCEDURE_UNKNOWN",
+}
+COMPONENTS = {"components.component_code": "COMPONENT_UNKNOWN", "components.sha256": "ATTACHMENT_UNKNOWN"}
+# What is answered to an id of nothing; of a definition that refers to itself, its linter's fault.
+REFUSED: dict[str, dict[str, str]] = {
+    "DecideErasure": {"account_id": "ACCOUNT_UNKNOWN"},
+    "AppointOfficial": {"account_id": "ACCOUNT_UNKNOWN", "agency": "AGENCY_UNKNOWN", "province": "PROVINCE_MISMATCH"},
+    "EndAppointment": {"account_id": "ACCOUNT_UNKNOWN", "appointment_id": "APPOINTMENT_UNKNOWN"},
+    "RegisterSystem": {"operator_agency": "AGENCY_UNKNOWN", "purposes": "PURPOSE_UNKNOWN", **SCOPES},
+    "RotateSystemKey": {"client_id": "SYSTEM_UNKNOWN"},
+    "ChangeSystem": {"client_id": "SYSTEM_UNKNOWN", "purposes": "PURPOSE_UNKNOWN", **SCOPES},
+    "SuspendSystem": {"client_id": "SYSTEM_UNKNOWN"},
+    "ReinstateSystem": {"client_id": "SYSTEM_UNKNOWN"},
+    "LookUpPerson": {"purpose": "INVALID_REQUEST", "dossier_code": "INVALID_REQUEST"},
+    "WithdrawProcedure": {"code": "PROCEDURE_UNKNOWN"},
+    "AdoptFeeOverlay": {"overlay.province": "PROVINCE_UNKNOWN", "overlay.procedure_code": "PROCEDURE_UNKNOWN"},
+    "OpenAgency": {
+        "agency.province": "PROVINCE_UNKNOWN",
+        "agency.commune": "COMMUNE_UNKNOWN",
+        "agency.parent": "AGENCY_UNKNOWN",
+        "agency.calendar_id": "CALENDAR_UNKNOWN",
+    },
+    "CloseAgency": {"code": "AGENCY_UNKNOWN", "successor": "SUCCESSOR_UNKNOWN"},
+    "PublishCalendar": {"calendar.zone": "CALENDAR_FAULTY"},
+    "MergeProvince": {"code": "PROVINCE_UNKNOWN", "successor": "SUCCESSOR_UNKNOWN"},
+    "SaveDraft": {
+        "draft_id": "DRAFT_NOT_FOUND",
+        "procedure_code": "PROCEDURE_UNKNOWN",
+        "reception_agency": "AGENCY_UNKNOWN",
+        "components.document_id": "DOCUMENT_NOT_REUSABLE",
+        **COMPONENTS,
+    },
+    "DiscardDraft": {"draft_id": "DRAFT_NOT_FOUND"},
+    "SubmitDossier": {
+        "procedure_code": "PROCEDURE_UNKNOWN",
+        "draft_id": "DRAFT_NOT_FOUND",
+        "applicant_id": "ACCOUNT_UNKNOWN",
+        "reception_agency": "AGENCY_UNKNOWN",
+        **COMPONENTS,
+    },
+    "RequestSupplement": {"component_codes": "COMPONENT_UNKNOWN", "form_fields": "FORM_FIELD_UNKNOWN"},
+    "SupplySupplement": COMPONENTS,
+    "AssignStep": {"step_code": "STEP_UNKNOWN", "assignee_id": "ASSIGNEE_UNKNOWN"},
+    "CompleteStep": {"step_code": "STEP_UNKNOWN"},
+    "TransferDossier": {"to_agency": "AGENCY_UNKNOWN"},
+    "IssueResult": {"sha256": "ATTACHMENT_UNKNOWN"},
+    "StartCheckout": {"fee_id": "PAYMENT_NOT_FOUND"},
+    "ReceiveCash": {"fee_id": "PAYMENT_NOT_FOUND"},
+    "RequestRefund": {"fee_id": "PAYMENT_NOT_FOUND", "payment_id": "NOT_TAKEN"},
+    "ReturnCash": {"fee_id": "PAYMENT_NOT_FOUND", "payment_id": "NOT_TAKEN"},
+    "MarkRead": {"message_id": "NOT_FOUND"},
+    "RetryMessage": {"message_id": "NOT_FOUND"},
+    "RevokeDocument": {"document_id": "NOT_FOUND"},
+}
+SOURCES = {
+    "sha256": facts.COMPONENT_SOURCE_ATTACHMENT,
+    "document_id": facts.COMPONENT_SOURCE_WAREHOUSE,
+}
+# Ids that name nothing that there is before, and why; the lists of a definition refer to each other: its linter's tests have them.
+NEW = {
+    "RegisterSystem": {"client_id"},
+    "OpenAgency": {"agency.code"},
+    "PublishCalendar": {"calendar.calendar_id"},
+    "PublishTerritory": {"territory.province.code", "territory.communes.code"},
+    "PublishProcedure": {"procedure."},
+}
+# Where it takes a procedure that has such: tests/dossier/test_components.py, tests/catalogue.
+ELSEWHERE = {"components.document_id", "overlay.charge_code"}
+
+
+def _walk(message: Descriptor, path: str = "") -> Iterator[str]:
+    for field in message.fields:
+        if field.message_type is not None and field.message_type.full_name.startswith("motcua."):
+            yield from _walk(field.message_type, f"{path}{field.name}.")
+        elif field.type == FieldDescriptor.TYPE_STRING and NAMING.search(field.name) and field.name != "request_id":
+            yield path + field.name
+
+
+def _names() -> dict[str, set[str]]:
+    return {rpc.descriptor.name: set(_walk(rpc.descriptor.input_type)) for rpc in MUTATIONS}
+
+
+def _of_a_dossier(name: str) -> bool:
+    (rpc,) = (rpc for rpc in MUTATIONS if rpc.descriptor.name == name)
+    return rpc.server == "dossier"
+
+
+def test_the_list_has_every_id_of_every_command() -> None:
+    missing = {}
+    for name, paths in _names().items():
+        known = {*REFUSED.get(name, {}), *NEW.get(name, set()), *ELSEWHERE}
+        if _of_a_dossier(name):
+            known |= {"code"}
+        if left := {path for path in paths - known if not path.startswith(tuple(p for p in known if p.endswith(".")))}:
+            missing[name] = sorted(left)
+    assert missing == {}
+
+
+WRONG = [(name, path) for name, paths in REFUSED.items() for path in paths] + [
+    (name, "code") for name, paths in _names().items() if "code" in paths and _of_a_dossier(name)
+]
+
+
+@pytest.mark.parametrize(("name", "path"), WRONG, ids=lambda value: value)
+def test_an_id_of_nothing_is_refused(world: World, name: str, path: str) -> None:  # noqa: F811
+    sending = CASES[name](world)
+    _name_nothing(sending, path)
+    answer = world.send(sending)
+    assert answer.reason == REFUSED.get(name, {}).get(path, "NOT_FOUND"), str(answer)
+    assert world.effects(sending.request_id) == []
+
+
+def _name_nothing(sending: Sending, path: str) -> None:
+    *way, last = path.split(".")
+    at: Any = sending.request
+    for name in way:
+        below = getattr(at, name)
+        if at.DESCRIPTOR.fields_by_name[name].is_repeated:
+            below = below[0] if below else below.add()
+        at = below
+    if isinstance(at, facts.Component):
+        at.component_code = at.component_code or "ct01"
+        at.source = SOURCES.get(last, facts.COMPONENT_SOURCE_PAPER)
+    if path.startswith("scopes.") and last != "purpose":
+        at.purpose, at.all_procedures = "settle", last != "procedures"
+        if last == "procedures":
+            at.agencies.append("P56.22.333.1")
+    value = _nothing(last)
+    if at.DESCRIPTOR.fields_by_name[last].is_repeated:
+        getattr(at, last)[:] = [value]
+    else:
+        setattr(at, last, value)
+
+
+def _nothing(field: str) -> str:
+    match field:
+        case "province":
+            return "99"
+        case "commune":
+            return "99999"
+        case "sha256":
+            return "ab" * 32
+        case "draft_id":
+            return str(uuid4())
+        case name if name.endswith("_id") and name not in ("client_id", "calendar_id"):
+            return NOBODY
+        case _:
+            return "nothing-9"
