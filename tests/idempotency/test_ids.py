@@ -23,7 +23,7 @@ NAMING = re.compile(
 )
 NOBODY = "00000000-0000-4000-8000-000000000000"
 SCOPES = {
-    "scopes.purpose": "PURPOSE_UNKNOWN",
+    "scopes.purpose": "SCOPE_MALFORMED",
     "scopes.agencies": "AGENCY_UNKNOWN",
     "scopes.procedures": "PROCEDURE_UNKNOWN",
 }
