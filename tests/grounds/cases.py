@@ -79,6 +79,7 @@ OTHERS: dict[str, Callable[[Lives], dict[str, Any]]] = {
     "GetPayment": lambda x: {"fee_id": x.fee_id},
     "ReconcileDay": lambda x: {"day": datetime.now(UTC).date().isoformat()},
     "SubmitDossier": lambda x: x.world.submission(x.me) | {"channel": facts.CHANNEL_ONLINE},
+    "CorrectForm": lambda x: {"code": x.code, "form": {"subject_name": "Nguyễn Văn Ân"}},
     "SupplySupplement": lambda x: {"code": x.code, "components": [paper()]},
     "ConfirmSynchronisation": lambda x: {"code": x.code, "peer_revision": 1},
 }

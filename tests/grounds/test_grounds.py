@@ -31,7 +31,7 @@ from tests.support.rpcs import RPCS, Rpc
 from tests.support.waiting import eventually
 
 # A caller's own files before a dossier has them.
-OWN_FILES = {"CreateUpload", "UploadChunk", "GetUpload"}
+OWN_FILES = {"CreateUpload", "UploadChunk", "GetUpload", "ReadUpload"}
 
 
 def opening(rpc: Rpc) -> bool:
