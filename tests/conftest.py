@@ -28,8 +28,27 @@ structlog.configure(
 loops = Loops()
 loops.install()
 
+# Of a failure that is said at once.
+MOST_LETTERS = 3000
 # The longest files: begun first, they do not keep one worker busy when the others are done.
 LONGEST = ("test_drill.py", "test_crash.py", "test_readme.py", "test_schemathesis.py", "test_scenarios.py")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(SaidAtOnce(config))
+
+
+class SaidAtOnce:
+    """Each failure when it happens, not only in the end, which a run that is interrupted does not reach."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        terminal = self._config.pluginmanager.get_plugin("terminalreporter")
+        if report.failed and terminal:
+            terminal.write_line(f"\nfailed: {report.nodeid} ({report.when})\n{report.longreprtext[-MOST_LETTERS:]}")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

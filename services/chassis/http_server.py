@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from ipaddress import ip_address
@@ -277,6 +277,10 @@ class HostedApp:
         finally:  # it leaves its port when it is stopped only
             for listening in getattr(self._server, "servers", ()):
                 listening.close()
+            if self._server.started:  # what the application holds open ends with it, whatever ended the server
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(DRAIN_SECONDS):
+                        await self._server.lifespan.shutdown()
         if not self._stopping:
             self._never_began("the HTTP server did not start")
             raise RuntimeError("the HTTP server ended")
