@@ -174,10 +174,3 @@ def organisation_by_tax_code(code: str) -> Organisation | None:
 def unaccented(text: str) -> str:
     decomposed = unicodedata.normalize("NFD", text.lower().replace("đ", "d"))
     return "".join(letter for letter in decomposed if not unicodedata.combining(letter))
-
-
-def same_name(one: str, other: str) -> bool:
-    """Case, spacing and the way accents are encoded do not make another name; accents do."""
-    return [unicodedata.normalize("NFC", word).casefold() for word in one.split()] == [
-        unicodedata.normalize("NFC", word).casefold() for word in other.split()
-    ]

@@ -15,7 +15,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from gateway.sandbox.outage import Outage, OutageMiddleware
-from gateway.sandbox.people import citizen_by_number, same_name
+from gateway.sandbox.people import citizen_by_number
+from services.chassis.names import same_name
 
 
 @dataclass(frozen=True, slots=True)

@@ -425,7 +425,7 @@ def decide_territory(command: TerritoryCommand, state: TerritoryState) -> Sequen
         case PublishTerritory(territory, at, by):
             if state.merged_until:
                 raise Rejected("PROVINCE_MERGED", province=territory.province.code, valid_until=state.merged_until)
-            if fault := _territory_fault(territory):
+            if fault := territory_fault(territory):
                 raise Rejected("TERRITORY_FAULTY", why=fault)
             _next_version(territory.version, state.last_version)
             _based(territory.legal_basis)
@@ -463,7 +463,7 @@ def evolve_territory(state: TerritoryState, event: TerritoryEvent) -> TerritoryS
             assert_never(event)
 
 
-def _territory_fault(territory: Territory) -> str:
+def territory_fault(territory: Territory) -> str:
     province, communes = territory.province, territory.communes
     if not _PROVINCE.fullmatch(province.code) or province.kind not in (UnitKind.PROVINCE, UnitKind.CITY):
         return f"{province.code} {province.kind.name}"

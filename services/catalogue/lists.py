@@ -90,10 +90,13 @@ def overlays(known: Definitions, request: pb.ListFeeOverlaysRequest, day: str) -
 
 
 def agencies(known: Definitions, request: pb.ListAgenciesRequest, day: str) -> list[Kept]:
-    def wanted(agency: definitions_pb2.Agency) -> bool:
+    commune = known.current_commune(request.commune, day) if request.commune else ""
+
+    def wanted(kept: Kept) -> bool:
+        agency = kept.message
         return (
             request.province in ("", agency.province)
-            and request.commune in ("", agency.commune)
+            and (not commune or commune == known.commune(kept, day))
             and request.kind in (0, agency.kind)
             and request.field in ("", agency.field)
             and (not request.one_stop_shop or agency.one_stop_shop)
@@ -102,13 +105,16 @@ def agencies(known: Definitions, request: pb.ListAgenciesRequest, day: str) -> l
     return [
         each
         for each in known.agencies()
-        if (request.include_closed or not each.validity.until or day <= each.validity.until) and wanted(each.message)
+        if (request.include_closed or not each.validity.until or day <= each.validity.until) and wanted(each)
     ]
 
 
 def communes(province: Kept, search: str) -> list[definitions_pb2.TerritorialUnit]:
     found: Iterable[definitions_pb2.TerritorialUnit] = province.message.communes
-    return sorted((unit for unit in found if matches(search, unit.name, unit.code)), key=lambda unit: unit.code)
+    wanted = [unit for unit in found if matches(search, unit.name, unit.code)]
+    # A code that no commune has any more leads to the one that had it.
+    wanted = wanted or [unit for unit in found if search.strip() in unit.earlier_codes]
+    return sorted(wanted, key=lambda unit: unit.code)
 
 
 def summary_of(kept: Kept) -> catalogue_pb2.ProcedureSummary:

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import csv
+import io
+import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
+import yaml
+
+from services.catalogue.domain import territory_fault
 from services.catalogue.linter import lint
-from services.catalogue.reader import Reader
+from services.catalogue.reader import Reader, UnreadableError, text_of
 from services.chassis.law.definitions import (
     Agency,
     AgencyKind,
     CalendarVersion,
+    Fee,
     FeeOverlay,
     Level,
     Procedure,
@@ -25,6 +31,7 @@ from services.chassis.law.definitions import (
     UnitKind,
     calendar_of,
 )
+from services.chassis.names import folded
 
 T = TypeVar("T")
 
@@ -37,6 +44,10 @@ _KINDS = {
     "phường": (UnitKind.WARD, "Ward"),
     "đặc khu": (UnitKind.SPECIAL_ZONE, "Special Zone"),
 }
+
+
+_LOCAL = ("xã", "phường", "đặc khu")
+_LISTS = ("agencies", "calendars", "overlays", "provinces")
 
 
 class FaultyCatalogueError(Exception):
@@ -63,6 +74,26 @@ class Province:
 
 
 @dataclass(frozen=True, slots=True)
+class Commune:
+    """A row of communes.csv. `earlier_kind` is what it was in the province's versions before the newest."""
+
+    province: str
+    code: str
+    kind: str
+    name: str
+    earlier_code: str
+    earlier_kind: str
+
+    def known_by(self) -> tuple[tuple[str, ...], ...]:
+        """No two rows have one of these in common."""
+        once = (("code", self.code), ("commune", self.province, self.kind, folded(self.name)))
+        return (*once, ("earlier_code", self.earlier_code)) if self.earlier_code else once
+
+
+COLUMNS = tuple(Commune.__slots__)
+
+
+@dataclass(frozen=True, slots=True)
 class AgencyTemplate:
     """An agency that every province, or every commune, has. {unit} in its name is the province or commune."""
 
@@ -85,6 +116,8 @@ class Catalogue:
     territories: tuple[Territory, ...]
     organisations: dict[str, str]
     templates: tuple[AgencyTemplate, ...]
+    # Where each definition stands, by its list and what it is known by there.
+    places: Mapping[tuple[str, Any], str]
 
     def agencies(self, province: str) -> Iterator[Agency]:
         """The agencies of a province and of its communes; parents come before children."""
@@ -99,24 +132,33 @@ class Catalogue:
 
 
 def load(folder: Path = DATA) -> Catalogue:
-    faults: list[str] = []
-    procedures = [each for path in sorted((folder / "procedures").glob("*.yaml")) for each in _procedures(path, faults)]
-    calendars = _calendars(folder / "calendars.yaml", faults)
-    overlays = _plain(folder / "overlays.yaml", "overlays", FeeOverlay, faults)
-    provinces = _plain(folder / "provinces.yaml", "provinces", Province, faults)
-    templates = _plain(folder / "agencies.yaml", "agencies", AgencyTemplate, faults)
-    communes = _communes(folder / "communes.csv", faults)
-    for code in sorted({procedure.code for procedure in procedures if _times(procedure, procedures) > 1}):
-        faults.append(f"procedures: {code} is defined twice in one version")
-    if faults:
-        raise FaultyCatalogueError(tuple(faults))
+    """Raises FaultyCatalogueError with every fault."""
+    files = _Files(folder)
+    procedures = [each for path in files.procedures for each in files.read(path, "procedures", Procedure)]
+    calendars = files.read(files.one("calendars"), "calendars", CalendarVersion)
+    overlays = files.read(files.one("overlays"), "overlays", FeeOverlay)
+    provinces = files.read(files.one("provinces"), "provinces", Province)
+    templates = files.read(files.one("agencies"), "agencies", AgencyTemplate)
+    newest = {
+        province.code: max(each.version for each in provinces if each.code == province.code) for province in provinces
+    }
+    communes = read_communes(files.path("communes.csv"), newest, files.faults)
+    territories_read = bool(communes)
+    territories = tuple(_territory(each, communes[each.code], each.version < newest[each.code]) for each in provinces)
+    for province, territory in zip(provinces, territories, strict=True):
+        if territories_read and (fault := territory_fault(territory)):
+            files.fault("provinces", province, f"{province.code}: {fault}")
+    files.compare(procedures, calendars, overlays, provinces)
+    if files.faults:
+        raise FaultyCatalogueError(tuple(files.faults))
     return Catalogue(
         tuple(procedures),
         tuple(overlays),
         tuple(calendars),
-        tuple(_territory(province, communes[province.code]) for province in provinces),
+        territories,
         {province.code: province.organisation for province in provinces},
         tuple(templates),
+        files.places,
     )
 
 
@@ -125,59 +167,197 @@ def enacted(valid_from: str, now: datetime) -> datetime:
     return min(now, datetime.fromisoformat(valid_from).replace(tzinfo=now.tzinfo) - timedelta(days=1))
 
 
-def _plain(path: Path, key: str, kind: type[T], faults: list[str]) -> list[T]:
-    reader = Reader(path)
-    read = [each for each, _ in reader.items(key, kind)]
-    faults += reader.faults
-    return read
+class _Files:
+    """A folder laid out as the sample. What lies in it and is not read is a fault, but for hidden files and texts."""
+
+    def __init__(self, folder: Path) -> None:
+        self.faults: list[str] = []
+        self.places: dict[tuple[str, Any], str] = {}
+        self._folder = folder
+        self._known: dict[str, Path] = {}
+        self.procedures = []
+        for path in sorted(folder.iterdir()):
+            if path.name == "procedures" and path.is_dir():
+                self.procedures = [each for each in sorted(path.iterdir()) if self._taken(each, is_yaml(each))]
+            elif self._taken(path, (is_yaml(path) and path.stem in _LISTS) or path.name == "communes.csv"):
+                if path.stem in self._known:
+                    self.faults.append(f"{path.name}:1: {self._known[path.stem].name} lies beside it")
+                self._known[path.stem] = path
+
+    def _taken(self, path: Path, fits: bool) -> bool:
+        if fits or path.name.startswith(".") or path.suffix == ".md":
+            return fits
+        self.faults.append(f"{path.name}:1: nothing reads this file; lists are {', '.join(_LISTS)} and communes.csv")
+        return False
+
+    def one(self, stem: str) -> Path:
+        return self._known.get(stem, self._folder / f"{stem}.yaml")
+
+    def path(self, name: str) -> Path:
+        return self._folder / name
+
+    def read(self, path: Path, key: str, kind: type[T]) -> list[T]:
+        reader = Reader(path, (key,))
+        read = reader.items(key, kind)
+        for each, node in read:
+            check(reader, each, node)
+            here, known = reader.where(node), self.places.get((key, identity(each)))
+            if known:
+                reader.fault(node, "", f"it stands at {known} too")
+            self.places[key, identity(each)] = here
+        self.faults += reader.faults
+        return [each for each, _ in read]
+
+    def fault(self, key: str, each: Any, text: str) -> None:
+        self.faults.append(f"{self.places[key, identity(each)]}: {text}")
+
+    def compare(
+        self,
+        procedures: list[Procedure],
+        calendars: list[CalendarVersion],
+        overlays: list[FeeOverlay],
+        provinces: list[Province],
+    ) -> None:
+        """What refers to something that no file holds. A file that could not be read is no reason for more."""
+        if self.faults:
+            return
+        charges = {(each.code, charge.code) for each in procedures for charge in (each.fee or Fee()).charges}
+        for overlay in overlays:
+            code, charge = overlay.procedure_code, overlay.charge_code
+            if overlay.province not in {each.code for each in provinces}:
+                self.fault(
+                    "overlays", overlay, f"there is no province {overlay.province!r}; codes have two digits, in quotes"
+                )
+            if code and code not in {each.code for each in procedures}:
+                self.fault("overlays", overlay, f"there is no procedure {code!r}")
+            elif charge and not any(charge == known and code in ("", of) for of, known in charges):
+                self.fault("overlays", overlay, f"{code or 'no procedure'} has no charge {charge!r}")
+        for stem, known in ((each, self.places) for each in ("calendars", "procedures", "provinces")):
+            if not any(key == stem for key, _ in known):
+                self.faults.append(f"{stem}.yaml:1: it defines nothing")
 
 
-def _procedures(path: Path, faults: list[str]) -> list[Procedure]:
-    reader = Reader(path)
-    read = reader.items("procedures", Procedure)
-    for procedure, node in read:
-        for fault in lint(procedure):
-            reader.fault(node, fault.path, f"{procedure.code}: {fault.text.en} [{fault.code}]")
-    faults += reader.faults
-    return [procedure for procedure, _ in read]
+def only_yaml(folder: Path) -> list[Path]:
+    """The files of a folder that holds nothing else. Raises FaultyCatalogueError."""
+    seen = [path for path in sorted(folder.iterdir()) if not path.name.startswith(".") and path.suffix != ".md"]
+    faults = [f"{path.name}:1: nothing reads this file" for path in seen if not (path.is_file() and is_yaml(path))]
+    if not seen:
+        faults.append(f"{folder.name}:1: there is nothing to read")
+    if faults:
+        raise FaultyCatalogueError(tuple(faults))
+    return seen
 
 
-def _calendars(path: Path, faults: list[str]) -> list[CalendarVersion]:
-    reader = Reader(path)
-    read = reader.items("calendars", CalendarVersion)
-    for calendar, node in read:
-        try:
-            calendar_of(calendar)
-        except ValueError as error:
-            reader.fault(node, "", f"{calendar.calendar_id}: {error}")
-    faults += reader.faults
-    return [calendar for calendar, _ in read]
+def is_yaml(path: Path) -> bool:
+    return path.suffix.lower() in (".yaml", ".yml")
 
 
-def _times(procedure: Procedure, procedures: list[Procedure]) -> int:
-    return sum((other.code, other.version) == (procedure.code, procedure.version) for other in procedures)
+def check(reader: Reader, each: Any, node: yaml.Node) -> None:
+    """Notes what a definition that could be read says wrongly."""
+    match each:
+        case Procedure():
+            for fault in lint(each):
+                reader.fault(node, fault.path, f"{each.code}: {fault.text.en} [{fault.code}]")
+        case CalendarVersion():
+            try:
+                calendar_of(each)
+            except ValueError as error:
+                reader.fault(node, "", f"{each.calendar_id}: {error}")
 
 
-def _communes(path: Path, faults: list[str]) -> dict[str, list[TerritorialUnit]]:
-    communes: dict[str, list[TerritorialUnit]] = defaultdict(list)
-    with path.open(encoding="utf-8", newline="") as file:
-        for line, row in enumerate(csv.reader(file), 1):
-            if len(row) != 4 or row[2] not in _KINDS:
-                faults.append(f"{path.name}:{line}: expected province,code,kind,name")
-                continue
-            province, code, kind, name = row
-            communes[province].append(_unit(code, kind, name))
-    return communes
+def identity(each: Any) -> Any:
+    match each:
+        case Procedure() | Province():
+            return each.code, each.version
+        case Territory():
+            return each.province.code, each.version
+        case CalendarVersion():
+            return each.calendar_id, each.version
+        case FeeOverlay():
+            return each.province, each.procedure_code, each.charge_code, frozenset(each.channels), each.valid_from
+        case AgencyTemplate():
+            return each.level, each.suffix
+        case _:
+            return each.code
 
 
-def _unit(code: str, kind: str, name: str, former: tuple[str, ...] = ()) -> TerritorialUnit:
+def read_communes(path: Path, provinces: Container[str], faults: list[str]) -> dict[str, list[Commune]]:
+    """By province, as spreadsheets save it: with commas, semicolons or tabs. Lines that begin with # are remarks."""
+    found: dict[str, list[Commune]] = defaultdict(list)
+    try:
+        text = text_of(path)
+    except UnreadableError as error:
+        faults.append(f"{path.name}:{error}")
+        return found
+    lines = [(line, row) for line, row in _rows(text) if any(map(str.strip, row))]
+    if not lines or [name.strip() for name in lines[0][1]] != list(COLUMNS):
+        faults.append(f"{path.name}:{lines[0][0] if lines else 1}: expected the names {','.join(COLUMNS)}")
+        return found
+    seen: dict[Any, int] = {}
+    for line, row in lines[1:]:
+        problem, cells = "", [cell.strip() for cell in row]
+        if len(cells) != len(COLUMNS):
+            problem = f"expected {','.join(COLUMNS)}"
+        else:
+            commune = Commune(*cells)
+            problem = _commune_fault(commune, provinces) or next(
+                (f"it stands in line {seen[key]} too: {key}" for key in commune.known_by() if key in seen), ""
+            )
+        if problem:
+            faults.append(f"{path.name}:{line}: {problem}")
+        else:
+            seen |= dict.fromkeys(commune.known_by(), line)
+            found[commune.province].append(commune)
+    return found
+
+
+def _rows(text: str) -> Iterator[tuple[int, list[str]]]:
+    """Each row with its line."""
+    named = next((line for line in text.splitlines() if line.strip(" ,;\t") and not line.startswith("#")), "")
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=named.count))
+    line = 1
+    for row in reader:
+        if not (row and row[0].startswith("#")):
+            yield line, row
+        line = reader.line_num + 1
+
+
+def _commune_fault(commune: Commune, provinces: Container[str]) -> str:
+    for name, code, digits in (
+        ("province", commune.province, 2),
+        ("code", commune.code, 5),
+        ("earlier_code", commune.earlier_code or "00000", 5),
+    ):
+        if not re.fullmatch(rf"[0-9]{{{digits}}}", code):
+            lost = f"; the zeros before it are lost, write {code:0>{digits}}" if re.fullmatch(r"[0-9]+", code) else ""
+            return f"{name} {code!r} has not {digits} digits{lost}"
+    if commune.province not in provinces:
+        return f"there is no province {commune.province!r}"
+    for kind in (commune.kind, commune.earlier_kind or commune.kind):
+        if kind not in _LOCAL:
+            return f"{kind!r} is none of {', '.join(_LOCAL)}"
+    return "" if commune.name else "it has no name"
+
+
+def _unit(
+    code: str, kind: str, name: str, former: tuple[str, ...] = (), earlier: tuple[str, ...] = ()
+) -> TerritorialUnit:
     number, english = _KINDS[kind]
-    return TerritorialUnit(code, number, Text(f"{kind.capitalize()} {name}", f"{name} {english}"), former)
+    return TerritorialUnit(code, number, Text(f"{kind.capitalize()} {name}", f"{name} {english}"), former, earlier)
 
 
-def _territory(province: Province, communes: list[TerritorialUnit]) -> Territory:
+def _territory(province: Province, communes: list[Commune], earlier: bool) -> Territory:
     unit = _unit(province.code, province.kind, province.name, province.former)
-    return Territory(unit, tuple(communes), province.version, province.valid_from, province.legal_basis)
+    units = (
+        _unit(
+            each.code,
+            each.earlier_kind or each.kind if earlier else each.kind,
+            each.name,
+            earlier=(each.earlier_code,) if each.earlier_code else (),
+        )
+        for each in communes
+    )
+    return Territory(unit, tuple(units), province.version, province.valid_from, province.legal_basis)
 
 
 def _agency(template: AgencyTemplate, unit: TerritorialUnit, stem: str, root: str, territory: Territory) -> Agency:

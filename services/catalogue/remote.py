@@ -9,14 +9,12 @@ from typing import Any
 from uuid import uuid4
 
 import grpc
-import yaml
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
 from motcua.catalogue.v1 import catalogue_service_pb2 as pb
 from motcua.catalogue.v1.catalogue_service_pb2_grpc import CatalogueServiceStub
 from services.catalogue import loader
-from services.catalogue.linter import lint
 from services.catalogue.reader import Reader
 from services.chassis.law.definitions import Agency, CalendarVersion, FeeOverlay, Procedure
 from services.chassis.law.kept import SHAPES
@@ -70,7 +68,7 @@ def entries(path: Path, province: str = "") -> list[Entry]:
 
     Raises FaultyCatalogueError with every fault.
     """
-    return _of_folder(path, province) if path.is_dir() else _of_file(path)
+    return _of_folder(path, province) if path.is_dir() else _of_files([path])
 
 
 def load(channel: grpc.Channel, token: str, found: Iterable[Entry], locale: str = "vi") -> Report:
@@ -90,32 +88,43 @@ def load(channel: grpc.Channel, token: str, found: Iterable[Entry], locale: str 
     return report
 
 
-def _of_file(path: Path) -> list[Entry]:
-    reader = Reader(path)
-    found: list[Entry] = []
-    present = {key.value for key, _ in reader.root.value} if isinstance(reader.root, yaml.MappingNode) else set()
-    if not present & set(LISTS):
-        reader.faults.append(f"{path.name}:1: expected one of {', '.join(LISTS)}")
-    for key, (kind, type_) in LISTS.items():
-        for definition, node in reader.items(key, type_) if key in present else ():
-            found.append(Entry(kind, f"{path.name}:{node.start_mark.line + 1}", definition))
-            for fault in lint(definition) if isinstance(definition, Procedure) else ():
-                reader.fault(node, fault.path, f"{definition.code}: {fault.text.en} [{fault.code}]")
-    if reader.faults:
-        raise loader.FaultyCatalogueError(tuple(reader.faults))
-    return found
+def _of_files(paths: Iterable[Path]) -> list[Entry]:
+    found: dict[tuple[str, Any], Entry] = {}
+    faults = []
+    for path in paths:
+        reader = Reader(path, tuple(LISTS))
+        for key, (kind, type_) in LISTS.items():
+            for definition, node in reader.items(key, type_) if key in reader.root else ():
+                loader.check(reader, definition, node)
+                entry = Entry(kind, reader.where(node), definition)
+                if known := found.get((kind, loader.identity(definition))):
+                    reader.fault(node, "", f"it stands at {known.where} too")
+                found[kind, loader.identity(definition)] = entry
+        faults += reader.faults
+        if not reader.faults and not any(each.where.startswith(f"{path.name}:") for each in found.values()):
+            faults.append(f"{path.name}:1: it defines nothing; expected one of {', '.join(LISTS)}")
+    if faults:
+        raise loader.FaultyCatalogueError(tuple(faults))
+    order = [kind for kind, _ in LISTS.values()]
+    return sorted(found.values(), key=lambda entry: order.index(entry.kind))
 
 
 def _of_folder(path: Path, province: str) -> list[Entry]:
+    if not (path / "communes.csv").exists() and not (path / "procedures").exists():
+        return _of_files(loader.only_yaml(path))
     known = loader.load(path)
-    lists: list[tuple[str, Iterable[Any]]] = [
-        ("calendar", known.calendars),
-        ("territory", known.territories),
-        ("procedure", known.procedures),
-        ("agency", known.agencies(province) if province else ()),
-        ("overlay", known.overlays),
+    lists: list[tuple[str, str, Iterable[Any]]] = [
+        ("calendar", "calendars", known.calendars),
+        ("territory", "provinces", known.territories),
+        ("procedure", "procedures", known.procedures),
+        ("agency", "agencies", known.agencies(province) if province else ()),
+        ("overlay", "overlays", known.overlays),
     ]
-    return [Entry(kind, path.name, definition) for kind, each in lists for definition in each]
+    return [
+        Entry(kind, known.places.get((key, loader.identity(each)), path.name), each)
+        for kind, key, found in lists
+        for each in found
+    ]
 
 
 class _Api:

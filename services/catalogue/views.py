@@ -6,9 +6,11 @@ from collections import defaultdict
 
 from sqlalchemy import Connection
 
+from motcua.catalogue.events.v1 import definitions_pb2
 from services.chassis.decider import Rejected
 from services.chassis.law.definitions import FeeOverlay
 from services.chassis.law.kept import Kept, kept
+from services.chassis.names import folded
 
 
 class Definitions:
@@ -16,6 +18,8 @@ class Definitions:
         self._by_kind: defaultdict[str, dict[str, list[Kept]]] = defaultdict(dict)
         for each in kept(db, "procedure", "overlay", "agency", "calendar", "territory"):
             self._by_kind[each.kind].setdefault(each.key, []).append(each)
+        self._current_codes: dict[str, dict[str, str]] = {}
+        self._renamed: dict[tuple[str, int, int], dict[str, str]] = {}
 
     def procedure(self, code: str, day: str, version: int = 0) -> Kept:
         """The version in force on that day, or the one asked for. Raises PROCEDURE_UNKNOWN, PROCEDURE_NOT_IN_FORCE."""
@@ -70,12 +74,49 @@ class Definitions:
             raise Rejected("PROVINCE_MERGED", province=code, valid_until=versions[-1].validity.until)
         raise Rejected("PROVINCE_UNKNOWN", province=code)
 
+    def commune(self, agency: Kept, day: str) -> str:
+        """The code on that day of the commune that an agency was opened for."""
+        return self._now(agency.message.province, agency.validity.since, day).get(
+            agency.message.commune, agency.message.commune
+        )
+
+    def current_commune(self, code: str, day: str) -> str:
+        """What is said of a code that no commune has on that day, but one had earlier: that commune's."""
+        if day not in self._current_codes:
+            units = [unit for province in self.provinces(day) for unit in province.message.communes]
+            earlier = {old: unit.code for unit in units for old in unit.earlier_codes}
+            self._current_codes[day] = earlier | {unit.code: unit.code for unit in units}
+        return self._current_codes[day].get(code, code)
+
+    def _now(self, province: str, then: str, day: str) -> dict[str, str]:
+        """Codes of that province then, and on this day, of the communes that had another and the same name."""
+        versions = self._by_kind["territory"].get(province, [])
+        before, now = _in_force(versions, then), _in_force(versions, day)
+        if before is None or now is None or before is now:
+            return {}
+        key = province, before.version, now.version
+        if key not in self._renamed:
+            names = {unit.code: _called(unit) for unit in before.message.communes}
+            self._renamed[key] = {
+                old: unit.code
+                for unit in now.message.communes
+                for old in unit.earlier_codes
+                if names.get(old) == _called(unit)
+            }
+        return self._renamed[key]
+
     def fee_overlays(self, day: str) -> list[FeeOverlay]:
         return [each.value for each in self.overlays(day)]
 
     def _current(self, kind: str, day: str) -> list[Kept]:
         found = (_in_force(versions, day) for versions in self._by_kind[kind].values())
         return [each for each in found if each]
+
+
+def _called(unit: definitions_pb2.TerritorialUnit) -> str:
+    """Whatever kind of unit it was then."""
+    kind, _, name = unit.name.vi.replace("Đặc khu", "Đặc_khu").partition(" ")
+    return folded(name or kind)
 
 
 def _in_force(versions: list[Kept], day: str) -> Kept | None:

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import csv
 import json
 import re
 import shutil
+import unicodedata
 from collections import defaultdict
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,11 +14,12 @@ import jsonschema_rs
 import pytest
 
 from motcua.catalogue.events.v1 import events_pb2
-from services.catalogue import domain
+from services.catalogue import domain, remote
 from services.catalogue.domain import calendars, is_date, overlays, procedures, territories
 from services.catalogue.loader import DATA, FaultyCatalogueError, enacted, load
 from services.chassis.codec import Codec, Shape
 from services.chassis.law.definitions import AgencyKind, Level, Procedure, UnitKind, calendar_of
+from services.chassis.names import folded
 from tests.catalogue.samples import catalogue
 from tests.catalogue.test_domain import AT, BY
 from tests.support.given import given
@@ -184,7 +188,7 @@ def test_every_fault_of_every_file_with_its_line(folder: Path) -> None:
     amount = edit(civil, "amount: 8_000", "amount: 8")
     level = edit(land, "online_level: full", "online_level: complete")
     overlay = edit(folder / "overlays.yaml", "amount: 150_000", "amount: much")
-    edit(folder / "communes.csv", "01,00004,phường,Ba Đình", "01,00004,quận,Ba Đình")
+    commune = edit(folder / "communes.csv", "01,00004,phường,Ba Đình", "01,00004,quận,Ba Đình")
     assert faults(folder) == (
         f"civil-status.yaml:{amount}: fee.charges[0].amount: 2.000635: 8 đồng cannot be right; "
         "perhaps thousands are meant. [AMOUNT_SUSPECT]",
@@ -192,7 +196,7 @@ def test_every_fault_of_every_file_with_its_line(folder: Path) -> None:
         "(working days, days, hours, months). [TERM_WITHOUT_UNIT]",
         f"land.yaml:{level}: 'complete' is none of information, partial, full",
         f"overlays.yaml:{overlay}: 'much' is no int",
-        "communes.csv:1: expected province,code,kind,name",
+        f"communes.csv:{commune}: 'quận' is none of xã, phường, đặc khu",
     )
 
 
@@ -210,7 +214,7 @@ def test_every_fault_of_every_file_with_its_line(folder: Path) -> None:
         (
             "form_value: true",
             "form_value: 2025-01-01",
-            "not expressible as JSON: Object of type date is not JSON serializable",
+            "'2025-01-01' is read as a date: put it in quotes, or write it as JSON has it",
         ),
         ("procedures:\n", "procedures: {\n", "node content"),
     ],
@@ -230,5 +234,195 @@ def test_a_calendar_that_makes_none(folder: Path) -> None:
 
 
 def test_the_same_version_twice(folder: Path) -> None:
-    edit(folder / "procedures/land.yaml", "code: 1.007277", "code: 1.013978")
-    assert faults(folder) == ("procedures: 1.013978 is defined twice in one version",)
+    path = folder / "procedures/land.yaml"
+    second = edit(path, "code: 1.007277", "code: 1.013978")
+    first = path.read_text(encoding="utf-8").split("code: 1.013978")[0].count("\n") + 1
+    assert faults(folder) == (f"land.yaml:{max(first, second)}: it stands at land.yaml:{min(first, second)} too",)
+
+
+def rewrite(path: Path, change: Callable[[str], str | bytes]) -> None:
+    changed = change(path.read_text(encoding="utf-8"))
+    path.write_bytes(changed if isinstance(changed, bytes) else changed.encode())
+
+
+SAVED: list[Callable[[str], str | bytes]] = [
+    lambda text: text.encode("utf-8-sig"),
+    lambda text: text.encode("utf-16"),
+    lambda text: unicodedata.normalize("NFD", text),
+    lambda text: text.replace("\n", "\r\n"),
+]
+
+
+@pytest.mark.parametrize("saved", SAVED)
+def test_a_file_reads_the_same_however_an_editor_saved_it(folder: Path, saved: Callable[[str], str | bytes]) -> None:
+    for name in ("communes.csv", "overlays.yaml", "procedures/residence.yaml"):
+        rewrite(folder / name, saved)
+    (folder / "procedures/justice.yaml").rename(folder / "procedures/justice.YML")
+    read = load(folder)
+    assert (read.territories, read.overlays) == (catalogue().territories, catalogue().overlays)
+    assert sorted(read.procedures, key=lambda each: each.code) == sorted(
+        catalogue().procedures, key=lambda each: each.code
+    )
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t"])
+def test_a_spreadsheet_saves_cells_with_another_sign_between_them(folder: Path, delimiter: str) -> None:
+    rewrite(
+        folder / "communes.csv",
+        lambda text: (
+            "\n".join(line if line.startswith("#") else line.replace(",", delimiter) for line in text.splitlines())
+            + f"\n{delimiter * 5}\n"
+        ),
+    )
+    assert load(folder).territories == catalogue().territories
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "fault"),
+    [
+        (
+            "communes.csv",
+            "01,00008,",
+            "1,8,",
+            "province '1' has not 2 digits; the zeros before it are lost, write 01",
+        ),
+        ("communes.csv", "01,00008,", "01,8,", "code '8' has not 5 digits; the zeros before it are lost, write 00008"),
+        ("communes.csv", "01,00008,", "02,00008,", "there is no province '02'"),
+        ("communes.csv", "01,00008,", "01,00004,", "it stands in line 8 too: ('code', '00004')"),
+        ("communes.csv", ",Ngọc Hà,", ",Ba  Đình,", "it stands in line 8 too: ('commune', '01', 'phường', "),
+        ("communes.csv", ",Ngọc Hà,,", ",,,", "it has no name"),
+        ("communes.csv", ",Ngọc Hà,,", ",Ngọc Hà,", "expected province,code,kind,name,earlier_code,earlier_kind"),
+        ("communes.csv", "province,code", "code,province", "expected the names province,code,kind,name,"),
+        ("overlays.yaml", 'province: "31"', 'province: "99"', "there is no province '99'; codes have two digits"),
+        ("overlays.yaml", 'province: "31"', "province: 1", "there is no province '1'; codes have two digits"),
+        ("overlays.yaml", "procedure_code: 1.000656", "procedure_code: 1.656", "there is no procedure '1.656'"),
+        ("overlays.yaml", "late-registration", "late", "1.000656 has no charge 'late'"),
+        ("overlays.yaml", "overlays:", "overlay:", "'overlay' is none of overlays"),
+        ("overlays.yaml", "amount: 150_000", "amount: 150_00", "'150_00' is no int"),
+        ("provinces.yaml", "provinces:", "provinces: []\nprovinces:", "'provinces' twice"),
+        ("provinces.yaml", '{code: "04"', '{code: "4"', "4: 4 PROVINCE"),
+        ("provinces.yaml", "organisation: P04", "organisation: P04, region: north", "Province has no 'region'"),
+        ("agencies.yaml", 'suffix: "2"', 'suffix: "1"', "it stands at agencies.yaml:"),
+        ("calendars.yaml", "version: 1", "version: 01", "'01' is no int"),
+        ("procedures/land.yaml", "enum: [", "enum: [no, ", "'no' is read as yes or no: put it in quotes"),
+        ("procedures/land.yaml", "enum: [", "enum: [~, ", "'~' is read as nothing: put it in quotes"),
+        ("procedures/land.yaml", "enum: [", "enum: [017, ", "'017' is read as a number: put it in quotes"),
+        ("procedures/land.yaml", "type: object", "type: object\n        type: object", "'type' twice"),
+    ],
+)
+def test_nothing_is_dropped_and_nothing_guessed(folder: Path, name: str, old: str, new: str, fault: str) -> None:
+    edit(folder / name, old, new)
+    found = faults(folder)
+    assert all(re.match(r"[\w-]+\.(yaml|csv):\d+: ", each) for each in found)
+    assert any(fault in each for each in found), found
+
+
+def test_files_that_nobody_reads_and_files_that_are_missing(folder: Path) -> None:
+    (folder / "overlays.yaml").rename(folder / "overlay.yaml")
+    (folder / "procedures/land.yaml").rename(folder / "procedures/land.yaml.txt")
+    (folder / "communes.csv").write_bytes("province,code\n01,Bờ".encode("cp1258", "replace") + b"\xd2")
+    (folder / "calendars.yaml").write_text("")
+    assert faults(folder) == (
+        "overlay.yaml:1: nothing reads this file; lists are agencies, calendars, overlays, provinces and communes.csv",
+        "land.yaml.txt:1: nothing reads this file; lists are agencies, calendars, overlays, provinces and communes.csv",
+        "calendars.yaml:1: expected a mapping with calendars",
+        "overlays.yaml:1: No such file or directory",
+        "communes.csv:2: it is neither UTF-8 nor UTF-16: save it as UTF-8",
+    )
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({}, ("given:1: there is nothing to read",)),
+        ({"a.yaml": ""}, ("a.yaml:1: expected a mapping with calendars or procedures or agencies or overlays",)),
+        (
+            {"a.yaml": "overlays: []\n"},
+            ("a.yaml:1: it defines nothing; expected one of calendars, procedures, agencies, overlays",),
+        ),
+        (
+            {"a.yaml": "overlays: []\nprovinces: []\n"},
+            ("a.yaml:2: 'provinces' is none of calendars, procedures, agencies, overlays",),
+        ),
+        ({"a.yaml": "overlays: &a [*a]\n"}, ("a.yaml:1: expected a FeeOverlay",)),
+        ({"a.yaml": "overlays: [{channels: &a [*a]}]\n"}, ("a.yaml:1: expected a single value",)),
+        ({"a.yaml": "- " * 100_000}, ("a.yaml:1: exceeded maximum nesting depth",)),
+        ({"a.csv": "x"}, ("a.csv:1: nothing reads this file",)),
+    ],
+)
+def test_a_folder_of_one_s_own_files(tmp_path: Path, files: dict[str, str], expected: tuple[str, ...]) -> None:
+    given = tmp_path / "given"
+    given.mkdir()
+    for name, text in files.items():
+        (given / name).write_text(text)
+    with pytest.raises(FaultyCatalogueError) as error:
+        remote.entries(given)
+    assert error.value.faults[: len(expected)] == expected
+
+
+def test_the_same_in_two_files_of_a_folder(tmp_path: Path) -> None:
+    overlay = (DATA / "overlays.yaml").read_text(encoding="utf-8").split("  - ", 2)[1]
+    for name in ("a.yaml", "b.yml"):
+        (tmp_path / name).write_text(f"overlays:\n  - {overlay}", encoding="utf-8-sig")
+    with pytest.raises(FaultyCatalogueError) as error:
+        remote.entries(tmp_path)
+    assert error.value.faults == ("b.yml:2: it stands at a.yaml:2 too",)
+    (tmp_path / "b.yml").unlink()
+    assert [(entry.kind, entry.where) for entry in remote.entries(tmp_path)] == [("overlay", "a.yaml:2")]
+
+
+# Communes
+
+
+def reference() -> dict[str, tuple[str, str, str]]:
+    text = (Path(__file__).parent / "communes-of-decision-19.csv").read_text(encoding="utf-8")
+    return {code: (province, kind, name) for province, code, kind, name in csv.reader(text.splitlines()[1:])}
+
+
+# That list gives another commune's name to these.
+OWN_NAMES = {
+    "05665": "Văn Lăng", "10903": "Cẩm Giàng", "21292": "Sơn Hạ", "21523": "Ba Tô", "25294": "Lộc Thành", "27676": "Thạnh An",
+    "27826": "Tân Thạnh", "30157": "Tân Thạnh",
+}  # fmt: skip
+
+
+def test_the_communes_are_those_of_decision_19_and_of_30_april_2026() -> None:
+    newest = {each.province.code: each for each in catalogue().territories}
+    ours = {
+        unit.code: (province, unit.kind, folded(unit.name.vi))
+        for province, territory in newest.items()
+        for unit in territory.communes
+    }
+    kinds = {"xã": UnitKind.COMMUNE, "phường": UnitKind.WARD, "đặc khu": UnitKind.SPECIAL_ZONE}
+    assert ours == {
+        code: (province, kinds[kind], folded(f"{kind} {OWN_NAMES.get(code, name)}"))
+        for code, (province, kind, name) in reference().items()
+    }
+
+
+def test_earlier_codes_stay_known() -> None:
+    units = {unit.code: unit for each in catalogue().territories for unit in each.communes}
+    assert sum(bool(unit.earlier_codes) for unit in units.values()) == 124
+    assert {code: units[code].earlier_codes for code in ("00226", "00229", "00331", "01537")} == {
+        "00226": ("00196",),
+        "00229": ("00226",),
+        "00331": ("00319",),
+        "01537": ("01558",),
+    }
+
+
+def test_ten_communes_of_dong_nai_are_wards_from_30_april() -> None:
+    before, after = [
+        {unit.code: unit.kind for unit in each.communes}
+        for each in catalogue().territories
+        if each.province.code == "75"
+    ]
+    changed = {code for code in before if before[code] is not after[code]}
+    assert changed == {"25270", "25357", "25363", "26116", "26170", "26248", "26326", "26368", "26425", "26485"}
+    assert {before[code] for code in changed} == {UnitKind.COMMUNE}
+
+
+def test_a_tone_s_place_makes_no_other_name() -> None:
+    assert folded("Xã Hoà Bình") == folded("xã  Hòa Bình") == folded("Xã Hoà Bình".replace("à", "a\u0300"))
+    assert folded("Ea H’Leo") == folded("Ea H'leo")
+    assert len({folded(name) for name in ("Văn Lang", "Văn Lăng", "Cẩm Giàng", "Cẩm Giang", "Lý Sơn", "Lí Sơn")}) == 6

@@ -273,6 +273,7 @@ class TerritorialUnit:
     kind: UnitKind
     name: Text
     former: tuple[str, ...] = ()
+    earlier_codes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
