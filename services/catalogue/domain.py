@@ -33,6 +33,8 @@ _OF_PROVINCE = re.compile(r"P(\d{2})(?:\.|$)", re.ASCII)
 _COMMUNE = re.compile(r"\d{5}", re.ASCII)
 _CALENDAR = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*", re.ASCII)
 LEAST_AMOUNT = 1_000
+# Of one charge, in đồng.
+LARGEST_AMOUNT = 1_000_000_000_000
 
 
 def today(at: datetime) -> str:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from services.catalogue.domain import LEAST_AMOUNT, is_date
+from services.catalogue import form_lint
+from services.catalogue.domain import LARGEST_AMOUNT, LEAST_AMOUNT, is_date
 from services.chassis.deadlines import Term, Unit
 from services.chassis.law import forms
 from services.chassis.law.definitions import (
@@ -245,6 +246,21 @@ def _charge(charge: Charge, path: str, procedure: Procedure) -> Iterator[Fault]:
                 f"{amount} đồng là không hợp lý; có thể thiếu ba số 0.",
                 f"{amount} đồng cannot be right; perhaps thousands are meant.",
             )
+        if amount > LARGEST_AMOUNT:
+            yield _fault(
+                "AMOUNT_TOO_LARGE",
+                where,
+                f"Mức thu nhiều nhất là {LARGEST_AMOUNT} đồng.",
+                f"A charge is {LARGEST_AMOUNT} đồng at most.",
+            )
+    for name, unit in (("per", charge.per), ("unit", charge.unit)):
+        if unit and form_lint.uncounted(procedure.form, unit):
+            yield _fault(
+                "COUNT_UNASKED",
+                f"{path}.{name}",
+                f"Không trường nào của biểu mẫu đếm {unit!r} (count).",
+                f"No field of the form counts {unit!r} (its hint count).",
+            )
     if charge.basis is ChargeBasis.COUNCIL and charge.amount:
         yield _fault(
             "COUNCIL_AMOUNT",
@@ -363,6 +379,8 @@ def _form(form: Form | None, procedure: Procedure) -> Iterator[Fault]:
             "SCHEMA_EMPTY", "form.schema", "Biểu mẫu không hỏi gì.", "The form asks for nothing: an object is expected."
         )
         return
+    for code, path, vi, en in form_lint.found(form, procedure):
+        yield _fault(code, path, vi, en)
     properties: dict[str, Any] = schema["properties"]
     hinted = ui.get("fields") if isinstance(ui, dict) else None
     hinted = hinted if isinstance(hinted, dict) else {}

@@ -76,9 +76,8 @@ class Definitions:
 
     def commune(self, agency: Kept, day: str) -> str:
         """The code on that day of the commune that an agency was opened for."""
-        return self._now(agency.message.province, agency.validity.since, day).get(
-            agency.message.commune, agency.message.commune
-        )
+        code: str = agency.message.commune
+        return self._now(agency.message.province, agency.validity.since, day).get(code, code)
 
     def current_commune(self, code: str, day: str) -> str:
         """What is said of a code that no commune has on that day, but one had earlier: that commune's."""

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import structlog
 from sqlalchemy import Connection
 
 from services.chassis.deadlines import Calendar
@@ -16,9 +17,10 @@ from services.chassis.law import definitions
 from services.chassis.law.counts import counts
 from services.chassis.law.definitions import Agency, Authority, FeeOverlay, Level, Procedure, calendar_of
 from services.chassis.law.fees import Case, quote
-from services.chassis.law.forms import Unusable, parsed
+from services.chassis.law.forms import parsed
 from services.chassis.law.kept import kept
 from services.chassis.law.validity import Validity
+from services.dossier.domain import LARGEST_FEE
 from services.dossier.values import (
     Channel,
     ComponentSource,
@@ -28,6 +30,8 @@ from services.dossier.values import (
     StepRule,
     Terms,
 )
+
+log = structlog.get_logger()
 
 ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
 
@@ -116,7 +120,19 @@ class Law:
     def terms(
         self, procedure: Procedure, channel: Channel, agency: Agency, form: Mapping[str, Any], at: datetime
     ) -> Terms:
-        """The procedure resolved for one dossier. Raises Rejected CHANNEL_NOT_OFFERED."""
+        """The procedure resolved for one dossier. Raises Rejected CHANNEL_NOT_OFFERED, DEFINITION_FAULTY, FEE_INVALID."""
+        try:
+            return self._terms(procedure, channel, agency, form, at)
+        except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError) as error:
+            # Published before what is wrong with it was known.
+            log.exception("a definition in force is faulty", procedure=procedure.code, version=procedure.version)
+            raise Rejected(
+                "DEFINITION_FAULTY", procedure_code=procedure.code, version=str(procedure.version)
+            ) from error
+
+    def _terms(
+        self, procedure: Procedure, channel: Channel, agency: Agency, form: Mapping[str, Any], at: datetime
+    ) -> Terms:
         rule = next((rule for rule in procedure.channels if rule.channel.value == channel.value), None)
         if rule is None:
             raise Rejected("CHANNEL_NOT_OFFERED", procedure_code=procedure.code, channel=channel.name)
@@ -161,6 +177,8 @@ class Law:
             if rejected.reason in ("FEE_NOT_SET", "COUNT_MISSING"):
                 return ()
             raise
+        if sum(item.amount for item in items) > LARGEST_FEE:
+            raise Rejected("FEE_INVALID")
         return tuple(FeeItem(item.name.vi, item.amount) for item in items if item.amount)
 
 
@@ -180,7 +198,7 @@ def _serves(agency: Agency, reception: Agency) -> bool:
 
 
 def _is_so(form: Mapping[str, Any], field: str, value: str) -> bool:
-    try:
-        return field in form and bool(form[field] == parsed(value))
-    except Unusable:  # published before it was checked
-        return False
+    """Raises Unusable."""
+    said, meant = form.get(field), parsed(value)
+    # In JSON true is no number.
+    return field in form and isinstance(said, bool) is isinstance(meant, bool) and bool(said == meant)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import cache
+from typing import Any
 
 from services.catalogue.loader import Catalogue, load
 from services.chassis.deadlines import Term, Unit
@@ -31,12 +33,18 @@ from services.chassis.law.definitions import (
     Text,
 )
 
-SCHEMA = {
+SCHEMA: dict[str, Any] = {
     "type": "object",
     "required": ["name"],
-    "properties": {"name": {"type": "string", "title": "Họ tên"}, "late": {"type": "boolean", "title": "Quá hạn"}},
+    "properties": {
+        "name": {"type": "string", "title": "Họ tên"},
+        "late": {"type": "boolean", "title": "Quá hạn"},
+        "copies": {"type": "integer", "title": "Số bản", "minimum": 1},
+    },
 }
-UI = {"fields": {"name": {"en": "Name"}, "late": {"en": "Late"}}}
+UI: dict[str, Any] = {
+    "fields": {"name": {"en": "Name"}, "late": {"en": "Late"}, "copies": {"en": "Copies", "count": "copy"}}
+}
 
 
 def form(schema: object = SCHEMA, ui: object = UI) -> Form:
@@ -71,6 +79,10 @@ PROCEDURE = Procedure(
     loa=1,
     legal_basis=("60/2014/QH13",),
 )
+
+
+def charged(**changes: Any) -> Procedure:
+    return replace(PROCEDURE, fee=Fee(FeeCondition.RECEPTION, (replace(CHARGE, **changes),)))
 
 
 @cache

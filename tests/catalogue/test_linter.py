@@ -34,17 +34,13 @@ from services.chassis.law.definitions import (
     Tier,
     Unverified,
 )
-from tests.catalogue.samples import CHARGE, COMMUNE, COMPONENT, PROCEDURE, SCHEMA, catalogue, form, text
+from tests.catalogue.samples import CHARGE, COMMUNE, COMPONENT, PROCEDURE, SCHEMA, UI, catalogue, charged, form, text
 
 PAPER, WAREHOUSE = ComponentSource.PAPER, ComponentSource.WAREHOUSE
 
 
 def faults(procedure: Procedure) -> list[tuple[str, str]]:
     return [(fault.code, fault.path) for fault in lint(procedure)]
-
-
-def charged(**changes: Any) -> Procedure:
-    return replace(PROCEDURE, fee=Fee(FeeCondition.RECEPTION, (replace(CHARGE, **changes),)))
 
 
 def asking(**changes: Any) -> Procedure:
@@ -106,8 +102,10 @@ CASES: list[tuple[Procedure, list[tuple[str, str]]]] = [
     (charged(amount=135), [("AMOUNT_SUSPECT", "fee.charges[0].amount")]),
     (charged(amount=-1), [("AMOUNT_SUSPECT", "fee.charges[0].amount")]),
     (charged(amount=0), []),
+    (charged(amount=10**13), [("AMOUNT_TOO_LARGE", "fee.charges[0].amount")]),
+    (charged(per="page"), [("COUNT_UNASKED", "fee.charges[0].per")]),
     (
-        charged(amount=0, basis=ChargeBasis.TIERED, unit="page", tiers=(Tier(1, 2),)),
+        charged(amount=0, basis=ChargeBasis.TIERED, unit="copy", tiers=(Tier(1, 2),)),
         [("AMOUNT_SUSPECT", "fee.charges[0].tiers[0].amount")],
     ),
     (charged(basis=ChargeBasis.COUNCIL), [("COUNCIL_AMOUNT", "fee.charges[0].amount")]),
@@ -116,9 +114,9 @@ CASES: list[tuple[Procedure, list[tuple[str, str]]]] = [
         [("FREE_BUT_COUNCIL", "fee.charges[0]")],
     ),
     (charged(basis=ChargeBasis.TIERED), [("TIERS_INVALID", "fee.charges[0].tiers")]),
-    (charged(unit="page"), [("TIERS_INVALID", "fee.charges[0].tiers")]),
+    (charged(unit="copy"), [("TIERS_INVALID", "fee.charges[0].tiers")]),
     (
-        charged(basis=ChargeBasis.TIERED, unit="page", tiers=(Tier(2, 2_000), Tier(1, 1_000))),
+        charged(basis=ChargeBasis.TIERED, unit="copy", tiers=(Tier(2, 2_000), Tier(1, 1_000))),
         [("TIERS_ORDER", "fee.charges[0].tiers")],
     ),
     (charged(channels=(Channel.POST,)), [("CHARGE_CHANNEL", "fee.charges[0].channels")]),
@@ -149,7 +147,7 @@ CASES: list[tuple[Procedure, list[tuple[str, str]]]] = [
     (replace(PROCEDURE, form=form({"$ref": "#/$defs/none"})), [("SCHEMA_INVALID", "form.schema")]),
     (replace(PROCEDURE, form=form({"type": "object"})), [("SCHEMA_EMPTY", "form.schema")]),
     (
-        replace(PROCEDURE, form=form(ui={"fields": {"name": {"en": "Name"}}})),
+        replace(PROCEDURE, form=form(ui={"fields": {name: UI["fields"][name] for name in ("name", "copies")}})),
         [("FIELD_WITHOUT_TITLE", "form.schema.properties.late")],
     ),
     (replace(PROCEDURE, form=form({**SCHEMA, "required": ["age"]})), [("FIELD_UNKNOWN", "form")]),

@@ -66,6 +66,7 @@ STANDBY = gauge("motcua_view_lag_seconds", view="v", pod="standby")
 MEMORY = gauge("motcua_memory_lag_seconds", pod="p", follower="erasures")
 DOWN = gauge("motcua_background_down", pod="p", work="follower erasures")
 PARKED = gauge("motcua_parked_facts", reaction="r")
+FAULTY = gauge("motcua_refused_total", service="dossier", rpc="SubmitDossier", reason="DEFINITION_FAULTY")
 STORE = gauge("motcua_event_store_failures_total", operation="append")
 DATABASE = gauge("motcua_database_failures_total", database="status", operation="write")
 KEYS = gauge("motcua_keyring_failures_total", service="dossier")
@@ -125,6 +126,8 @@ CASES = {
     "erasures are heard": Case({MEMORY: "1x30"}, 15),
     "a fact is parked": fires("MotcuaFactsParked", {PARKED: "0 0 1x30"}, 15, "warning"),
     "a fact was parked": Case({PARKED: "1 1 0x30"}, 15),
+    "a definition is faulty": fires("MotcuaDefinitionFaulty", {FAULTY: "0 0 1x30"}, 10, "critical"),
+    "a definition was faulty": Case({FAULTY: "1x60"}, 40),
     "the event store fails": fires("MotcuaEventStoreFails", {STORE: "0+60x30"}, 10, "critical"),
     "the event store failed once": Case({STORE: "0 0 3x30"}, 10),
     "appends take two seconds": fires(

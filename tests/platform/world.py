@@ -43,7 +43,7 @@ TEMPORARY_RESIDENCE_FORM: Form = {
 BIRTH = "1.001193"
 BIRTH_FORM: Form = {
     "child_name": "Trần Minh An", "child_sex": "female", "child_birth_date": "2026-02-20", "birth_place": "Bệnh viện tỉnh",
-    "birth_data_signed": True, "birth_notice_number": "CS-1", "mother_name": "Lê Thị Hoa", "requester_relation": "mother",
+    "birth_notice_number": "CS-1", "mother_name": "Lê Thị Hoa", "requester_relation": "mother",
 }  # fmt: skip
 HEALTH_CARD = "9.000001"
 HEALTH_CARD_FORM: Form = {"child_name": "Trần Minh An", "child_birth_date": "2026-02-20", "hospital": "Bệnh viện tỉnh"}

@@ -17,7 +17,11 @@ def counts(form: Form | None, answers: Mapping[str, Any]) -> dict[str, int]:
     if form is None:
         return {}
     found = {unit: answers.get(field) for field, unit in _counted(str(form.ui))}
-    return {unit: int(value) for unit, value in found.items() if isinstance(value, int | float) and 1 <= value <= MOST}
+    return {unit: int(value) for unit, value in found.items() if _is_number(value) and 1 <= value <= MOST}
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 @lru_cache(maxsize=512)

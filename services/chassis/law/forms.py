@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import date
 from functools import lru_cache
 from itertools import islice
 from typing import Any, NoReturn
@@ -44,6 +46,19 @@ PATTERN_WEIGHT = 20
 # Whoever decodes before or after splitting reads the same. An index has no leading zeros (RFC 6901, 4).
 _PLAIN_POINTER = re.compile(r"#(?:/(?:[A-Za-z0-9._$\-]|~[01])*)*")
 _INDEX = re.compile(r"0|[1-9][0-9]{0,5}")
+
+# Beside JSON Schema's own. A day of birth of which only the year, or the month, may be known.
+_PARTIAL = re.compile(r"[0-9]{4}(-(0[1-9]|1[0-2]))?")
+
+
+def _is_birth_date(text: str) -> bool:
+    try:
+        return text >= "0001" and bool(_PARTIAL.fullmatch(text) or date.fromisoformat(text).isoformat() == text)
+    except ValueError:
+        return False
+
+
+OWN_FORMATS: Mapping[str, Callable[[str], bool]] = {"birth-date": _is_birth_date}
 
 _KEYWORDS = frozenset({"$schema", "$ref", "$defs", "$comment"})
 # Each evaluates what stands beside it once more.
@@ -98,6 +113,11 @@ def compiled(schema: str) -> Form:
     found = parsed(schema)
     weight, _ = _measured(found)
     return Form(_validator(found, PATTERN_BYTES), weight)
+
+
+def compiled_apart(part: dict[str, Any]) -> jsonschema_rs.Validator:
+    """A part of a form that was compiled as a whole. Raises Unusable."""
+    return _validator(part, PATTERN_BYTES)
 
 
 def parsed(text: str) -> Any:
@@ -245,7 +265,12 @@ def _validator(schema: dict[str, Any], pattern_bytes: int) -> jsonschema_rs.Vali
     options = jsonschema_rs.RegexOptions(size_limit=pattern_bytes, dfa_size_limit=pattern_bytes)
     try:
         return jsonschema_rs.validator_for(
-            schema, validate_formats=True, pattern_options=options, retriever=_never, base_uri="json-schema:///form"
+            schema,
+            validate_formats=True,
+            formats=dict(OWN_FORMATS),
+            pattern_options=options,
+            retriever=_never,
+            base_uri="json-schema:///form",
         )
     except jsonschema_rs.ValidationError as error:
         # Its text quotes the schema, and whatever a retriever says.

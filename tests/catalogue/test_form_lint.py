@@ -1,0 +1,292 @@
+"""Whatever a definition says of its own form is readable and possible, or refused with its place."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import create_engine, insert
+
+from services.catalogue.linter import lint
+from services.chassis.decider import Rejected
+from services.chassis.law import forms
+from services.chassis.law.definitions import Circumstance, Form, Json, Procedure
+from services.chassis.law.kept import SHAPES, kept_table
+from services.dossier.law import Law
+from services.dossier.values import Channel
+from tests.catalogue.samples import PROCEDURE, SCHEMA, UI, catalogue, charged, form, text
+
+AT = datetime(2026, 12, 1, 2, tzinfo=UTC)
+
+
+def faults(procedure: Procedure) -> list[tuple[str, str]]:
+    return [(fault.code, fault.path) for fault in lint(procedure)]
+
+
+def asking(rule: Any, hints: Mapping[str, Any] | None = None, **more: Any) -> Procedure:
+    """The sample with a field `x` of this rule."""
+    schema = SCHEMA | {"properties": SCHEMA["properties"] | {"x": {"title": "X"} | rule}} | more
+    return replace(PROCEDURE, form=form(schema, {"fields": UI["fields"] | {"x": {"en": "X"} | (hints or {})}}))
+
+
+def so_when(field: str, value: str) -> Procedure:
+    return replace(PROCEDURE, circumstances=(Circumstance("late", text(), field, Json(value)),))
+
+
+X = "form.schema.properties.x"
+HINTS = "form.ui.fields.x"
+LABELS = {"options": {"a": {"vi": "A", "en": "A"}, "b": {"vi": "B", "en": "B"}}}
+
+
+@pytest.mark.parametrize(
+    ("procedure", "expected"),
+    [
+        (so_when("late", '"không"'), [("VALUE_IMPOSSIBLE", "circumstances[0].form_value")]),
+        (so_when("late", '"false"'), [("VALUE_IMPOSSIBLE", "circumstances[0].form_value")]),
+        (so_when("late", "1"), [("VALUE_IMPOSSIBLE", "circumstances[0].form_value")]),
+        (so_when("late", "không"), [("CIRCUMSTANCE_VALUE", "circumstances[0].form_value")]),
+        (asking({"type": "string", "enum": [True, False]}, {"options": {"true": LABELS["options"]["a"], "false": LABELS["options"]["b"]}}),
+         [("VALUE_IMPOSSIBLE", f"{X}.enum[0]"), ("VALUE_IMPOSSIBLE", f"{X}.enum[1]")]),
+        (asking({"type": "string", "enum": ["a", "b"], "maxLength": 0}, LABELS),
+         [("VALUE_IMPOSSIBLE", f"{X}.enum[0]"), ("VALUE_IMPOSSIBLE", f"{X}.enum[1]")]),
+        (asking({"type": "string", "enum": ["a", "b"]}), [("CHOICE_WITHOUT_LABEL", f"{HINTS}.options")]),
+        (asking({"type": "string", "enum": ["a", "b"]}, {"options": LABELS["options"] | {"c": {"vi": "C", "en": "C"}}}),
+         [("VALUE_IMPOSSIBLE", f"{HINTS}.options")]),
+        (asking({"type": "array", "items": {"type": "string", "enum": ["a", "b"]}}), [("CHOICE_WITHOUT_LABEL", f"{HINTS}.options")]),
+        (asking({"type": "string", "enum": ["a", "b"]}, LABELS), []),
+        (asking({"type": "integer", "minimum": 5, "maximum": 4}), [("UNANSWERABLE", f"{X}.minimum")]),
+        (asking({"type": "integer", "exclusiveMinimum": 4, "maximum": 4}), [("UNANSWERABLE", f"{X}.exclusiveMinimum")]),
+        (asking({"type": "integer", "minimum": 1, "maximum": 9, "multipleOf": 10}), [("UNANSWERABLE", f"{X}.minimum")]),
+        (asking({"type": "integer", "minimum": 4.2, "maximum": 4.8}), [("UNANSWERABLE", f"{X}.minimum")]),
+        (asking({"type": "string", "minLength": 5, "maxLength": 4}), [("UNANSWERABLE", f"{X}.minLength")]),
+        (asking({"type": "string", "pattern": "^[0-9]{12}$", "maxLength": 10}), [("UNANSWERABLE", f"{X}.pattern")]),
+        (asking({"type": "string", "pattern": "^[0-9]{12}$", "minLength": 13}), [("UNANSWERABLE", f"{X}.pattern")]),
+        (asking({"type": "array", "minItems": 2, "maxItems": 1}), [("UNANSWERABLE", f"{X}.minItems")]),
+        (asking({"type": "array", "items": {"enum": ["a"]}, "minItems": 2, "uniqueItems": True}), [("UNANSWERABLE", f"{X}.minItems")]),
+        (asking({"type": "boolean", "default": "false"}), [("VALUE_IMPOSSIBLE", f"{X}.default")]),
+        (asking({"type": "integer", "default": "1"}), [("VALUE_IMPOSSIBLE", f"{X}.default")]),
+        (asking({"type": "boolean", "const": "true"}), [("VALUE_IMPOSSIBLE", f"{X}.const")]),
+        (asking({"type": "string", "examples": [1]}), [("VALUE_IMPOSSIBLE", f"{X}.examples[0]")]),
+        (asking({"type": "string", "format": "dat"}), [("FORMAT_UNKNOWN", f"{X}.format")]),
+        (asking({"type": "string", "maxlength": 3}), [("KEYWORD_UNKNOWN", f"{X}.maxlength")]),
+        (asking({"type": "integer", "maxLength": 3}), [("KEYWORD_MISPLACED", f"{X}.maxLength")]),
+        (asking({"type": "array", "items": {"type": "string", "lenght": 3}}), [("KEYWORD_UNKNOWN", f"{X}.items.lenght")]),
+        (asking({"type": "object", "properties": {}, "required": ["y"], "additionalProperties": False}), [("FIELD_UNKNOWN", f"{X}.required")]),
+        (asking({"type": "string"}, {"widgt": "date"}), [("HINT_UNKNOWN", f"{HINTS}.widgt")]),
+        (asking({"type": "string"}, {"widget": "calender"}), [("HINT_UNKNOWN", f"{HINTS}.widget")]),
+        (asking({"type": "string"}, {"prefill": "shoe_size"}), [("HINT_UNKNOWN", f"{HINTS}.prefill")]),
+        (asking({"type": "string"}, {"when": {"late": "true"}}), [("VALUE_IMPOSSIBLE", f"{HINTS}.when")]),
+        (asking({"type": "string"}, {"when": {"never": True}}), [("FIELD_UNKNOWN", f"{HINTS}.when")]),
+        (asking({"type": "string"}, {"count": "page"}), [("COUNT_TYPE", f"{HINTS}.count")]),
+        (asking({"type": "integer"}, {"count": "copy"}), [("COUNT_TWICE", "form.ui.fields")]),
+        (asking({"type": "string"}, allOf=[{"if": {"properties": {"late": {"const": 1}}}, "then": {"required": ["x"]}}]),
+         [("VALUE_IMPOSSIBLE", "form.schema.allOf[0].if.properties.late")]),
+        (asking({"type": "string"}, allOf=[{"if": {"required": ["late"]}, "then": {"required": ["y"]}}]),
+         [("FIELD_UNKNOWN", "form.schema.allOf[0].then")]),
+        (asking({"type": "string"}, dependentRequired={"x": ["y"]}), [("FIELD_UNKNOWN", "form.schema.dependentRequired.x")]),
+        (asking({"$ref": "#/$defs/y"}, **{"$defs": {"y": {"type": "integer", "maximum": 3}}}), []),
+        (asking({"type": "boolean", "title": "Cơ sở y tế đã ký số dữ liệu"}), [("ASKS_WHAT_OTHERS_KNOW", HINTS)]),
+        (charged(per="page"), [("COUNT_UNASKED", "fee.charges[0].per")]),
+        (charged(amount=10**13), [("AMOUNT_TOO_LARGE", "fee.charges[0].amount")]),
+    ],
+)  # fmt: skip
+def test_what_a_form_says_of_itself(procedure: Procedure, expected: list[tuple[str, str]]) -> None:
+    assert faults(procedure) == expected
+
+
+def test_a_grown_up_s_day_of_birth_may_be_a_year_and_a_child_s_is_known() -> None:
+    fields = {
+        name: {"type": "string", "title": "Ngày sinh", "format": "date"}
+        for name in ("bride_birth_date", "child_birth_date")
+    }
+    hints = {"fields": UI["fields"] | {name: {"en": "Date of birth"} for name in fields}}
+    schema = SCHEMA | {"properties": SCHEMA["properties"] | fields}
+    assert faults(replace(PROCEDURE, form=form(schema, hints))) == [
+        ("BIRTH_DATE_EXACT", "form.schema.properties.bride_birth_date.format")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("said", "taken"),
+    [
+        ("1952", True),
+        ("1952-03", True),
+        ("1952-03-31", True),
+        ("0000", False),
+        ("1952-13", False),
+        ("1952-02-30", False),
+    ]
+    + [("52", False), ("31/03/1952", False), ("19520331", False), ("0000-01-01", False), ("", False), ("١٩٥٢", False)],
+)
+def test_a_day_of_birth(said: str, taken: bool) -> None:
+    checked = forms.compiled(json.dumps({"properties": {"born": {"type": "string", "format": "birth-date"}}}))
+    assert (checked.wrong({"born": said}) == []) is taken
+
+
+# Definitions bent at random
+
+
+def law() -> Law:
+    engine = create_engine("sqlite://")
+    with engine.begin() as db:
+        kept_table.create(db)
+        for calendar in catalogue().calendars:
+            row = {"kind": "calendar", "key": calendar.calendar_id, "version": calendar.version, "valid_from": ""}
+            written = SHAPES["calendar"].write(calendar).SerializeToString()
+            db.execute(insert(kept_table).values(**row, valid_until="", successor="", revision=0, definition=written))
+        return Law(db)
+
+
+LAW = law()
+AGENCY = next(catalogue().agencies("56"))
+SCALARS = st.sampled_from(
+    [
+        True,
+        False,
+        None,
+        0,
+        1,
+        -5,
+        3.5,
+        10**9,
+        "",
+        "a",
+        "true",
+        "false",
+        "không",
+        "date",
+        "dat",
+        "string",
+        "boolean",
+        "integer",
+        "male",
+    ]
+)
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    below = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [path, *(place for key, child in below for place in places(child, (*path, key)))]
+
+
+@st.composite
+def bent(draw: st.DrawFn) -> Procedure:
+    procedure = draw(st.sampled_from(catalogue().procedures))
+    assert procedure.form is not None
+    document: dict[str, Any] = {
+        "schema": json.loads(procedure.form.schema),
+        "ui": json.loads(procedure.form.ui),
+        "so": {str(index): json.loads(c.form_value) for index, c in enumerate(procedure.circumstances) if c.form_value},
+    }
+    for _ in range(draw(st.integers(1, 3))):
+        *above, last = draw(st.sampled_from([place for place in places(document) if len(place) > 1]))
+        parent = document
+        for key in above:
+            parent = parent[key]
+        match draw(st.sampled_from(["set", "set", "drop", "rename"])):
+            case "set":
+                parent[last] = draw(SCALARS | st.lists(SCALARS, max_size=3))
+            case "drop":
+                del parent[last]
+            case "rename" if isinstance(parent, dict):
+                parent[draw(st.sampled_from([last.lower(), last[:-1], "minimum", "pattern", "default", "const"]))] = (
+                    parent.pop(last)
+                )
+    circumstances = tuple(
+        replace(
+            each,
+            form_value=Json(json.dumps(document["so"][str(index)]))
+            if str(index) in document["so"]
+            else each.form_value,
+        )
+        for index, each in enumerate(procedure.circumstances)
+    )
+    written = Form(Json(json.dumps(document["schema"])), Json(json.dumps(document["ui"])))
+    return replace(procedure, form=written, circumstances=circumstances)
+
+
+def answered(draw: st.DrawFn, schema: dict[str, Any]) -> dict[str, Any]:
+    fields = schema["properties"]
+    asked = set(schema.get("required", ())) | {name for name in fields if draw(st.booleans())}
+    return {name: value(draw, rule) for name, rule in fields.items() if name in asked}
+
+
+def value(draw: st.DrawFn, rule: Any) -> Any:
+    if not isinstance(rule, dict):
+        return "a"
+    if "const" in rule or rule.get("enum"):
+        return rule["const"] if "const" in rule else draw(st.sampled_from(rule["enum"]))
+    match rule.get("type"):
+        case "boolean":
+            return draw(st.booleans())
+        case "integer" | "number":
+            low = rule.get("minimum", rule.get("exclusiveMinimum", -1) + 1)
+            return draw(st.integers(int(low), int(rule.get("maximum", 10**6))))
+        case "array":
+            return [value(draw, rule.get("items", {})) for _ in range(rule.get("minItems", 0))]
+        case "object":
+            return answered(draw, {"properties": {}} | rule)
+        case _ if "pattern" in rule:
+            return draw(st.from_regex(re.compile(rule["pattern"], re.ASCII), fullmatch=True))
+        case _:
+            dates = {
+                "date": "2026-03-01",
+                "birth-date": "1952",
+                "email": "a@example.vn",
+                "date-time": "2026-03-01T07:00:00+07:00",
+            }
+            return dates.get(rule.get("format", ""), "a" * max(3, rule.get("minLength", 0)))
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(procedure=bent(), data=st.data())
+def test_a_bent_definition_is_refused_with_its_place_or_takes_every_answer_that_its_form_accepts(
+    procedure: Procedure, data: st.DataObject
+) -> None:
+    assert procedure.form is not None
+    found = list(lint(procedure))
+    assert all(fault.path and fault.text.vi and fault.text.en for fault in found)
+    if found:
+        return
+    try:
+        answers = answered(data.draw, json.loads(procedure.form.schema))
+    except (re.error, ValueError):
+        assume(False)
+    assume(not forms.compiled(procedure.form.schema).wrong(answers))
+    for rule in procedure.channels:
+        try:
+            LAW.terms(procedure, Channel(rule.channel.value), AGENCY, answers, AT)
+        except Rejected as rejected:
+            assert rejected.reason == "FEE_INVALID"
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(procedure=st.sampled_from(catalogue().procedures), data=st.data())
+def test_the_samples_can_be_answered(procedure: Procedure, data: st.DataObject) -> None:
+    assert procedure.form is not None
+    schema = json.loads(procedure.form.schema)
+    assume("allOf" not in schema)
+    assert forms.compiled(procedure.form.schema).wrong(answered(data.draw, schema)) == []
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        so_when("late", "không"),
+        replace(PROCEDURE, circumstances=(Circumstance("late", text(), "late", Json("[" * 20_000)),)),
+    ],
+)
+def test_a_broken_one_that_was_published_is_its_own_refusal(broken: Procedure) -> None:
+    with pytest.raises(Rejected) as rejected:
+        LAW.terms(broken, Channel.COUNTER, AGENCY, {"late": True}, AT)
+    assert (rejected.value.reason, rejected.value.facts) == (
+        "DEFINITION_FAULTY",
+        {"procedure_code": PROCEDURE.code, "version": "1"},
+    )
