@@ -21,7 +21,7 @@ from services.chassis.law.definitions import Circumstance, Form, Json, Procedure
 from services.chassis.law.kept import SHAPES, kept_table
 from services.dossier.law import Law
 from services.dossier.values import Channel
-from tests.catalogue.samples import PROCEDURE, SCHEMA, UI, catalogue, charged, form, text
+from tests.catalogue.samples import PROCEDURE, SCHEMA, UI, catalogue, form, text
 
 AT = datetime(2026, 12, 1, 2, tzinfo=UTC)
 
@@ -52,14 +52,15 @@ LABELS = {"options": {"a": {"vi": "A", "en": "A"}, "b": {"vi": "B", "en": "B"}}}
         (so_when("late", '"false"'), [("VALUE_IMPOSSIBLE", "circumstances[0].form_value")]),
         (so_when("late", "1"), [("VALUE_IMPOSSIBLE", "circumstances[0].form_value")]),
         (so_when("late", "không"), [("CIRCUMSTANCE_VALUE", "circumstances[0].form_value")]),
-        (asking({"type": "string", "enum": [True, False]}, {"options": {"true": LABELS["options"]["a"], "false": LABELS["options"]["b"]}}),
+        (asking({"type": "string", "enum": [True, False]}, {"options": dict.fromkeys(("true", "false"), LABELS["options"]["a"])}),
          [("VALUE_IMPOSSIBLE", f"{X}.enum[0]"), ("VALUE_IMPOSSIBLE", f"{X}.enum[1]")]),
         (asking({"type": "string", "enum": ["a", "b"], "maxLength": 0}, LABELS),
          [("VALUE_IMPOSSIBLE", f"{X}.enum[0]"), ("VALUE_IMPOSSIBLE", f"{X}.enum[1]")]),
         (asking({"type": "string", "enum": ["a", "b"]}), [("CHOICE_WITHOUT_LABEL", f"{HINTS}.options")]),
         (asking({"type": "string", "enum": ["a", "b"]}, {"options": LABELS["options"] | {"c": {"vi": "C", "en": "C"}}}),
          [("VALUE_IMPOSSIBLE", f"{HINTS}.options")]),
-        (asking({"type": "array", "items": {"type": "string", "enum": ["a", "b"]}}), [("CHOICE_WITHOUT_LABEL", f"{HINTS}.options")]),
+        (asking({"type": "array", "items": {"type": "string", "enum": ["a", "b"]}}),
+         [("CHOICE_WITHOUT_LABEL", f"{HINTS}.options")]),
         (asking({"type": "string", "enum": ["a", "b"]}, LABELS), []),
         (asking({"type": "integer", "minimum": 5, "maximum": 4}), [("UNANSWERABLE", f"{X}.minimum")]),
         (asking({"type": "integer", "exclusiveMinimum": 4, "maximum": 4}), [("UNANSWERABLE", f"{X}.exclusiveMinimum")]),
@@ -69,7 +70,8 @@ LABELS = {"options": {"a": {"vi": "A", "en": "A"}, "b": {"vi": "B", "en": "B"}}}
         (asking({"type": "string", "pattern": "^[0-9]{12}$", "maxLength": 10}), [("UNANSWERABLE", f"{X}.pattern")]),
         (asking({"type": "string", "pattern": "^[0-9]{12}$", "minLength": 13}), [("UNANSWERABLE", f"{X}.pattern")]),
         (asking({"type": "array", "minItems": 2, "maxItems": 1}), [("UNANSWERABLE", f"{X}.minItems")]),
-        (asking({"type": "array", "items": {"enum": ["a"]}, "minItems": 2, "uniqueItems": True}), [("UNANSWERABLE", f"{X}.minItems")]),
+        (asking({"type": "array", "items": {"enum": ["a"]}, "minItems": 2, "uniqueItems": True}),
+         [("UNANSWERABLE", f"{X}.minItems")]),
         (asking({"type": "boolean", "default": "false"}), [("VALUE_IMPOSSIBLE", f"{X}.default")]),
         (asking({"type": "integer", "default": "1"}), [("VALUE_IMPOSSIBLE", f"{X}.default")]),
         (asking({"type": "boolean", "const": "true"}), [("VALUE_IMPOSSIBLE", f"{X}.const")]),
@@ -78,7 +80,8 @@ LABELS = {"options": {"a": {"vi": "A", "en": "A"}, "b": {"vi": "B", "en": "B"}}}
         (asking({"type": "string", "maxlength": 3}), [("KEYWORD_UNKNOWN", f"{X}.maxlength")]),
         (asking({"type": "integer", "maxLength": 3}), [("KEYWORD_MISPLACED", f"{X}.maxLength")]),
         (asking({"type": "array", "items": {"type": "string", "lenght": 3}}), [("KEYWORD_UNKNOWN", f"{X}.items.lenght")]),
-        (asking({"type": "object", "properties": {}, "required": ["y"], "additionalProperties": False}), [("FIELD_UNKNOWN", f"{X}.required")]),
+        (asking({"type": "object", "properties": {}, "required": ["y"], "additionalProperties": False}),
+         [("FIELD_UNKNOWN", f"{X}.required")]),
         (asking({"type": "string"}, {"widgt": "date"}), [("HINT_UNKNOWN", f"{HINTS}.widgt")]),
         (asking({"type": "string"}, {"widget": "calender"}), [("HINT_UNKNOWN", f"{HINTS}.widget")]),
         (asking({"type": "string"}, {"prefill": "shoe_size"}), [("HINT_UNKNOWN", f"{HINTS}.prefill")]),
@@ -93,8 +96,6 @@ LABELS = {"options": {"a": {"vi": "A", "en": "A"}, "b": {"vi": "B", "en": "B"}}}
         (asking({"type": "string"}, dependentRequired={"x": ["y"]}), [("FIELD_UNKNOWN", "form.schema.dependentRequired.x")]),
         (asking({"$ref": "#/$defs/y"}, **{"$defs": {"y": {"type": "integer", "maximum": 3}}}), []),
         (asking({"type": "boolean", "title": "Cơ sở y tế đã ký số dữ liệu"}), [("ASKS_WHAT_OTHERS_KNOW", HINTS)]),
-        (charged(per="page"), [("COUNT_UNASKED", "fee.charges[0].per")]),
-        (charged(amount=10**13), [("AMOUNT_TOO_LARGE", "fee.charges[0].amount")]),
     ],
 )  # fmt: skip
 def test_what_a_form_says_of_itself(procedure: Procedure, expected: list[tuple[str, str]]) -> None:
@@ -116,14 +117,12 @@ def test_a_grown_up_s_day_of_birth_may_be_a_year_and_a_child_s_is_known() -> Non
 @pytest.mark.parametrize(
     ("said", "taken"),
     [
-        ("1952", True),
-        ("1952-03", True),
-        ("1952-03-31", True),
-        ("0000", False),
-        ("1952-13", False),
-        ("1952-02-30", False),
-    ]
-    + [("52", False), ("31/03/1952", False), ("19520331", False), ("0000-01-01", False), ("", False), ("١٩٥٢", False)],
+        *((said, True) for said in ("1952", "1952-03", "1952-03-31")),
+        *(
+            (said, False)
+            for said in ("0000", "1952-13", "1952-02-30", "52", "31/03/1952", "19520331", "0000-01-01", "", "١٩٥٢")
+        ),
+    ],
 )
 def test_a_day_of_birth(said: str, taken: bool) -> None:
     checked = forms.compiled(json.dumps({"properties": {"born": {"type": "string", "format": "birth-date"}}}))
@@ -146,29 +145,8 @@ def law() -> Law:
 
 LAW = law()
 AGENCY = next(catalogue().agencies("56"))
-SCALARS = st.sampled_from(
-    [
-        True,
-        False,
-        None,
-        0,
-        1,
-        -5,
-        3.5,
-        10**9,
-        "",
-        "a",
-        "true",
-        "false",
-        "không",
-        "date",
-        "dat",
-        "string",
-        "boolean",
-        "integer",
-        "male",
-    ]
-)
+WORDS = ("", "a", "true", "false", "không", "date", "dat", "string", "boolean", "integer", "male")
+SCALARS = st.sampled_from([True, False, None, 0, 1, -5, 3.5, 10**9, *WORDS])
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
@@ -245,6 +223,14 @@ def value(draw: st.DrawFn, rule: Any) -> Any:
             return dates.get(rule.get("format", ""), "a" * max(3, rule.get("minLength", 0)))
 
 
+def reason(procedure: Procedure, channel: Channel, answers: Mapping[str, Any]) -> str:
+    try:
+        LAW.terms(procedure, channel, AGENCY, answers, AT)
+    except Rejected as rejected:
+        return rejected.reason
+    return ""
+
+
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(procedure=bent(), data=st.data())
 def test_a_bent_definition_is_refused_with_its_place_or_takes_every_answer_that_its_form_accepts(
@@ -261,10 +247,7 @@ def test_a_bent_definition_is_refused_with_its_place_or_takes_every_answer_that_
         assume(False)
     assume(not forms.compiled(procedure.form.schema).wrong(answers))
     for rule in procedure.channels:
-        try:
-            LAW.terms(procedure, Channel(rule.channel.value), AGENCY, answers, AT)
-        except Rejected as rejected:
-            assert rejected.reason == "FEE_INVALID"
+        assert reason(procedure, Channel(rule.channel.value), answers) in ("", "FEE_INVALID")
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
