@@ -256,8 +256,10 @@ def _units(ui: Mapping[str, Any]) -> list[str]:
 
 def uncounted(form: Form | None, unit: str) -> bool:
     """Whether no field of the form counts it. Without a form an official says how many there are."""
+    if form is None:
+        return False
     try:
-        ui = forms.parsed(form.ui) if form else None
+        _, ui = forms.parsed(form.schema), forms.parsed(form.ui)
     except forms.Unusable:
         return False
     return isinstance(ui, dict) and unit not in _units(ui)

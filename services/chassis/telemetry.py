@@ -43,6 +43,9 @@ RPC_SECONDS = Histogram(
 )
 RPC_IN_FLIGHT = Gauge("motcua_rpc_in_flight", "Calls being answered", ["service"])
 REFUSED = Counter("motcua_refused_total", "Calls refused, by reason", ["service", "rpc", "reason"])
+DEFINITION_FAULTS = Counter(
+    "motcua_definition_faults_total", "Calls refused because a procedure's definition in force is faulty"
+)
 APPEND_SECONDS = Histogram("motcua_append_seconds", "Time until an append is durable", ["service"])
 VIEW_FAILURES = Counter("motcua_view_failures_total", "Folds that failed", ["view"])
 REACTION_FAILURES = Counter("motcua_reaction_failures_total", "Attempts to settle a fact that failed", ["reaction"])

@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import structlog
+
+from services.chassis import telemetry
 from services.chassis.confined import Confined, Exhausted
 from services.chassis.decider import Rejected
 from services.chassis.errors import Invalid, Violation
 from services.chassis.law.definitions import Procedure
 from services.chassis.law.forms import Unusable, light, wrong
 from services.dossier.reading import form_text
+
+log = structlog.get_logger()
 
 PROCESSES = 2
 # Rules times bytes: some milliseconds at most. What is more is checked in a process of its own.
@@ -26,15 +31,17 @@ class Forms:
         return cls()
 
     async def check(self, procedure: Procedure, answers: Mapping[str, Any], *, required: bool) -> None:
-        """Raises Invalid FORM_INVALID with the faults, and Rejected FORM_UNCHECKABLE and OVERLOADED."""
+        """Raises Invalid FORM_INVALID with the faults, and Rejected DEFINITION_FAULTY, FORM_UNCHECKABLE and OVERLOADED."""
         if procedure.form is None or (not answers and not required):
             return
         try:
             found = await self._found(str(procedure.form.schema), answers)
-        except (Unusable, Exhausted):
+        except Exhausted as error:
+            raise Rejected("FORM_UNCHECKABLE", procedure_code=procedure.code) from error
+        except Unusable:
             found = None
         if found is None:
-            raise Rejected("FORM_UNCHECKABLE", procedure_code=procedure.code)
+            raise faulty(procedure)
         if found:
             violations = [Violation(".".join(["form", *path]), *_texts(rule)) for path, rule in found]
             raise Invalid(violations, "FORM_INVALID")
@@ -49,6 +56,13 @@ class Forms:
 
     async def close(self) -> None:
         await self._wrong.close()
+
+
+def faulty(procedure: Procedure) -> Rejected:
+    """Of a definition that was published before what is wrong with it was known. Counted, for an alert."""
+    telemetry.DEFINITION_FAULTS.inc()
+    log.error("a definition in force is faulty", procedure=procedure.code, version=procedure.version, exc_info=True)
+    return Rejected("DEFINITION_FAULTY", procedure_code=procedure.code, version=str(procedure.version))
 
 
 # Never the validator's own message: it repeats the answer, which is personal data.

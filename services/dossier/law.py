@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import structlog
 from sqlalchemy import Connection
 
 from services.chassis.deadlines import Calendar
@@ -21,6 +20,7 @@ from services.chassis.law.forms import parsed
 from services.chassis.law.kept import kept
 from services.chassis.law.validity import Validity
 from services.dossier.domain import LARGEST_FEE
+from services.dossier.forms import faulty
 from services.dossier.values import (
     Channel,
     ComponentSource,
@@ -30,8 +30,6 @@ from services.dossier.values import (
     StepRule,
     Terms,
 )
-
-log = structlog.get_logger()
 
 ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
 
@@ -124,11 +122,7 @@ class Law:
         try:
             return self._terms(procedure, channel, agency, form, at)
         except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError) as error:
-            # Published before what is wrong with it was known.
-            log.exception("a definition in force is faulty", procedure=procedure.code, version=procedure.version)
-            raise Rejected(
-                "DEFINITION_FAULTY", procedure_code=procedure.code, version=str(procedure.version)
-            ) from error
+            raise faulty(procedure) from error
 
     def _terms(
         self, procedure: Procedure, channel: Channel, agency: Agency, form: Mapping[str, Any], at: datetime

@@ -219,7 +219,7 @@ def with_form(site: Site, code: str, schema: Any) -> str:
 )
 def test_a_form_published_before_it_had_bounds_stops_nobody_else(site: Site, schema: Any) -> None:
     code = with_form(site, f"9.{uuid4().int % 1_000_000:06}", schema)
-    assert refused(lambda: site.submit(site.citizen(), procedure_code=code)) == "FORM_UNCHECKABLE"
+    assert refused(lambda: site.submit(site.citizen(), procedure_code=code)) == "DEFINITION_FAULTY"
     assert site.submit(site.citizen()).code
 
 

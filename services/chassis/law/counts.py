@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeGuard
 
 from services.chassis.law.definitions import Form
 from services.chassis.law.forms import Unusable, parsed
@@ -20,7 +20,7 @@ def counts(form: Form | None, answers: Mapping[str, Any]) -> dict[str, int]:
     return {unit: int(value) for unit, value in found.items() if _is_number(value) and 1 <= value <= MOST}
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: Any) -> TypeGuard[int | float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
