@@ -143,6 +143,7 @@
 {{- $_ := set $found "MOTCUA_STREAMS" (toString $values.limits.streams) -}}
 {{- $_ := set $found "MOTCUA_STREAMS_PER_ADDRESS" (toString $values.limits.streamsPerAddress) -}}
 {{- $_ := set $found "MOTCUA_KEY_CACHE_SECONDS" (toString $values.limits.keyCacheSeconds) -}}
+{{- $_ := set $found "MOTCUA_UPLOADS_KEPT_DAYS" (toString $values.limits.uploadsKeptDays) -}}
 {{- $_ := set $found "MOTCUA_TRACE_SAMPLED" (toString $values.telemetry.sampled) -}}
 {{- with $values.telemetry.endpoint }}{{ $_ := set $found "OTEL_EXPORTER_OTLP_ENDPOINT" . }}{{ end -}}
 {{- if $values.mutualTls.enabled -}}
