@@ -328,7 +328,7 @@ IMPERSONAL = {
     "GetPayment", "ListPayments", "ListUnmatchedMoney", "ReconcileDay",
     "ListFailures", "GetIndicators", "WatchIndicators", "ListParked", "RetryParked",
     # Files while they are uploaded: gone with the person, as if they had never begun.
-    "CreateUpload", "UploadChunk", "GetUpload",
+    "CreateUpload", "UploadChunk", "GetUpload", "ReadUpload",
 }  # fmt: skip
 
 
