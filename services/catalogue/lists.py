@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from motcua.catalogue.events.v1 import definitions_pb2
 from motcua.catalogue.v1 import catalogue_pb2
@@ -14,7 +13,6 @@ from motcua.catalogue.v1 import catalogue_service_pb2 as pb
 from services.catalogue.linter import Fault
 from services.catalogue.views import Definitions
 from services.chassis.law.kept import Kept
-from services.chassis.requests import page_offset, page_size
 
 T = TypeVar("T")
 
@@ -22,9 +20,8 @@ T = TypeVar("T")
 _TONES = frozenset("\u0300\u0301\u0303\u0309\u0323")
 
 
-def page(found: Sequence[T], request: Any) -> tuple[Sequence[T], str]:
-    start, size = page_offset(request), page_size(request)
-    return found[start : start + size], str(start + size) if start + size < len(found) else ""
+def key(of: Kept) -> tuple[str]:
+    return (of.key,)
 
 
 @dataclass(frozen=True, slots=True)

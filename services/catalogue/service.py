@@ -34,6 +34,7 @@ class CatalogueService:
     calendars = dependencies.decisions("calendar", domain.calendars, codec.calendar_codec)
     territories = dependencies.decisions("province", domain.territories, codec.territory_codec)
     definitions = dependencies.snapshot(law, Definitions)
+    pages = dependencies.pages()
     lint = dependencies.made(Linting.of, Linting.close)
     clock = dependencies.clock()
 
@@ -83,8 +84,8 @@ class CatalogueService:
     @api
     async def list_procedures(self, request: pb.ListProceduresRequest, caller: Caller) -> pb.ListProceduresResponse:
         known = await self.definitions.get(request.min_position)
-        found, token = lists.page(lists.procedures(known, request, self._day(request)), request)
-        return pb.ListProceduresResponse(procedures=map(lists.summary_of, found), next_page_token=token)
+        page = self.pages.cut(request, caller, lists.procedures(known, request, self._day(request)), lists.key)
+        return pb.ListProceduresResponse(procedures=map(lists.summary_of, page.rows), next_page_token=page.token)
 
     @api
     async def quote_fee(self, request: pb.QuoteFeeRequest, caller: Caller) -> pb.QuoteFeeResponse:
@@ -108,8 +109,8 @@ class CatalogueService:
     @api
     async def list_fee_overlays(self, request: pb.ListFeeOverlaysRequest, caller: Caller) -> pb.ListFeeOverlaysResponse:
         known = await self.definitions.get(request.min_position)
-        found, token = lists.page(lists.overlays(known, request, self._day(request)), request)
-        return pb.ListFeeOverlaysResponse(overlays=(each.message for each in found), next_page_token=token)
+        page = self.pages.cut(request, caller, lists.overlays(known, request, self._day(request)), lists.key)
+        return pb.ListFeeOverlaysResponse(overlays=(each.message for each in page.rows), next_page_token=page.token)
 
     # Agencies
 
@@ -143,8 +144,8 @@ class CatalogueService:
     @api
     async def list_agencies(self, request: pb.ListAgenciesRequest, caller: Caller) -> pb.ListAgenciesResponse:
         known = await self.definitions.get(request.min_position)
-        found, token = lists.page(lists.agencies(known, request, today(self.clock.now())), request)
-        return pb.ListAgenciesResponse(agencies=map(lists.agency_of, found), next_page_token=token)
+        page = self.pages.cut(request, caller, lists.agencies(known, request, today(self.clock.now())), lists.key)
+        return pb.ListAgenciesResponse(agencies=map(lists.agency_of, page.rows), next_page_token=page.token)
 
     # Calendars
 
@@ -191,15 +192,16 @@ class CatalogueService:
     @api
     async def list_provinces(self, request: pb.ListProvincesRequest, caller: Caller) -> pb.ListProvincesResponse:
         known = await self.definitions.get(request.min_position)
-        found, token = lists.page(known.provinces(self._day(request)), request)
-        return pb.ListProvincesResponse(provinces=map(lists.province_of, found), next_page_token=token)
+        page = self.pages.cut(request, caller, known.provinces(self._day(request)), lists.key)
+        return pb.ListProvincesResponse(provinces=map(lists.province_of, page.rows), next_page_token=page.token)
 
     @api
     async def list_communes(self, request: pb.ListCommunesRequest, caller: Caller) -> pb.ListCommunesResponse:
         known = await self.definitions.get(request.min_position)
         province = known.province(request.province, self._day(request))
-        found, token = lists.page(lists.communes(province, request.search), request)
-        return pb.ListCommunesResponse(communes=found, next_page_token=token)
+        found = lists.communes(province, request.search)
+        page = self.pages.cut(request, caller, found, lambda unit: (unit.code,))
+        return pb.ListCommunesResponse(communes=page.rows, next_page_token=page.token)
 
 
 def _origin(request: Any, caller: Caller) -> Origin:

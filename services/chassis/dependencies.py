@@ -1,4 +1,4 @@
-"""What a service class is given, as class attributes: `decisions`, `view`, `snapshot`, `clock`, `keys`, `platform`."""
+"""What a service class is given, as class attributes: `decisions`, `view`, `snapshot`, `pages`, `clock`, `keys`, `platform`."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from services.chassis.grpc_server import GrpcServer
 from services.chassis.handler import Handler
 from services.chassis.http_server import HttpServer
 from services.chassis.keyring import RemoteKeys
+from services.chassis.paging import Pages
 from services.chassis.platform import Platform
 from services.chassis.privacy import KeyRing
 from services.chassis.sealed_blobs import SealedBlobs
@@ -179,6 +180,12 @@ def keys() -> KeyRing:
 def blobs() -> SealedBlobs:
     """Attachments and results."""
     made: SealedBlobs = _provided(_Made(lambda c: SealedBlobs(platform_of(c).blobs, key_ring(c))))
+    return made
+
+
+def pages() -> Pages:
+    """Of lists."""
+    made: Pages = _provided(_Made(lambda container: Pages.of(platform_of(container))))
     return made
 
 

@@ -14,6 +14,7 @@ from motcua.operations.v1.operations_service_pb2_grpc import add_OperationsServi
 from services.chassis.container import platform_of, wait_for
 from services.chassis.operations import SERVICE as OPERATIONS
 from services.chassis.operations import Operations
+from services.chassis.paging import Pages
 from services.chassis.settings import SERVICES
 from services.chassis.tasks import Owned, troubles
 from services.chassis.tls import EDGE, OPERATOR, KnownPeers
@@ -82,7 +83,9 @@ class GrpcServer(SharedExtension):  # type: ignore[misc]
         for service, methods in self._handlers.items():
             server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, methods),))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
-        operations = Operations(platform.verifier, self.container.config.get("reactions", {}), platform.mutual_site)
+        operations = Operations(
+            platform.verifier, self.container.config.get("reactions", {}), platform.mutual_site, Pages.of(platform)
+        )
         add_OperationsServiceServicer_to_server(operations, server)
         names = (*self._handlers, OPERATIONS.full_name, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, server)

@@ -13,7 +13,6 @@ from google.api import field_behavior_pb2
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
-from services.chassis.decider import Rejected
 from services.chassis.errors import Invalid, Violation
 from services.chassis.messages import Unread
 from services.chassis.plain import composed, name_fault
@@ -21,6 +20,8 @@ from services.chassis.plain import composed, name_fault
 LONGEST_STRING = 20_000
 LONGEST_NAME = 200
 LONGEST_SCHEMA = 200_000
+# One of ours holds by what a row is ordered: five codes at most.
+LONGEST_PAGE_TOKEN = 2_000
 MOST_ITEMS = 200
 MOST_NESTED_ITEMS = 5_000
 # Of a request, with those inside each other: the largest province has 2 for each of its communes.
@@ -39,7 +40,7 @@ DEFAULT_PAGE = 50
 # Fields that name a thing, as keys of tables and streams do; the others are prose.
 _NAME = re.compile(
     r"(?:^|_)(?:id|ids|code|codes|agency|province|commune|sha256|type|number|role|position|kid|holder|day|search)$"
-    r"|^(?:page|resume)_token$"
+    r"|^resume_token$"
 )
 
 # Fields that hold the name of a person, an organisation or a thing, as letters and papers show it; and those of a person.
@@ -157,8 +158,11 @@ def _items(field: FieldDescriptor, most: int) -> Check:
     return run
 
 
+_LONGEST = {"schema": LONGEST_SCHEMA, "page_token": LONGEST_PAGE_TOKEN}
+
+
 def _text(name: str) -> Check:
-    longest = LONGEST_SCHEMA if name == "schema" else LONGEST_NAME if _NAME.search(name) else LONGEST_STRING
+    longest = _LONGEST.get(name, LONGEST_NAME if _NAME.search(name) else LONGEST_STRING)
 
     def run(text: str, path: str, violations: Found) -> None:
         if len(text) > longest:
@@ -338,13 +342,3 @@ def check_contact(email: str, phone: str) -> None:
 
 def page_size(request: Any) -> int:
     return int(request.page_size) or DEFAULT_PAGE
-
-
-def page_offset(request: Any) -> int:
-    """The place a page token stands for. Raises Rejected INVALID_POSITION."""
-    token = request.page_token
-    if not token:
-        return 0
-    if not (token.isascii() and token.isdigit() and len(token) < 10 and str(int(token)) == token):
-        raise Rejected("INVALID_POSITION", position=token[:40])
-    return int(token)

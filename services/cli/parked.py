@@ -13,6 +13,8 @@ from services.chassis.tls import OPERATOR, Credentials
 from services.cli.console import fail, out
 from services.cli.running import addresses
 
+PAGE = 200
+
 
 def _metadata(settings: Settings) -> tuple[tuple[str, str], ...]:
     """The operator of this machine holds the site's service secret. Whoever shows a certificate goes by the name in it."""
@@ -34,10 +36,13 @@ async def list_all(settings: Settings) -> list[pb.Parked]:
     found: list[pb.Parked] = []
     for name, address in addresses(settings)["grpc"].items():
         async with _channel(settings, name, address) as channel:
-            reply = await OperationsServiceStub(channel).ListParked(
-                pb.ListParkedRequest(), metadata=_metadata(settings)
-            )
-            found.extend(reply.parked)
+            request = pb.ListParkedRequest(page_size=PAGE)
+            while True:
+                reply = await OperationsServiceStub(channel).ListParked(request, metadata=_metadata(settings))
+                found.extend(reply.parked)
+                if not reply.next_page_token:
+                    break
+                request.page_token = reply.next_page_token
     return found
 
 

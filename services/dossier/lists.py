@@ -3,38 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Select, func, nulls_last, select
+from sqlalchemy import ColumnElement, Connection, Select, func, select
 
 from motcua.dossier.events.v1 import events_pb2 as facts
 from motcua.dossier.v1 import dossier_pb2
 from motcua.dossier.v1 import dossier_service_pb2 as pb
 from services.chassis.codec import from_timestamp, to_timestamp
 from services.chassis.database import utc
+from services.chassis.paging import AsOf, By, Listing
 from services.chassis.privacy import ERASED, LOST, KeyRing, open_message
 from services.dossier.domain import OPEN, PAUSED
 from services.dossier.reading import form_of
-from services.dossier.views import dossiers, drafts
+from services.dossier.views import dossiers, drafts, due_dates
 
 CLOCK_PAGE = 500
 _OPEN = [state.value for state in OPEN]
 _PAUSED = [state.value for state in PAUSED]
 _RUNNING = [state.value for state in OPEN - PAUSED]
+# Of who has no due date: after all that have one.
+_NEVER = datetime(9000, 1, 1, tzinfo=UTC)
+_NEWEST_FIRST = (By(dossiers.c.submitted_at, newest_first=True), By(dossiers.c.code))
 
 
-def mine_query(applicant_id: str, settlement: int) -> Select[Any]:
+def mine(applicant_id: str, settlement: int) -> Listing:
     query = select(dossiers).where(dossiers.c.applicant_id == applicant_id)
     if settlement:
         query = query.where(dossiers.c.settlement == settlement)
-    return query.order_by(dossiers.c.submitted_at.desc(), dossiers.c.code)
+    return Listing(query, _NEWEST_FIRST)
 
 
-def work_query(
+def work(
     allowed: ColumnElement[bool], agency: str, account_id: str, request: pb.ListWorkRequest, now: datetime
-) -> Select[Any]:
+) -> AsOf:
+    """The most urgent first, by the due dates of the moment when the list was begun: they move while it is read."""
     states = [request.settlement] if request.settlement else _OPEN
     query = select(dossiers).where(allowed, dossiers.c.holder == agency, dossiers.c.settlement.in_(states))
     if request.step_role:
@@ -43,10 +48,21 @@ def work_query(
         query = query.where(dossiers.c.assignee_id == account_id)
     if request.overdue:
         query = query.where(dossiers.c.due_at < now, dossiers.c.settlement.in_(_RUNNING))
-    return query.order_by(nulls_last(dossiers.c.due_at), dossiers.c.submitted_at, dossiers.c.code)
+
+    def as_of(position: int) -> Listing:
+        due = func.coalesce(_due_at(position), _NEVER, type_=dossiers.c.due_at.type)
+        return Listing(query, (By(due), By(dossiers.c.submitted_at), By(dossiers.c.code)))
+
+    return as_of
 
 
-def search_query(allowed: ColumnElement[bool], request: pb.SearchDossiersRequest) -> Select[Any]:
+def _due_at(position: int) -> ColumnElement[Any]:
+    of = due_dates.c
+    known = select(of.due_at).where(of.code == dossiers.c.code, of.position <= position)
+    return known.order_by(of.position.desc()).limit(1).scalar_subquery()
+
+
+def search(allowed: ColumnElement[bool], request: pb.SearchDossiersRequest) -> Listing:
     t = dossiers.c
     query = select(dossiers).where(allowed)
     for column, value in (
@@ -60,7 +76,12 @@ def search_query(allowed: ColumnElement[bool], request: pb.SearchDossiersRequest
         query = query.where(t.submitted_at >= from_timestamp(request.submitted_from))
     if request.HasField("submitted_until"):
         query = query.where(t.submitted_at < from_timestamp(request.submitted_until))
-    return query.order_by(t.submitted_at.desc(), t.code)
+    return Listing(query, _NEWEST_FIRST)
+
+
+def begun(applicant_id: str) -> Listing:
+    query = select(drafts).where(drafts.c.applicant_id == applicant_id)
+    return Listing(query, (By(drafts.c.begun, newest_first=True),))
 
 
 def due_query(now: datetime) -> Select[Any]:

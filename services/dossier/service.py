@@ -11,7 +11,6 @@ from typing import Any
 from uuid import UUID, uuid5
 
 import structlog
-from sqlalchemy import Select, select
 
 from motcua.dossier.events.v1 import events_pb2 as facts
 from motcua.dossier.v1 import dossier_service_pb2 as pb
@@ -31,7 +30,6 @@ from services.chassis.law.kept import law
 from services.chassis.observing import Sample
 from services.chassis.privacy import SubjectErased, opened
 from services.chassis.replies import replied
-from services.chassis.requests import page_offset, page_size
 from services.chassis.standing import restricted
 from services.chassis.store.port import NO_STREAM, RecordedEvent
 from services.chassis.watching import resume_token_of, watching
@@ -56,15 +54,16 @@ from services.dossier.events import (
 from services.dossier.forms import Forms
 from services.dossier.law import ZONE, Law
 from services.dossier.lists import (
+    begun,
     draft_of,
     drafts_of,
     due_query,
     homed_query,
-    mine_query,
+    mine,
     oldest_due_query,
-    search_query,
+    search,
     summary_of,
-    work_query,
+    work,
 )
 from services.dossier.officials import officials, roles_of
 from services.dossier.parties import may_act, names, office_of, require_party
@@ -93,7 +92,7 @@ from services.dossier.values import (
     StopCause,
     Terms,
 )
-from services.dossier.views import drafts, lists
+from services.dossier.views import lists
 
 log = structlog.get_logger()
 
@@ -117,6 +116,7 @@ class DossierService:
     dossiers = dependencies.decisions("dossier", dossier, dossier_codec)
     drafts = dependencies.decisions("draft", draft, draft_codec)
     lists = dependencies.view(lists)
+    pages = dependencies.pages()
     codes = dependencies.view(codes)
     allocation = dependencies.gathered(allocate, writes=True)
     people = dependencies.gathered(known_accounts)
@@ -187,10 +187,9 @@ class DossierService:
 
     @api
     async def list_drafts(self, request: pb.ListDraftsRequest, caller: Caller) -> pb.ListDraftsResponse:
-        query = select(drafts).where(drafts.c.applicant_id == caller.actor).order_by(drafts.c.saved_at.desc())
-        rows, token = await self._page(request, query)
-        found = [await draft_of(row.draft_id, row.event_id, row.revision, row.saved, self.keys) for row in rows]
-        return pb.ListDraftsResponse(drafts=found, next_page_token=token)
+        page = await self.pages.read(request, caller, self.lists, begun(caller.actor))
+        found = [await draft_of(row.draft_id, row.event_id, row.revision, row.saved, self.keys) for row in page.rows]
+        return pb.ListDraftsResponse(drafts=found, next_page_token=page.token)
 
     @api
     async def discard_draft(self, request: pb.DiscardDraftRequest, caller: Caller) -> pb.DiscardDraftResponse:
@@ -300,31 +299,33 @@ class DossierService:
 
     @api
     async def list_my_dossiers(self, request: pb.ListMyDossiersRequest, caller: Caller) -> pb.ListMyDossiersResponse:
-        rows, token = await self._page(request, mine_query(caller.account_id, request.settlement))
+        page = await self.pages.read(request, caller, self.lists, mine(caller.account_id, request.settlement))
         now = self.clock.now()
-        return pb.ListMyDossiersResponse(dossiers=[summary_of(row, now) for row in rows], next_page_token=token)
+        found = [summary_of(row, now) for row in page.rows]
+        return pb.ListMyDossiersResponse(dossiers=found, next_page_token=page.token)
 
     @api
     async def list_work(self, request: pb.ListWorkRequest, caller: Caller) -> pb.ListWorkResponse:
         now = self.clock.now()
         law = await self.law.get()
-        query = work_query(names(caller, law), office_of(caller, law), caller.account_id, request, now)
-        rows, token = await self._page(request, query)
-        return pb.ListWorkResponse(dossiers=[summary_of(row, now) for row in rows], next_page_token=token)
+        listing = work(names(caller, law), office_of(caller, law), caller.account_id, request, now)
+        page = await self.pages.read(request, caller, self.lists, listing)
+        return pb.ListWorkResponse(dossiers=[summary_of(row, now) for row in page.rows], next_page_token=page.token)
 
     @api
     async def search_dossiers(self, request: pb.SearchDossiersRequest, caller: Caller) -> pb.SearchDossiersResponse:
-        rows, token = await self._page(request, search_query(names(caller, await self.law.get()), request))
+        listing = search(names(caller, await self.law.get()), request)
+        page = await self.pages.read(request, caller, self.lists, listing)
         now = self.clock.now()
-        return pb.SearchDossiersResponse(dossiers=[summary_of(row, now) for row in rows], next_page_token=token)
+        found = [summary_of(row, now) for row in page.rows]
+        return pb.SearchDossiersResponse(dossiers=found, next_page_token=page.token)
 
     @api
     async def list_history(self, request: pb.ListHistoryRequest, caller: Caller) -> pb.ListHistoryResponse:
         history, _ = await self._history(request.code, caller)
-        start, size = page_offset(request), page_size(request)
-        entries = [await entry_of(fact_of(event), self.keys) for event in history[start : start + size]]
-        more = start + size < len(history)
-        return pb.ListHistoryResponse(entries=entries, next_page_token=str(start + size) if more else "")
+        page = self.pages.cut(request, caller, history, lambda event: (event.revision,))
+        entries = [await entry_of(fact_of(event), self.keys) for event in page.rows]
+        return pb.ListHistoryResponse(entries=entries, next_page_token=page.token)
 
     @api
     async def watch_dossier(
@@ -649,12 +650,6 @@ class DossierService:
         state = state_of(history)
         require_party(caller, state, await self.law.get(), self.platform.verifier.standing, code)
         return history, state
-
-    async def _page(self, request: Any, query: Select[Any]) -> tuple[list[Any], str]:
-        start, size = page_offset(request), page_size(request)
-        limited = query.offset(start).limit(size + 1)
-        rows = await self.lists.read(lambda db: list(db.execute(limited)), request.min_position)
-        return rows[:size], str(start + size) if len(rows) > size else ""
 
 
 def _origin(request: Any, caller: Caller) -> Origin:

@@ -37,7 +37,7 @@ from services.chassis.views import Projection
 # The tables' names end in the projection's version: another version fills its own beside them.
 metadata = MetaData()
 dossiers = Table(
-    "dossiers_v3",
+    "dossiers_v4",
     metadata,
     Column("code", String, primary_key=True),
     Column("applicant_id", String, nullable=False),
@@ -57,35 +57,44 @@ dossiers = Table(
     Column("step_role", String, nullable=False, default=""),
     Column("assignee_id", String, nullable=False, default=""),
     Column("revision", BigInteger, nullable=False),
-    Index("dossiers_v3_by_applicant", "applicant_id", "submitted_at"),
-    Index("dossiers_v3_by_holder", "holder", "settlement", "due_at"),
-    Index("dossiers_v3_by_due", "due_at"),
+    Index("dossiers_v4_by_applicant", "applicant_id", "submitted_at"),
+    Index("dossiers_v4_by_holder", "holder", "settlement", "due_at"),
+    Index("dossiers_v4_by_due", "due_at"),
     # Whoever is named may search; SQLite and PostgreSQL unite the four indexes.
-    Index("dossiers_v3_by_reception", "reception_agency"),
-    Index("dossiers_v3_by_competent", "competent_agency"),
-    Index("dossiers_v3_by_place", "place_of_submission"),
+    Index("dossiers_v4_by_reception", "reception_agency"),
+    Index("dossiers_v4_by_competent", "competent_agency"),
+    Index("dossiers_v4_by_place", "place_of_submission"),
 )
 fees = Table(
-    "fees_v3",
+    "fees_v4",
     metadata,
     Column("fee_id", String, primary_key=True),
     Column("code", String, nullable=False, index=True),
     Column("condition", Integer, nullable=False),
     Column("finance", Integer, nullable=False),
 )
+# Those that each dossier had, from which position of the log on.
+due_dates = Table(
+    "due_dates_v4",
+    metadata,
+    Column("code", String, primary_key=True),
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("due_at", DateTime(timezone=True)),
+)
 drafts = Table(
-    "drafts_v3",
+    "drafts_v4",
     metadata,
     Column("draft_id", String, primary_key=True),
     Column("applicant_id", String, nullable=False, index=True),
     Column("event_id", String, nullable=False),
-    Column("saved_at", DateTime(timezone=True), nullable=False),
+    # The position of its first DraftSaved.
+    Column("begun", BigInteger, nullable=False),
     Column("revision", BigInteger, nullable=False),
     # The last DraftSaved as it was stored: its form stays sealed.
     Column("saved", LargeBinary, nullable=False),
 )
 documents = Table(
-    "documents_v3",
+    "documents_v4",
     metadata,
     Column("document_id", String, primary_key=True),
     Column("account_id", String, nullable=False, index=True),
@@ -93,7 +102,7 @@ documents = Table(
     Column("valid_until", DateTime(timezone=True)),
 )
 accounts = Table(
-    "accounts_v3",
+    "accounts_v4",
     metadata,
     Column("account_id", String, primary_key=True),
     Column("event_id", String, nullable=False),
@@ -101,11 +110,14 @@ accounts = Table(
     Column("registered", LargeBinary, nullable=False),
 )
 
-lists = Projection("dossiers_v3", metadata, by_stream=True)
+lists = Projection("dossiers_v4", metadata, by_stream=True)
 
 BEING_PROCESSED = Settlement.SETTLEMENT_BEING_PROCESSED
 OBLIGATION_REQUESTED = Settlement.SETTLEMENT_FINANCIAL_OBLIGATION_REQUESTED
 PROCESSING = e.FeeCondition.FEE_CONDITION_PROCESSING
+
+
+_DUE = insert(due_dates)
 
 
 @cache
@@ -119,6 +131,8 @@ def _update(columns: tuple[str, ...]) -> Update:
 def _set(db: Connection, fact: Fact[Any], **values: Any) -> None:
     row = {"revision": fact.revision, **values}
     db.execute(_update(tuple(row)), {"of": fact.event.code, **row})
+    if "due_at" in values:
+        db.execute(_DUE, {"code": fact.event.code, "position": fact.position, "due_at": values["due_at"]})
 
 
 def _set_to(db: Connection, fact: Fact[Any], **values: Any) -> None:
@@ -289,17 +303,11 @@ def moved_on(db: Connection, fact: Fact[Any]) -> None:
 @lists.on(e.DraftSaved)
 def draft_saved(db: Connection, fact: Fact[e.DraftSaved]) -> None:
     event = fact.event
-    db.execute(delete(drafts).where(drafts.c.draft_id == event.draft_id))
-    db.execute(
-        insert(drafts).values(
-            draft_id=event.draft_id,
-            applicant_id=event.applicant_id,
-            event_id=str(fact.event_id),
-            saved_at=from_timestamp(event.at),
-            revision=fact.revision,
-            saved=event.SerializeToString(),
-        )
-    )
+    last = {"event_id": str(fact.event_id), "revision": fact.revision, "saved": event.SerializeToString()}
+    if db.execute(update(drafts).where(drafts.c.draft_id == event.draft_id).values(last)).rowcount:
+        return
+    whose = {"draft_id": event.draft_id, "applicant_id": event.applicant_id, "begun": fact.position}
+    db.execute(insert(drafts).values(whose | last))
 
 
 @lists.on(e.DraftClaimed)

@@ -14,19 +14,20 @@ from motcua.identity.v1 import identity_service_pb2 as pb
 from motcua.options.v1.options_pb2 import Role
 from services.chassis.codec import from_timestamp, to_timestamp
 from services.chassis.database import utc
+from services.chassis.paging import By, Listing
 from services.identity.uses import data_uses
 from services.identity.views import accounts, appointments, systems
 
 
-def accounts_query(request: pb.ListAccountsRequest, now: datetime) -> Select[Any]:
+def accounts_listed(request: pb.ListAccountsRequest, now: datetime) -> Listing:
     official = select(appointments).where(appointments.c.account_id == accounts.c.account_id, _in_force(now)).exists()
     query = select(accounts, official.label("official"))
     if request.kind:
         query = query.where(accounts.c.kind == request.kind)
-    return query.order_by(accounts.c.registered_at.desc(), accounts.c.account_id)
+    return Listing(query, (By(accounts.c.registered_at, newest_first=True), By(accounts.c.account_id)))
 
 
-def appointments_query(request: pb.ListAppointmentsRequest) -> Select[Any]:
+def appointments_listed(request: pb.ListAppointmentsRequest) -> Listing:
     query = select(appointments)
     if request.account_id:
         query = query.where(appointments.c.account_id == request.account_id)
@@ -34,15 +35,19 @@ def appointments_query(request: pb.ListAppointmentsRequest) -> Select[Any]:
         query = query.where(appointments.c.agency == request.agency)
     if request.HasField("at"):
         query = query.where(_in_force(from_timestamp(request.at)))
-    return query.order_by(appointments.c.starts_at, appointments.c.appointment_id)
+    return Listing(query, (By(appointments.c.starts_at), By(appointments.c.appointment_id)))
 
 
-def systems_query() -> Select[Any]:
-    return select(systems).order_by(systems.c.client_id)
+def systems_listed() -> Listing:
+    return Listing(select(systems), (By(systems.c.client_id),))
 
 
 def data_uses_query(account_id: str) -> Select[Any]:
-    return select(data_uses).where(data_uses.c.account_id == account_id).order_by(data_uses.c.position.desc())
+    return select(data_uses).where(data_uses.c.account_id == account_id)
+
+
+def data_uses_of(account_id: str) -> Listing:
+    return Listing(data_uses_query(account_id), (By(data_uses.c.position, newest_first=True),))
 
 
 def _in_force(at: datetime) -> ColumnElement[bool]:

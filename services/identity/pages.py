@@ -9,6 +9,7 @@ from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from babel.dates import format_datetime
@@ -24,12 +25,14 @@ from services.chassis.uses import purposes
 from services.identity.faults import OAuthError
 from services.identity.lists import data_uses_query
 from services.identity.sessions import Session
-from services.identity.uses import name_of_agency, name_of_system
+from services.identity.uses import data_uses, name_of_agency, name_of_system
 
 ROOT = "/my"
 DATA = "/my/data"
 PAGE_SIZE = 50
 LAST_PAGE = 10_000
+# Digits: of 63 bits.
+LONGEST_NUMBER = 18
 _FOLDER = Path(__file__).parent
 _ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
 _MOMENT = {"vi": ("HH:mm, dd/MM/yyyy", "vi"), "en": ("HH:mm, d MMMM yyyy", "en_GB")}
@@ -61,6 +64,22 @@ class Use:
     basis: str
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A page of those until a position of the log: what is recorded while somebody leafs moves no page."""
+
+    page: int = 1
+    until: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Uses:
+    shown: Sequence[Use]
+    # Whether older ones follow.
+    more: bool
+    place: Place
+
+
 @cache
 def _words(language: str) -> Mapping[str, Any]:
     return tomllib.loads((_FOLDER / "texts" / f"{language}.toml").read_text("utf-8"))
@@ -71,18 +90,26 @@ def language_of(request: Request) -> str:
     return choose(query, cookies, request.headers.get("accept-language", ""))
 
 
-def page_of(request: Request) -> int:
-    """The first where the address names none that there can be."""
-    written = request.query_params.get("page", "1")
-    plain = written.isascii() and written.isdigit() and len(written) <= len(str(LAST_PAGE))
-    return min(max(int(written), 1), LAST_PAGE) if plain else 1
+def place_of(request: Request) -> Place:
+    """The first page where the address names none that there can be."""
+    page, until = (request.query_params.get(name, "") for name in ("page", "until"))
+    return Place(min(max(_number(page), 1), LAST_PAGE), _number(until) or None)
 
 
-def read(db: Connection, account_id: str, page: int, language: str) -> tuple[list[Use], bool]:
-    """A page of the uses of the person's data, and whether older ones follow."""
-    query = data_uses_query(account_id).offset((page - 1) * PAGE_SIZE).limit(PAGE_SIZE + 1)
-    rows = db.execute(query).all()
-    return _joined(_use(db, row, language) for row in rows[:PAGE_SIZE]), len(rows) > PAGE_SIZE
+def _number(written: str) -> int:
+    plain = written.isascii() and written.isdigit() and len(written) <= LONGEST_NUMBER
+    return int(written) if plain else 0
+
+
+def read(db: Connection, account_id: str, place: Place, language: str) -> Uses:
+    query = data_uses_query(account_id)
+    if place.until:
+        query = query.where(data_uses.c.position <= place.until)
+    newest_first = query.order_by(data_uses.c.position.desc())
+    rows = db.execute(newest_first.offset((place.page - 1) * PAGE_SIZE).limit(PAGE_SIZE + 1)).all()
+    shown = _joined(_use(db, row, language) for row in rows[:PAGE_SIZE])
+    until = place.until or (rows[0].position if rows else None)
+    return Uses(shown, len(rows) > PAGE_SIZE, Place(place.page, until))
 
 
 def _joined(uses: Iterable[Use]) -> list[Use]:
@@ -119,10 +146,15 @@ def _use(db: Connection, row: Any, language: str) -> Use:
     )
 
 
-def data(
-    request: Request, session: Session, name: str, page: int, language: str, uses: Sequence[Use], more: bool
-) -> Response:
-    context = {"name": name, "form_token": session.form_token, "uses": uses, "more": more, "page": page}
+def data(request: Request, session: Session, name: str, language: str, uses: Uses) -> Response:
+    context = {
+        "name": name,
+        "form_token": session.form_token,
+        "uses": uses.shown,
+        "more": uses.more,
+        "page": uses.place.page,
+        "at": lambda page: urlencode({"page": page, "until": uses.place.until}),
+    }
     return _render(request, "data.html", language, context)
 
 

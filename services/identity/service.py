@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any, cast
 from uuid import UUID, uuid5
 
-from sqlalchemy import Select
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -28,11 +26,11 @@ from services.chassis.law.kept import law
 from services.chassis.observing import Sample
 from services.chassis.privacy import require_concerned
 from services.chassis.replies import replied
-from services.chassis.requests import page_offset, page_size
 from services.chassis.uses import Ground, purposes
-from services.chassis.views import RunningView, position_token
+from services.chassis.views import position_token
 from services.identity import domain as d
-from services.identity import endpoints, pages, tokens, walk_ins
+from services.identity import endpoints, tokens, walk_ins
+from services.identity import pages as own_pages
 from services.identity.accounts import Accounts, Systems
 from services.identity.assertions import UsedAssertions
 from services.identity.codec import account_codec, signing_codec, system_codec
@@ -40,13 +38,13 @@ from services.identity.identifiers import Identifiers
 from services.identity.keys import SubjectKeys
 from services.identity.lists import (
     account_summary_of,
-    accounts_query,
+    accounts_listed,
     appointment_of,
-    appointments_query,
+    appointments_listed,
     data_use_of,
-    data_uses_query,
+    data_uses_of,
     system_of,
-    systems_query,
+    systems_listed,
 )
 from services.identity.lookup import look_up
 from services.identity.national import CALLBACK, National
@@ -73,6 +71,7 @@ class IdentityService:
     signing_history = dependencies.decisions("signing", d.signing_keys, signing_codec)
     lists = dependencies.view(lists)
     uses = dependencies.view(uses)
+    pages = dependencies.pages()
     offices = dependencies.snapshot(law, Offices)
     vault = dependencies.made(lambda container: Vault.of(container.config["platform"]))
     private_keys = dependencies.made(lambda container: PrivateKeys(Vault.of(container.config["platform"])))
@@ -127,9 +126,8 @@ class IdentityService:
 
     @api
     async def list_my_data_uses(self, request: pb.ListMyDataUsesRequest, caller: Caller) -> pb.ListMyDataUsesResponse:
-        query = data_uses_query(caller.account_id)
-        rows, token = await self._page(request, query, data_use_of, self.uses)
-        return pb.ListMyDataUsesResponse(data_uses=rows, next_page_token=token)
+        page = await self.pages.read(request, caller, self.uses, data_uses_of(caller.account_id))
+        return pb.ListMyDataUsesResponse(data_uses=map(data_use_of, page.rows), next_page_token=page.token)
 
     @api
     async def request_erasure(self, request: pb.RequestErasureRequest, caller: Caller) -> pb.RequestErasureResponse:
@@ -160,9 +158,8 @@ class IdentityService:
 
     @api
     async def list_accounts(self, request: pb.ListAccountsRequest, caller: Caller) -> pb.ListAccountsResponse:
-        query = accounts_query(request, self.clock.now())
-        rows, token = await self._page(request, query, account_summary_of)
-        return pb.ListAccountsResponse(accounts=rows, next_page_token=token)
+        page = await self.pages.read(request, caller, self.lists, accounts_listed(request, self.clock.now()))
+        return pb.ListAccountsResponse(accounts=map(account_summary_of, page.rows), next_page_token=page.token)
 
     @api
     async def look_up_person(self, request: pb.LookUpPersonRequest, caller: Caller) -> pb.LookUpPersonResponse:
@@ -227,8 +224,8 @@ class IdentityService:
     async def list_appointments(
         self, request: pb.ListAppointmentsRequest, caller: Caller
     ) -> pb.ListAppointmentsResponse:
-        rows, token = await self._page(request, appointments_query(request), appointment_of)
-        return pb.ListAppointmentsResponse(appointments=rows, next_page_token=token)
+        page = await self.pages.read(request, caller, self.lists, appointments_listed(request))
+        return pb.ListAppointmentsResponse(appointments=map(appointment_of, page.rows), next_page_token=page.token)
 
     # Systems
 
@@ -296,8 +293,8 @@ class IdentityService:
 
     @api
     async def list_systems(self, request: pb.ListSystemsRequest, caller: Caller) -> pb.ListSystemsResponse:
-        rows, token = await self._page(request, systems_query(), system_of)
-        return pb.ListSystemsResponse(systems=rows, next_page_token=token)
+        page = await self.pages.read(request, caller, self.lists, systems_listed())
+        return pb.ListSystemsResponse(systems=map(system_of, page.rows), next_page_token=page.token)
 
     # Keys
 
@@ -345,15 +342,15 @@ class IdentityService:
 
     # The person's own pages
 
-    @http("GET", pages.DATA)
+    @http("GET", own_pages.DATA)
     async def my_data(self, request: Request) -> Response:
         session = await self.sessions.of(request.cookies.get(endpoints.SESSION, ""))
         account = await own_account(session.account_id, self.accounts, self.keys) if session else None
         if session is None or account is None:
-            return pages.enter(request)
-        page, language = pages.page_of(request), pages.language_of(request)
-        uses, more = await self.uses.read(lambda db: pages.read(db, session.account_id, page, language))
-        return pages.data(request, session, account.full_name, page, language, uses, more)
+            return own_pages.enter(request)
+        place, language = own_pages.place_of(request), own_pages.language_of(request)
+        uses = await self.uses.read(lambda db: own_pages.read(db, session.account_id, place, language))
+        return own_pages.data(request, session, account.full_name, language, uses)
 
     @http("POST", "/my/logout")
     async def log_out(self, request: Request) -> Response:
@@ -361,21 +358,13 @@ class IdentityService:
 
     @http("GET", "/my/my.css")
     async def my_style(self, request: Request) -> Response:
-        return await pages.style(request)
+        return await own_pages.style(request)
 
     async def _change(self, request: Any, caller: Caller, command: d.AccountCommand) -> Outcome[d.AccountEvent]:
         return await self.accounts.execute(command.account_id, command, _origin(request, caller))
 
     async def _change_system(self, request: Any, caller: Caller, command: d.SystemCommand) -> Outcome[d.SystemEvent]:
         return await self.systems.execute(command.client_id, command, _origin(request, caller))
-
-    async def _page(
-        self, request: Any, query: Select[Any], shown: Callable[[Any], Any], view: RunningView | None = None
-    ) -> tuple[list[Any], str]:
-        start, size = page_offset(request), page_size(request)
-        limited = query.offset(start).limit(size + 1)
-        rows = await (view or self.lists).read(lambda db: list(db.execute(limited)), request.min_position)
-        return [shown(row) for row in rows[:size]], str(start + size) if len(rows) > size else ""
 
 
 def _origin(request: Any, caller: Caller) -> Origin:

@@ -14,29 +14,31 @@ from motcua.notification.v1 import notification_pb2
 from motcua.notification.v1 import notification_service_pb2 as pb
 from services.chassis.codec import to_timestamp
 from services.chassis.database import utc
+from services.chassis.paging import By, Listing
 from services.chassis.privacy import KeyRing, open_message
 from services.notification.domain import Channel
 from services.notification.views import ABANDONED, PENDING, SENT, deliveries, messages
 
 
-def inbox_query(account_id: str, unread_only: bool) -> Select[Any]:
+def inbox(account_id: str, unread_only: bool) -> Listing:
     query = select(messages).where(messages.c.account_id == account_id)
     if unread_only:
         query = query.where(messages.c.read_at.is_(None))
-    return query.order_by(messages.c.composed_at.desc(), messages.c.message_id)
+    return Listing(query, (By(messages.c.composed_at, newest_first=True), By(messages.c.message_id)))
 
 
 def unread_query(account_id: str) -> Select[Any]:
     return select(func.count()).where(messages.c.account_id == account_id, messages.c.read_at.is_(None))
 
 
-def failures_query(request: pb.ListFailuresRequest) -> Select[Any]:
+def failures(request: pb.ListFailuresRequest) -> Listing:
     query = select(deliveries).where(deliveries.c.failed_at.is_not(None), deliveries.c.status != SENT)
     if request.channel:
         query = query.where(deliveries.c.channel == request.channel)
     if request.abandoned_only:
         query = query.where(deliveries.c.status == ABANDONED)
-    return query.order_by(deliveries.c.failed_at.desc(), deliveries.c.message_id, deliveries.c.channel)
+    composed = By(deliveries.c.composed_at, newest_first=True)
+    return Listing(query, (composed, By(deliveries.c.message_id), By(deliveries.c.channel)))
 
 
 def waiting_query(channel: Channel) -> Select[Any, Any]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from enum import Enum
 from typing import Any, TypeVar
 
-from sqlalchemy import Select
-
 from motcua.notification.v1 import errors_pb2
 from motcua.notification.v1 import notification_service_pb2 as pb
 from services.chassis import dependencies, observing, telemetry
@@ -18,14 +16,13 @@ from services.chassis.facts import Fact
 from services.chassis.observing import Sample
 from services.chassis.privacy import SubjectErased
 from services.chassis.replies import replied
-from services.chassis.requests import page_offset, page_size
 from services.chassis.views import position_token
 from services.notification import domain as d
 from services.notification.codec import message_codec, preferences_codec
 from services.notification.composing import compose
 from services.notification.known import contact_of, dossier_of, known
 from services.notification.letters import TOLD
-from services.notification.lists import failure_of, failures_query, inbox_query, summary_of, unread_query, waiting_query
+from services.notification.lists import failure_of, failures, inbox, summary_of, unread_query, waiting_query
 from services.notification.reading import Chosen, address_of, chosen_of, preferences_of, shown
 from services.notification.sending import Outbox, mailer_of
 from services.notification.views import outgoing
@@ -43,6 +40,7 @@ class NotificationService:
     messages = dependencies.decisions("message", d.message, message_codec)
     preferences = dependencies.decisions("preferences", d.preferences, preferences_codec)
     outgoing = dependencies.view(outgoing)
+    pages = dependencies.pages()
     known = dependencies.view(known)
     mailer = dependencies.made(mailer_of)
     keys = dependencies.keys()
@@ -51,10 +49,10 @@ class NotificationService:
 
     @api
     async def list_inbox(self, request: pb.ListInboxRequest, caller: Caller) -> pb.ListInboxResponse:
-        rows, token = await self._page(request, inbox_query(caller.account_id, request.unread_only))
+        page = await self.pages.read(request, caller, self.outgoing, inbox(caller.account_id, request.unread_only))
         unread = await self.outgoing.read(lambda db: db.execute(unread_query(caller.account_id)).scalar_one())
-        found = [await summary_of(row, self.keys) for row in rows]
-        return pb.ListInboxResponse(messages=found, next_page_token=token, unread=unread)
+        found = [await summary_of(row, self.keys) for row in page.rows]
+        return pb.ListInboxResponse(messages=found, next_page_token=page.token, unread=unread)
 
     @api
     async def get_message(self, request: pb.GetMessageRequest, caller: Caller) -> pb.GetMessageResponse:
@@ -92,8 +90,8 @@ class NotificationService:
 
     @api
     async def list_failures(self, request: pb.ListFailuresRequest, caller: Caller) -> pb.ListFailuresResponse:
-        rows, token = await self._page(request, failures_query(request))
-        return pb.ListFailuresResponse(failures=[failure_of(row) for row in rows], next_page_token=token)
+        page = await self.pages.read(request, caller, self.outgoing, failures(request))
+        return pb.ListFailuresResponse(failures=map(failure_of, page.rows), next_page_token=page.token)
 
     @api
     async def retry_message(self, request: pb.RetryMessageRequest, caller: Caller) -> pb.RetryMessageResponse:
@@ -150,12 +148,6 @@ class NotificationService:
     async def _chosen(self, account_id: str) -> Chosen:
         contact = await self.known.read(lambda db: contact_of(db, account_id))
         return await chosen_of(await self.preferences.read(account_id), contact, self.keys)
-
-    async def _page(self, request: Any, query: Select[Any]) -> tuple[list[Any], str]:
-        start, size = page_offset(request), page_size(request)
-        limited = query.offset(start).limit(size + 1)
-        rows = await self.outgoing.read(lambda db: list(db.execute(limited)), request.min_position)
-        return rows[:size], str(start + size) if len(rows) > size else ""
 
 
 def _origin(request: Any, caller: Caller) -> Origin:

@@ -28,7 +28,7 @@ from services.chassis.views import Projection
 
 metadata = MetaData()
 messages = Table(
-    "messages_v1",
+    "messages_v2",
     metadata,
     Column("message_id", String, primary_key=True),
     Column("account_id", String, nullable=False),
@@ -37,15 +37,16 @@ messages = Table(
     Column("composed", LargeBinary, nullable=False),
     Column("composed_at", DateTime(timezone=True), nullable=False),
     Column("read_at", DateTime(timezone=True)),
-    Index("messages_v1_by_account", "account_id", "composed_at"),
+    Index("messages_v2_by_account", "account_id", "composed_at"),
 )
 deliveries = Table(
-    "deliveries_v1",
+    "deliveries_v2",
     metadata,
     Column("message_id", String, primary_key=True),
     Column("channel", Integer, primary_key=True),
     Column("template", String, nullable=False),
     Column("code", String, nullable=False),
+    Column("composed_at", DateTime(timezone=True), nullable=False),
     Column("status", Integer, nullable=False),
     Column("attempts", Integer, nullable=False),
     # When it may be tried; a sender that takes it moves this on, so that no other does.
@@ -55,11 +56,11 @@ deliveries = Table(
     Column("retry_at", DateTime(timezone=True)),
     # Of its last event.
     Column("revision", BigInteger, nullable=False),
-    Index("deliveries_v1_by_due", "channel", "status", "due_at"),
-    Index("deliveries_v1_by_failure", "failed_at"),
+    Index("deliveries_v2_by_due", "channel", "status", "due_at"),
+    Index("deliveries_v2_by_moment", "composed_at"),
 )
 
-outgoing = Projection("messages_v1", metadata)
+outgoing = Projection("messages_v2", metadata)
 
 PENDING = DeliveryStatus.DELIVERY_STATUS_PENDING
 SENT = DeliveryStatus.DELIVERY_STATUS_SENT
@@ -81,7 +82,7 @@ def composed(db: Connection, fact: Fact[e.MessageComposed]) -> None:
             composed_at=at,
         )
     )
-    about = {"message_id": event.message_id, "template": event.template, "code": event.code}
+    about = {"message_id": event.message_id, "template": event.template, "code": event.code, "composed_at": at}
     rows = [
         {**about, "channel": channel, "status": PENDING, "attempts": 0, "due_at": at, "revision": fact.revision}
         for channel in event.channels

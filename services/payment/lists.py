@@ -14,6 +14,7 @@ from services.chassis.codec import to_timestamp
 from services.chassis.concern import mine, office
 from services.chassis.database import utc
 from services.chassis.decider import Rejected
+from services.chassis.paging import By, Listing
 from services.chassis.standing import unrestricted
 from services.payment.views import fees, movements, payments, refunds, unmatched
 
@@ -22,7 +23,7 @@ CLOCK_PAGE = 500
 REFUND_PATIENCE = timedelta(minutes=2)
 
 
-def payments_query(caller: Caller, request: pb.ListPaymentsRequest) -> Select[Any]:
+def payments_listed(caller: Caller, request: pb.ListPaymentsRequest) -> Listing:
     """An official leaves alone what is an own affair, and whose data is restricted."""
     if caller.kind == "official":
         own = payments.c.agency == office(caller)
@@ -36,7 +37,7 @@ def payments_query(caller: Caller, request: pb.ListPaymentsRequest) -> Select[An
         query = query.where(payments.c.code == request.code)
     if request.status:
         query = query.where(payments.c.status == request.status)
-    return query.order_by(payments.c.requested_at.desc(), payments.c.fee_id)
+    return Listing(query, (By(payments.c.requested_at, newest_first=True), By(payments.c.fee_id)))
 
 
 def movements_query(caller: Caller, request: pb.ReconcileDayRequest) -> Select[Any]:
@@ -56,7 +57,12 @@ def movements_query(caller: Caller, request: pb.ReconcileDayRequest) -> Select[A
             query = query.where(movements.c.agency == request.agency)
     if request.method:
         query = query.where(movements.c.method == request.method)
-    return query.order_by(movements.c.at, movements.c.position)
+    return query
+
+
+def movements_listed(query: Select[Any], position: int) -> Listing:
+    """Those until then, so that they go with the sums of the first page."""
+    return Listing(query.where(movements.c.position <= position), (By(movements.c.at), By(movements.c.position)))
 
 
 def unmatched_query(caller: Caller) -> Select[Any]:
@@ -76,7 +82,7 @@ def _in_scope(system: Caller) -> ColumnElement[bool]:
 
 
 def sums_query(of: Select[Any]) -> Select[Any]:
-    m = of.order_by(None).subquery()
+    m = of.subquery()
     taken, back = m.c.amount > 0, m.c.amount < 0
     keys = (m.c.agency, m.c.method, m.c.provider)
     return (

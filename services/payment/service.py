@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl
 from uuid import UUID, uuid4, uuid5
 
 import structlog
-from sqlalchemy import Select
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
@@ -28,7 +28,6 @@ from services.chassis.handler import Outcome
 from services.chassis.http_server import http
 from services.chassis.observing import Sample
 from services.chassis.replies import replied
-from services.chassis.requests import page_offset, page_size
 from services.chassis.standing import restricted
 from services.chassis.views import position_token
 from services.payment import commands as c
@@ -39,9 +38,10 @@ from services.payment.lists import (
     expired_query,
     fees_query,
     movement_of,
+    movements_listed,
     movements_query,
     oldest_query,
-    payments_query,
+    payments_listed,
     sum_of,
     sums_query,
     unmatched_of,
@@ -73,6 +73,7 @@ class PaymentService:
 
     payments = dependencies.decisions("payment", payment, payment_codec)
     lists = dependencies.view(lists)
+    pages = dependencies.pages()
     receipts = dependencies.view(receipts)
     restricted = dependencies.view(restricted)
     provider = dependencies.made(Provider.of)
@@ -108,9 +109,9 @@ class PaymentService:
 
     @api
     async def list_payments(self, request: pb.ListPaymentsRequest, caller: Caller) -> pb.ListPaymentsResponse:
-        rows, token = await self._page(request, payments_query(caller, request))
-        found = [payment_pb2.Payment.FromString(row.payment) for row in rows]
-        return pb.ListPaymentsResponse(payments=found, next_page_token=token)
+        page = await self.pages.read(request, caller, self.lists, payments_listed(caller, request))
+        found = [payment_pb2.Payment.FromString(row.payment) for row in page.rows]
+        return pb.ListPaymentsResponse(payments=found, next_page_token=page.token)
 
     # The counter
 
@@ -149,11 +150,12 @@ class PaymentService:
 
     @api
     async def reconcile_day(self, request: pb.ReconcileDayRequest, caller: Caller) -> pb.ReconcileDayResponse:
-        query = movements_query(caller, request)
-        rows, token = await self._page(request, query)
-        sums = [] if request.page_token else await self.lists.read(lambda db: db.execute(sums_query(query)).all())
+        listed = partial(movements_listed, movements_query(caller, request))
+        page = await self.pages.read(request, caller, self.lists, listed)
+        whole = sums_query(listed(page.as_of).query)
+        sums = [] if request.page_token else await self.lists.read(lambda db: db.execute(whole).all())
         return pb.ReconcileDayResponse(
-            movements=[movement_of(row) for row in rows], sums=[sum_of(row) for row in sums], next_page_token=token
+            movements=map(movement_of, page.rows), sums=map(sum_of, sums), next_page_token=page.token
         )
 
     # The provider
@@ -334,12 +336,6 @@ class PaymentService:
             if isinstance(event, facts.CheckoutStarted) and event.checkout_id == checkout_id:
                 return from_timestamp(event.at)
         raise Rejected("CHECKOUT_NOT_FOUND", checkout_id=checkout_id)
-
-    async def _page(self, request: Any, query: Select[Any]) -> tuple[list[Any], str]:
-        start, size = page_offset(request), page_size(request)
-        limited = query.offset(start).limit(size + 1)
-        rows = await self.lists.read(lambda db: list(db.execute(limited)), request.min_position)
-        return rows[:size], str(start + size) if len(rows) > size else ""
 
 
 def _origin(request: Any, caller: Caller) -> Origin:

@@ -16,6 +16,7 @@ from services.chassis.codec import to_timestamp
 from services.chassis.database import utc
 from services.chassis.decider import Rejected
 from services.chassis.errors import Invalid, Violation
+from services.chassis.paging import By, Listing
 from services.warehouse.counters import indicators
 from services.warehouse.indicators import COUNTERS, ZONE, rates
 
@@ -65,7 +66,7 @@ def names_of(group_by: Iterable[warehouse_pb2.Dimension.ValueType]) -> tuple[str
 def groups_query(
     period: Period, chosen: warehouse_pb2.IndicatorFilter, names: tuple[str, ...], changed_after: int = -1
 ) -> Select[Any]:
-    """A row per group, ordered by its dimensions: the period's sums, `overdue_open` at its end, and `changed` (a position).
+    """A row per group: the period's sums, `overdue_open` at its end, and `changed` (a position).
 
     Days and months accumulate what was overdue before them, also before the period.
     """
@@ -101,7 +102,12 @@ def groups_query(
         query = query.where((groups.c.facts > 0) | (groups.c.overdue_open != 0))
     if time is not None:
         query = query.where(groups.c[time.name] >= period.from_day[: 10 if time.name == "day" else 7])
-    return query.order_by(*(groups.c[name] for name in names))
+    return query
+
+
+def grouped(period: Period, chosen: warehouse_pb2.IndicatorFilter, names: tuple[str, ...]) -> Listing:
+    query = groups_query(period, chosen, names)
+    return Listing(query, tuple(By(query.selected_columns[name]) for name in names))
 
 
 def indicators_of(row: Any, names: tuple[str, ...]) -> warehouse_pb2.Indicators:

@@ -5,21 +5,22 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, select
+from sqlalchemy import select
 
 from motcua.warehouse.v1 import warehouse_pb2
 from services.chassis.codec import to_timestamp
 from services.chassis.database import utc
+from services.chassis.paging import By, Listing
 from services.warehouse.views import documents
 
 Status = warehouse_pb2.DocumentStatus
 
 
-def documents_query(account_id: str, document_kind: str) -> Select[Any]:
+def documents_of(account_id: str, document_kind: str) -> Listing:
     query = select(documents).where(documents.c.account_id == account_id)
     if document_kind:
         query = query.where(documents.c.document_kind == document_kind)
-    return query.order_by(documents.c.kept_at.desc(), documents.c.document_id)
+    return Listing(query, (By(documents.c.kept_at, newest_first=True), By(documents.c.document_id)))
 
 
 def status_of(

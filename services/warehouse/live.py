@@ -77,4 +77,5 @@ def _changed(
     chosen: warehouse_pb2.IndicatorFilter, day: str, names: tuple[str, ...], seen: int, db: Connection
 ) -> tuple[list[Any], Timestamp | None]:
     rows = db.execute(groups_query(Period(day, day), chosen, names, seen)).all()
-    return sorted(rows, key=lambda row: int(row.changed)), as_of(db)
+    by_change = sorted(rows, key=lambda row: (int(row.changed), *(getattr(row, name) for name in names)))
+    return by_change, as_of(db)

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Coroutine, Iterable
 from typing import Any
 
-from sqlalchemy import Select, select
+from sqlalchemy import select
 
 from motcua.dossier.events.v1 import events_pb2 as dossier
 from motcua.identity.events.v1 import events_pb2 as identity
@@ -22,8 +22,7 @@ from services.chassis.erasures import shreds
 from services.chassis.facts import Fact, fact_of
 from services.chassis.privacy import opened, require_concerned
 from services.chassis.replies import replied
-from services.chassis.requests import page_offset, page_size
-from services.chassis.views import RunningView, position_token
+from services.chassis.views import position_token
 from services.warehouse.codec import document_codec
 from services.warehouse.counters import counters
 from services.warehouse.domain import (
@@ -34,9 +33,9 @@ from services.warehouse.domain import (
     RevokeDocument,
     document,
 )
-from services.warehouse.groups import as_of, groups_query, indicators_of, names_of, period_of
+from services.warehouse.groups import as_of, grouped, indicators_of, names_of, period_of
 from services.warehouse.keeping import BY, held, of_components, of_population, of_result, reuses
-from services.warehouse.lists import documents_query, summary_of
+from services.warehouse.lists import documents_of, summary_of
 from services.warehouse.live import watched
 from services.warehouse.procedures import Procedures, Rules, procedures
 from services.warehouse.reading import erased, may_read, shown
@@ -53,6 +52,7 @@ class WarehouseService:
     documents = dependencies.decisions("document", document, document_codec)
     lists = dependencies.view(lists)
     counters = dependencies.view(counters)
+    pages = dependencies.pages()
     procedures = dependencies.snapshot(procedures, Procedures)
     blobs = dependencies.blobs()
     keys = dependencies.keys()
@@ -63,18 +63,23 @@ class WarehouseService:
 
     @api
     async def list_my_documents(self, request: pb.ListMyDocumentsRequest, caller: Caller) -> pb.ListMyDocumentsResponse:
-        query = documents_query(caller.account_id, request.document_kind)
-        rows, token = await _page(request, query, self.lists)
+        listing = documents_of(caller.account_id, request.document_kind)
+        page = await self.pages.read(request, caller, self.lists, listing)
         now = self.clock.now()
-        return pb.ListMyDocumentsResponse(documents=[summary_of(row, now) for row in rows], next_page_token=token)
+        return pb.ListMyDocumentsResponse(
+            documents=[summary_of(row, now) for row in page.rows], next_page_token=page.token
+        )
 
     @api
     async def list_documents(self, request: pb.ListDocumentsRequest, caller: Caller) -> pb.ListDocumentsResponse:
         require_concerned(request.account_id)
-        rows, token = await _page(request, documents_query(request.account_id, request.document_kind), self.lists)
+        listing = documents_of(request.account_id, request.document_kind)
+        page = await self.pages.read(request, caller, self.lists, listing)
         opened(request.account_id, "")
         now = self.clock.now()
-        return pb.ListDocumentsResponse(documents=[summary_of(row, now) for row in rows], next_page_token=token)
+        return pb.ListDocumentsResponse(
+            documents=[summary_of(row, now) for row in page.rows], next_page_token=page.token
+        )
 
     @api
     async def get_document(self, request: pb.GetDocumentRequest, caller: Caller) -> pb.GetDocumentResponse:
@@ -105,11 +110,11 @@ class WarehouseService:
     @api
     async def get_indicators(self, request: pb.GetIndicatorsRequest, caller: Caller) -> pb.GetIndicatorsResponse:
         names = names_of(request.group_by)
-        query = groups_query(period_of(request.from_day, request.until_day), request.filter, names)
-        rows, token = await _page(request, query, self.counters)
+        listing = grouped(period_of(request.from_day, request.until_day), request.filter, names)
+        page = await self.pages.read(request, caller, self.counters, listing)
         return pb.GetIndicatorsResponse(
-            indicators=[indicators_of(row, names) for row in rows],
-            next_page_token=token,
+            indicators=[indicators_of(row, names) for row in page.rows],
+            next_page_token=page.token,
             as_of=await self.counters.read(as_of),
         )
 
@@ -204,10 +209,3 @@ async def _all(commands: Iterable[Coroutine[Any, Any, Any]]) -> None:
     for failure in results:
         if isinstance(failure, BaseException):
             raise failure
-
-
-async def _page(request: Any, query: Select[Any], view: RunningView) -> tuple[list[Any], str]:
-    start, size = page_offset(request), page_size(request)
-    limited = query.offset(start).limit(size + 1)
-    rows = await view.read(lambda db: list(db.execute(limited)), request.min_position)
-    return rows[:size], str(start + size) if len(rows) > size else ""

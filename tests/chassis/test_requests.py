@@ -9,7 +9,6 @@ from motcua.catalogue.v1 import catalogue_service_pb2 as catalogue
 from motcua.dossier.events.v1 import events_pb2 as events
 from motcua.dossier.v1 import dossier_service_pb2 as pb
 from services.chassis import requests
-from services.chassis.decider import Rejected
 from services.chassis.errors import Invalid
 
 ID = str(uuid4())
@@ -98,18 +97,6 @@ def test_moments_are_of_this_age(seconds: int, nanos: int) -> None:
     due = Timestamp(seconds=seconds, nanos=nanos)
     request = pb.ExtendDeadlineRequest(request_id=ID, code="x", due_at=due, reason="because it is so", signer="x")
     assert faults(request) == ["due_at"]
-
-
-@pytest.mark.parametrize(("token", "offset"), [("", 0), ("0", 0), ("50", 50)])
-def test_a_page_begins_where_its_token_says(token: str, offset: int) -> None:
-    assert requests.page_offset(pb.ListWorkRequest(page_token=token)) == offset
-
-
-@pytest.mark.parametrize("token", ["-1", "050", "1" * 5000, "٣", "x"])
-def test_a_page_token_that_was_never_given_is_refused(token: str) -> None:
-    with pytest.raises(Rejected) as refused:
-        requests.page_offset(pb.ListWorkRequest(page_token=token))
-    assert refused.value.reason == "INVALID_POSITION"
 
 
 def test_a_page_has_fifty_rows_unless_the_caller_says_so() -> None:

@@ -95,10 +95,25 @@ def due(seconds: int) -> dossiers.ExtendDeadlineRequest:
         (form(-(2.0**53)), form(-(2.0**53) - 2), "form"),
         (work(page_size=200), work(page_size=201), "page_size"),
         (work(page_size=0), work(page_size=-1), "page_size"),
+        (work(page_token="x" * 2_000), work(page_token="x" * 2_001), "page_token"),
         (due(0), due(-1), "due_at"),
         (due(4_102_444_799), due(4_102_444_800), "due_at"),
     ],
-    ids=["name", "prose", "list", "form", "depth", "answers", "number", "negative", "page", "no page", "1970", "2099"],
+    ids=[
+        "name",
+        "prose",
+        "list",
+        "form",
+        "depth",
+        "answers",
+        "number",
+        "negative",
+        "page",
+        "no page",
+        "token",
+        "1970",
+        "2099",
+    ],
 )
 def test_what_a_request_holds(most: Any, too_much: Any, field: str) -> None:
     requests.check(most)
