@@ -71,10 +71,12 @@ def _text(schema: dict[str, Any], rng: random.Random) -> str:
     if "pattern" in schema:
         return rstr.Rstr(rng).xeger(schema["pattern"])
     match schema.get("format"):
-        case "date":
+        case "date" | "past-date" | "birth-date":
             return (LATEST - timedelta(days=rng.randrange(7000))).isoformat()
         case "date-time":
             return f"{(LATEST - timedelta(days=rng.randrange(300))).isoformat()}T08:00:00+07:00"
+        case "phone":
+            return f"09012{rng.randrange(100_000):05d}"
         case "email":
             return f"nguoi.dan{rng.randrange(10_000)}@example.vn"
         case _:

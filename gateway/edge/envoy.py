@@ -15,6 +15,7 @@ from pydantic import ConfigDict
 
 from gateway.edge.api import Api, Method, read, without_comments
 from gateway.edge.replies import REPLIES, RETRY_SECONDS
+from gateway.edge.strict import OWN, script
 from services.chassis.load import PREFIX
 from services.chassis.security_headers import HEADERS
 from services.chassis.tls import CLIENT
@@ -227,6 +228,8 @@ class Edge:
             client=CLIENT,
             subject=SUBJECT,
             ipv6_prefix=PREFIX,
+            own=OWN,
+            strict=script(method for methods in served.values() for method in methods if not method.internal),
             origins=[_origin(origin) for origin in self.origins],
         )
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from base64 import b64encode
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from google.protobuf.any_pb2 import Any
 from google.protobuf.duration_pb2 import Duration
@@ -22,14 +23,17 @@ class Reply:
     http: int
     code: int
     reason: str
+    vi: str
     message: str
     retryable: bool
 
     @property
     def status(self) -> status_pb2.Status:
         details: list[Message] = [error_details_pb2.ErrorInfo(reason=self.reason, domain=DOMAIN)]
+        words = {"vi": self.vi, "en": self.message}
         if self.retryable:
             details.append(error_details_pb2.RetryInfo(retry_delay=Duration(seconds=RETRY_SECONDS)))
+        details += [error_details_pb2.LocalizedMessage(locale=each, message=text) for each, text in words.items()]
         status = status_pb2.Status(code=self.code, message=self.message)
         for detail in details:
             any_ = Any()
@@ -40,8 +44,16 @@ class Reply:
     @property
     def json(self) -> dict[str, object]:
         """As a JSON format of Envoy. Where a fault has its own explanation, that is the message."""
-        body = MessageToDict(self.status)
-        return body | {"message": "%LOCAL_REPLY_BODY%"} if self.explained else body
+        if not self.explained:
+            return MessageToDict(self.status)
+        body = MessageToDict(replace(self, vi=f"{self.vi} (%LOCAL_REPLY_BODY%)").status)
+        return body | {"message": "%LOCAL_REPLY_BODY%"}
+
+    def text(self, more: str) -> str:
+        """The same, written by the edge's own filter, with room for `more` details."""
+        written = json.dumps(MessageToDict(self.status), ensure_ascii=False)
+        assert written.endswith("]}")
+        return f"{written[:-2]}{more}]}}"
 
     @property
     def explained(self) -> bool:
@@ -56,17 +68,52 @@ class Reply:
 
 
 REPLIES = (
-    Reply(400, code_pb2.INVALID_ARGUMENT, "INVALID_REQUEST", "The request cannot be read.", False),
-    Reply(401, code_pb2.UNAUTHENTICATED, "TOKEN_INVALID", "The access token is not valid.", False),
-    Reply(403, code_pb2.PERMISSION_DENIED, "ROLE_MISSING", "The call is not allowed.", False),
-    Reply(404, code_pb2.NOT_FOUND, "INVALID_REQUEST", "There is no such method.", False),
-    Reply(405, code_pb2.UNIMPLEMENTED, "INVALID_REQUEST", "There is no such method.", False),
-    Reply(408, code_pb2.DEADLINE_EXCEEDED, "INVALID_REQUEST", "The request did not arrive in time.", False),
-    Reply(413, code_pb2.INVALID_ARGUMENT, "INVALID_REQUEST", "The request is too large.", False),
-    Reply(415, code_pb2.INVALID_ARGUMENT, "INVALID_REQUEST", "The body must be JSON.", False),
-    Reply(431, code_pb2.INVALID_ARGUMENT, "INVALID_REQUEST", "The headers are too large.", False),
-    Reply(429, code_pb2.RESOURCE_EXHAUSTED, "OVERLOADED", "Too many calls.", True),
-    Reply(502, code_pb2.UNAVAILABLE, "UNAVAILABLE", "The service does not answer.", True),
-    Reply(503, code_pb2.UNAVAILABLE, "UNAVAILABLE", "The service does not answer.", True),
-    Reply(504, code_pb2.DEADLINE_EXCEEDED, "UNAVAILABLE", "The service did not answer in time.", True),
+    Reply(
+        400,
+        code_pb2.INVALID_ARGUMENT,
+        "INVALID_REQUEST",
+        "Không đọc được yêu cầu.",
+        "The request cannot be read.",
+        False,
+    ),
+    Reply(
+        401,
+        code_pb2.UNAUTHENTICATED,
+        "TOKEN_INVALID",
+        "Mã truy cập không hợp lệ.",
+        "The access token is not valid.",
+        False,
+    ),
+    Reply(403, code_pb2.PERMISSION_DENIED, "ROLE_MISSING", "Không được phép gọi.", "The call is not allowed.", False),
+    Reply(404, code_pb2.NOT_FOUND, "INVALID_REQUEST", "Không có phương thức này.", "There is no such method.", False),
+    Reply(
+        405,
+        code_pb2.UNIMPLEMENTED,
+        "INVALID_REQUEST",
+        "Địa chỉ này không nhận phương thức đó.",
+        "The path does not take this method.",
+        False,
+    ),
+    Reply(
+        408,
+        code_pb2.DEADLINE_EXCEEDED,
+        "INVALID_REQUEST",
+        "Yêu cầu không đến kịp.",
+        "The request did not arrive in time.",
+        False,
+    ),
+    Reply(413, code_pb2.INVALID_ARGUMENT, "INVALID_REQUEST", "Yêu cầu quá lớn.", "The request is too large.", False),
+    Reply(415, code_pb2.INVALID_ARGUMENT, "INVALID_REQUEST", "Nội dung phải là JSON.", "The body must be JSON.", False),
+    Reply(431, code_pb2.INVALID_ARGUMENT, "INVALID_REQUEST", "Phần đầu quá lớn.", "The headers are too large.", False),
+    Reply(429, code_pb2.RESOURCE_EXHAUSTED, "OVERLOADED", "Quá nhiều lần gọi.", "Too many calls.", True),
+    Reply(502, code_pb2.UNAVAILABLE, "UNAVAILABLE", "Dịch vụ không trả lời.", "The service does not answer.", True),
+    Reply(503, code_pb2.UNAVAILABLE, "UNAVAILABLE", "Dịch vụ không trả lời.", "The service does not answer.", True),
+    Reply(
+        504,
+        code_pb2.DEADLINE_EXCEEDED,
+        "UNAVAILABLE",
+        "Dịch vụ không trả lời kịp.",
+        "The service did not answer in time.",
+        True,
+    ),
 )

@@ -32,6 +32,7 @@ from gateway.status import texts
 from gateway.status.web import Assets, SecurityHeaders, etag, unchanged
 from services.chassis.blobs import BlobsUnavailable
 from services.chassis.database import DatabaseUnavailable
+from services.chassis.dossier_codes import code_in
 from services.chassis.store.port import StoreUnavailable
 
 log = structlog.get_logger()
@@ -142,7 +143,7 @@ class _Web:
         return Response(content, media_type="application/octet-stream", headers=headers)
 
     async def event(self, request: Request) -> Response:
-        code = request.path_params["code"]
+        code = _code(request)
         try:
             require_code(code)
             revision = decimal(request.path_params["revision"], "the revision")
@@ -156,7 +157,7 @@ class _Web:
         return _receipt(proof.format(), f"{code}-{revision}.tlog-proof")
 
     async def dossier(self, request: Request) -> Response:
-        code = request.path_params["code"]
+        code = _code(request)
         try:
             receipt = await self._receipts.dossier(code)
         except NotYet:
@@ -223,6 +224,11 @@ class _Web:
             ],
             "missing": [witness.name for witness in self._site.witnesses if witness.vkey not in signed],
         }
+
+
+def _code(request: Request) -> str:
+    written: str = request.path_params["code"]
+    return code_in(written) or written
 
 
 def _plain(text: str, status: int = 200, caching: str = FRESH) -> Response:

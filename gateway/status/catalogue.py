@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from motcua.catalogue.events.v1.definitions_pb2 import (
     TerritorialUnit,
     Text,
 )
+from services.chassis.search import search
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +59,9 @@ class Catalogue:
         return None
 
     def search(self, words: str, day: str, offset: int, limit: int) -> Procedures:
-        """Procedures in force whose code or name has all the words, with or without their marks."""
-        wanted = _plain(words).split()
+        """Procedures in force as the API finds them."""
         in_force = [found for code in self._procedures if (found := self.in_force(code, day))]
-        having = [item for item in in_force if all(word in _searched(item) for word in wanted)]
+        having = search(words, in_force, lambda each: ((each.name.vi, each.name.en), each.code))
         return Procedures(tuple(having[offset : offset + limit]), len(having))
 
     def procedure_name(self, code: str, day: str) -> Bilingual:
@@ -87,13 +86,3 @@ class Catalogue:
 
 def _both(name: Text) -> Bilingual:
     return Bilingual(name.vi, name.en)
-
-
-def _searched(procedure: Procedure) -> str:
-    return _plain(f"{procedure.code} {procedure.name.vi} {procedure.name.en}")
-
-
-def _plain(text: str) -> str:
-    """Small letters without marks: "Cấp hộ chiếu đỏ" -> "cap ho chieu do"."""
-    split = unicodedata.normalize("NFD", text.casefold().replace("đ", "d"))
-    return "".join(letter for letter in split if not unicodedata.combining(letter))

@@ -1,33 +1,19 @@
-"""Dossier codes as people write them, and the seal of the address in a QR code."""
+"""The seal of the address in a QR code."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
 import hmac
-import re
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs
 
-GRAMMAR = re.compile(
-    r"(?P<org>(?:\d{3}(?:\.\d{2}){2}\.[A-Z]\d{2})|(?:[A-Z]\d{2}(?:\.\d{1,3}){0,4}))-(?P<date>\d{6}|\d{8})-(?P<seq>\d{4,7})",
-    re.ASCII,
-)
-LONGEST = 200
-_DASHES = str.maketrans(dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2212", "-"))
-
-
-def parse(written: str) -> str | None:
-    """The code that a person meant: either style, with stray blanks, dashes or small letters, or a page's address."""
-    if len(written) > LONGEST:
-        return None
-    text = unquote(urlsplit(written.strip()).path.rpartition("/")[2]) if "/" in written else written
-    text = re.sub(r"\s+", "", text).translate(_DASHES).upper()
-    return text if GRAMMAR.fullmatch(text) else None
+from services.chassis.dossier_codes import LONGEST
 
 
 def scanned_seal(written: str) -> str | None:
     """The seal in a scanned address."""
-    seals = parse_qs(urlsplit(written.strip()).query).get("seal", []) if len(written) <= LONGEST else []
+    queries = (word.partition("?")[2].partition("#")[0] for word in written.split()) if len(written) <= LONGEST else ()
+    seals = [seal for query in queries for seal in parse_qs(query).get("seal", [])]
     return seals[0] if seals else None
 
 

@@ -29,12 +29,15 @@ from gateway.status.settings import Settings
 from gateway.status.web import Assets, SecurityHeaders, etag, unchanged
 from motcua.catalogue.events.v1.definitions_pb2 import Text
 from services.chassis.database import DatabaseUnavailable
+from services.chassis.dossier_codes import code_in
 from services.chassis.http_server import client_address
 from services.chassis.languages import COOKIE
 from services.chassis.store.port import StoreUnavailable
 
 PAGE_SIZE: Final = 20
 LONGEST_QUERY: Final = 100
+# Of what was typed and is no code.
+LONGEST_SHOWN: Final = 200
 log = structlog.get_logger()
 
 _FORMATS = ("t", "n", "say", "known", "term", "day", "date", "weekday", "clock", "moment", "number", "money", "percent")
@@ -43,6 +46,7 @@ RETRY_AFTER = "30"
 _FRESH = "no-cache"
 _BOARD = "public, max-age=15, stale-while-revalidate=60"
 _CATALOGUE = "public, max-age=300"
+_ONLY_READ = "Trang này chỉ để xem.\nThis page is only to be read.\n"
 _ROBOTS = "User-agent: *\nDisallow: /dossiers/\nDisallow: /*?\nAllow: /\n"
 
 
@@ -92,7 +96,7 @@ class _Pages:
             middleware=[Middleware(SecurityHeaders), Middleware(GZipMiddleware, minimum_size=1000)],
             exception_handlers={
                 404: self.not_found,
-                405: self.not_found,
+                405: self.only_read,
                 500: self.failed,
                 DatabaseUnavailable: self.unavailable,
                 StoreUnavailable: self.unavailable,
@@ -102,16 +106,16 @@ class _Pages:
     async def home(self, request: Request) -> Response:
         written = request.query_params.get("code", "")
         if written.strip():
-            if code := codes.parse(written):
+            if code := code_in(written):
                 return RedirectResponse(_address(code, codes.scanned_seal(written)), 303)
-            return await self._home(request, written[: codes.LONGEST], 400)
+            return await self._home(request, written[:LONGEST_SHOWN], 400)
         return await self._home(request, "", 200)
 
     async def dossier(self, request: Request) -> Response:
         written = request.path_params["code"]
-        code = codes.parse(written)
+        code = code_in(written)
         if code is None:
-            return await self._home(request, written[: codes.LONGEST], 404)
+            return await self._home(request, written[:LONGEST_SHOWN], 404)
         claimed = request.query_params.get("seal")
         if claimed is not None and not codes.seal_holds(self.settings.qr_key, code, claimed):
             return await self._message(request, "forged", 403)
@@ -199,6 +203,9 @@ class _Pages:
     async def not_found(self, request: Request, _: Exception) -> Response:
         return await self._message(request, "not-found", 404)
 
+    async def only_read(self, _: Request, why: Exception) -> Response:
+        return PlainTextResponse(_ONLY_READ, 405, getattr(why, "headers", None))
+
     async def failed(self, request: Request, _: Exception) -> Response:
         return self._broken(request, 500)
 
@@ -216,7 +223,7 @@ class _Pages:
         return Response(body, status, media_type="text/html", headers={"cache-control": "no-store"})
 
     async def _page(self, request: Request) -> DossierPage:
-        code = codes.parse(request.path_params["code"])
+        code = code_in(request.path_params["code"])
         page = await self.reader.dossier(code) if code else None
         if page is None:
             raise HTTPException(404)

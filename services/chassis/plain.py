@@ -44,6 +44,7 @@ _PERSONAL_NUMBER = re.compile(r"\d{12}")
 _MOST_MARKS = 30
 # Of a procedure, the longest.
 LONGEST_NAME = 1_000
+LONGEST_PERSON = 200
 
 # Of a person's name beside letters and their marks.
 _PERSON = frozenset(" '’ʼ‘-‐.,·()")
@@ -86,12 +87,15 @@ def composed(text: str) -> str:
 
 def name_fault(text: str, *, person: bool = False) -> tuple[str, str] | None:
     """What keeps it from being the name of a person, an organisation or a thing: in Vietnamese and English."""
-    if len(text) > LONGEST_NAME:
-        return f"Tên dài quá {LONGEST_NAME} ký tự.", f"A name has {LONGEST_NAME} characters at most."
+    longest = LONGEST_PERSON if person else LONGEST_NAME
+    if len(text) > longest:
+        return f"Tên dài quá {longest} ký tự.", f"A name has {longest} characters at most."
     if any(letter.isspace() and letter != " " for letter in text):
         return "Tên phải viết trên một dòng.", "A name is one line."
     if seen(text) != composed(text) or composed(text) != unicodedata.normalize("NFC", text):
         return "Tên có ký tự ẩn hoặc ký tự khác thường.", "It has hidden letters, or unusual forms of them."
+    if not any(unicodedata.category(letter).startswith("L") for letter in text):
+        return "Tên phải có chữ cái.", "A name has letters."
     if "@" in text or plain(text) != " ".join(seen(text).split()):
         return (
             "Tên không được chứa địa chỉ mạng, thư điện tử hay số điện thoại; sau dấu chấm hãy để một dấu cách.",

@@ -13,6 +13,8 @@ from google.api import field_behavior_pb2
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
+from services.chassis.contact import email_of, phone_of
+from services.chassis.dossier_codes import code_in
 from services.chassis.errors import Invalid, Violation
 from services.chassis.messages import Unread
 from services.chassis.plain import composed, name_fault
@@ -46,8 +48,15 @@ _NAME = re.compile(
 # Fields that hold the name of a person, an organisation or a thing, as letters and papers show it; and those of a person.
 _NAMED = frozenset({"name", "applicant_name", "full_name", "signer", "title"})
 _PERSON = frozenset({"full_name"})
-_ADDRESS = re.compile(r"[^@\s<>,;\"]{1,64}@(?=.{4,255}\Z)[^@\s<>,;:()\"\\\[\].]+(\.[^@\s<>,;:()\"\\\[\].]+)+")
-_TELEPHONE = re.compile(r"[+\d][\d .()\-]{2,30}")
+# Where `code` is that of a dossier.
+_OF_DOSSIERS = frozenset({"motcua.dossier.v1", "motcua.payment.v1"})
+# How somebody is written to or called.
+_CONTACT: dict[str, tuple[Callable[[str], str], str, str]] = {
+    "email": (email_of, "Phải là một địa chỉ thư điện tử.", "It must be one e-mail address."),
+    "phone": (phone_of, "Phải là một số điện thoại.", "It must be one telephone number."),
+}
+# To compose what is longer than this many times its bound would cost more than to refuse it: a letter has few marks.
+_MOST_MARKS = 4
 # Answers of a form that are names, by their keys.
 _NAME_KEY = re.compile(r"(?:^|_)name$")
 
@@ -100,8 +109,8 @@ def _checks(descriptor: Descriptor) -> tuple[Check, ...]:
             checks.append(_uuid(field))
         elif field.name == "page_size":
             checks.append(_page_size(field))
-        elif field.type == FieldDescriptor.TYPE_STRING and field.name in _NAMED:
-            checks.append(_named(field))
+        elif field.type == FieldDescriptor.TYPE_STRING:
+            checks.append(_string_check(field))
         elif field.message_type is not None and field.message_type.full_name == TEXT and field.name in _NAMED:
             checks.append(_named_text(field))
         elif value := _value(field):
@@ -110,9 +119,7 @@ def _checks(descriptor: Descriptor) -> tuple[Check, ...]:
 
 
 def _value(field: FieldDescriptor) -> Check | None:
-    """The check of one of the field's values; None where every value will do."""
-    if field.type == FieldDescriptor.TYPE_STRING:
-        return _text(field.name)
+    """The check of one of the field's values, text apart; None where every value will do."""
     if field.enum_type is not None:
         return _known(frozenset(field.enum_type.values_by_number))
     if field.message_type is None:
@@ -144,16 +151,55 @@ def _items(field: FieldDescriptor, most: int) -> Check:
     name = field.name
     of_map = field.message_type is not None and field.message_type.GetOptions().map_entry
     # A map is repeated entries to the descriptor, and its keys to a loop.
-    value = _text(name) if of_map else _value(field)
-    dot = "." if value is _message else ""
+    each = _entries(field) if of_map else _texts(name) if field.type == FieldDescriptor.TYPE_STRING else _values(field)
 
     def run(message: Any, path: str, violations: Found) -> None:
         items = getattr(message, name)
         if len(items) > most:
             violations.append(Violation(path + name, f"Quá {most} mục.", f"It has more than {most} items."))
-        elif value:
+        else:
+            each(items, path + name, violations)
+
+    return run
+
+
+def _values(field: FieldDescriptor) -> Check:
+    value = _value(field)
+    dot = "." if value is _message else ""
+
+    def run(items: Any, path: str, violations: Found) -> None:
+        if value:
             for index, item in enumerate(items):
-                value(item, f"{path}{name}[{index}]{dot}", violations)
+                value(item, f"{path}[{index}]{dot}", violations)
+
+    return run
+
+
+def _texts(name: str) -> Check:
+    read = _text(name)
+
+    def run(items: Any, path: str, violations: Found) -> None:
+        for index, written in enumerate(items):
+            text = read(written, f"{path}[{index}]", violations)
+            if text != written:
+                items[index] = text
+
+    return run
+
+
+def _entries(field: FieldDescriptor) -> Check:
+    """Keys are text; values are text, or no text at all."""
+    assert field.message_type is not None
+    read = _text(field.name)
+    of_text = field.message_type.fields_by_name["value"].type == FieldDescriptor.TYPE_STRING
+
+    def run(entries: Any, path: str, violations: Found) -> None:
+        for index, (key, value) in enumerate(list(entries.items())):
+            at = f"{path}[{index}]"
+            name, new = read(key, at, violations), read(value, at, violations) if of_text else value
+            if (name, new) != (key, value):
+                del entries[key]
+                entries[name] = new
 
     return run
 
@@ -161,35 +207,95 @@ def _items(field: FieldDescriptor, most: int) -> Check:
 _LONGEST = {"schema": LONGEST_SCHEMA, "page_token": LONGEST_PAGE_TOKEN}
 
 
-def _text(name: str) -> Check:
+def _text(name: str) -> Callable[[str, str, Found], str]:
+    """Reads text: in NFC, so that what looks the same is the same, before anything is compared, counted or kept."""
     longest = _LONGEST.get(name, LONGEST_NAME if _NAME.search(name) else LONGEST_STRING)
 
-    def run(text: str, path: str, violations: Found) -> None:
+    def read(written: str, path: str, violations: Found) -> str:
+        text = written if written.isascii() or len(written) > longest * _MOST_MARKS else composed(written)
         if len(text) > longest:
             violations.append(Violation(path, f"Dài quá {longest} ký tự.", f"It exceeds {longest} characters."))
         elif "\0" in text:
             violations.append(Violation(path, "Có ký tự U+0000.", "It contains U+0000."))
+        return text
+
+    return read
+
+
+def _is_code(field: FieldDescriptor) -> bool:
+    """Of a dossier; procedures, agencies and units have codes, too."""
+    package = field.containing_type.file.package if field.containing_type is not None else ""
+    return field.name == "dossier_code" or (field.name == "code" and package in _OF_DOSSIERS)
+
+
+def _coded(field: FieldDescriptor) -> Check:
+    """As it was meant, however it was written down."""
+    name, plain = field.name, _string(field)
+
+    def run(message: Any, path: str, violations: Found) -> None:
+        plain(message, path, violations)
+        written = getattr(message, name)
+        if (code := code_in(written) or written) != written:
+            setattr(message, name, code)
+
+    return run
+
+
+def _string_check(field: FieldDescriptor) -> Check:
+    if _is_code(field):
+        return _coded(field)
+    if field.name in _NAMED:
+        return _named(field)
+    return _contact(field) if field.name in _CONTACT else _string(field)
+
+
+def _string(field: FieldDescriptor) -> Check:
+    name = field.name
+    read = _text(name)
+
+    def run(message: Any, path: str, violations: Found) -> None:
+        written = getattr(message, name)
+        text = read(written, path + name, violations)
+        if text != written:
+            setattr(message, name, text)
 
     return run
 
 
 def _named(field: FieldDescriptor) -> Check:
-    """It is put into NFC, so that one name is one row of bytes."""
     name = field.name
-    text = _text(name)
+    read = _text(name)
+
+    def run(message: Any, path: str, violations: Found) -> None:
+        written = getattr(message, name)
+        before = len(violations)
+        text = read(written, path + name, violations)
+        if not written or len(violations) > before:
+            return
+        text = text.strip(" ") or text
+        if fault := name_fault(text, person=name in _PERSON):
+            violations.append(Violation(path + name, *fault))
+        elif text != written:
+            setattr(message, name, text)
+
+    return run
+
+
+def _contact(field: FieldDescriptor) -> Check:
+    name = field.name
+    rule, vi, en = _CONTACT[name]
 
     def run(message: Any, path: str, violations: Found) -> None:
         written = getattr(message, name)
         if not written:
             return
-        before = len(violations)
-        text(written, path + name, violations)
-        if len(violations) > before:
+        try:
+            text = rule(written)
+        except ValueError:
+            violations.append(Violation(path + name, vi, en))
             return
-        if fault := name_fault(written, person=name in _PERSON):
-            violations.append(Violation(path + name, *fault))
-        elif (normal := composed(written)) != written:
-            setattr(message, name, normal)
+        if text != written:
+            setattr(message, name, text)
 
     return run
 
@@ -231,32 +337,35 @@ def _form(form: Any, path: str, violations: Found) -> None:
     if fault := _fault(form, DEEPEST_FORM):
         violations.append(Violation(path, *fault))
     else:
-        _answered_names(form, path, violations)
+        _answers(form, path, violations)
 
 
-def _answered_names(form: Any, path: str, violations: Found) -> None:
+def _answers(form: Any, path: str, violations: Found) -> None:
     """Of a form that is no deeper than it may be."""
-    for key, value in sorted(form.fields.items(), key=lambda answer: answer[0]):
-        at = f"{path}.{key[:LONGEST_NAME]}"
-        match value.WhichOneof("kind"):
-            case "string_value" if _NAME_KEY.search(key):
-                if fault := name_fault(value.string_value):
-                    violations.append(Violation(at, *fault))
-                else:
-                    value.string_value = composed(value.string_value)
-            case "struct_value":
-                _answered_names(value.struct_value, at, violations)
-            case "list_value":
-                _answered_in(value.list_value, at, violations)
+    for key in sorted(form.fields):
+        at, name = f"{path}.{key[:LONGEST_NAME]}", composed(key)
+        if name != key:
+            if name in form.fields:
+                violations.append(Violation(at, "Có hai mục cùng tên.", "Two answers have this name."))
+                continue
+            form.fields[name].CopyFrom(form.fields[key])
+            del form.fields[key]
+        _answer(form.fields[name], at, violations, named=bool(_NAME_KEY.search(name)))
 
 
-def _answered_in(items: Any, path: str, violations: Found) -> None:
-    for index, item in enumerate(items.values):
-        match item.WhichOneof("kind"):
-            case "struct_value":
-                _answered_names(item.struct_value, f"{path}[{index}]", violations)
-            case "list_value":
-                _answered_in(item.list_value, f"{path}[{index}]", violations)
+def _answer(value: Any, path: str, violations: Found, *, named: bool = False) -> None:
+    match value.WhichOneof("kind"):
+        case "string_value":
+            text = composed(value.string_value)
+            if named and text and (fault := name_fault(text)):
+                violations.append(Violation(path, *fault))
+            elif text != value.string_value:
+                value.string_value = text
+        case "struct_value":
+            _answers(value.struct_value, path, violations)
+        case "list_value":
+            for index, item in enumerate(value.list_value.values):
+                _answer(item, f"{path}[{index}]", violations)
 
 
 def _fault(form: Any, deepest: int) -> tuple[str, str] | None:
@@ -327,17 +436,6 @@ def _page_size(field: FieldDescriptor) -> Check:
             )
 
     return run
-
-
-def check_contact(email: str, phone: str) -> None:
-    """As somebody gives them for somebody else, who is then written to. Raises Invalid."""
-    violations = []
-    if email and not (email.isascii() and _ADDRESS.fullmatch(email)):
-        violations.append(Violation("email", "Phải là một địa chỉ thư điện tử.", "It must be one e-mail address."))
-    if phone and not (phone.isascii() and _TELEPHONE.fullmatch(phone)):
-        violations.append(Violation("phone", "Phải là một số điện thoại.", "It must be a telephone number."))
-    if violations:
-        raise Invalid(violations)
 
 
 def page_size(request: Any) -> int:

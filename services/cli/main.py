@@ -225,9 +225,13 @@ def track(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Stay and show what happens.")] = False,
 ) -> None:
     """Show what everyone may see of a dossier."""
+    from services.chassis.dossier_codes import code_in
     from services.cli import tracking
 
-    sys.exit(asyncio.run(tracking.track(settings(), code, follow)))
+    found = code_in(code) or fail(
+        "There is no code of a dossier in that.", "Give one as P56.22.336-20260302-0000001, or text that holds one."
+    )
+    sys.exit(asyncio.run(tracking.track(settings(), found, follow)))
 
 
 @app.command()

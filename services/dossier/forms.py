@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import structlog
@@ -13,6 +14,7 @@ from services.chassis.decider import Rejected
 from services.chassis.errors import Invalid, Violation
 from services.chassis.law.definitions import Procedure
 from services.chassis.law.forms import Unusable, light, wrong
+from services.dossier.law import ZONE
 from services.dossier.reading import form_text
 
 log = structlog.get_logger()
@@ -30,12 +32,13 @@ class Forms:
     def of(cls, container: Any) -> Forms:
         return cls()
 
-    async def check(self, procedure: Procedure, answers: Mapping[str, Any], *, required: bool) -> None:
-        """Raises Invalid FORM_INVALID with the faults, and Rejected DEFINITION_FAULTY, FORM_UNCHECKABLE and OVERLOADED."""
+    async def check(self, procedure: Procedure, answers: Mapping[str, Any], at: datetime, *, required: bool) -> None:
+        """As of then. Raises Invalid FORM_INVALID with the faults, Rejected DEFINITION_FAULTY, FORM_UNCHECKABLE and OVERLOADED."""
         if procedure.form is None or (not answers and not required):
             return
         try:
-            found = await self._found(str(procedure.form.schema), answers)
+            today = at.astimezone(ZONE).date().isoformat()
+            found = await self._found(str(procedure.form.schema), answers, today)
         except Exhausted as error:
             raise Rejected("FORM_UNCHECKABLE", procedure_code=procedure.code) from error
         except Unusable:
@@ -43,15 +46,15 @@ class Forms:
         if found is None:
             raise faulty(procedure)
         if found:
-            violations = [Violation(".".join(["form", *path]), *_texts(rule)) for path, rule in found]
-            raise Invalid(violations, "FORM_INVALID")
+            violations = (Violation(".".join(["form", *path]), *_texts(rule)) for path, rule in found)
+            raise Invalid(list(dict.fromkeys(violations)), "FORM_INVALID")
 
-    async def _found(self, schema: str, answers: Mapping[str, Any]) -> list[Any] | None:
+    async def _found(self, schema: str, answers: Mapping[str, Any], today: str) -> list[Any] | None:
         """Path and rule of each fault; None where the schema is unusable. Raises Unusable, Exhausted."""
         text, form = form_text(answers) or "{}", light(schema)
         if form and form.weight * len(text) <= MOST_WORK:
-            return [(each.path, each.rule) for each in form.wrong(answers)]
-        found: list[Any] | None = await self._wrong(schema, text)
+            return [(each.path, each.rule) for each in form.wrong(answers, today)]
+        found: list[Any] | None = await self._wrong(schema, text, today)
         return found
 
     async def close(self) -> None:
@@ -69,7 +72,10 @@ def faulty(procedure: Procedure) -> Rejected:
 _FAULTS = {
     "required": ("Thiếu mục bắt buộc.", "A required answer is missing."),
     "pattern": ("Không đúng định dạng.", "It has not the required format."),
-    "format": ("Không đúng định dạng.", "It has not the required format."),
+    "format": (
+        "Không đúng định dạng, hoặc ngày không thể có.",
+        "It has not the required format, or is a date that cannot be.",
+    ),
     "enum": ("Không nằm trong các lựa chọn.", "It is none of the choices."),
     "const": ("Không đúng giá trị yêu cầu.", "It is not the required value."),
     "type": ("Không đúng kiểu dữ liệu.", "It is of another type than asked for."),

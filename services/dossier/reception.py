@@ -23,7 +23,6 @@ from services.chassis.errors import Invalid, Violation
 from services.chassis.gathering import Gathered
 from services.chassis.plain import name_fault
 from services.chassis.privacy import UNREADABLE, KeyRing, open_message
-from services.chassis.requests import check_contact
 from services.chassis.settings import Settings
 from services.dossier.commands import SubmitDossier
 from services.dossier.forms import Forms
@@ -120,7 +119,6 @@ async def applicant_of(
 
     Raises Invalid, Rejected APPLICANT_MISMATCH, APPLICANT_REQUIRED, OWN_AFFAIR; and as Registry.require.
     """
-    check_contact(request.email, request.phone)
     if caller.roles & _SELF:
         if request.applicant_id not in ("", caller.account_id):
             raise Rejected("APPLICANT_MISMATCH")
@@ -197,7 +195,7 @@ async def submission(
     if caller.kind == "system":
         require_scope(caller, procedure.code, (reception.code, competent.code))
     answers = form_answers(request.form)
-    await forms.check(procedure, answers, required=channel is Channel.ONLINE)
+    await forms.check(procedure, answers, at, required=channel is Channel.ONLINE)
     terms = law.terms(procedure, channel, competent, answers, at)
     applicant, known = await applicant_of(request, caller, people, registry, keys)
     components = components_of(request.components)

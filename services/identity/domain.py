@@ -13,8 +13,6 @@ from services.chassis.decider import Decider, Rejected, Sealed
 
 PERSONAL_NUMBER = re.compile(r"[0-9]{12}")
 TAX_CODE = re.compile(r"[0-9]{10}(?:[0-9]{3})?")
-EMAIL = re.compile(r"[^@\s<>,;\"]{1,64}@(?=.{4,255}\Z)[^@\s<>,;:()\"\\\[\].]+(\.[^@\s<>,;:()\"\\\[\].]+)+", re.ASCII)
-PHONE = re.compile(r"(?:0|\+84)[0-9]{9}")
 CLIENT_ID = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 PURPOSE = re.compile(r"[a-z]+(?:-[a-z]+)*")
 PROVINCE = re.compile(r"[0-9]{2}")
@@ -422,13 +420,6 @@ def require_tax_code(code: str) -> None:
     raise Rejected("IDENTIFIER_MALFORMED", field="tax_code")
 
 
-def require_contact(email: str, phone: str) -> None:
-    if email and not (email.isascii() and EMAIL.fullmatch(email)):
-        raise Rejected("CONTACT_MALFORMED", field="email")
-    if phone and not PHONE.fullmatch(phone):
-        raise Rejected("CONTACT_MALFORMED", field="phone")
-
-
 def require_citation(legal_basis: str) -> None:
     """Raises Rejected LEGAL_BASIS_UNKNOWN."""
     if not CITATION.fullmatch(" ".join(legal_basis.split())):
@@ -452,7 +443,6 @@ def decide_account(command: AccountCommand, state: Account) -> Sequence[AccountE
         case RecordLogin():
             return _log_in(command, state)
         case ChangeProfile():
-            require_contact(command.email, command.phone)
             if command.language is Language.UNSPECIFIED:
                 raise Rejected("LANGUAGE_MISSING")
             return (

@@ -15,10 +15,12 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 from urllib.parse import unquote
 
+import structlog
 from joserfc import jwe
 from joserfc.errors import JoseError
 from joserfc.jwk import OctKey, OKPKey
 
+from services.chassis.contact import email_of, phone_of
 from services.chassis.decider import Rejected
 from services.chassis.plain import composed, name_fault, seen
 from services.identity import tokens
@@ -27,6 +29,8 @@ from services.identity.faults import Fault, OAuthError
 from services.identity.oidc import Provider, ProviderRefused, ProviderUnavailable
 from services.identity.tokens import AccessClaims, Person, TokenInvalid
 from services.identity.vault import derive_key
+
+log = structlog.get_logger()
 
 LOGIN_LIFETIME = timedelta(minutes=10)
 TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
@@ -263,10 +267,20 @@ class Web:
 
 def _named(person: Person) -> Person:
     """Raises TokenInvalid. A company may be called as its web address is; whoever writes to it makes no link of it."""
-    name = composed(person.full_name)
-    if name_fault(name, person=True) if person.kind is AccountKind.CITIZEN else seen(name) != name:
+    name = composed(person.full_name).strip(" ")
+    hidden = seen(name) != name or not any(map(str.isalpha, name))
+    if name_fault(name, person=True) if person.kind is AccountKind.CITIZEN else hidden:
         raise TokenInvalid("HoVaTen is no name on one line")
-    return replace(person, full_name=name)
+    return replace(person, full_name=name, email=_usable(email_of, person.email), phone=_usable(phone_of, person.phone))
+
+
+def _usable(rule: Callable[[str], str], contact: str) -> str:
+    """Nobody is kept from logging in by an address that nobody can write to: it is left out."""
+    try:
+        return rule(contact) if contact else ""
+    except ValueError:
+        log.warning("a login without contact data", rule=rule.__name__)
+        return ""
 
 
 def _field(fields: Mapping[str, str], name: str) -> str:

@@ -13,7 +13,7 @@ from services.notification.domain import ComposeMessage, Language, channels
 from services.notification.known import KnownDossier, Stored
 from services.notification.letters import letter
 from services.notification.reading import Chosen
-from services.notification.templates import Dossier, Ours, render, version
+from services.notification.templates import LOCALES, Dossier, Ours, render, version
 
 
 async def compose(
@@ -22,7 +22,8 @@ async def compose(
     """`email` is empty where e-mail is no channel. `url` is the status pages' root."""
     event, language = fact.event, chosen.language
     told = letter(event, await Stored(event, fact.event_id).opened(keys))
-    text = render(told, await _dossier(about, language, keys, Ours(f"{url}/dossiers/{event.code}")), language)
+    status_url = Ours(f"{url}/dossiers/{event.code}?lang={LOCALES[language]}")
+    text = render(told, await _dossier(about, language, keys, status_url), language)
     return ComposeMessage(
         account_id=event.applicant_id,
         at=now,

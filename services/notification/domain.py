@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -14,7 +13,6 @@ from services.chassis.decider import Decider, Rejected, Sealed
 
 _MESSAGES = UUID("a8e3b1f6-5d0c-4f0e-9a52-0b7a3e6c41d9")
 # What every SMTP server can deliver to (RFC 5321, without quoting) and cannot break a header.
-_EMAIL = re.compile(r"[^@\s<>,;\"]{1,64}@(?=.{4,255}\Z)[^@\s<>,;:()\"\\\[\].]+(\.[^@\s<>,;:()\"\\\[\].]+)+")
 
 
 class Language(Enum):
@@ -376,8 +374,6 @@ def _decide_preferences(c: UpdatePreferences, state: None) -> Sequence[Preferenc
             raise Rejected("KIND_REPEATED", kind=kind.name)
     for choice in c.choices:
         _check(choice)
-    if c.email and not (c.email.isascii() and _EMAIL.fullmatch(c.email)):
-        raise Rejected("EMAIL_INVALID")
     return [PreferencesChanged(c.account_id, c.at, c.by, c.language, c.choices, Sealed(c.email))]
 
 

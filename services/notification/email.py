@@ -15,6 +15,8 @@ from typing import Any, Protocol
 
 import aiosmtplib
 
+from services.chassis.contact import sent_to
+
 _ENHANCED = re.compile(r"\s*([245]\.\d{1,3}\.\d{1,3})\b")
 
 
@@ -83,7 +85,7 @@ class SmtpMailer:
             await aiosmtplib.send(
                 bytes(build(email, s)),  # aiosmtplib would fold the message anew
                 sender=s.sender,
-                recipients=[email.recipient],
+                recipients=[sent_to(email.recipient)],
                 hostname=s.host,
                 port=s.port,
                 username=s.username or None,
@@ -128,7 +130,7 @@ def build(email: Email, settings: SmtpSettings) -> EmailMessage:
     message["Message-ID"] = f"<{email.message_id}@{domain}>"
     message["Date"] = email.at
     message["From"] = Address(settings.sender_name, addr_spec=settings.sender)
-    message["To"] = email.recipient
+    message["To"] = sent_to(email.recipient)
     message["Subject"] = email.subject
     message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office replies
     message.set_content(email.text)

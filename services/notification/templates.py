@@ -72,7 +72,8 @@ def render(letter: Letter, dossier: Dossier, language: Language) -> Text:
 
 def render_html(text: Text, language: Language, url: str) -> str:
     """`url` is the status pages' root: nothing else becomes a link."""
-    own = re.compile(rf"({re.escape(url)}/dossiers/[\w.\-]+)(?![\w.\-/?#%@:])")
+    # Also as letters had it that carried no language.
+    own = re.compile(rf"({re.escape(url)}/dossiers/[\w.\-]+(?:\?lang=(?:vi|en))?)(?![\w.\-/?#%@:&=])")
     paragraphs = [
         [(is_quoted, [own.split(line.removeprefix("> ")) for line in lines]) for is_quoted, lines in _parts(part)]
         for part in text.body.strip().split("\n\n")

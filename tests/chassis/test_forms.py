@@ -317,3 +317,62 @@ def test_a_reference_is_one_that_all_read_the_same(reference: str) -> None:
 
 def test_a_name_stands_once_in_an_object() -> None:
     assert "twice" in said('{"$ref": "#/$defs/a", "$ref": "#/$defs/a", "$defs": {"a": {}}}')
+
+
+TODAY = "2026-03-02"
+DATES = {"day": "date", "past": "past-date", "birth": "birth-date", "mail": "email", "phone": "phone"}
+
+
+@pytest.mark.parametrize(
+    ("answers", "wrong"),
+    [
+        ({"day": "2026-12-31", "past": TODAY, "birth": TODAY}, set()),
+        ({"birth": "1950"}, set()),
+        ({"birth": "1950-06"}, set()),
+        ({"birth": "1950-13"}, {"birth"}),
+        ({"birth": "2027"}, {"birth"}),
+        ({"birth": "0950"}, {"birth"}),
+        ({"birth": "1950-6"}, {"birth"}),
+        ({"day": "0000-01-01", "past": "0000-12-31", "birth": "0000-01-01"}, {"day", "past", "birth"}),
+        ({"day": "2026-02-29", "past": "2026-02-30"}, {"day", "past"}),
+        ({"past": "2026-03-03", "birth": "2026-03-03"}, {"past", "birth"}),
+        ({"day": "\uff12026-01-01"}, {"day"}),
+        ({"mail": "a@ví-dụ.vn", "phone": "+84 912 345 678"}, set()),
+        ({"mail": "a@b", "phone": "12"}, {"mail", "phone"}),
+    ],
+)
+def test_a_date_is_one_that_can_be(answers: dict[str, str], wrong: set[str]) -> None:
+    properties = {name: {"type": "string", "format": kind} for name, kind in DATES.items()}
+    form = light(json.dumps({"type": "object", "properties": properties}))
+    assert form
+    assert {each.path[0] for each in form.wrong(answers, TODAY)} == wrong
+
+
+def test_it_is_the_answer_that_is_named() -> None:
+    schema = {
+        "type": "object",
+        "required": ["mother_name"],
+        "additionalProperties": False,
+        "properties": {
+            "mother_name": {},
+            "child": {"type": "object", "required": ["name"], "unevaluatedProperties": False},
+            "father_id": {},
+            "father_name": {},
+            "late": {"const": True},
+            "why": {},
+        },
+        "dependentRequired": {"father_id": ["father_name"]},
+        "if": {"required": ["late"]},
+        "then": {"required": ["why"]},
+        "propertyNames": {"maxLength": 12},
+    }
+    answers = {"child": {"nmae": "Lan"}, "father_id": "1", "late": True, "mothers_name": "Bình", "a much longer one": 1}
+    assert {".".join(each.path) for each in compiled(json.dumps(schema)).wrong(answers, TODAY)} == {
+        "mother_name",
+        "child.name",
+        "child.nmae",
+        "father_name",
+        "why",
+        "mothers_name",
+        "a much longer one",
+    }

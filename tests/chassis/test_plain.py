@@ -19,7 +19,7 @@ from motcua.identity.v1 import identity_service_pb2 as identity
 from services.catalogue.loader import load
 from services.chassis import requests
 from services.chassis.errors import Invalid
-from services.chassis.plain import LONGEST_NAME, name_fault, plain, quoted
+from services.chassis.plain import LONGEST_NAME, LONGEST_PERSON, name_fault, plain, quoted
 from tests.notification.test_harmless import ATTACKS
 from tests.support.loops import MOST_SECONDS, slowness
 
@@ -146,33 +146,6 @@ def test_a_draft_s_names_are_names() -> None:
     ]
 
 
-def test_one_name_is_one_row_of_bytes() -> None:
-    composed = "Nguyễn Thị Ế"
-    request = submission(applicant_name=unicodedata.normalize("NFD", composed), form={"child_name": composed})
-    request.form["child_name"] = unicodedata.normalize("NFD", composed)
-    requests.check(request)
-    assert (request.applicant_name, request.form["child_name"]) == (composed, composed)
-
-
-@pytest.mark.parametrize(
-    ("email", "phone", "fields"),
-    [
-        ("", "", []),
-        ("an@example.vn", "+84 912 345 678", []),
-        ("a@b.c, d@e.f", "", ["email"]),
-        ("a@b.vn\r\nBcc: c@d.vn", "https://evil.example", ["email", "phone"]),
-        ("á@b.vn", "0912", ["email"]),
-    ],
-)
-def test_whoever_is_written_to_has_one_address(email: str, phone: str, fields: list[str]) -> None:
-    if not fields:
-        requests.check_contact(email, phone)
-        return
-    with pytest.raises(Invalid) as refused:
-        requests.check_contact(email, phone)
-    assert [violation.field for violation in refused.value.violations] == fields
-
-
 LONG = 20_000
 REPEATED = (
     "a",
@@ -217,7 +190,18 @@ def test_whatever_is_repeated_is_read_in_a_moment(units: list[str], times: int) 
     assert (time.thread_time() - began) / slowness() < MOST_SECONDS
 
 
+NO_NAMES = ("  ", "\u00a0", "\u200b", "\u202e", "Lan\u202eAn", "...", "·", "1234", "\u3164", "\u0301", "Lan\nAn")
+
+
+@pytest.mark.parametrize("text", NO_NAMES)
+def test_a_name_is_one_line_with_a_letter_that_is_seen(text: str) -> None:
+    assert name_fault(text)
+    assert name_fault(text, person=True)
+
+
 def test_a_name_has_an_end() -> None:
+    assert name_fault("a" * LONGEST_PERSON, person=True) is None
+    assert name_fault("a" * (LONGEST_PERSON + 1), person=True)
     assert name_fault("a" * LONGEST_NAME) is None
     assert name_fault("a" * (LONGEST_NAME + 1))
     assert name_fault("a" + "\u0316" * 40)

@@ -1,9 +1,13 @@
+import unicodedata
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from google.protobuf.json_format import MessageToDict
 from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
+from hypothesis import given
+from hypothesis import strategies as st
 
 from motcua.catalogue.v1 import catalogue_service_pb2 as catalogue
 from motcua.dossier.events.v1 import events_pb2 as events
@@ -102,3 +106,35 @@ def test_moments_are_of_this_age(seconds: int, nanos: int) -> None:
 def test_a_page_has_fifty_rows_unless_the_caller_says_so() -> None:
     assert requests.page_size(pb.ListWorkRequest()) == 50
     assert requests.page_size(pb.ListWorkRequest(page_size=7)) == 7
+
+
+DECOMPOSED, COMPOSED = "e\u0302\u0301", "ế"
+
+
+@given(st.text(st.sampled_from("aế \u0302\u0301\u0323đe"), max_size=30))
+def test_text_is_in_one_form_before_anything_reads_it(written: str) -> None:
+    """Wherever it stands: fields, lists, maps and answers, with their names."""
+    text = unicodedata.normalize("NFC", written)
+    for request in (
+        pb.RequestSupplementRequest(
+            request_id=ID, code="x", component_codes=[written or "x"], explanation=written + "."
+        ),
+        catalogue.QuoteFeeRequest(procedure_code="1", counts={written or "x": 1}),
+        submission(form={"answer " + written: written, "in": {"list": [written, {"x": written}]}}),
+    ):
+        requests.check(request)
+        assert unicodedata.is_normalized("NFC", str(MessageToDict(request)))
+    request = submission(form={"answer": written})
+    requests.check(request)
+    assert request.form["answer"] == text
+
+
+def test_two_answers_do_not_become_one() -> None:
+    assert faults(submission(form={DECOMPOSED: "1", COMPOSED: "2"})) == [f"form.{DECOMPOSED}"]
+
+
+def test_a_length_is_that_of_what_is_kept() -> None:
+    request = pb.GetDossierRequest(code=DECOMPOSED * 200)
+    requests.check(request)
+    assert request.code == COMPOSED * 200
+    assert faults(pb.GetDossierRequest(code=DECOMPOSED * 201)) == ["code"]

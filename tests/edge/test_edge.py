@@ -81,19 +81,66 @@ async def test_an_error_of_the_service_is_a_status_in_json(edge: Running) -> Non
         ("GET", "/v1/trials/A%2F1", None, 400, 3),
         ("POST", "/v1/flaky", "{", 400, 3),
         ("POST", "/v1/flaky", json.dumps({"request_id": "x" * 200_000}), 413, 3),
-        ("DELETE", "/v1/flaky", None, 404, 5),
+        ("DELETE", "/v1/flaky", None, 405, 12),
+        ("POST", "/v1/trials/A-1", "{}", 405, 12),
+        ("HEAD", "/v1/amounts", None, 405, 12),
+        ("GET", "/v1/trials/%ff", None, 400, 3),
+        ("GET", "/v1/trials/%ed%a0%80", None, 400, 3),
+        ("GET", "/v1/trials/A-1?colour=%c3", None, 400, 3),
+        ("POST", "/v1/flaky", b'{"request_id": "\xff"}', 400, 3),
+        ("POST", "/v1/flaky", "[]", 400, 3),
     ],
 )
 async def test_what_the_edge_refuses(
-    edge: Running, method: str, path: str, content: str | None, status: int, code: int
+    edge: Running, method: str, path: str, content: str | bytes | None, status: int, code: int
 ) -> None:
     reply = await edge.http.request(method, path, content=content, headers={"content-type": "application/json"})
     assert (reply.status_code, reply.headers["content-type"]) == (status, "application/json"), reply.text
+    assert "allow" in reply.headers or status != 405
+    if method == "HEAD":
+        assert reply.content == b""
+        return
     parsed = ParseDict(reply.json(), status_pb2.Status())
     assert parsed.code == code
     info = error_details_pb2.ErrorInfo()
     assert parsed.details[0].Unpack(info)
     assert info.reason == "INVALID_REQUEST"
+    texts = [text for detail in parsed.details if detail.Unpack(text := error_details_pb2.LocalizedMessage())]
+    assert [(text.locale, bool(text.message)) for text in texts] == [("vi", True), ("en", True)]
+
+
+@pytest.mark.parametrize(
+    ("body", "named"),
+    [
+        ('{"requestId": "x", "amuont": "1"}', ["amuont"]),
+        ('{"reqeust_id": "x", "amount": "1", "x": {"y": [1, {"z": "}\\""}]}}', ["reqeust_id", "x"]),
+        ('{"amount": "1", "parts": [{"text": "a"}, {"txet": "b"}], "byName": {"any": {"text": ""}, "b": {"q": 1}}}',
+         ["parts[1].txet", "byName.b.q"]),
+        ('{"form": {"any": {"thing": []}}, "at": "2026-01-01T00:00:00Z", "\\u0061mount": 1}', []),
+        ('{ "amount" : 1 , "parts" : [ ] , "form":{} }', []),
+    ],
+)  # fmt: skip
+async def test_a_name_that_no_message_has_is_refused_by_name(edge: Running, body: str, named: list[str]) -> None:
+    reply = await edge.http.post("/v1/amounts", content=body, headers={"content-type": "application/json"})
+    assert reply.status_code == (400 if named else 200), reply.text
+    bad = error_details_pb2.BadRequest()
+    details = ParseDict(reply.json(), status_pb2.Status()).details if named else []
+    found = [each.field for detail in details if detail.Unpack(bad) for each in bad.field_violations]
+    assert found == named
+
+
+async def test_a_parameter_that_no_message_has_is_refused_by_name(edge: Running) -> None:
+    reply = await edge.http.get("/v1/trials/A-1?amount=1&clour=COLOUR_RED")
+    assert (reply.status_code, reply.json()["details"][-1]["fieldViolations"][0]["field"]) == (400, "clour")
+
+
+async def test_head_is_get_without_a_body(edge: Running) -> None:
+    reply = await edge.http.head("/v1/trials/A-1")
+    assert (reply.status_code, reply.content, reply.headers["content-type"]) == (200, b"", "application/json")
+    assert (await edge.http.head("/v1/trials/missing")).status_code == 404
+    assert (await edge.http.head("/v1/trials/A-1:watch")).headers["allow"] == "GET, OPTIONS"
+    refused = await edge.http.put("/v1/trials/A-1")
+    assert (refused.status_code, refused.headers["allow"]) == (405, "GET, HEAD, OPTIONS")
 
 
 async def test_grpc_web(edge: Running) -> None:
@@ -115,7 +162,7 @@ async def test_preflight(edge: Running, path: str) -> None:
     reply = await edge.http.options(path, headers=headers)
     assert (reply.status_code, reply.headers["access-control-allow-methods"]) == (
         200,
-        "GET, POST, PUT, PATCH, DELETE, OPTIONS",
+        "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
     )
 
 
@@ -176,7 +223,12 @@ async def test_too_many_calls_in_json(edge: Running) -> None:
     assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
     body = refused.json()
     assert body["code"] == 8
-    assert [d.get("reason") or d.get("retryDelay") for d in body["details"]] == ["OVERLOADED", "1s"]
+    assert [d.get("reason") or d.get("retryDelay") or d["locale"] for d in body["details"]] == [
+        "OVERLOADED",
+        "1s",
+        "vi",
+        "en",
+    ]
     assert (await edge.http.get("/v1/trials/A-1", headers=edge.bearer(sub="calm"))).status_code == 200
 
 

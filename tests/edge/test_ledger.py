@@ -86,6 +86,18 @@ async def test_everybody_reads_it_and_may_keep_what_never_changes(
     assert ("content-disposition" in answer.headers) == ("receipts" in path)
 
 
+async def test_a_page_of_anybody_may_read_it(client: httpx.AsyncClient) -> None:
+    origin = {"origin": "https://watchdog.example"}
+    for path in ("/ledger/checkpoint", "/ledger/tile/0/000", f"/ledger/receipts/{code_of(3)}/0", "/ledger/vkey"):
+        answer = await client.get(path, headers=origin)
+        assert answer.headers["access-control-allow-origin"] == origin["origin"]
+        assert (await client.head(path)).status_code == 200
+    asked = origin | {"access-control-request-method": "GET"}
+    answer = await client.options("/ledger/checkpoint", headers=asked)
+    assert (answer.status_code, answer.headers["access-control-allow-methods"]) == (200, "GET, HEAD, OPTIONS")
+    assert (await client.put("/ledger/checkpoint")).status_code == 405
+
+
 async def test_entries_arrive_compressed_once(client: httpx.AsyncClient) -> None:
     answer = await client.get("/ledger/tile/entries/001.p/44", headers={"accept-encoding": "gzip, br"})
     assert answer.headers.get_list("content-encoding") == ["gzip"]

@@ -222,7 +222,7 @@ def test_the_profile_replaces_the_contact_data(world: World) -> None:
     account = world.call("GetMyAccount", token).account
     assert (account.email, account.phone, account.language) == ("an@example.org", "", language)
     assert account.revision == changed.revision
-    assert world.refusal("UpdateProfile", token, email="an", language=language)[0] == "CONTACT_MALFORMED"
+    assert world.refusal("UpdateProfile", token, email="an", language=language)[0] == "INVALID_REQUEST"
     assert world.refusal("UpdateProfile", token, language=99)[0] == "INVALID_REQUEST"
 
 

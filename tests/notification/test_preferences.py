@@ -71,31 +71,6 @@ def test_a_channel_is_named() -> None:
     given(preferences).when(replace(UPDATE, choices=(choice,))).then_rejected("CHANNEL_MISSING", kind="FEE")
 
 
-@pytest.mark.parametrize("email", ["a@b.vn", "a.b+c@example.gov.vn", "x_y@xn--v-d-1ja.vn"])
-def test_an_email_address_is_accepted(email: str) -> None:
-    given(preferences).when(replace(UPDATE, email=email)).then(replace(CHANGED, email=Sealed(email)))
-
-
-@pytest.mark.parametrize(
-    "email",
-    [
-        "binh",
-        "binh@",
-        "@b.vn",
-        "a@b",
-        "a b@c.vn",
-        "a@b.vn\nBcc: c@d.vn",
-        "a@b@c.vn",
-        "a@b..vn",
-        "a@.vn",
-        "<a@b.vn>",
-        "bình@b.vn",
-    ],
-)
-def test_another_text_is_not_an_email_address(email: str) -> None:
-    given(preferences).when(replace(UPDATE, email=email)).then_rejected("EMAIL_INVALID")
-
-
 def test_a_person_is_told_as_chosen() -> None:
     assert channels(MessageKind.PROGRESS, QUIET, "a@b.vn") == (Channel.INBOX,)
     assert channels(MessageKind.ACTION, QUIET, "a@b.vn") == (Channel.INBOX, Channel.EMAIL)

@@ -64,7 +64,7 @@ def test_a_fact_is_told_once_in_the_inbox_and_by_email(tmp_path: Path) -> None:
         assert message.language == e.LANGUAGE_VIETNAMESE
         for words in ("Nguyễn Thị Bình", "Đăng ký thường trú", "UBND phường Nha Trang", "09:05 ngày 09/03/2026"):
             assert words in message.body
-        assert f"http://localhost:8080/dossiers/{CODE}" in message.body
+        assert f"http://localhost:8080/dossiers/{CODE}?lang=vi\n" in message.body
         eventually(lambda: email_of(w, told) == SENT)
         [mail] = [mail for mail in server.accepted if newest.message_id in mail["Message-ID"]]
         assert mail["Content-Language"] == "vi"

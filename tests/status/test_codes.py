@@ -4,7 +4,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gateway.status.codes import LONGEST, parse, scanned_seal, seal, seal_holds
+from gateway.status.codes import scanned_seal, seal, seal_holds
+from services.chassis.dossier_codes import LONGEST, code_in
 
 KEY = b"k" * 32
 CODE = "G09.20-20260609-0092637"
@@ -26,21 +27,38 @@ CODE = "G09.20-20260609-0092637"
         (f"{CODE}\x00", None),
         (CODE + " " * LONGEST, None),
         ("G09.20-２0260609-0092637", None),
+        (f"Mã hồ sơ: {CODE}. Hẹn trả 12/06/2026.", CODE),
+        (f"Hồ sơ của tôi ({CODE.lower()})", CODE),
+        (f"“G09.20–20260609–0092637”, xem https://motcua.vn/dossiers/{CODE}?lang=vi", CODE),
+        ("Mã số\nG09.20 -\n20260609-0092637\nngày hẹn", CODE),
+        (f"\u200b{CODE}\u202c", CODE),
+        (f"https%3A%2F%2Fmotcua.vn%2Fdossiers%2F{CODE}", CODE),
+        (f"{CODE} và P56.22.336-20260302-0000001", None),
+        (f"{CODE}9", None),
+        (f"{CODE}-1", None),
+        (f"x{CODE}", None),
+        (f"P56.{CODE}", None),
     ],
 )
-def test_parse(written: str, code: str | None) -> None:
-    assert parse(written) == code
+def test_the_one_code_is_found(written: str, code: str | None) -> None:
+    assert code_in(written) == code
 
 
 def test_a_scanned_address_brings_its_seal() -> None:
     assert scanned_seal(f"https://motcua.vn/dossiers/{CODE}?seal=abc") == "abc"
+    assert scanned_seal(f"xem https://motcua.vn/dossiers/{CODE}?seal=abc#x nhé") == "abc"
     assert scanned_seal(CODE) is None
 
 
 @given(st.text(max_size=220))
-def test_parse_answers_anything(written: str) -> None:
-    code = parse(written)
-    assert code is None or parse(code) == code
+def test_whatever_is_written_is_read(written: str) -> None:
+    code = code_in(written)
+    assert code is None or code_in(code) == code
+
+
+@given(st.text(alphabet="G09.2-6 \n–g", max_size=300), st.text(alphabet="G09.2-6 \n–g,", max_size=300))
+def test_a_code_is_found_in_any_text_or_not_at_all(before: str, after: str) -> None:
+    assert code_in(f"{before} | {CODE} | {after}") in (CODE, None)
 
 
 @given(st.integers(0, 15), st.characters())

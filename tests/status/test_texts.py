@@ -129,7 +129,18 @@ def test_dates_and_numbers_are_written_as_each_language_does() -> None:
         (None, None, "fr,en-GB;q=0.8,vi;q=0.5", "en"),
         (None, None, "vi;q=0.2,en;q=0.1", "vi"),
         (None, None, "en;q=0,fr;q=x", "vi"),
+        (None, None, "EN ; Q=0.9 ,\tvi;q=0.8", "en"),
+        (None, None, "english, vietnamese;q=0.1", "vi"),
+        (None, None, "enm, vi;q=0", "en"),
+        (None, None, "*", "vi"),
+        (None, None, "vi;q=0.1, *;q=0.5", "en"),
+        (None, None, "en;q=0.5, *", "vi"),
+        (None, None, "en;q=2, en;q=0.3333, vi;q=0.1", "vi"),
+        (None, None, "en, vi", "en"),
+        (None, None, "vi-VN, en;q=1.000", "vi"),
+        (None, None, "en-latn-gb-x-a;q=0.2", "en"),
+        (None, None, ",, ,en", "en"),
     ],
 )
-def test_choose(asked: str | None, remembered: str | None, accept: str, chosen: str) -> None:
+def test_a_language_is_chosen(asked: str | None, remembered: str | None, accept: str, chosen: str) -> None:
     assert choose(asked, remembered, accept) == chosen

@@ -42,6 +42,7 @@ from tests.support.waiting import eventually
 from tests.trust.collector import collector
 from tests.trust.scanner import Finding, Scanner
 
+FORMATS = ("date", "date-time", "past-date", "birth-date", "phone")
 DOSSIERS = 14
 LEFT_OUT = ("sandbox",)
 RESIDENCE_STEPS = ("receive", "verify", "approve")
@@ -100,7 +101,7 @@ class Given:
         """Free text, as long as it says something; dates and choices are anybody's."""
         for name, value in answers.items():
             rule = schema.get("properties", {}).get(name, {})
-            free = not ({"enum", "const"} & rule.keys()) and rule.get("format") not in ("date", "date-time")
+            free = not ({"enum", "const"} & rule.keys()) and rule.get("format") not in FORMATS
             if free and isinstance(value, str) and len(value) >= 12:
                 self.text(value, f"form: {name}")
 

@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, NoReturn
 
 import jsonschema_rs
+from jsonschema_rs import ValidationErrorKind as Kind
+
+from services.chassis.contact import is_email, is_phone
 
 # Without draft-04: there a plain `id` moves the base of references.
 DIALECTS = frozenset(
@@ -47,18 +51,44 @@ PATTERN_WEIGHT = 20
 _PLAIN_POINTER = re.compile(r"#(?:/(?:[A-Za-z0-9._$\-]|~[01])*)*")
 _INDEX = re.compile(r"0|[1-9][0-9]{0,5}")
 
-# Beside JSON Schema's own. A day of birth of which only the year, or the month, may be known.
-_PARTIAL = re.compile(r"[0-9]{4}(-(0[1-9]|1[0-2]))?")
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+# Of a person older than any, whose papers may know the year alone, or the month.
+_BIRTH = re.compile(r"(?:18|19|20)\d{2}(?:-\d{2}(?:-\d{2})?)?", re.ASCII)
+_today: ContextVar[str] = ContextVar("_today", default="")
 
 
-def _is_birth_date(text: str) -> bool:
+def _is_day(text: str) -> bool:
+    """One that there is: year 0 is none."""
+    if not _DAY.fullmatch(text):
+        return False
     try:
-        return text >= "0001" and bool(_PARTIAL.fullmatch(text) or date.fromisoformat(text).isoformat() == text)
+        date.fromisoformat(text)
     except ValueError:
         return False
+    return True
 
 
-OWN_FORMATS: Mapping[str, Callable[[str], bool]] = {"birth-date": _is_birth_date}
+def _is_past(text: str) -> bool:
+    today = _today.get()
+    return _is_day(text) and (not today or text <= today)
+
+
+def _is_birth(text: str) -> bool:
+    today = _today.get()
+    first = f"{text}-01-01"[:10] if len(text) == len("1950") else f"{text}-01"[:10]
+    return bool(_BIRTH.fullmatch(text)) and _is_day(first) and (not today or text <= today)
+
+
+# What `format` asks beyond JSON Schema's own words, or more strictly.
+OWN_FORMATS: Mapping[str, Callable[[str], bool]] = {
+    "date": _is_day,
+    # Today or before.
+    "past-date": _is_past,
+    # The same, or a year or month where no more is known.
+    "birth-date": _is_birth,
+    "email": is_email,
+    "phone": is_phone,
+}
 
 _KEYWORDS = frozenset({"$schema", "$ref", "$defs", "$comment"})
 # Each evaluates what stands beside it once more.
@@ -88,10 +118,25 @@ class Form:
     # How much of an answer's byte it reads, in rules.
     weight: int
 
-    def wrong(self, answers: Any) -> list[Wrong]:
-        """The first of them."""
-        found = islice(self.validator.iter_errors(answers), MOST_FAULTS)
-        return [Wrong(tuple(map(str, each.instance_path)), tuple(map(str, each.schema_path))) for each in found]
+    def wrong(self, answers: Any, today: str = "") -> list[Wrong]:
+        """The first of them. `today`: by which past-date and birth-date are judged; without it they are dates."""
+        _today.set(today)
+        return list(islice(chain.from_iterable(map(_wrong, self.validator.iter_errors(answers))), MOST_FAULTS))
+
+
+def _wrong(error: jsonschema_rs.ValidationError) -> Iterator[Wrong]:
+    """Where an answer is missing, or is one too many, it is that answer that is named, not what it would stand in."""
+    path, rule = tuple(map(str, error.instance_path)), tuple(map(str, error.schema_path))
+    match error.kind:
+        case Kind.Required(property=name):
+            yield Wrong((*path, name), (*rule, "required"))
+        case Kind.AdditionalProperties(unexpected=names) | Kind.UnevaluatedProperties(unexpected=names):
+            for name in names:
+                yield Wrong((*path, name), (*rule, "additionalProperties"))
+        case Kind.PropertyNames(error=inner):
+            yield Wrong((*path, str(inner.instance)), (*rule, "additionalProperties"))
+        case _:
+            yield Wrong(path, rule)
 
 
 @lru_cache(maxsize=512)
@@ -289,13 +334,13 @@ def _never(address: str) -> NoReturn:
     raise LookupError("a form stands by itself")
 
 
-def wrong(schema: str, answers: str) -> list[tuple[tuple[str, ...], tuple[str, ...]]] | None:
+def wrong(schema: str, answers: str, today: str) -> list[tuple[tuple[str, ...], tuple[str, ...]]] | None:
     """As JSON has it, for a process of its own; None for an unusable schema."""
     try:
         form = compiled(schema)
     except Unusable:
         return None
-    return [(each.path, each.rule) for each in form.wrong(json.loads(answers))]
+    return [(each.path, each.rule) for each in form.wrong(json.loads(answers), today)]
 
 
 def is_plain(text: str) -> bool:

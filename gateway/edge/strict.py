@@ -1,0 +1,113 @@
+"""What the edge's Lua filter (requests.lua) knows of the API: its paths, and the names that each request has."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+
+from gateway.edge.api import Method
+from gateway.edge.replies import REPLIES
+
+# Under which the edge's own filters tell each other what they did with a request.
+OWN = "motcua.edge"
+
+_VARIABLE = re.compile(r"\{[^}]+\}")
+_MAGIC = re.compile(r"[\^$()%.\[\]*+\-?]")
+# A braced part takes no slash; what stands before a verb takes anything else.
+_SEGMENT = "[^/]+"
+# Their JSON is no object of their fields (https://protobuf.dev/programming-guides/json/).
+_OF_THEIR_OWN = "google.protobuf."
+
+
+def script(methods: Iterable[Method]) -> str:
+    templates: dict[str, dict[str, dict[str, str]]] = {"": {}}
+    messages: dict[str, dict[str, object]] = {}
+    for method in methods:
+        for verb, path, body in _bindings(method):
+            named = _message(method.descriptor.input_type, body, messages)
+            pattern, custom = _pattern(path)
+            known = templates.setdefault(custom, {}).setdefault(pattern, {})
+            known[verb] = named
+            if method.streams:
+                known["STREAM"] = named
+    ordered = {verb: [[pattern, known] for pattern, known in found.items()] for verb, found in templates.items()}
+    tables = {
+        "TEMPLATES": ordered,
+        "MESSAGES": messages,
+        "REFUSALS": {str(reply.http): reply.text("@MORE@") for reply in REPLIES if reply.http in (400, 405)},
+        "OWN": OWN,
+    }
+    head = "\n".join(f"local {name} = {_lua(value)}" for name, value in tables.items())
+    return f"{head}\n{Path(__file__).with_name('requests.lua').read_text()}"
+
+
+def _bindings(method: Method) -> Iterator[tuple[str, str, str]]:
+    for rule in (method.http, *method.http.additional_bindings):
+        if verb := rule.WhichOneof("pattern"):
+            yield verb.upper(), getattr(rule, verb), rule.body
+
+
+def _pattern(path: str) -> tuple[str, str]:
+    """Of Lua, and the custom verb at its end."""
+    stem, colon, custom = path.rpartition(":")
+    if not colon or "/" in custom or "}" in custom:
+        stem, custom = path, ""
+    literal = _SEGMENT.join(map(_literal, _VARIABLE.split(stem)))
+    return f"^{literal}{colon}{_literal(custom)}$" if custom else f"^{literal}$", custom
+
+
+def _literal(text: str) -> str:
+    return _MAGIC.sub(r"%\g<0>", text)
+
+
+def _message(descriptor: Descriptor, body: str, messages: dict[str, dict[str, object]]) -> str:
+    """The name of the table of what the body holds."""
+    if body in ("", "*"):
+        _note(descriptor, messages)
+        return descriptor.full_name
+    field = descriptor.fields_by_name[body]
+    name = f"{descriptor.full_name}.{body}"
+    messages[name] = {"*": False}
+    if field.message_type is not None:
+        _note(field.message_type, messages)
+        name = field.message_type.full_name
+    return name
+
+
+def _note(descriptor: Descriptor, messages: dict[str, dict[str, object]]) -> None:
+    if descriptor.full_name in messages:
+        return
+    fields = messages[descriptor.full_name] = {}
+    for field in descriptor.fields:
+        for name in (field.name, field.json_name):
+            fields[name] = _inside(field, messages)
+
+
+def _inside(field: FieldDescriptor, messages: dict[str, dict[str, object]]) -> object:
+    """The message that the field's objects are; False where they may have any name."""
+    inner = field.message_type
+    if inner is None or inner.full_name.startswith(_OF_THEIR_OWN):
+        return False
+    if inner.GetOptions().map_entry:
+        name = inner.full_name
+        messages[name] = {"*": _inside(inner.fields_by_name["value"], messages)}
+        return name
+    _note(inner, messages)
+    return inner.full_name
+
+
+def _lua(value: object) -> str:
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case str():
+            return json.dumps(value, ensure_ascii=False)
+        case dict():
+            return "{" + ", ".join(f"[{_lua(key)}] = {_lua(each)}" for key, each in value.items()) + "}"
+        case list():
+            return "{" + ", ".join(map(_lua, value)) + "}"
+    raise TypeError(type(value))
