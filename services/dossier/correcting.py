@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -24,12 +25,12 @@ from services.dossier.values import Channel
 
 
 async def correction_of(
-    history: Sequence[RecordedEvent], state: Dossier, given: Any, law: Law, forms: Forms, keys: KeyRing
+    history: Sequence[RecordedEvent], state: Dossier, given: Any, at: datetime, law: Law, forms: Forms, keys: KeyRing
 ) -> Correction:
     """`state`: of this history. Raises Invalid FORM_INVALID, Rejected FORM_UNCHECKABLE, OVERLOADED; SubjectErased, KeyLost."""
     procedure = law.version(state.procedure_code, state.procedure_version)
     answers = form_answers(given)
-    await forms.check(procedure, answers, required=state.channel is Channel.ONLINE)
+    await forms.check(procedure, answers, at, required=state.channel is Channel.ONLINE)
     before, submitted_at = await _held(history, keys), from_timestamp(fact_of(history[0]).event.at)
     agency = law.known_agency(state.competent_agency)
     # The price is that of the day of submission, as it was when the fee was assessed.

@@ -407,7 +407,8 @@ class DossierService:
     async def _correction(self, request: Any, caller: Caller) -> c.Correction:
         """Raises as require_party and correction_of."""
         history, state = await self._history(request.code, caller)
-        return await correction_of(history, state, request.form, await self.law.get(), self.forms, self.keys)
+        now, known = self.clock.now(), await self.law.get()
+        return await correction_of(history, state, request.form, now, known, self.forms, self.keys)
 
     @api
     async def request_supplement(

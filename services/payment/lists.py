@@ -65,11 +65,11 @@ def movements_listed(query: Select[Any], position: int) -> Listing:
     return Listing(query.where(movements.c.position <= position), (By(movements.c.at), By(movements.c.position)))
 
 
-def unmatched_query(caller: Caller) -> Select[Any]:
-    """As payments_query leaves out."""
+def unmatched_listed(caller: Caller) -> Listing:
+    """As payments_listed leaves out."""
     query = select(unmatched).where(unmatched.c.agency == office(caller))
     query = query.where(unmatched.c.payer_id.not_in(sorted(mine(caller))), unrestricted(unmatched.c.payer_id))
-    return query.order_by(unmatched.c.paid_at, unmatched.c.payment_id)
+    return Listing(query, (By(unmatched.c.paid_at), By(unmatched.c.payment_id)))
 
 
 def _in_scope(system: Caller) -> ColumnElement[bool]:

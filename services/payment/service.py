@@ -44,8 +44,8 @@ from services.payment.lists import (
     payments_listed,
     sum_of,
     sums_query,
+    unmatched_listed,
     unmatched_of,
-    unmatched_query,
     waiting_query,
 )
 from services.payment.pages import returned, style
@@ -145,8 +145,8 @@ class PaymentService:
     async def list_unmatched_money(
         self, request: pb.ListUnmatchedMoneyRequest, caller: Caller
     ) -> pb.ListUnmatchedMoneyResponse:
-        rows, token = await self._page(request, unmatched_query(caller))
-        return pb.ListUnmatchedMoneyResponse(unmatched=map(unmatched_of, rows), next_page_token=token)
+        page = await self.pages.read(request, caller, self.lists, unmatched_listed(caller))
+        return pb.ListUnmatchedMoneyResponse(unmatched=map(unmatched_of, page.rows), next_page_token=page.token)
 
     @api
     async def reconcile_day(self, request: pb.ReconcileDayRequest, caller: Caller) -> pb.ReconcileDayResponse:
