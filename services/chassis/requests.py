@@ -272,7 +272,6 @@ def _named(field: FieldDescriptor) -> Check:
         text = read(written, path + name, violations)
         if not written or len(violations) > before:
             return
-        text = text.strip(" ") or text
         if fault := name_fault(text, person=name in _PERSON):
             violations.append(Violation(path + name, *fault))
         elif text != written:

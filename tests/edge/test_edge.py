@@ -134,6 +134,16 @@ async def test_a_parameter_that_no_message_has_is_refused_by_name(edge: Running)
     assert (reply.status_code, reply.json()["details"][-1]["fieldViolations"][0]["field"]) == (400, "clour")
 
 
+@pytest.mark.parametrize("path", [b"/v1/trials/\xff", b"/about/\xff", b"/v1/trials/A-1?amount=\xff", b"/about?q=\xff"])
+async def test_bytes_that_no_address_has(edge: Running, path: bytes) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", edge.process.port)
+    writer.write(b"GET " + path + b" HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        answer = await reader.read()
+    writer.close()
+    assert answer.startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 200 ")), answer
+
+
 async def test_head_is_get_without_a_body(edge: Running) -> None:
     reply = await edge.http.head("/v1/trials/A-1")
     assert (reply.status_code, reply.content, reply.headers["content-type"]) == (200, b"", "application/json")

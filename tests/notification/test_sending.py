@@ -57,6 +57,7 @@ def test_what_one_sender_took_no_other_takes_in_time() -> None:
 
 def wait(db: Connection, message_id: str, due: datetime) -> None:
     row = {"message_id": message_id, "channel": Channel.EMAIL.value, "template": "t", "code": "c", "attempts": 0}
+    row |= {"composed_at": due}
     db.execute(insert(deliveries).values(**row, status=PENDING, due_at=due, revision=0))
 
 

@@ -170,6 +170,9 @@ def test_the_html_says_the_same_and_is_escaped() -> None:
     assert "<title>A &amp; B</title>" in html
     assert "<p>&lt;b&gt;x&lt;/b&gt;</p>" in html
     assert f'<p>Xem <a href="{DOSSIER.status_url}">{DOSSIER.status_url}</a><br>hết</p>' in html
+    for address, linked in ((f"{DOSSIER.status_url}?lang=en", True), (f"{DOSSIER.status_url}?lang=en&x=1", False)):
+        html = render_html(Text("A", f"At: {address}\n"), Language.ENGLISH, URL)
+        assert (f'<p>At: <a href="{address}">{address}</a></p>' in html) is linked
 
 
 def test_the_version_is_the_wordings_own() -> None:
