@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import structlog
 
@@ -14,11 +15,11 @@ from services.chassis.decider import Rejected
 from services.chassis.errors import Invalid, Violation
 from services.chassis.law.definitions import Procedure
 from services.chassis.law.forms import Unusable, light, wrong
-from services.dossier.law import ZONE
 from services.dossier.reading import form_text
 
 log = structlog.get_logger()
 
+ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
 PROCESSES = 2
 # Rules times bytes: some milliseconds at most. What is more is checked in a process of its own.
 MOST_WORK = 2_000_000

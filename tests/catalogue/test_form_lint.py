@@ -217,6 +217,8 @@ def value(draw: st.DrawFn, rule: Any) -> Any:
             dates = {
                 "date": "2026-03-01",
                 "birth-date": "1952",
+                "past-date": "2024-03-01",
+                "phone": "0901234567",
                 "email": "a@example.vn",
                 "date-time": "2026-03-01T07:00:00+07:00",
             }
