@@ -119,7 +119,9 @@ def test_text_is_in_one_form_before_anything_reads_it(written: str) -> None:
         pb.RequestSupplementRequest(
             request_id=ID, code="x", component_codes=[written or "x"], explanation=written + "."
         ),
-        catalogue.QuoteFeeRequest(procedure_code="1", province="56", channel=1, counts={written or "x": 1}),
+        catalogue.QuoteFeeRequest(
+            procedure_code="1", province="56", channel=events.CHANNEL_COUNTER, counts={written or "x": 1}
+        ),
         submission(form={"answer " + written: written, "in": {"list": [written, {"x": written}]}}),
     ):
         requests.check(request)
