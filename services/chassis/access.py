@@ -272,6 +272,7 @@ class Policy:
         self.purpose = access.purpose
         self.mutation = access.mutation
         self.opens = access.opens
+        self.lists = access.lists
         self._of_site = access.of_site
         self._site = site
         if not self.roles:

@@ -6,9 +6,10 @@ A sealed value is version (1 byte) + nonce (12 bytes) + AES-256-GCM ciphertext, 
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from functools import cache
 from typing import Protocol
 from uuid import UUID
@@ -61,6 +62,9 @@ class Hearer(Protocol):
 
     def require(self, subject: str, code: str) -> None: ...
 
+    @property
+    def stated(self) -> bool: ...
+
 
 # While a call is answered.
 opening: ContextVar[Hearer | None] = ContextVar("opening", default=None)
@@ -98,6 +102,12 @@ class KeyLost(Exception):
     def __init__(self, subject: str) -> None:
         super().__init__(f"the key of the subject {subject} is lost; docs/backup.md says how it comes back")
         self.subject = subject
+
+
+def may_open() -> bool:
+    """Whether the call has said what it opens rows of a list for, if it has to."""
+    hearer = opening.get()
+    return hearer is None or hearer.stated
 
 
 @contextmanager
@@ -153,4 +163,30 @@ async def open_message(message: Message, event_id: UUID, keys: KeyRing) -> dict[
             texts[name] = unseal(getattr(message, name), key, event_id, name).decode()
         else:
             texts[name] = LOST if is_lost(subject, held) else ERASED
+    return texts
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A sealed field of one row of a list, and where it was stored; `code` is that of the row's dossier."""
+
+    subject: str
+    code: str
+    event_id: UUID
+    value: bytes
+
+
+async def open_rows(rows: Sequence[Row], field: str, keys: KeyRing) -> list[str]:
+    """The clear text of each, as open_message has it."""
+    wanted = {row.subject for row in rows if row.value}
+    held = await keys.keys(wanted, create=False) if wanted else {}
+    texts = []
+    for row in rows:
+        if not row.value:
+            texts.append("")
+        elif key := held.get(row.subject):
+            opened(row.subject, row.code)
+            texts.append(unseal(row.value, key, row.event_id, field).decode())
+        else:
+            texts.append(LOST if is_lost(row.subject, held) else ERASED)
     return texts

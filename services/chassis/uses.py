@@ -123,6 +123,10 @@ class Reading:
         self._new: dict[str, Purpose] = {}
         self._recorded: set[str] = set()
 
+    @property
+    def stated(self) -> bool:
+        return self._purpose is not None or self._caller.kind not in _OTHERS
+
     def require(self, subject: str, code: str) -> None:
         """Raises Rejected NO_CONCERN, OWN_AFFAIR, ACCOUNT_RESTRICTED."""
         if (purpose := self._purpose) is None:
@@ -171,11 +175,48 @@ class Reading:
             code=code,
             opened=self._opens,
         )
-        origin = Origin.of_reading(caller, telemetry.traceparent())
+        # A stream of its own: the dossier's does not move because somebody reads it, and readers do not wait for each other.
+        await self._store(f"use-{code or subject}", event, now)
+
+    async def _store(self, stream: str, event: Message, now: datetime) -> None:
+        origin = Origin.of_reading(self._caller, telemetry.traceparent())
         metadata = origin.metadata(self._platform.settings.site, now)
         stored = NewEvent(uuid4(), event.DESCRIPTOR.full_name, event.SerializeToString(), metadata)
-        # A stream of its own: the dossier's does not move because somebody reads it, and readers do not wait for each other.
-        await self._platform.store.append(f"use-{code or subject}", [stored], ANY)
+        await self._platform.store.append(stream, [stored], ANY)
+
+
+class Listing(Reading):
+    """What one page of a list opens: rows of dossiers that concern the caller, by which they were chosen."""
+
+    def __init__(self, platform: Platform, caller: Caller, opens: str, purpose: Purpose | None) -> None:
+        super().__init__(platform, caller, opens, purpose)
+        self._rows: dict[tuple[str, str], None] = {}
+
+    def _allows(self, ground: Ground, subject: str, code: str) -> bool:
+        return ground is Ground.DOSSIER and bool(code)
+
+    def note(self, subject: str, code: str) -> None:
+        self.require(subject, code)
+        if self._purpose is not None:
+            self._rows[subject, code] = None
+
+    async def record(self) -> None:
+        """All of the page is one use. Raises StoreUnavailable."""
+        if self._purpose is None or not self._rows:
+            return
+        now, caller, purpose = self._platform.clock.now(), self._caller, self._purpose
+        event = events_pb2.DataListed(
+            rows=[events_pb2.ListedRow(subject_id=subject, code=code) for subject, code in self._rows],
+            at=to_timestamp(now),
+            by=caller.actor,
+            agency=caller.agency,
+            roles=sorted(caller.roles - {"public"}),
+            purpose=purpose.code,
+            legal_basis=purpose.legal_basis,
+            opened=self._opens,
+        )
+        self._rows.clear()
+        await self._store(f"use-list-{caller.actor}", event, now)
 
 
 class Readings:
@@ -187,8 +228,11 @@ class Readings:
         self._field = "code" if self._own else "dossier_code"
         if policy.opens and not {"purpose", self._field}.issubset(fields):
             raise TypeError(f"{name} has no purpose or no {self._field}, and its method opens {policy.opens}")
+        if policy.lists and "purpose" not in fields:
+            raise TypeError(f"{name} has no purpose, and its method lists {policy.lists}")
         self._platform = platform
         self._opens = policy.opens
+        self._lists = policy.lists
         self._purpose = policy.purpose
 
     async def begin(self, request: Any, caller: Caller) -> tuple[Caller, Reading]:
@@ -196,7 +240,12 @@ class Readings:
 
         Raises Rejected PURPOSE_MISSING, NO_CONCERN, OWN_AFFAIR, SCOPE_MISSING, SITE_AUTHORITY_REQUIRED; Invalid.
         """
-        if not self._opens or caller.kind not in _OTHERS:
+        reading: Reading
+        if self._lists:
+            found = stated(request, caller, self._lists) if request.purpose and caller.kind in _OTHERS else None
+            reading = Listing(self._platform, caller, self._lists, found)
+            purpose = found.code if found else self._purpose
+        elif not self._opens or caller.kind not in _OTHERS:
             reading = Reading(self._platform, caller, self._opens)
             purpose = self._purpose
         else:

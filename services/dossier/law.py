@@ -76,6 +76,11 @@ class Law:
             raise Rejected("NOT_READY")
         return known[1]
 
+    def name_of(self, procedure_code: str, version: int) -> definitions.Text | None:
+        """None where this replica has not read of it yet."""
+        known = self._procedures.get(procedure_code, {}).get(version)
+        return known[1].name if known else None
+
     def agency(self, code: str, at: datetime) -> Agency:
         """Raises Rejected AGENCY_UNKNOWN."""
         validity, agency = self._agencies.get(code, (Validity(""), None))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -15,8 +15,9 @@ from motcua.dossier.v1 import dossier_service_pb2 as pb
 from services.chassis.codec import from_timestamp, to_timestamp
 from services.chassis.database import utc
 from services.chassis.paging import AsOf, By, Listing
-from services.chassis.privacy import ERASED, LOST, KeyRing, open_message
+from services.chassis.privacy import ERASED, LOST, KeyRing, Row, may_open, open_message, open_rows
 from services.dossier.domain import OPEN, PAUSED
+from services.dossier.law import Law
 from services.dossier.reading import form_of
 from services.dossier.views import dossiers, drafts, due_dates
 
@@ -103,7 +104,23 @@ def homed_query(agencies: Collection[str]) -> Select[Any]:
     return select(*homes).where(named, t.settlement.in_(_OPEN)).order_by(t.code).limit(CLOCK_PAGE)
 
 
-def summary_of(row: Any, now: datetime) -> dossier_pb2.DossierSummary:
+async def summaries(rows: Sequence[Any], now: datetime, law: Law, keys: KeyRing) -> list[dossier_pb2.DossierSummary]:
+    """With the applicants' names, where the call may open them."""
+    names = [""] * len(rows)
+    if may_open():
+        sealed = [Row(row.applicant_id, row.code, UUID(row.event_id), row.applicant_name) for row in rows]
+        names = await open_rows(sealed, "applicant_name", keys)
+    found = []
+    for row, name in zip(rows, names, strict=True):
+        summary = _summary(row, now)
+        summary.applicant_name = name
+        if procedure := law.name_of(row.procedure_code, row.procedure_version):
+            summary.procedure_name.vi, summary.procedure_name.en = procedure.vi, procedure.en
+        found.append(summary)
+    return found
+
+
+def _summary(row: Any, now: datetime) -> dossier_pb2.DossierSummary:
     due = utc(row.due_at) if row.due_at else None
     return dossier_pb2.DossierSummary(
         code=row.code,

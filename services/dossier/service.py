@@ -62,7 +62,7 @@ from services.dossier.lists import (
     mine,
     oldest_due_query,
     search,
-    summary_of,
+    summaries,
     work,
 )
 from services.dossier.officials import officials, roles_of
@@ -300,8 +300,7 @@ class DossierService:
     @api
     async def list_my_dossiers(self, request: pb.ListMyDossiersRequest, caller: Caller) -> pb.ListMyDossiersResponse:
         page = await self.pages.read(request, caller, self.lists, mine(caller.account_id, request.settlement))
-        now = self.clock.now()
-        found = [summary_of(row, now) for row in page.rows]
+        found = await summaries(page.rows, self.clock.now(), await self.law.get(), self.keys)
         return pb.ListMyDossiersResponse(dossiers=found, next_page_token=page.token)
 
     @api
@@ -310,14 +309,14 @@ class DossierService:
         law = await self.law.get()
         listing = work(names(caller, law), office_of(caller, law), caller.account_id, request, now)
         page = await self.pages.read(request, caller, self.lists, listing)
-        return pb.ListWorkResponse(dossiers=[summary_of(row, now) for row in page.rows], next_page_token=page.token)
+        found = await summaries(page.rows, now, law, self.keys)
+        return pb.ListWorkResponse(dossiers=found, next_page_token=page.token)
 
     @api
     async def search_dossiers(self, request: pb.SearchDossiersRequest, caller: Caller) -> pb.SearchDossiersResponse:
-        listing = search(names(caller, await self.law.get()), request)
-        page = await self.pages.read(request, caller, self.lists, listing)
-        now = self.clock.now()
-        found = [summary_of(row, now) for row in page.rows]
+        law = await self.law.get()
+        page = await self.pages.read(request, caller, self.lists, search(names(caller, law), request))
+        found = await summaries(page.rows, self.clock.now(), law, self.keys)
         return pb.SearchDossiersResponse(dossiers=found, next_page_token=page.token)
 
     @api

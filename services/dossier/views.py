@@ -37,11 +37,15 @@ from services.chassis.views import Projection
 # The tables' names end in the projection's version: another version fills its own beside them.
 metadata = MetaData()
 dossiers = Table(
-    "dossiers_v4",
+    "dossiers_v5",
     metadata,
     Column("code", String, primary_key=True),
     Column("applicant_id", String, nullable=False),
     Column("procedure_code", String, nullable=False),
+    Column("procedure_version", Integer, nullable=False),
+    # Sealed, as the event of that id has it.
+    Column("applicant_name", LargeBinary, nullable=False),
+    Column("event_id", String, nullable=False),
     Column("settlement", Integer, nullable=False),
     Column("back_to", Integer, nullable=False, default=0),
     Column("finance", Integer, nullable=False),
@@ -57,16 +61,16 @@ dossiers = Table(
     Column("step_role", String, nullable=False, default=""),
     Column("assignee_id", String, nullable=False, default=""),
     Column("revision", BigInteger, nullable=False),
-    Index("dossiers_v4_by_applicant", "applicant_id", "submitted_at"),
-    Index("dossiers_v4_by_holder", "holder", "settlement", "due_at"),
-    Index("dossiers_v4_by_due", "due_at"),
+    Index("dossiers_v5_by_applicant", "applicant_id", "submitted_at"),
+    Index("dossiers_v5_by_holder", "holder", "settlement", "due_at"),
+    Index("dossiers_v5_by_due", "due_at"),
     # Whoever is named may search; SQLite and PostgreSQL unite the four indexes.
-    Index("dossiers_v4_by_reception", "reception_agency"),
-    Index("dossiers_v4_by_competent", "competent_agency"),
-    Index("dossiers_v4_by_place", "place_of_submission"),
+    Index("dossiers_v5_by_reception", "reception_agency"),
+    Index("dossiers_v5_by_competent", "competent_agency"),
+    Index("dossiers_v5_by_place", "place_of_submission"),
 )
 fees = Table(
-    "fees_v4",
+    "fees_v5",
     metadata,
     Column("fee_id", String, primary_key=True),
     Column("code", String, nullable=False, index=True),
@@ -75,14 +79,14 @@ fees = Table(
 )
 # Those that each dossier had, from which position of the log on.
 due_dates = Table(
-    "due_dates_v4",
+    "due_dates_v5",
     metadata,
     Column("code", String, primary_key=True),
     Column("position", BigInteger, primary_key=True, autoincrement=False),
     Column("due_at", DateTime(timezone=True)),
 )
 drafts = Table(
-    "drafts_v4",
+    "drafts_v5",
     metadata,
     Column("draft_id", String, primary_key=True),
     Column("applicant_id", String, nullable=False, index=True),
@@ -94,7 +98,7 @@ drafts = Table(
     Column("saved", LargeBinary, nullable=False),
 )
 documents = Table(
-    "documents_v4",
+    "documents_v5",
     metadata,
     Column("document_id", String, primary_key=True),
     Column("account_id", String, nullable=False, index=True),
@@ -102,7 +106,7 @@ documents = Table(
     Column("valid_until", DateTime(timezone=True)),
 )
 accounts = Table(
-    "accounts_v4",
+    "accounts_v5",
     metadata,
     Column("account_id", String, primary_key=True),
     Column("event_id", String, nullable=False),
@@ -110,7 +114,7 @@ accounts = Table(
     Column("registered", LargeBinary, nullable=False),
 )
 
-lists = Projection("dossiers_v4", metadata, by_stream=True)
+lists = Projection("dossiers_v5", metadata, by_stream=True)
 
 BEING_PROCESSED = Settlement.SETTLEMENT_BEING_PROCESSED
 OBLIGATION_REQUESTED = Settlement.SETTLEMENT_FINANCIAL_OBLIGATION_REQUESTED
@@ -145,14 +149,18 @@ _SUBMIT = insert(dossiers)
 
 @lists.on_many(e.DossierSubmitted)
 def submitted(db: Connection, submissions: Sequence[Fact[e.DossierSubmitted]]) -> None:
-    db.execute(_SUBMIT, [_submitted(fact.event, fact.revision) for fact in submissions])
+    db.execute(_SUBMIT, [_submitted(fact) for fact in submissions])
 
 
-def _submitted(event: e.DossierSubmitted, revision: int) -> dict[str, Any]:
+def _submitted(fact: Fact[e.DossierSubmitted]) -> dict[str, Any]:
+    event = fact.event
     return {
         "code": event.code,
         "applicant_id": event.applicant_id,
         "procedure_code": event.procedure_code,
+        "procedure_version": event.procedure_version,
+        "applicant_name": event.applicant_name,
+        "event_id": str(fact.event_id),
         "settlement": Settlement.SETTLEMENT_NEWLY_REGISTERED,
         "finance": Finance.FINANCE_NOTHING_DUE,
         "province": event.province,
@@ -161,7 +169,7 @@ def _submitted(event: e.DossierSubmitted, revision: int) -> dict[str, Any]:
         "place_of_submission": event.place_of_submission,
         "holder": event.reception_agency,
         "submitted_at": from_timestamp(event.at),
-        "revision": revision,
+        "revision": fact.revision,
     }
 
 
@@ -209,7 +217,8 @@ def _finance(db: Connection, code: str, fee_id: str, finance: int) -> int:
 def received(db: Connection, fact: Fact[e.DossierReceived]) -> None:
     event = fact.event
     due = from_timestamp(event.due_at) if event.HasField("due_at") else None
-    _set(db, fact, due_at=due, step_code=event.next_step_code, step_role=event.next_role)
+    step = {"step_code": event.next_step_code, "step_role": event.next_role}
+    _set(db, fact, due_at=due, procedure_version=event.procedure_version, **step)
     newly = dossiers.c.settlement == Settlement.SETTLEMENT_NEWLY_REGISTERED
     db.execute(
         update(dossiers).where(dossiers.c.code == event.code, newly).values(settlement=Settlement.SETTLEMENT_RECEIVED)

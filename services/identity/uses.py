@@ -8,7 +8,7 @@ from sqlalchemy import BigInteger, Column, Connection, DateTime, Index, MetaData
 
 from motcua.catalogue.events.v1.events_pb2 import AgencyOpened
 from motcua.identity.events.v1 import events_pb2 as e
-from motcua.privacy.events.v1.events_pb2 import DataUsed
+from motcua.privacy.events.v1.events_pb2 import DataListed, DataUsed
 from motcua.warehouse.events.v1.events_pb2 import DocumentRead
 from services.chassis.codec import from_timestamp
 from services.chassis.facts import Fact
@@ -16,10 +16,10 @@ from services.chassis.views import Projection
 
 metadata = MetaData()
 data_uses = Table(
-    "data_uses_v1",
+    "data_uses_v2",
     metadata,
     Column("position", BigInteger, primary_key=True, autoincrement=False),
-    Column("account_id", String, nullable=False),
+    Column("account_id", String, primary_key=True),
     Column("at", DateTime(timezone=True), nullable=False),
     Column("by", String, nullable=False),
     Column("agency", String, nullable=False),
@@ -27,21 +27,22 @@ data_uses = Table(
     Column("roles", String, nullable=False, default=""),
     Column("purpose", String, nullable=False),
     Column("legal_basis", String, nullable=False, default=""),
+    # Of several with ", " between.
     Column("dossier_code", String, nullable=False, default=""),
     Column("source", String, nullable=False),
-    Index("data_uses_v1_of_account", "account_id", "position"),
+    Index("data_uses_v2_of_account", "account_id", "position"),
 )
 
 # What agencies and systems are called.
 agencies = Table(
-    "agency_names_v1",
+    "agency_names_v2",
     metadata,
     Column("code", String, primary_key=True),
     Column("vi", String, nullable=False),
     Column("en", String, nullable=False),
 )
 systems = Table(
-    "system_names_v1",
+    "system_names_v2",
     metadata,
     Column("client_id", String, primary_key=True),
     Column("name", String, nullable=False),
@@ -57,7 +58,7 @@ walk_ins = Table(
     Column("at", DateTime(timezone=True), nullable=False),
 )
 
-uses = Projection("data_uses_v1", metadata, kept=(walk_ins,))
+uses = Projection("data_uses_v2", metadata, kept=(walk_ins,))
 
 
 def name_of_agency(db: Connection, code: str, language: str) -> str:
@@ -89,6 +90,18 @@ def data_used(db: Connection, fact: Fact[DataUsed]) -> None:
     event = fact.event
     more = {"roles": " ".join(event.roles), "legal_basis": event.legal_basis, "dossier_code": event.code}
     _use(db, fact, event.subject_id, event.opened, **more)
+
+
+@uses.on(DataListed)
+def data_listed(db: Connection, fact: Fact[DataListed]) -> None:
+    """For each of the persons on the page one use, of all their dossiers on it."""
+    event = fact.event
+    codes: dict[str, list[str]] = {}
+    for row in event.rows:
+        codes.setdefault(row.subject_id, []).append(row.code)
+    more = {"roles": " ".join(event.roles), "legal_basis": event.legal_basis}
+    for subject, listed in codes.items():
+        _use(db, fact, subject, event.opened, dossier_code=", ".join(listed), **more)
 
 
 @uses.on(e.PopulationLookedUp)

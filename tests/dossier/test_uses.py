@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from motcua.dossier.v1 import dossier_service_pb2 as pb
-from motcua.privacy.events.v1.events_pb2 import DataUsed
+from motcua.privacy.events.v1.events_pb2 import DataListed, DataUsed
 from services.chassis.access import Policy
 from services.chassis.caller import ANYBODY, Caller
+from services.chassis.privacy import UNREADABLE
 from services.chassis.store.port import Appended, NewEvent, StoreUnavailable
 from services.chassis.uses import Reading, Readings, purposes
 from services.dossier import values as v
@@ -107,6 +108,54 @@ def test_lists_open_nothing(site: Site, code: str) -> None:
         wanted: Any = request(page_size=200, min_position=site.head())
         assert code in {row.code for row in method(wanted, metadata=who).dossiers}
     assert site.uses(code) == []
+
+
+@pytest.mark.parametrize("way", ["ListWork", "SearchDossiers"])
+def test_a_page_with_names_is_one_use_of_all_who_stand_on_it(site: Site, code: str, way: str) -> None:
+    official, other = f"official-{code}", site.new_code()
+    site.told(other, [w.submit(code=other)])
+    who = site.official(w.COMMUNE, sub=official)
+
+    def page(purpose: str) -> dict[str, str]:
+        wanted = getattr(pb, f"{way}Request")(page_size=200, min_position=site.head(), purpose=purpose)
+        rows = getattr(site.stub, way)(wanted, metadata=who).dossiers
+        return {row.code: row.applicant_name for row in rows}
+
+    named = page("settle")
+    assert (named[code], named[other]) == ("Nguyễn Văn A", "Nguyễn Văn A")
+    assert set(page("").values()) == {""}
+    assert refusal_of(lambda: page("curiosity")) == ("INVALID_REQUEST", ["purpose"])
+    assert refusal_of(lambda: page("walk-in")) == ("INVALID_REQUEST", ["purpose"])
+    stored = site.host.run(site.host.platform.store.read(f"use-list-{official}"))
+    (use,) = [DataListed.FromString(event.data) for event in stored]
+    assert {(row.subject_id, row.code) for row in use.rows} >= {(PERSON, code), (PERSON, other)}
+    assert len(use.rows) == len({name for name in named if named[name] not in UNREADABLE})
+    assert (use.by, use.agency, list(use.roles), use.purpose, use.legal_basis, use.opened) == (
+        official,
+        w.COMMUNE,
+        sorted(ROLES),
+        "settle",
+        "Nghị định 118/2025/NĐ-CP",
+        "applicant",
+    )
+
+
+def test_people_have_their_names_in_their_lists_without_trace(site: Site, code: str) -> None:
+    mine = pb.ListMyDossiersRequest(page_size=200, min_position=site.head())
+    rows = site.stub.ListMyDossiers(mine, metadata=site.person(PERSON)).dossiers
+    assert {row.applicant_name for row in rows} == {"Nguyễn Văn A"}
+    assert site.host.run(site.host.platform.store.read(f"use-list-{PERSON}")) == []
+
+
+def test_names_that_cannot_be_recorded_are_not_shown(site: Site, code: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = site.host.platform.store
+
+    async def failing(stream: str, events: Sequence[NewEvent], expected: int) -> Appended:
+        raise StoreUnavailable("the disk is full")
+
+    wanted = pb.ListWorkRequest(min_position=site.head(), purpose="settle")
+    monkeypatch.setattr(store, "append", failing)
+    assert refusal_of(lambda: site.stub.ListWork(wanted, metadata=site.official(w.COMMUNE)))[0] == "UNAVAILABLE"
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -9,13 +9,18 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import create_engine
 from starlette.responses import Response
 
 from gateway.sandbox.people import citizen
+from motcua.privacy.events.v1.events_pb2 import DataListed, ListedRow
 from services.identity import endpoints, sessions
 from services.identity.endpoints import SESSION
+from services.identity.lists import data_use_of, data_uses_query
 from services.identity.pages import PAGE_SIZE
+from services.identity.uses import uses
 from tests.identity.test_service import AN, World, world_in
+from tests.support.facts import fact_of
 from tests.support.waiting import eventually
 
 BROWSER = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
@@ -186,3 +191,26 @@ def test_words_are_the_same_in_both_languages() -> None:
     assert {family: set(words) for family, words in _words("vi").items()} == {
         family: set(words) for family, words in _words("en").items()
     }
+
+
+def test_a_page_of_a_list_is_a_use_of_everybody_on_it() -> None:
+    """Each sees the own dossiers on it."""
+    rows = [ListedRow(subject_id=who, code=code) for who, code in (("an", "c-1"), ("binh", "c-2"), ("an", "c-3"))]
+    seen = DataListed(
+        rows=rows, by="official-1", agency="P56.1", roles=["cashier"], purpose="settle", opened="applicant"
+    )
+    seen.at.FromJsonString("2026-03-02T02:00:00Z")
+    with create_engine("sqlite://").connect() as db:
+        uses.metadata.create_all(db)
+        uses.folds[DataListed.DESCRIPTOR.full_name](db, [fact_of(seen, stream="use-list-official-1")])
+        found = {who: [data_use_of(row) for row in db.execute(data_uses_query(who))] for who in ("an", "binh", "chi")}
+    assert {who: [(use.dossier_code, use.source) for use in shown] for who, shown in found.items()} == {
+        "an": [("c-1, c-3", "applicant")],
+        "binh": [("c-2", "applicant")],
+        "chi": [],
+    }
+    assert (found["binh"][0].by, list(found["binh"][0].roles), found["binh"][0].purpose) == (
+        "official-1",
+        ["cashier"],
+        "settle",
+    )

@@ -304,11 +304,14 @@ READS = {
         "receptionist", lambda x: {"code": x.code, "sha256": x.component} | SETTLE,
         left=lambda reply: bool(reply.erased and not reply.data),
     ),
-    "ListMyDossiers": Read("citizen", lambda _: {"page_size": 200}, left=lambda reply: len(reply.dossiers) == 6),
-    "SearchDossiers": Read(
-        "receptionist", lambda _: {"applicant_id": ERASED.account_id}, left=lambda reply: len(reply.dossiers) == 6
+    "ListMyDossiers": Read(
+        "citizen", lambda _: {"page_size": 200}, (NAME,), left=lambda reply: len(reply.dossiers) == 6
     ),
-    "ListWork": Read("receptionist", lambda _: {}, left=lambda reply: len(reply.dossiers) > 0),
+    "SearchDossiers": Read(
+        "receptionist", lambda _: {"applicant_id": ERASED.account_id} | SETTLE, (NAME,),
+        left=lambda reply: len(reply.dossiers) == 6 and "erased" in told(reply),
+    ),
+    "ListWork": Read("receptionist", lambda _: SETTLE, left=lambda reply: len(reply.dossiers) > 0),
     "TrackDossier": Read("citizen", lambda x: {"code": x.code}, left=lambda reply: reply.HasField("entry")),
     "ListInbox": Read("citizen", lambda _: {"page_size": 200}),
     "GetMessage": Read("citizen", lambda x: {"message_id": x.message_id}, (NAME,)),
