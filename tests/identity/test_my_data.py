@@ -10,14 +10,16 @@ from typing import Any
 import httpx
 import pytest
 from sqlalchemy import create_engine
+from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.sandbox.people import citizen
 from motcua.privacy.events.v1.events_pb2 import DataListed, ListedRow
-from services.identity import endpoints, sessions
+from services.identity import endpoints, pages, sessions
 from services.identity.endpoints import SESSION
 from services.identity.lists import data_use_of, data_uses_query
 from services.identity.pages import PAGE_SIZE
+from services.identity.sessions import Session
 from services.identity.uses import uses
 from tests.identity.test_service import AN, World, world_in
 from tests.support.facts import fact_of
@@ -204,6 +206,7 @@ def test_a_page_of_a_list_is_a_use_of_everybody_on_it() -> None:
         uses.metadata.create_all(db)
         uses.folds[DataListed.DESCRIPTOR.full_name](db, [fact_of(seen, stream="use-list-official-1")])
         found = {who: [data_use_of(row) for row in db.execute(data_uses_query(who))] for who in ("an", "binh", "chi")}
+        shown = pages.read(db, "an", pages.Place(), "vi")
     assert {who: [(use.dossier_code, use.source) for use in shown] for who, shown in found.items()} == {
         "an": [("c-1, c-3", "applicant")],
         "binh": [("c-2", "applicant")],
@@ -214,3 +217,7 @@ def test_a_page_of_a_list_is_a_use_of_everybody_on_it() -> None:
         ["cashier"],
         "settle",
     )
+    request = Request({"type": "http", "method": "GET", "path": "/my/data", "query_string": b"", "headers": []})
+    page = bytes(pages.data(request, Session("s", "an", "t", 0), "An", "vi", shown).body).decode()
+    assert "Xem tên người nộp trong danh sách hồ sơ" in page
+    assert re.findall(r'href="/dossiers/([^"]+)"', page) == ["c-1", "c-3"]
