@@ -162,6 +162,15 @@ def load(folder: Path = DATA) -> Catalogue:
     )
 
 
+def organisations(folder: Path = DATA) -> dict[str, str]:
+    """By a province's code, the prefix of its agencies' codes: the code of its own authority."""
+    faults: list[str] = []
+    provinces = _plain(folder / "provinces.yaml", "provinces", Province, faults)
+    if faults:
+        raise FaultyCatalogueError(tuple(faults))
+    return {province.code: province.organisation for province in provinces}
+
+
 def enacted(valid_from: str, now: datetime) -> datetime:
     """When to say that what the files hold was decided: what is law already, on the eve of its first day."""
     return min(now, datetime.fromisoformat(valid_from).replace(tzinfo=now.tzinfo) - timedelta(days=1))

@@ -62,18 +62,21 @@ class Caller:
 
     @property
     def actor(self) -> str:
-        """As events name the actor: an account id, `system:<client id>` or `service:<name>`."""
+        """As events name the actor: an account id, `system:<client id>` or `service:<name>`; "operator" has no calls."""
         return f"{self.kind}:{self.account_id}" if self.kind in ("system", "service") else self.account_id
 
 
 ANYBODY = Caller()
 
 
+def of_site(agency: str, province: str, site: str) -> bool:
+    """Whether it is the site's own authority: no agency is above it."""
+    return agency not in ("", "online") and "." not in agency and province in ("", site.removeprefix("vn-"))
+
+
 def require_of_site(caller: Caller, site: str) -> None:
-    """Of officials, only those of the site's own authority: no agency is above theirs. Raises Rejected SITE_AUTHORITY_REQUIRED."""
-    own = caller.agency if caller.agency != "online" else ""
-    of_site = bool(own) and "." not in own and caller.province in ("", site.removeprefix("vn-"))
-    if caller.kind == "official" and not of_site:
+    """Of officials, only those of the site's own authority. Raises Rejected SITE_AUTHORITY_REQUIRED."""
+    if caller.kind == "official" and not of_site(caller.agency, caller.province, site):
         raise Rejected("SITE_AUTHORITY_REQUIRED", agency=caller.agency)
 
 

@@ -379,6 +379,35 @@ def accept_loss(
         out.print(f"The site goes on without what {harmless(store)} held.", highlight=False)
 
 
+@app.command()
+def appoint(
+    number: Annotated[
+        str,
+        typer.Argument(
+            envvar="MOTCUA_FIRST_ADMINISTRATOR",
+            help="The person's twelve-digit personal number; - reads it from the input.",
+        ),
+    ],
+    decision: Annotated[str, typer.Option(help="The number of the decision to appoint.")],
+    agency: Annotated[str, typer.Option(help="The site's own authority; a province's is known.")] = "",
+    title: Annotated[str, typer.Option(help="The office as printed beside a signature.")] = "Quản trị viên",
+    none_is_left: Annotated[
+        bool, typer.Option("--none-is-left", help="There were administrators, and nobody can appoint anybody any more.")
+    ] = False,
+    wait: Annotated[float, typer.Option(min=0, help="Seconds for a site that is just being installed.")] = 0,
+) -> None:
+    """Appoint the first administrator of a site that has none, once. They appoint the others, through the API."""
+    from services.cli import appoint as appointing
+    from services.identity.appointing import Asked
+
+    with site() as known:
+        if not (agency := agency or appointing.authority_of(known.site)):
+            fail(f"Which agency is the own authority of {known.site}?", "Name it with --agency.")
+        given = sys.stdin.readline().strip() if number == "-" else number
+        asked = Asked(given, agency, title, decision, none_is_left)
+        sys.exit(asyncio.run(appointing.appoint(known, asked, wait)))
+
+
 @catalogue_app.command("load")
 def catalogue_load(
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=True, help="A YAML file, or a folder of them.")],

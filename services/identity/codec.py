@@ -2,8 +2,10 @@
 
 from motcua.identity.events.v1 import events_pb2
 from services.chassis.codec import Codec
+from services.identity.administration import AdministratorNamed
 from services.identity.domain import AccountEvent, SigningKeyEvent, SystemEvent
 
 account_codec: Codec[AccountEvent] = Codec(AccountEvent, events_pb2)
 system_codec: Codec[SystemEvent] = Codec(SystemEvent, events_pb2)
 signing_codec: Codec[SigningKeyEvent] = Codec(SigningKeyEvent, events_pb2)
+administration_codec: Codec[AdministratorNamed] = Codec(AdministratorNamed, events_pb2)

@@ -210,12 +210,6 @@ class Office:
     code: str
     province: str
 
-    @classmethod
-    def called(cls, code: str) -> Office:
-        """By its code alone, whether it is open or closed."""
-        home = OF_A_PROVINCE.match(code)
-        return cls(code, home[1] if home else "")
-
 
 @dataclass(frozen=True, slots=True)
 class Reach:
@@ -228,6 +222,11 @@ class Reach:
     def has(self, office: Office) -> bool:
         below = bool(self.agency) and f"{office.code}.".startswith(f"{self.agency}.")
         return self.everywhere or (below and self.province in ("", office.province))
+
+    def has_code(self, code: str) -> bool:
+        """Whether it is open or closed. A code without a province's number, as H26.1, is judged by what it lies below."""
+        home = OF_A_PROVINCE.match(code)
+        return self.has(Office(code, home[1] if home else self.province))
 
 
 EVERYWHERE = Reach(everywhere=True)
@@ -437,7 +436,7 @@ def require_reach(reach: Reach, office: Office | None, agency: str) -> None:
 def decide_account(command: AccountCommand, state: Account) -> Sequence[AccountEvent]:
     if state.erased:
         raise Rejected("ACCOUNT_ERASED")
-    if state.kind is None and not isinstance(command, RecordLogin | RecordLookup | NoteRepresentation):
+    if state.kind is None and not _before_the_first_login(command):
         raise Rejected("ACCOUNT_UNKNOWN", account_id=command.account_id)
     match command:
         case RecordLogin():
@@ -489,6 +488,13 @@ def decide_account(command: AccountCommand, state: Account) -> Sequence[AccountE
             assert_never(command)
 
 
+def _before_the_first_login(command: AccountCommand) -> bool:
+    """Whether it may come before: the platform itself appoints by the person's number alone."""
+    if isinstance(command, AppointOfficial):
+        return command.reach.everywhere
+    return isinstance(command, RecordLogin | RecordLookup | NoteRepresentation)
+
+
 def _log_in(command: RecordLogin, state: Account) -> Sequence[AccountEvent]:
     if command.level_of_assurance not in (1, 2):
         raise Rejected("LEVEL_OF_ASSURANCE_UNKNOWN", level=str(command.level_of_assurance))
@@ -525,7 +531,7 @@ def _log_in(command: RecordLogin, state: Account) -> Sequence[AccountEvent]:
 
 
 def _appoint(command: AppointOfficial, state: Account) -> Sequence[AccountEvent]:
-    if state.kind is not AccountKind.CITIZEN:
+    if state.kind is AccountKind.ORGANISATION:
         raise Rejected("CITIZEN_REQUIRED")
     if state.restricted:
         raise Rejected("ACCOUNT_RESTRICTED")
@@ -858,10 +864,11 @@ def decide_system(command: SystemCommand, state: System) -> Sequence[SystemEvent
 
 def _require_mine(reach: Reach, state: System) -> None:
     """Of whoever answers for the system, or for all agencies that it serves. Raises Rejected BEYOND_REACH."""
-    if reach.has(Office.called(state.operator_agency)):
+    if reach.has_code(state.operator_agency):
         return
     for agency in sorted(state.agencies):
-        require_reach(reach, Office.called(agency), agency)
+        if not reach.has_code(agency):
+            raise Rejected("BEYOND_REACH", agency=agency, own=reach.agency)
 
 
 def _agencies(scopes: Sequence[PurposeScope]) -> frozenset[str]:

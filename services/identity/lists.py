@@ -20,7 +20,7 @@ from services.identity.views import accounts, appointments, systems
 
 
 def accounts_listed(request: pb.ListAccountsRequest, now: datetime) -> Listing:
-    official = select(appointments).where(appointments.c.account_id == accounts.c.account_id, _in_force(now)).exists()
+    official = select(appointments).where(appointments.c.account_id == accounts.c.account_id, in_force(now)).exists()
     query = select(accounts, official.label("official"))
     if request.kind:
         query = query.where(accounts.c.kind == request.kind)
@@ -34,7 +34,7 @@ def appointments_listed(request: pb.ListAppointmentsRequest) -> Listing:
     if request.agency:
         query = query.where(appointments.c.agency == request.agency)
     if request.HasField("at"):
-        query = query.where(_in_force(from_timestamp(request.at)))
+        query = query.where(in_force(from_timestamp(request.at)))
     return Listing(query, (By(appointments.c.starts_at), By(appointments.c.appointment_id)))
 
 
@@ -50,7 +50,7 @@ def data_uses_of(account_id: str) -> Listing:
     return Listing(data_uses_query(account_id), (By(data_uses.c.position, newest_first=True),))
 
 
-def _in_force(at: datetime) -> ColumnElement[bool]:
+def in_force(at: datetime) -> ColumnElement[bool]:
     columns = appointments.c
     return and_(
         columns.starts_at <= at,

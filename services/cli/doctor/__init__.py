@@ -12,7 +12,7 @@ from rich.markup import escape
 
 from services.chassis.settings import Settings
 from services.cli.console import harmless, out
-from services.cli.doctor import certificates, configuration, measures, neighbours, stores
+from services.cli.doctor import administration, certificates, configuration, measures, neighbours, stores
 from services.cli.doctor.finding import Examination, Finding, Patient, State, bad, said
 
 EXAMINATIONS: tuple[Examination, ...] = (
@@ -21,6 +21,7 @@ EXAMINATIONS: tuple[Examination, ...] = (
     stores.examine,
     neighbours.examine,
     measures.examine,
+    administration.examine,
 )
 MARKS = {State.GOOD: "[green]✓[/]", State.DOUBTFUL: "[yellow]![/]", State.BAD: "[bold red]✗[/]"}
 

@@ -1,0 +1,167 @@
+"""The first administrator: appointed by the site's operator, by personal number, before anybody could appoint anybody."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Any
+from uuid import UUID, uuid4, uuid5
+
+from sqlalchemy import Connection, select
+
+from motcua.identity.events.v1 import events_pb2 as facts
+from motcua.options.v1.options_pb2 import Role as RoleNumber
+from services.chassis.caller import Origin, of_site
+from services.chassis.codec import Codec
+from services.chassis.decider import Decider, Rejected
+from services.chassis.facts import message_of
+from services.chassis.handler import Handler
+from services.chassis.platform import Platform
+from services.chassis.store.port import START, EventStore
+from services.identity.administration import NameAdministrator, administration
+from services.identity.codec import account_codec, administration_codec
+from services.identity.domain import (
+    EVERYWHERE,
+    AccountKind,
+    AppointOfficial,
+    Office,
+    Role,
+    account,
+    require_personal_number,
+    require_reach,
+)
+from services.identity.identifiers import Identifiers
+from services.identity.keys import SubjectKeys
+from services.identity.lists import in_force
+from services.identity.vault import Vault
+from services.identity.views import accounts, appointments
+
+ACTOR = "operator"
+APPOINTED = facts.OfficialAppointed.DESCRIPTOR.full_name
+PAGE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    appointment_id: str
+    since: datetime
+    # Whether it was so before.
+    before: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    personal_number: str
+    agency: str
+    title: str
+    decision_number: str
+    none_is_left: bool = False
+
+
+async def appoint_administrator(platform: Platform, asked: Asked, office: Office | None) -> Named:
+    """Once; the same again changes nothing, also after a crash in between. `office`: None where there is no such agency.
+
+    Raises Rejected ADMINISTRATOR_EXISTS, ADMINISTRATOR_IN_FORCE, SITE_AUTHORITY_REQUIRED, REVISION_CONFLICT, and what refuses an
+    appointment.
+    """
+    site, now, vault = platform.settings.site, platform.clock.now(), Vault.of(platform)
+    require_personal_number(asked.personal_number)
+    require_reach(EVERYWHERE, office, asked.agency)
+    if office is None or not of_site(asked.agency, office.province, site):
+        raise Rejected("SITE_AUTHORITY_REQUIRED", agency=asked.agency)
+
+    def appoint(account_id: str, appointment_id: str) -> AppointOfficial:
+        return AppointOfficial(
+            account_id,
+            now,
+            ACTOR,
+            appointment_id,
+            (Role.ADMINISTRATOR,),
+            asked.agency,
+            office.province,
+            now,
+            None,
+            asked.title,
+            asked.decision_number,
+            EVERYWHERE,
+            office,
+        )
+
+    naming = _handler(platform, vault, "administration", administration, administration_codec)
+    people = _handler(platform, vault, "account", account, account_codec)
+    identifiers = Identifiers(vault)
+    known = await identifiers.find(AccountKind.CITIZEN, asked.personal_number)
+    state, revision = await naming.load(site)
+    newest = state.newest
+    if newest and known and known == newest.account_id and asked.agency == newest.agency and not asked.none_is_left:
+        await people.execute(known, appoint(known, newest.appointment_id), _origin("appoint", newest.appointment_id))
+        return Named(newest.appointment_id, newest.at, before=True)
+
+    appointed = newest is None and await _was_appointed(platform.store, site)
+    holding = (
+        await platform.database("identity").read(partial(_holding, site=site, at=now)) if asked.none_is_left else ""
+    )
+
+    def name(account_id: str, appointment_id: str) -> NameAdministrator:
+        return NameAdministrator(
+            account_id, now, ACTOR, appointment_id, asked.agency, appointed, asked.none_is_left, holding
+        )
+
+    # Refused before anything is stored.
+    account_id = known or str(uuid4())
+    administration.decide(name(account_id, account_id), state)
+    account.decide(appoint(account_id, account_id), (await people.load(account_id))[0])
+    account_id = await identifiers.claim(AccountKind.CITIZEN, asked.personal_number, account_id)
+    appointment_id = str(uuid5(UUID(account_id), f"named at {revision}"))
+    origin = _origin("name", appointment_id, revision if asked.none_is_left else None)
+    await naming.execute(site, name(account_id, appointment_id), origin)
+    await people.execute(account_id, appoint(account_id, appointment_id), _origin("appoint", appointment_id))
+    return Named(appointment_id, now, before=False)
+
+
+def _handler(
+    platform: Platform, vault: Vault, category: str, decider: Decider[Any, Any, Any], codec: Codec[Any]
+) -> Handler[Any, Any, Any]:
+    site = platform.settings.site
+    return Handler(category, decider, codec, platform.store, SubjectKeys(vault), site, "identity", platform.clock.now)
+
+
+def _origin(what: str, appointment_id: str, expected: int | None = None) -> Origin:
+    """The same for the same appointment, so that only the first has an effect."""
+    request_id = str(uuid5(UUID(appointment_id), what))
+    return Origin(request_id, appointment_id, ACTOR, appointment_id, request_id, expected)
+
+
+async def _was_appointed(store: EventStore, site: str) -> bool:
+    """Whether this site ever had an administrator. One that had is found soon: nobody else came first."""
+    position = START
+    while events := await store.read_all(position, (APPOINTED,), PAGE):
+        for event in events:
+            fact: Any = message_of(event)
+            if RoleNumber.ROLE_ADMINISTRATOR in fact.roles and json.loads(event.metadata).get("site", site) == site:
+                return True
+        position = events[-1].position
+    return False
+
+
+def administrators(db: Connection, site: str, at: datetime) -> list[str]:
+    """The appointments of those who may appoint everybody else of the site now, as the lists have them."""
+    columns = appointments.c
+    query = (
+        select(columns.appointment_id, columns.roles, columns.agency, columns.province)
+        .outerjoin(accounts, accounts.c.account_id == columns.account_id)
+        .where(in_force(at), accounts.c.erased.isnot(True))
+        .order_by(columns.starts_at, columns.appointment_id)
+    )
+    role = str(int(RoleNumber.ROLE_ADMINISTRATOR))
+    return [
+        row.appointment_id
+        for row in db.execute(query)
+        if role in row.roles.split() and of_site(row.agency, row.province, site)
+    ]
+
+
+def _holding(db: Connection, site: str, at: datetime) -> str:
+    return next(iter(administrators(db, site, at)), "")
