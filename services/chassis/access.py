@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 import time
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC
 from math import inf
@@ -18,7 +19,7 @@ from joserfc.jwk import OctKey, OKPKey
 
 from motcua.identity.events.v1 import events_pb2 as identity
 from motcua.options.v1 import options_pb2
-from services.chassis.caller import ANYBODY, Caller, Scope, require_of_site
+from services.chassis.caller import ANYBODY, NATIONAL, SUBMIT, Caller, Scope, require_of_site
 from services.chassis.decider import Rejected
 from services.chassis.facts import fact_of
 from services.chassis.following import Follower
@@ -95,7 +96,7 @@ class Verifier:
                     self._known.clear()
                 case identity.SystemRegistered() | identity.SystemChanged():
                     self._purposes[event.client_id] = frozenset(event.purposes)
-                    self._scopes[event.client_id] = tuple(map(_scope, event.scopes))
+                    self._scopes[event.client_id] = _scopes(event.scopes)
                 case identity.SystemSuspended():
                     self._suspended.add(event.client_id)
                 case identity.SystemReinstated():
@@ -137,7 +138,7 @@ class Verifier:
             raise Rejected("TOKEN_INVALID", why="the connection's certificate is not that service's")
         if known.kind == "system":
             return self._as_registered(known)
-        return known
+        return replace(known, scopes=self.scopes_of(known.act)) if known.act else known
 
     def require_live(self, caller: Caller) -> None:
         """A token outlives neither its time, nor its system's suspension, nor its appointment, nor its person's data.
@@ -146,7 +147,7 @@ class Verifier:
         """
         if caller.expires_at and caller.expires_at <= time.time():
             raise Rejected("TOKEN_INVALID", why="expired")
-        if caller.kind == "system" and caller.account_id in self._suspended:
+        if (caller.act or (caller.account_id if caller.kind == "system" else "")) in self._suspended:
             raise Rejected("TOKEN_INVALID", why="the system is suspended")
         if caller.appointment in self._ended:
             raise Rejected("TOKEN_INVALID", why="the appointment has ended")
@@ -156,13 +157,15 @@ class Verifier:
     def require_same_rights(self, caller: Caller) -> None:
         """For a call that lasts: its caller has the rights with which it began. Raises as require_live."""
         self.require_live(caller)
-        if caller.kind == "system" and caller.scopes != self.scopes_of(caller.account_id):
+        if (caller.kind == "system" or caller.act) and caller.scopes != self.scopes_of(caller.act or caller.account_id):
             raise Rejected("TOKEN_INVALID", why="the system's registration was changed")
 
     def _as_registered(self, system: Caller) -> Caller:
         """With what the system may still do: a token does not outlive a purpose taken away, and says nothing of scopes."""
-        purposes = self._purposes.get(system.account_id, system.purposes)
-        return replace(system, purposes=system.purposes & purposes, scopes=self.scopes_of(system.account_id))
+        purposes = system.purposes & self._purposes.get(system.account_id, system.purposes)
+        if NATIONAL in purposes:
+            purposes |= {SUBMIT}
+        return replace(system, purposes=purposes, scopes=self.scopes_of(system.account_id))
 
     def scopes_of(self, client_id: str) -> tuple[Scope, ...]:
         """As the system is registered now; none for one that is not known yet."""
@@ -203,6 +206,7 @@ class Verifier:
             certificate=_bound(claims),
             appointment=str(claims.get("appointment", "")),
             represents=frozenset(map(str, claims.get("represents", ()))),
+            act=_actor(claims),
         )
 
     async def _await_key(self, kid: str) -> None:
@@ -229,8 +233,10 @@ def service_token(service: str, secret: str) -> str:
     return jwt.encode({"alg": "HS256"}, claims, OctKey.import_key(secret))
 
 
-def _scope(scope: identity.PurposeScope) -> Scope:
-    return Scope(scope.purpose, tuple(scope.agencies), frozenset(scope.procedures), scope.all_procedures)
+def _scopes(given: Iterable[identity.PurposeScope]) -> tuple[Scope, ...]:
+    """Whoever submits for the national portal there, submits there."""
+    found = [Scope(one.purpose, tuple(one.agencies), frozenset(one.procedures), one.all_procedures) for one in given]
+    return tuple(found) + tuple(replace(scope, purpose=SUBMIT) for scope in found if scope.purpose == NATIONAL)
 
 
 def _segment(token: str, index: int) -> bytes:
@@ -246,6 +252,17 @@ def _bound(claims: dict[str, Any]) -> str:
     if not isinstance(confirmation, dict) or set(confirmation) != {"x5t#S256"} or not confirmation["x5t#S256"]:
         raise Rejected("TOKEN_INVALID", why="bound to what this service does not know")
     return str(confirmation["x5t#S256"])
+
+
+def _actor(claims: dict[str, Any]) -> str:
+    """Who acts for the subject now; who did before is for information (RFC 8693, 4.1)."""
+    actor = claims.get("act")
+    if actor is None:
+        return ""
+    sent = claims.get("kind") in ("citizen", "organisation")
+    if not sent or not isinstance(actor, dict) or not isinstance(actor.get("sub"), str) or not actor["sub"]:
+        raise Rejected("TOKEN_INVALID", why="it is said to be acted for by nobody that this service knows")
+    return str(actor["sub"])
 
 
 def _require(claims: dict[str, object], audience: str) -> None:

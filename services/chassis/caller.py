@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     from services.chassis.facts import Fact
 
 
+SUBMIT = "submit"
+NATIONAL = "submit-national"
+"""To submit for the national portal: one way of submitting, and from the cut-over on the only one online."""
+
+
 @dataclass(frozen=True, slots=True)
 class Scope:
     """What a system may use one of its purposes for."""
@@ -56,7 +61,9 @@ class Caller:
     represents: frozenset[str] = frozenset()
     """Of an official: the organisations that the person represents."""
     scopes: tuple[Scope, ...] = ()
-    """Of a system: what it is registered for now."""
+    """Of a system, or of the one that acts for a person: what it is registered for now."""
+    act: str = ""
+    """Of a person whom another site sent with a token of its own: that site, as a system is registered (RFC 8693, 4.1)."""
     purpose: str = ""
     """Of a system: what it calls for."""
 

@@ -85,7 +85,7 @@ def covers(scope: Scope, purpose: str, dossier: Named) -> bool:
 
 
 def require_scope(caller: Caller, procedure_code: str, agencies: Iterable[str]) -> None:
-    """Of a system that wants to begin something there. Raises Rejected SCOPE_MISSING."""
+    """Of a system that wants to begin something there, or that acts for a person who does. Raises Rejected SCOPE_MISSING."""
     wanted = tuple(agencies)
     for scope in caller.scopes:
         if (
@@ -94,7 +94,7 @@ def require_scope(caller: Caller, procedure_code: str, agencies: Iterable[str]) 
             and any(map(scope.has_agency, wanted))
         ):
             return
-    raise Rejected("SCOPE_MISSING", system=caller.account_id, purpose=caller.purpose)
+    raise Rejected("SCOPE_MISSING", system=caller.act or caller.account_id, purpose=caller.purpose)
 
 
 async def vouched(store: EventStore, caller: Caller, dossier: Concern) -> bool:

@@ -195,7 +195,7 @@ class Settings(BaseSettings):
     uploads_kept_days: Annotated[int, Field(ge=1, le=365)] = 30
     """How long the files that an official or a system has uploaded for others wait for the dossier that takes them."""
     submission_cutover: date | None = None
-    """From this day on, online dossiers are submitted at the national portal only."""
+    """From this day on, online dossiers come by the national portal only: by whoever is registered for `submit-national`."""
     submission_address: Web = ""
     """The national portal's address."""
     clock_shift_file: Path | None = None

@@ -46,6 +46,7 @@ class SubmitDossier:
     draft_id: str
     fee_id: str
     terms: Terms
+    through: str = ""
 
 
 @dataclass(frozen=True, slots=True)

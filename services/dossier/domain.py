@@ -301,6 +301,7 @@ def _submit(command: SubmitDossier, dossier: Dossier) -> Events:
         command.delivery_method,
         command.draft_id,
         command.reuse_consent,
+        through=command.through,
     )
     # What is owed for processing is assessed by an official while processing.
     if not terms.fee_items or terms.fee_condition is FeeCondition.PROCESSING:

@@ -40,6 +40,7 @@ class DossierSubmitted:
     delivery_method: DeliveryMethod
     draft_id: str
     reuse_consent: bool
+    through: str = ""
 
 
 @dataclass(frozen=True, slots=True)

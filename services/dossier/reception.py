@@ -14,7 +14,7 @@ from sqlalchemy import Connection, bindparam, select
 from motcua.dossier.events.v1 import events_pb2 as facts
 from motcua.dossier.v1 import dossier_service_pb2 as pb
 from motcua.identity.events.v1 import events_pb2 as identity
-from services.chassis.caller import Caller, Origin
+from services.chassis.caller import NATIONAL, Caller, Origin
 from services.chassis.codec import Shape
 from services.chassis.concern import ONLINE, require_impartial, require_scope
 from services.chassis.database import utc
@@ -66,14 +66,22 @@ def attached(components: tuple[Component, ...]) -> set[str]:
     return {component.sha256 for component in components if component.source is ComponentSource.ATTACHMENT}
 
 
-def require_open_window(settings: Settings, channel: Channel, at: datetime) -> None:
-    """Raises Rejected NATIONAL_PORTAL_ONLY, TRIAL_ENDED."""
-    day = local_day(at)
-    cutover = settings.submission_cutover
+def require_open_window(settings: Settings, channel: Channel, caller: Caller, at: datetime) -> Caller:
+    """The caller, with the purpose that it submits for now. Raises Rejected NATIONAL_PORTAL_ONLY, TRIAL_ENDED."""
+    day, cutover = local_day(at), settings.submission_cutover
     if channel is Channel.ONLINE and cutover and day >= cutover.isoformat():
-        raise Rejected("NATIONAL_PORTAL_ONLY", since=cutover.isoformat(), address=settings.submission_address)
+        if not _of_national_portal(caller):
+            raise Rejected("NATIONAL_PORTAL_ONLY", since=cutover.isoformat(), address=settings.submission_address)
+        caller = replace(caller, purpose=NATIONAL)
     if settings.sandbox_until and day > settings.sandbox_until.isoformat():
         raise Rejected("TRIAL_ENDED", until=settings.sandbox_until.isoformat())
+    return caller
+
+
+def _of_national_portal(caller: Caller) -> bool:
+    """A system that states the purpose, or a person whom a nation sent that is registered for it; where, its scope says."""
+    enrolled = any(scope.purpose == NATIONAL for scope in caller.scopes)
+    return enrolled and (bool(caller.act) or NATIONAL in caller.purposes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +200,7 @@ async def submission(
         raise Rejected("ASSURANCE_TOO_LOW", required=str(procedure.loa), loa=str(caller.loa))
     reception = law.agency(request.reception_agency, at)
     competent = law.competent(procedure, reception, at)
-    if caller.kind == "system":
+    if caller.kind == "system" or caller.purpose == NATIONAL:
         require_scope(caller, procedure.code, (reception.code, competent.code))
     answers = form_answers(request.form)
     await forms.check(procedure, answers, at, required=channel is Channel.ONLINE)
@@ -222,6 +230,7 @@ async def submission(
         draft_id=request.draft_id,
         fee_id="",
         terms=terms,
+        through=caller.act or (caller.account_id if caller.kind == "system" else ""),
     )
 
 

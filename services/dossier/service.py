@@ -224,10 +224,10 @@ class DossierService:
     async def submit_dossier(self, request: pb.SubmitDossierRequest, caller: Caller) -> pb.SubmitDossierResponse:
         now, known, origin = self.clock.now(), await self.law.get(), _origin(request, caller)
         try:
-            require_open_window(self.platform.settings, Channel(request.channel), now)
+            sender = require_open_window(self.platform.settings, Channel(request.channel), caller, now)
             await self._require_draft(request, caller)
             command = await submission(
-                request, caller, now, known, self.people, self.registry, self.uploads, self.keys, self.forms
+                request, sender, now, known, self.people, self.registry, self.uploads, self.keys, self.forms
             )
             dossier.decide(command, dossier.initial)  # what is refused takes no code
             await self.uploads.take(owner_of(caller), command.applicant_id, command.uploaded)

@@ -58,7 +58,7 @@ def _address(patient: Patient) -> list[Finding]:
         found.append(
             bad(
                 "cut-over",
-                f"from {settings.submission_cutover} on nothing is taken, and no other address is named",
+                f"from {settings.submission_cutover} on citizens submit elsewhere online, and no other address is named",
                 "Citizens are sent away without being told where to.",
                 "Set MOTCUA_SUBMISSION_ADDRESS to the national portal's address.",
             )
