@@ -77,13 +77,15 @@ EVERYTHING: Object = {
         ],
     },
     "catalogue": {"configMaps": ["procedures", "more-procedures"]},
+    "firstAdministrator": {"personalNumber": "056090001234", "decisionNumber": "12/QĐ-UBND"},
     "backup": {"enabled": True, "url": "s3://backup-vn-56/site"},
     "monitoring": {"enabled": True, "labels": {"release": "prometheus"}},
 }
 TRIAL: Object = {
     "sandbox": {"enabled": True, "until": "2027-12-31"},
     "publicUrl": "http://motcua-edge",
-    "trial": {"postgresql": {"enabled": True}, "kurrentdb": {"enabled": True}},
+    "trial": {"blobs": {"enabled": True}, "postgresql": {"enabled": True}, "kurrentdb": {"enabled": True}},
+    "blobs": {"url": "file:///var/lib/motcua/blobs", "claim": "blobs"},
 }
 # The other side of each choice.
 OTHERWISE: Object = {
@@ -156,6 +158,8 @@ def of_kind(objects: list[Object], kind: str) -> dict[str, Object]:
 def pod_template(o: Object) -> Object | None:
     """Of whatever makes pods; None for other objects."""
     match o["kind"]:
+        case "Pod":
+            return {"metadata": o["metadata"], "spec": o["spec"]}
         case "Deployment" | "StatefulSet" | "Job":
             return dict(o["spec"]["template"])
         case "CronJob":

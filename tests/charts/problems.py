@@ -68,8 +68,8 @@ def of_kind(o: Object, objects: list[Object]) -> Iterator[str]:
         case "HorizontalPodAutoscaler":
             target, spec = o["spec"]["scaleTargetRef"], o["spec"]
             scaled = [d for d in objects if (d["kind"], d["metadata"]["name"]) == (target["kind"], target["name"])]
-            if len(scaled) != 1 or "replicas" in scaled[0]["spec"]:
-                yield f"{where(o)}: scales nothing, or what has fixed replicas"
+            if len(scaled) != 1:
+                yield f"{where(o)}: scales nothing"
             elif not all("cpu" in c["resources"]["requests"] for c in containers(scaled[0])):
                 yield f"{where(o)}: measures a part of a CPU that is not requested"
             if spec["minReplicas"] > spec["maxReplicas"]:
@@ -149,6 +149,8 @@ def port_range(o: Object, port: int) -> Iterator[str]:
 
 
 def serving(o: Object) -> Iterator[str]:
+    if "replicas" in o["spec"]:
+        yield f"{where(o)}: the release would take its replicas from an autoscaler, or from kubectl scale"
     template = o["spec"]["template"]
     wanted = o["spec"]["selector"]["matchLabels"]
     if not wanted.items() <= template["metadata"]["labels"].items():
@@ -165,8 +167,7 @@ def serving(o: Object) -> Iterator[str]:
 
 def job(o: Object) -> Iterator[str]:
     spec = o["spec"]["jobTemplate"]["spec"] if o["kind"] == "CronJob" else o["spec"]
-    test = o["metadata"].get("annotations", {}).get(HOOK) == "test"
-    for name in ("backoffLimit", "activeDeadlineSeconds", *(() if test else ("ttlSecondsAfterFinished",))):
+    for name in ("backoffLimit", "activeDeadlineSeconds", "ttlSecondsAfterFinished"):
         if name not in spec:
             yield f"{where(o)}: no {name}"
     if spec["template"]["spec"]["restartPolicy"] not in {"Never", "OnFailure"}:

@@ -80,6 +80,7 @@ def settings(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]) -> Sett
 @pytest.mark.parametrize("name", ALL)
 def test_every_variable_is_a_setting(name: str) -> None:
     known = {f"MOTCUA_{field.upper()}" for field in Settings.model_fields}
+    known |= {"MOTCUA_FIRST_ADMINISTRATOR"}  # an argument of `motcua appoint`
     libraries = re.compile("(OTEL|AWS|POSTGRES|POSTGRESQL|KURRENTDB)_[A-Z_]+|PGDATA")
     for part, c in every_container(name):
         for variable in given(variant(name), c):
@@ -97,7 +98,7 @@ def test_every_setting_can_be_given() -> None:
 def test_every_container_starts_with_its_settings(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     objects = variant(name)
     for part, c in every_container(name):
-        if part in ("postgresql", "kurrentdb", "edge"):
+        if part in ("postgresql", "kurrentdb", "edge", "needed"):
             continue
         with monkeypatch.context() as patch:
             made = settings(patch, filled(objects, c))
@@ -219,8 +220,8 @@ def test_every_option_reaches_its_part() -> None:
     assert dossier["spec"]["imagePullSecrets"] == [{"name": "pull"}]
     assert (dossier["spec"]["priorityClassName"], dossier["spec"]["nodeSelector"]) == ("state", {"pool": "state"})
     assert one(objects, "ServiceAccount", "dossier")["metadata"]["annotations"] == {"example.org/role": "services"}
-    assert one(objects, "Deployment", "status")["spec"]["replicas"] == 2
-    assert "replicas" not in one(objects, "Deployment", "dossier")["spec"]
+    kept = {part: one(objects, "HorizontalPodAutoscaler", part)["spec"] for part in ("status", "dossier", "edge")}
+    assert [(kept[part]["minReplicas"], kept[part]["maxReplicas"]) for part in kept] == [(2, 2), (2, 6), (2, 6)]
     cpu, calls = one(objects, "HorizontalPodAutoscaler", "dossier")["spec"]["metrics"]
     assert (cpu["resource"]["name"], calls["pods"]["metric"]["name"]) == ("cpu", "motcua_rpc_in_flight")
 
@@ -231,8 +232,8 @@ def test_authorities_are_mounted_where_stores_are_asked() -> None:
         for mount in c["volumeMounts"]:
             where.setdefault(mount["mountPath"], set()).add(part)
     migrating = {f"migrate-{service}" for service in SERVICES}
-    assert where["/etc/motcua/database"] == {*SERVICES, *migrating, "backup"}
-    assert where["/etc/motcua/event-store"] == {*SERVICES, "backup", "load-0", "load-1"}
+    assert where["/etc/motcua/database"] == {*SERVICES, *migrating, "backup", "appoint"}
+    assert where["/etc/motcua/event-store"] == {*SERVICES, "backup", "load-0", "load-1", "appoint"}
 
 
 def test_a_trial_is_played_by_the_sandbox(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -274,13 +275,14 @@ def command(words: list[str], folder: Path) -> None:
     while isinstance(found, TyperGroup):
         assert placed[0] in found.commands, f"there is no command {' '.join(words)}"
         found, placed = found.commands[placed[0]], placed[1:]
-    found.make_context("motcua", placed)
+    given = [] if found.name != "appoint" else ["056090001234"]  # from its environment
+    found.make_context("motcua", [*given, *placed])
 
 
 @pytest.mark.parametrize("name", ALL)
 def test_every_command_exists(name: str, tmp_path: Path) -> None:
     for part, c in every_container(name):
-        if part not in ("postgresql", "kurrentdb"):
+        if part not in ("postgresql", "kurrentdb", "needed"):
             command(c["command"], tmp_path)
 
 

@@ -109,18 +109,19 @@ def test_egress_follows_what_is_switched_on() -> None:
     assert {a for a in found if a[2] in (465, 587)} == {("notification", ANYWHERE, port) for port in (465, 587)}
     assert ("ledger", ANYWHERE, 443) in found
     assert {a[1] for a in found if a[2] in (5432, 6432)} == {"10.1.0.0/24"}
-    components = {*SERVICES, "edge", "test", "migrate", "catalogue-load", *BACKUPS}
+    components = {*SERVICES, "edge", "test", "migrate", "catalogue-load", "appoint", *BACKUPS}
     assert {a[0] for a in found if a[1] == "169.254.169.254/32"} == components
     assert {a[1:] for a in found if a[0] == "catalogue-load"} == {
         (KUBE_DNS, 53), (ANYWHERE, 2113), ("169.254.169.254/32", 80)
     }  # fmt: skip
+    assert {a[2] for a in found if a[0] == "appoint"} == {53, 2113, 5432, 6432, 80}
     for backup in BACKUPS:
         assert {a[2] for a in found if a[0] == backup} == {53, 2113, 5432, 6432, 443, 80}
 
 
 def test_a_trial_has_its_own_stores_and_the_sandbox() -> None:
     found, outside = inside("trial"), arrows("trial", "egress") - inside("trial")
-    everybody = {*SERVICES, "sandbox", *BACKUPS}
+    everybody = {*SERVICES, "sandbox"}
     assert {a[0] for a in found if a[1:] == ("kurrentdb", 2113)} == everybody
     assert {a[0] for a in found if a[1:] == ("postgresql", 5432)} == {*everybody, "migrate"}
     assert {a[0] for a in found if a[1:] == ("edge", 8080)} == {"identity", "payment", "sandbox", "test"}

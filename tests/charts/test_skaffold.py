@@ -51,7 +51,7 @@ def test_the_commands_of_the_first_lines_are_those_that_there_are() -> None:
     head = (ROOT / "skaffold.yaml").read_text().partition("apiVersion")[0]
     assert set(re.findall(r"--profile (\w+)", head)) <= set(PROFILES)
     assert set(re.findall(r"--images (\S+)=", head)) == set(IMAGES)
-    (rolled_back,) = re.findall(r"helm rollback (\S+) --namespace (\S+)", head)
+    (rolled_back,) = re.findall(r"helm rollback (\S+) <revision> --namespace (\S+)", head)
     assert rolled_back == (release("province")["name"], release("province")["namespace"])
 
 

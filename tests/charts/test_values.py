@@ -103,6 +103,23 @@ REFUSED: dict[str, tuple[Object, str]] = {
         "at '/networkPolicy/egress/smtp/ports/0': maximum: got 70,000, want 65,535",
     ),
     "mail from nobody": ({"mail": {"from": "Một cửa"}}, "at '/mail/from'"),
+    "a personal number without its zeros": (
+        {"firstAdministrator": {"personalNumber": 6174016156, "decisionNumber": "12"}},
+        "at '/firstAdministrator/personalNumber': minimum: got 6.174016156×10⁰⁹, want 1×10¹⁰",
+    ),
+    "an administrator without a decision": (
+        {"firstAdministrator": {"personalNumber": "056090001234"}},
+        "firstAdministrator.decisionNumber is empty: an appointment names the decision",
+    ),
+    "a tag with a fraction": ({"image": {"tag": 1.1}}, "at '/image/tag': got number, want integer or string"),
+    "an image for all services but not all": (
+        {"defaults": {"image": {"tag": "1"}}},
+        "at '/defaults/image': false schema",
+    ),
+    "a claim of a trial that nobody named": (
+        {**SANDBOX, "trial": {"blobs": {"enabled": True}}},
+        "trial.blobs.enabled makes the claim blobs.claim: set it",
+    ),
     "least more than most": (
         {"services": {"dossier": {"autoscaling": {"enabled": True, "min": 9, "max": 3}}}},
         "dossier: autoscaling.min (9) is more than autoscaling.max (3)",
@@ -284,7 +301,7 @@ def test_the_notes_list_the_keys_that_pods_read() -> None:
             for o in variant(name)
             for c in containers(o)
             for variable in c.get("env", ())
-            if "valueFrom" in variable
+            if "valueFrom" in variable and variable["valueFrom"]["secretKeyRef"]["name"] == "motcua"
         }
         if name == "everything":
             (external_secret,) = of_kind(variant(name), "ExternalSecret").values()

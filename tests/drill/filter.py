@@ -77,9 +77,10 @@ def rendered(objects: Sequence[Object], secrets: Mapping[str, Mapping[str, str]]
             found.deployments.append(_pod(name, one["spec"]["template"]["spec"], secrets))
         elif kind == "CronJob":
             found.scheduled[name] = _pod(name, one["spec"]["jobTemplate"]["spec"]["template"]["spec"], secrets)
-        elif kind == "Job":
+        elif kind in ("Job", "Pod"):
+            spec = one["spec"]["template"]["spec"] if kind == "Job" else one["spec"]
             for hook in one["metadata"]["annotations"][HOOK].split(","):
-                found.hooks.setdefault(hook, []).append(_pod(name, one["spec"]["template"]["spec"], secrets))
+                found.hooks.setdefault(hook, []).append(_pod(name, spec, secrets))
         elif kind not in LEFT_OUT:
             raise NotPlayable(f"{kind} {name}: say in the drill's filter what becomes of it")
     found.config_maps.extend(_mounted(secrets))

@@ -101,6 +101,7 @@ class Site:
             "sandbox": {"enabled": True, "until": "2099-12-31", "province": self.province},
             # Whoever plays the day is a citizen here, not the national portal.
             "submission": {"cutover": "", "address": ""},
+            "backup": {"ofTrial": True},
             "vneid": {"url": ""},
             "population": {"url": ""},
             "vnpay": {"url": "", "apiUrl": ""},

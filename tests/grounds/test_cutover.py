@@ -17,7 +17,7 @@ from tests.grounds.lives import Lives
 from tests.support import grounds
 from tests.support.waiting import eventually
 
-AGENCY, ELSEWHERE = "P56.22.333", "P56.22.390"
+AGENCY, ELSEWHERE = "P56.22.366", "P56.22.390"
 EXTRACT = {
     "procedure_code": "2.000635",
     "form": {"event_kind": "birth", "subject_name": "Nguyễn Văn An", "copies": 1},

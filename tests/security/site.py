@@ -89,7 +89,7 @@ class Site:
             "RegisterSystem",
             client_id=client_id,
             name="Thuế",
-            operator_agency="G12",
+            operator_agency="P56",
             purposes=purposes,
             scopes=scopes(*purposes),
             public_jwk=public_jwk(key),

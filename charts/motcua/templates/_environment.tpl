@@ -87,7 +87,7 @@
 {{- range include "motcua.secretKeys" (list $ .) | fromYaml }}{{ $_ := set $found . true }}{{ end -}}
 {{- end -}}
 {{- end -}}
-{{- if .Values.backup.enabled }}{{ range include "motcua.backupKeys" . | fromYaml }}{{ $_ := set $found . true }}{{ end }}{{ end -}}
+{{- if include "motcua.backups" . | fromYaml }}{{ range include "motcua.backupKeys" . | fromYaml }}{{ $_ := set $found . true }}{{ end }}{{ end -}}
 {{- if .Values.trial.postgresql.enabled -}}
 {{- range keys $found }}{{ if hasPrefix "database-" . }}{{ $_ := unset $found . }}{{ end }}{{ end -}}
 {{- $_ := set $found "postgresql-password" true -}}
@@ -152,10 +152,10 @@
 {{- $_ := set $found "MOTCUA_TLS_AUTHORITY" "/etc/motcua/tls/ca.crt" -}}
 {{- end -}}
 {{- if and $values.submission.cutover (not $values.sandbox.enabled) -}}
-{{- $_ := set $found "MOTCUA_SUBMISSION_CUTOVER" $values.submission.cutover -}}
+{{- $_ := set $found "MOTCUA_SUBMISSION_CUTOVER" (include "motcua.day" $values.submission.cutover) -}}
 {{- $_ := set $found "MOTCUA_SUBMISSION_ADDRESS" $values.submission.address -}}
 {{- end -}}
-{{- if $values.sandbox.enabled }}{{ $_ := set $found "MOTCUA_SANDBOX_UNTIL" $values.sandbox.until }}{{ end -}}
+{{- if $values.sandbox.enabled }}{{ $_ := set $found "MOTCUA_SANDBOX_UNTIL" (include "motcua.day" $values.sandbox.until) }}{{ end -}}
 {{- /* In pods, services listen to others; routes and policies keep a trial to those who may be administrators of it. */ -}}
 {{- if $values.sandbox.enabled }}{{ $_ := set $found "MOTCUA_SANDBOX_ANYBODY_IS_ADMINISTRATOR" "true" }}{{ end -}}
 {{- toYaml $found -}}

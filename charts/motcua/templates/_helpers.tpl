@@ -30,10 +30,31 @@ namespace: {{ $root.Release.Namespace }}
 labels: {{- include "motcua.labels" . | nindent 2 }}
 {{- end -}}
 
+{{- /* What was typed as a whole number, as it was typed: Helm makes a float of those in files. */ -}}
+{{- define "motcua.text" -}}
+{{- if kindIs "float64" . }}{{ printf "%.0f" . }}{{ else }}{{ toString . }}{{ end -}}
+{{- end -}}
+
+{{- /* A day, also one that was written without quotes. */ -}}
+{{- define "motcua.day" -}}
+{{- trimSuffix "T00:00:00Z" . -}}
+{{- end -}}
+
 {{- /* (list image defaultTag) */ -}}
 {{- define "motcua.image" -}}
 {{- $image := index . 0 -}}
-{{- if $image.digest }}{{ $image.repository }}@{{ $image.digest }}{{ else }}{{ $image.repository }}:{{ $image.tag | default (index . 1) }}{{ end -}}
+{{- $tag := include "motcua.text" $image.tag -}}
+{{- if $image.digest }}{{ $image.repository }}@{{ $image.digest }}{{ else }}{{ $image.repository }}:{{ default (index . 1) $tag }}{{ end -}}
+{{- end -}}
+
+{{- /* The image of a service, as YAML: its own over that of all. A tag of its own is not held back by the digest of all. (list $ service) */ -}}
+{{- define "motcua.serviceImage" -}}
+{{- $root := index . 0 -}}
+{{- $image := deepCopy $root.Values.image -}}
+{{- $own := dig (index . 1) "image" dict $root.Values.services -}}
+{{- if and $own.tag (not $own.digest) }}{{ $_ := set $image "digest" "" }}{{ end -}}
+{{- include "motcua.overlay" (list $image $own) -}}
+{{- toYaml $image -}}
 {{- end -}}
 
 {{- /* (list onto over): over's values replace onto's, maps key by key; unlike mergeOverwrite, false and [] replace too. */ -}}
@@ -57,7 +78,7 @@ labels: {{- include "motcua.labels" . | nindent 2 }}
 {{- $merged := dict -}}
 {{- if eq $part "edge" -}}
 {{- $merged = deepCopy $root.Values.edge -}}
-{{- $_ := set $merged "progressDeadlineSeconds" 600 -}}
+{{- $_ := set $merged "progressDeadlineSeconds" $root.Values.defaults.progressDeadlineSeconds -}}
 {{- else if eq $part "sandbox" -}}
 {{- $none := dict "enabled" false -}}
 {{- $merged = merge (dict "replicas" 1 "autoscaling" $none "resources" $root.Values.sandbox.resources) (deepCopy $root.Values.defaults) -}}
@@ -80,7 +101,8 @@ labels: {{- include "motcua.labels" . | nindent 2 }}
 
 {{- /* Whose officials the sandbox appoints. */ -}}
 {{- define "motcua.province" -}}
-{{- default (trimPrefix "vn-" .Values.site) .Values.sandbox.province -}}
+{{- $given := include "motcua.text" .Values.sandbox.province -}}
+{{- if $given }}{{ printf "%02d" (atoi $given) }}{{ else }}{{ trimPrefix "vn-" .Values.site }}{{ end -}}
 {{- end -}}
 
 {{- define "motcua.url" -}}
@@ -172,10 +194,16 @@ metadata:
 automountServiceAccountToken: false
 {{- end -}}
 
-{{- /* PodDisruptionBudget and HorizontalPodAutoscaler: (list $ component autoscaling) */ -}}
+{{- /*
+PodDisruptionBudget and HorizontalPodAutoscaler: (list $ component autoscaling replicas). Where the number is fixed, least and most are
+that number: no Deployment says its replicas, so that the field is the autoscaler's alone whatever is switched on or off, and neither an
+upgrade nor `kubectl scale` takes it from the other.
+*/ -}}
 {{- define "motcua.scaling" -}}
 {{- $component := list (index . 0) (index . 1) -}}
 {{- $autoscaling := index . 2 -}}
+{{- $least := ternary $autoscaling.min (index . 3) $autoscaling.enabled -}}
+{{- $most := ternary $autoscaling.max (index . 3) $autoscaling.enabled -}}
 apiVersion: policy/v1
 kind: PodDisruptionBudget
 metadata: {{- include "motcua.metadata" $component | nindent 2 }}
@@ -184,8 +212,7 @@ spec:
   unhealthyPodEvictionPolicy: AlwaysAllow
   selector:
     matchLabels: {{- include "motcua.selector" $component | nindent 6 }}
-{{- if $autoscaling.enabled }}
-{{- if gt (int $autoscaling.min) (int $autoscaling.max) }}
+{{- if gt (int $least) (int $most) }}
 {{- fail (printf "%s: autoscaling.min (%v) is more than autoscaling.max (%v)" (index . 1) $autoscaling.min $autoscaling.max) }}
 {{- end }}
 ---
@@ -197,8 +224,8 @@ spec:
     apiVersion: apps/v1
     kind: Deployment
     name: {{ include "motcua.name" $component }}
-  minReplicas: {{ $autoscaling.min }}
-  maxReplicas: {{ $autoscaling.max }}
+  minReplicas: {{ $least }}
+  maxReplicas: {{ $most }}
   metrics:
     - type: Resource
       resource:
@@ -213,7 +240,6 @@ spec:
   behavior:
     # A pod that starts reads the law and catches up: what was added stays for a while.
     scaleDown: {stabilizationWindowSeconds: 600}
-{{- end }}
 {{- end -}}
 
 {{- /* The one authority that signs the parts' certificates; empty where you make them. */ -}}
