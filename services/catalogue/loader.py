@@ -163,11 +163,11 @@ def load(folder: Path = DATA) -> Catalogue:
 
 
 def organisations(folder: Path = DATA) -> dict[str, str]:
-    """By a province's code, the prefix of its agencies' codes: the code of its own authority."""
-    faults: list[str] = []
-    provinces = _plain(folder / "provinces.yaml", "provinces", Province, faults)
-    if faults:
-        raise FaultyCatalogueError(tuple(faults))
+    """By a province's code, the prefix of its agencies' codes: the code of its own authority. Raises FaultyCatalogueError."""
+    files = _Files(folder)
+    provinces = files.read(files.one("provinces"), "provinces", Province)
+    if files.faults:
+        raise FaultyCatalogueError(tuple(files.faults))
     return {province.code: province.organisation for province in provinces}
 
 

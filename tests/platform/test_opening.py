@@ -62,8 +62,8 @@ class Office:
         return str(self.log_in(person, **query)["access_token"])
 
     def call(self, method: str, path: str, token: str, **body: Any) -> httpx.Response:
-        asked = {"json": {"request_id": str(uuid.uuid4()), **body}} if method == "POST" else {}
-        return httpx.request(method, self.site.url + path, headers={"authorization": f"Bearer {token}"}, **asked)
+        asked = {"request_id": str(uuid.uuid4()), **body} if method == "POST" else None
+        return httpx.request(method, self.site.url + path, headers={"authorization": f"Bearer {token}"}, json=asked)
 
     def account_id(self, person: Citizen) -> str:
         return str(self.call("GET", "/v1/accounts/me", self.token(person)).json()["account"]["accountId"])
