@@ -88,7 +88,13 @@ NEW = {
     "RegisterSystem": {"client_id"},
     "OpenAgency": {"agency.code"},
     "PublishCalendar": {"calendar.calendar_id"},
-    "PublishTerritory": {"territory.province.code", "territory.communes.code"},
+    "PublishTerritory": {
+        "territory.province.code",
+        "territory.communes.code",
+        # Of the law before this one.
+        "territory.province.earlier_codes",
+        "territory.communes.earlier_codes",
+    },
     "PublishProcedure": {"procedure."},
 }
 # Where it takes a procedure that has such: tests/dossier/test_components.py, tests/catalogue.
