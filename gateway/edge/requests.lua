@@ -4,10 +4,14 @@
 
 local DEEPEST = 100
 local MOST_NAMED = 20
+local LONGEST_NAMED = 100
+-- Of a body: more than any definition has, and read in a moment.
+local MOST_VALUES = 200000
 
 local WORDS = {
   path = {"Đường dẫn hoặc tham số không phải UTF-8.", "The path or a parameter is not UTF-8."},
   body = {"Nội dung không phải UTF-8.", "The body is not UTF-8."},
+  many = {"Nội dung có quá nhiều giá trị.", "The body has too many values."},
   field = {"Không có mục này trong yêu cầu.", "The request has no such field."},
 }
 
@@ -84,12 +88,20 @@ function Walk:string()
   return string.sub(self.text, first, at - 1)
 end
 
+-- Names of ours are of ASCII.
 local function plain(name)
-  return (string.gsub(name, "\\u00(%x%x)", function(hex) return string.char(tonumber(hex, 16)) end))
+  return (string.gsub(name, "\\u00([0-7]%x)", function(hex) return string.char(tonumber(hex, 16)) end))
+end
+
+-- So much of a name as an answer repeats, in whole letters.
+local function short(name)
+  if #name <= LONGEST_NAMED then return name end
+  return (string.gsub(string.sub(name, 1, LONGEST_NAMED), "[\192-\247][\128-\191]*$", ""))
 end
 
 function Walk:value(message, path, depth)
-  if depth > DEEPEST then error("too deep") end
+  self.values = self.values + 1
+  if depth > DEEPEST or self.values > MOST_VALUES then error("too much") end
   local c = self:blank()
   if c == "{" then
     self:object(message, path, depth)
@@ -117,10 +129,11 @@ function Walk:object(message, path, depth)
       inner = fields[name]
       if inner == nil then inner = fields["*"] end
       if inner == nil and #self.unknown < MOST_NAMED then
-        table.insert(self.unknown, path .. string.sub(name, 1, 100))
+        table.insert(self.unknown, path .. short(name))
       end
     end
-    self:value(inner or nil, fields and path .. name .. "." or path, depth + 1)
+    -- Paths are made where something may be at fault: a form's answers have any names, and are many.
+    self:value(inner or nil, inner and path .. short(name) .. "." or "", depth + 1)
     local c = self:blank()
     self.at = self.at + 1
     if c == "}" then return end
@@ -132,9 +145,9 @@ function Walk:array(message, path, depth)
   self.at = self.at + 1
   if self:blank() == "]" then self.at = self.at + 1 return end
   local index = 0
-  local stem = string.gsub(path, "%.$", "")
+  local stem = message and string.gsub(path, "%.$", "")
   while true do
-    self:value(message, stem .. "[" .. index .. "].", depth + 1)
+    self:value(message, message and stem .. "[" .. index .. "]." or "", depth + 1)
     index = index + 1
     local c = self:blank()
     self.at = self.at + 1
@@ -143,10 +156,11 @@ function Walk:array(message, path, depth)
   end
 end
 
-local function unknown_in(text, message, unknown)
-  local walk = setmetatable({text = text, at = 1, unknown = unknown}, Walk)
+-- Adds the names that the message does not have; whether there were too many values to find all.
+local function walked_out(text, message, unknown)
+  local walk = setmetatable({text = text, at = 1, unknown = unknown, values = 0}, Walk)
   pcall(walk.value, walk, message, "", 0)
-  return walk.unknown
+  return walk.values > MOST_VALUES
 end
 
 local function unknown_in_query(query, message)
@@ -155,9 +169,13 @@ local function unknown_in_query(query, message)
     name = unescaped((string.gsub(name, "+", " ")))
     local inner = message
     for part in string.gmatch(name, "[^.]+") do
-      inner = inner and MESSAGES[inner] and MESSAGES[inner][part]
+      local fields = inner and MESSAGES[inner]
+      if fields then
+        inner = fields[part]
+        if inner == nil then inner = fields["*"] end
+      end
       if inner == nil then
-        if #unknown < MOST_NAMED then table.insert(unknown, string.sub(name, 1, 100)) end
+        if #unknown < MOST_NAMED then table.insert(unknown, short(name)) end
         break
       end
     end
@@ -216,7 +234,9 @@ function envoy_on_request(handle)
     if not is_utf8(text) then
       return refuse(handle, "400", {{"", WORDS.body}})
     end
-    unknown = unknown_in(text, message, unknown)
+    if walked_out(text, message, unknown) then
+      return refuse(handle, "400", {{"", WORDS.many}})
+    end
   end
   for _, name in ipairs(unknown) do
     table.insert(faults, {name, WORDS.field})

@@ -117,6 +117,7 @@ async def test_what_the_edge_refuses(
         ('{"amount": "1", "parts": [{"text": "a"}, {"txet": "b"}], "byName": {"any": {"text": ""}, "b": {"q": 1}}}',
          ["parts[1].txet", "byName.b.q"]),
         ('{"form": {"any": {"thing": []}}, "at": "2026-01-01T00:00:00Z", "\\u0061mount": 1}', []),
+        ('{"' + "x" * 99 + 'ế": 1, "\\u00e9": 1}', ["x" * 99, "\\u00e9"]),
         ('{ "amount" : 1 , "parts" : [ ] , "form":{} }', []),
     ],
 )  # fmt: skip
