@@ -316,6 +316,7 @@ def test_the_notes_warn() -> None:
     trial = variant_notes("trial")
     assert "a sandbox until 2027-12-31" in trial
     assert "single servers of the trial" in trial
+    assert "edge.service.type" not in trial, "a trial refuses it"
     assert "event-store" not in trial
     assert "mutualTls.enabled is false" in trial
     assert "mutualTls.enabled is false" not in variant_notes("everything")
