@@ -74,6 +74,11 @@ def _next(page: DossierPage, event: Message) -> DossierPage:
     match event:
         case facts.FeeAssessed():
             return _fee_assessed(page, event)
+        case facts.FeeWaived():
+            # Whom the law exempts is for the parties.
+            return page
+        case facts.FeeCancelled():
+            return _fee_cancelled(page, event)
         case facts.FeePaid():
             return _fee_paid(page, event)
         case facts.FeeRefunded():
@@ -130,22 +135,42 @@ def _next(page: DossierPage, event: Message) -> DossierPage:
 def _fee_assessed(page: DossierPage, event: facts.FeeAssessed) -> DossierPage:
     at = _time(event.at)
     items = tuple((item.name, item.amount) for item in event.items)
-    page = replace(page, fees=(*page.fees, Fee(event.amount, items, event.condition, at)))
+    page = replace(page, fees=(*page.fees, Fee(event.amount, items, event.condition, at, **_to_pay(event))))
     if event.condition == facts.FEE_CONDITION_PROCESSING:
         page = _pause(replace(page, settlement=Settlement.FINANCIAL_OBLIGATION_REQUESTED), PauseKind.FEE, at)
     return _add(page, StepKind.FEE_ASSESSED, event.at, amount=event.amount, condition=event.condition)
 
 
+def _to_pay(event: facts.FeeAssessed) -> dict[str, Any]:
+    by = _time(event.pay_by) if event.HasField("pay_by") else None
+    return {"pay_by": by, "stops_unpaid": event.stops_unpaid}
+
+
+def _fee_cancelled(page: DossierPage, event: facts.FeeCancelled) -> DossierPage:
+    owed = [index for index, fee in enumerate(page.fees) if fee.owed]
+    alike = [index for index in owed if page.fees[index].condition == event.condition]
+    index = _of_amount(page, alike or owed, event.amount)
+    page, due = _settled(page, event, index, cancelled_at=_time(event.at))
+    return _add(page, StepKind.FEE_CANCELLED, event.at, amount=event.amount, due=due)
+
+
 def _fee_paid(page: DossierPage, event: facts.FeePaid) -> DossierPage:
+    page, due = _settled(page, event, _paid_fee(page, event), paid_at=_time(event.at))
+    return _add(page, StepKind.FEE_PAID, event.at, amount=event.amount, due=due)
+
+
+def _settled(
+    page: DossierPage, event: facts.FeePaid | facts.FeeCancelled, index: int, **changes: datetime
+) -> tuple[DossierPage, DueMove | None]:
     at = _time(event.at)
     due = _moved(page, event.due_at) if event.HasField("due_at") else None
-    page = replace(page, fees=_with(page.fees, _paid_fee(page, event), paid_at=at))
+    page = replace(page, fees=_with(page.fees, index, **changes))
     asked = any(fee.owed and fee.condition == facts.FEE_CONDITION_PROCESSING for fee in page.fees)
     if page.settlement is Settlement.FINANCIAL_OBLIGATION_REQUESTED and not asked:
         page = _resume(
             replace(page, settlement=Settlement.BEING_PROCESSED, due_at=due.after if due else page.due_at), at
         )
-    return _add(page, StepKind.FEE_PAID, event.at, amount=event.amount, due=due)
+    return page, due
 
 
 def _paid_fee(page: DossierPage, event: facts.FeePaid) -> int:

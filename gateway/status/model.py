@@ -56,6 +56,7 @@ class StepKind(Enum):
     SUBMITTED = "submitted"
     FEE_ASSESSED = "fee-assessed"
     FEE_PAID = "fee-paid"
+    FEE_CANCELLED = "fee-cancelled"
     FEE_REFUNDED = "fee-refunded"
     RECEIVED = "received"
     REFUSED = "refused"
@@ -125,10 +126,13 @@ class Fee:
     assessed_at: datetime
     paid_at: datetime | None = None
     refunded_at: datetime | None = None
+    cancelled_at: datetime | None = None
+    pay_by: datetime | None = None
+    stops_unpaid: bool = False
 
     @property
     def owed(self) -> bool:
-        return self.paid_at is None and self.refunded_at is None
+        return self.paid_at is None and self.refunded_at is None and self.cancelled_at is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,11 +225,12 @@ class DossierPage:
 
     @property
     def finance(self) -> Finance:
-        if not self.fees:
+        fees = [fee for fee in self.fees if not fee.cancelled_at]
+        if not fees:
             return Finance.NOTHING_DUE
-        if any(fee.owed for fee in self.fees):
+        if any(fee.owed for fee in fees):
             return Finance.DUE
-        return Finance.REFUNDED if all(fee.refunded_at for fee in self.fees) else Finance.PAID
+        return Finance.REFUNDED if all(fee.refunded_at for fee in fees) else Finance.PAID
 
     @property
     def owed(self) -> int:

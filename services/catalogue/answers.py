@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -14,34 +15,63 @@ from services.catalogue.views import Definitions
 from services.chassis.codec import Shape, to_timestamp
 from services.chassis.deadlines import Term, due_at, is_provisional
 from services.chassis.decider import Rejected
-from services.chassis.law.definitions import Channel, ChannelRule, Procedure, calendar_of
-from services.chassis.law.fees import Case, quote
+from services.chassis.law.cases import Standing, case_of, form_answers
+from services.chassis.law.definitions import Channel, ChannelRule, Procedure, Text, calendar_of
+from services.chassis.law.fees import QuotedItem, exemptions_on, quote
 
 _TERM = Shape(Term, dossier.Term)
 
 
 def fee(known: Definitions, request: pb.QuoteFeeRequest, day: str) -> pb.QuoteFeeResponse:
-    """Raises the reasons of `quote`, PROCEDURE_UNKNOWN, PROCEDURE_NOT_IN_FORCE, PROVINCE_UNKNOWN, PROVINCE_MERGED."""
+    """What SubmitDossier assesses for the same. Raises the reasons of `quote`, PROCEDURE_UNKNOWN, PROCEDURE_NOT_IN_FORCE,
+    PROVINCE_UNKNOWN, PROVINCE_MERGED.
+    """
     found = known.procedure(request.procedure_code, day)
-    case = Case(
-        known.province(request.province, day).key,
-        _rule(found.value, request.channel).channel,
-        day,
-        request.counts,
-        request.circumstances,
-        request.exemptions,
+    procedure: Procedure = found.value
+    answers, standing = form_answers(request.form), Standing(request.account_level, frozenset(request.document_kinds))
+    channel = _rule(procedure, request.channel).channel
+    case = case_of(procedure, known.province(request.province, day).key, channel, day, answers, standing)
+    # What the form says counts; the rest is as it is stated.
+    case = replace(
+        case,
+        counts={**request.counts, **case.counts},
+        circumstances=frozenset({*request.circumstances, *case.circumstances}),
     )
-    items = [
-        catalogue_pb2.QuotedItem(
-            charge_code=item.charge_code,
-            name=definitions_pb2.Text(vi=item.name.vi, en=item.name.en),
-            amount=item.amount,
-            resolution=item.resolution,
-        )
-        for item in quote(found.value, known.fee_overlays(day), case)
-    ]
-    total, condition = sum(item.amount for item in items), found.message.fee.condition
-    return pb.QuoteFeeResponse(items=items, total=total, condition=condition)
+    overlays = known.fee_overlays(day)
+    items = quote(procedure, overlays, case)
+    confirmed = quote(procedure, overlays, replace(case, exemptions=frozenset({*case.exemptions, *request.exemptions})))
+    return pb.QuoteFeeResponse(
+        items=map(_item, items),
+        total=sum(item.amount for item in items),
+        condition=found.message.fee.condition,
+        total_if_confirmed=sum(item.amount for item in confirmed),
+        exemptions=[
+            catalogue_pb2.QuotedExemption(
+                code=exemption.code,
+                name=_text(exemption.name),
+                percent=exemption.percent,
+                legal_basis=exemption.legal_basis,
+                follows=exemption.code in case.exemptions,
+                by_official=not exemption.grounds,
+            )
+            for exemption in exemptions_on(procedure, day)
+        ],
+    )
+
+
+def _item(item: QuotedItem) -> catalogue_pb2.QuotedItem:
+    return catalogue_pb2.QuotedItem(
+        charge_code=item.charge_code,
+        name=_text(item.name),
+        amount=item.amount,
+        resolution=item.resolution,
+        waived=item.waived,
+        exemption_code=item.exemption_code,
+    )
+
+
+def _text(text: Text) -> definitions_pb2.Text:
+    return definitions_pb2.Text(vi=text.vi, en=text.en)
 
 
 def deadline(

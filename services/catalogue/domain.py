@@ -17,6 +17,7 @@ from services.chassis.law.definitions import (
     Agency,
     CalendarVersion,
     Channel,
+    ChargeBasis,
     FeeOverlay,
     Level,
     Procedure,
@@ -93,6 +94,8 @@ ProcedureEvent = ProcedurePublished | ProcedureWithdrawn
 class ProcedureState:
     last_version: int = 0
     validities: tuple[Validity, ...] = ()
+    # Of every version, the charges that the Council sets.
+    council: frozenset[str] = frozenset()
 
 
 def decide_procedure(command: ProcedureCommand, state: ProcedureState) -> Sequence[ProcedureEvent]:
@@ -123,12 +126,18 @@ def evolve_procedure(state: ProcedureState, event: ProcedureEvent) -> ProcedureS
     match event:
         case ProcedurePublished(procedure):
             validity = Validity(procedure.valid_from, procedure.valid_until)
-            return ProcedureState(procedure.version, (*_superseded(state.validities, validity), validity))
+            validities = (*_superseded(state.validities, validity), validity)
+            return ProcedureState(procedure.version, validities, state.council | _council(procedure))
         case ProcedureWithdrawn(valid_until=valid_until):
             kept = (validity for validity in state.validities if validity.since <= valid_until)
             return replace(state, validities=tuple(validity.ended(valid_until) for validity in kept))
         case _:
             assert_never(event)
+
+
+def _council(procedure: Procedure) -> frozenset[str]:
+    charges = procedure.fee.charges if procedure.fee else ()
+    return frozenset(charge.code for charge in charges if charge.basis is ChargeBasis.COUNCIL)
 
 
 # Fee overlays: overlay-<province>-<procedure code, or "all">
@@ -139,6 +148,8 @@ class AdoptFeeOverlay:
     overlay: FeeOverlay
     province_known: bool
     procedure_known: bool
+    # The procedure's charges that the Council sets.
+    charges: frozenset[str]
     at: datetime
     by: str
 
@@ -168,6 +179,9 @@ def decide_overlay(command: AdoptFeeOverlay, state: OverlayState) -> Sequence[Fe
         raise Rejected("PROVINCE_UNKNOWN", province=overlay.province)
     if not command.procedure_known:
         raise Rejected("PROCEDURE_UNKNOWN", code=overlay.procedure_code)
+    # A charge's code means something within its procedure only.
+    if overlay.charge_code and overlay.charge_code not in command.charges:
+        raise Rejected("CHARGE_UNKNOWN", code=overlay.procedure_code or "-", charge=overlay.charge_code)
     if overlay.amount and overlay.amount < LEAST_AMOUNT:
         raise Rejected("AMOUNT_INVALID", amount=str(overlay.amount))
     _based(overlay.resolution)

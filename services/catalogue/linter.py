@@ -22,14 +22,17 @@ from services.chassis.law.definitions import (
     ChargeBasis,
     Component,
     ComponentSource,
+    Exemption,
     Fee,
     FeeCondition,
     Form,
+    Ground,
     Level,
     OnlineLevel,
     Procedure,
     Step,
     Text,
+    UnpaidConsequence,
 )
 
 ROLES = ("receptionist", "processor", "approver", "cashier")
@@ -60,6 +63,7 @@ _IDENTITY_CARD = re.compile(
 _COUNCIL = re.compile(r"hđnd|hội đồng nhân dân|people['’]s council|the council", re.IGNORECASE)
 _PATH = re.compile(r"[a-z][a-z_]*(\[\d+\])?(\.[a-z][a-z_]*(\[\d+\])?)*", re.ASCII)
 MOST_FAULTS = 200
+OLDEST = 130
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +236,78 @@ def _fee(fee: Fee | None, procedure: Procedure) -> Iterator[Fault]:
                 "Miễn, giảm phải từ 1 đến 100 % và có căn cứ pháp lý.",
                 "An exemption is 1 to 100 % and has a legal basis.",
             )
+        yield from _exemption(exemption, path, fee)
+    yield from _pay_within(fee)
+
+
+def _exemption(exemption: Exemption, path: str, fee: Fee) -> Iterator[Fault]:
+    known = {charge.code for charge in fee.charges}
+    for index, code in enumerate(exemption.charge_codes):
+        if code not in known:
+            yield _fault(
+                "CHARGE_UNKNOWN",
+                f"{path}.charge_codes[{index}]",
+                f"Không có khoản thu {code!r}.",
+                f"There is no charge {code!r}.",
+            )
+    days = (exemption.valid_from, exemption.valid_until)
+    if not all(is_date(day) for day in days if day) or (all(days) and days[0] > days[1]):
+        yield _fault(
+            "EXEMPTION_DATES",
+            path,
+            "Ngày hiệu lực phải có dạng 2026-08-15, ngày cuối không trước ngày đầu.",
+            "Its days are written as 2026-08-15, the last not before the first.",
+        )
+    if exemption.maximum and exemption.maximum < LEAST_AMOUNT:
+        yield _fault(
+            "AMOUNT_SUSPECT",
+            f"{path}.maximum",
+            f"{exemption.maximum} đồng là không hợp lý; có thể thiếu ba số 0.",
+            f"{exemption.maximum} đồng cannot be right; perhaps thousands are meant.",
+        )
+    for index, ground in enumerate(exemption.grounds):
+        yield from _ground(ground, f"{path}.grounds[{index}]")
+
+
+def _ground(ground: Ground, path: str) -> Iterator[Fault]:
+    aged = ground.age_from or ground.age_under
+    ages = 0 <= ground.age_from <= OLDEST and 0 <= ground.age_under <= OLDEST
+    ordered = not ground.age_under or ground.age_from < ground.age_under
+    by_form = bool(aged) != bool(ground.form_value)
+    if not (by_form or ground.document_kind or ground.account_level) or by_form != bool(ground.form_field):
+        yield _fault(
+            "GROUND_HALF",
+            path,
+            "Căn cứ phải nêu một trường của biểu mẫu cùng giá trị hoặc độ tuổi, một loại giấy tờ, hoặc mức tài khoản.",
+            "A ground names a field of the form with its value or with an age, a document kind, or an account's level.",
+        )
+    if not (ages and ordered and ground.account_level in (0, 1, 2)):
+        yield _fault(
+            "GROUND_RANGE",
+            path,
+            f"Tuổi phải từ 0 đến {OLDEST}, dưới lớn hơn từ; mức tài khoản là 1 hoặc 2.",
+            f"Ages lie between 0 and {OLDEST} in their order; an account's level is 1 or 2.",
+        )
+    if ground.form_value and not forms.is_plain(ground.form_value):
+        yield _fault(
+            "CIRCUMSTANCE_VALUE",
+            f"{path}.form_value",
+            "Giá trị phải là một chuỗi, số, true hoặc false viết theo JSON.",
+            "The value is a string, a number, true or false, in JSON.",
+        )
+
+
+def _pay_within(fee: Fee) -> Iterator[Fault]:
+    if fee.pay_within is not None:
+        yield from _term(fee.pay_within, "fee.pay_within")
+    stops = fee.unpaid is UnpaidConsequence.STOP
+    if stops and (fee.pay_within is None or fee.condition is FeeCondition.RESULT):
+        yield _fault(
+            "UNPAID_CONSEQUENCE",
+            "fee.unpaid",
+            "Chỉ dừng hồ sơ khi có thời hạn nộp và khoản thu không gắn với việc trả kết quả.",
+            "Only a fee with a time to pay stops a dossier, and not one that the result waits for.",
+        )
 
 
 def _charge(charge: Charge, path: str, procedure: Procedure) -> Iterator[Fault]:
@@ -395,6 +471,8 @@ def _form(form: Form | None, procedure: Procedure) -> Iterator[Fault]:
             )
     fields = [*schema.get("required", ()), *hinted]
     fields += [circumstance.form_field for circumstance in procedure.circumstances if circumstance.form_field]
+    exemptions = procedure.fee.exemptions if procedure.fee else ()
+    fields += [ground.form_field for exemption in exemptions for ground in exemption.grounds if ground.form_field]
     for field in dict.fromkeys(fields):
         if field not in properties:
             yield _fault(

@@ -75,6 +75,7 @@ class Publisher:
             overlay,
             province_known=territory.last_version > 0,
             procedure_known=not overlay.procedure_code or procedure.last_version > 0,
+            charges=procedure.council,
             at=at,
             by=by,
         )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from services.chassis.decider import Sealed
+from services.dossier.events import NOTHING
 from services.dossier.values import (
     Actor,
     ApplicantKind,
@@ -47,6 +48,9 @@ class SubmitDossier:
     fee_id: str
     terms: Terms
     through: str = ""
+    # Exemptions that an official has to decide about; and of those that one granted at the counter, why.
+    claimed_exemptions: tuple[str, ...] = ()
+    exemption_reason: Sealed = NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +168,39 @@ class AssessFee:
     fee_id: str
     items: tuple[FeeItem, ...]
     condition: FeeCondition
+    terms: Terms
+
+
+@dataclass(frozen=True, slots=True)
+class WaiveFee:
+    """`left_id`: of the fee that is left."""
+
+    by: Actor
+    at: datetime
+    fee_id: str
+    left_id: str
+    exemption_code: str
+    reason: Sealed
+    terms: Terms
+
+
+@dataclass(frozen=True, slots=True)
+class CancelFee:
+    by: Actor
+    at: datetime
+    fee_id: str
+    reason: Sealed
+    terms: Terms
+
+
+@dataclass(frozen=True, slots=True)
+class LapseFee:
+    """The clock found that the time to pay is over."""
+
+    by: Actor
+    at: datetime
+    fee_id: str
+    explanation: Sealed
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,6 +321,9 @@ Command = (
     | TransferDossier
     | RehomeDossier
     | AssessFee
+    | WaiveFee
+    | CancelFee
+    | LapseFee
     | PayFee
     | RefundFee
     | RequestWithdrawal

@@ -13,6 +13,7 @@ from services.chassis.comparing import changes
 from services.chassis.decider import Sealed
 from services.chassis.facts import fact_of
 from services.chassis.law import fields
+from services.chassis.law.cases import form_answers
 from services.chassis.law.definitions import Procedure
 from services.chassis.privacy import ERASED, LOST, KeyLost, KeyRing, SubjectErased, open_message, unshown
 from services.chassis.store.port import RecordedEvent
@@ -20,7 +21,7 @@ from services.dossier.commands import Correction
 from services.dossier.domain import Dossier
 from services.dossier.forms import Forms
 from services.dossier.law import Law
-from services.dossier.reading import form_answers, form_of, form_text
+from services.dossier.reading import form_of, form_text
 from services.dossier.values import Channel
 
 

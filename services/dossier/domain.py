@@ -17,6 +17,7 @@ from services.dossier.commands import (
     ApproveDossier,
     AssessFee,
     AssignStep,
+    CancelFee,
     Command,
     CompleteStep,
     ConfirmSynchronisation,
@@ -26,6 +27,7 @@ from services.dossier.commands import (
     ExtendDeadline,
     GrantWithdrawal,
     IssueResult,
+    LapseFee,
     NoteDeadline,
     PayFee,
     RateDossier,
@@ -40,6 +42,7 @@ from services.dossier.commands import (
     SubmitDossier,
     SupplySupplement,
     TransferDossier,
+    WaiveFee,
 )
 from services.dossier.components import missing, supplied
 from services.dossier.events import (
@@ -54,8 +57,10 @@ from services.dossier.events import (
     DossierTransferred,
     Event,
     FeeAssessed,
+    FeeCancelled,
     FeePaid,
     FeeRefunded,
+    FeeWaived,
     FormCorrected,
     ProcessingStarted,
     ProcessingStopped,
@@ -104,6 +109,9 @@ class Fee:
     fee_id: str
     amount: int
     condition: FeeCondition
+    items: tuple[FeeItem, ...] = ()
+    pay_by: datetime | None = None
+    stops_unpaid: bool = False
     finance: Finance = Finance.DUE
 
 
@@ -128,6 +136,7 @@ class Dossier:
     asked_fields: tuple[str, ...] = ()
     corrections: int = 0
     """How often the form was corrected."""
+    submitted_at: datetime | None = None
     received_at: datetime | None = None
     term: Term | None = None
     due_at: datetime | None = None
@@ -198,6 +207,12 @@ def decide(command: Command, dossier: Dossier) -> Sequence[Event]:
             return _rehome(command, dossier)
         case AssessFee():
             return _assess(command, dossier)
+        case WaiveFee():
+            return _waive(command, dossier)
+        case CancelFee():
+            return _cancel_fee(command, dossier)
+        case LapseFee():
+            return _lapse(command, dossier)
         case PayFee():
             return _pay(command, dossier)
         case RefundFee():
@@ -302,21 +317,40 @@ def _submit(command: SubmitDossier, dossier: Dossier) -> Events:
         command.draft_id,
         command.reuse_consent,
         through=command.through,
+        claimed_exemptions=Sealed(",".join(command.claimed_exemptions)),
     )
     # What is owed for processing is assessed by an official while processing.
     if not terms.fee_items or terms.fee_condition is FeeCondition.PROCESSING:
         return (submitted,)
     head = (command.code, command.applicant_id, command.at, command.by.actor_id)
-    return submitted, _fee(head, command.fee_id, terms.fee_items, terms.fee_condition, command.competent_agency)
+    owed = tuple(item for item in terms.fee_items if item.amount or not item.waived)
+    events: list[Event] = [submitted]
+    if waived := sum(item.waived for item in terms.fee_items):
+        codes, kinds = Sealed(",".join(terms.waiver.exemption_codes)), terms.waiver.document_kinds
+        proofs = tuple(command.documents[kind] for kind in kinds)
+        events.append(FeeWaived(*head, command.fee_id, waived, codes, command.exemption_reason, proofs))
+    if owed:
+        events.append(_fee(head, command.fee_id, owed, terms.fee_condition, command.competent_agency, terms))
+    return tuple(events)
 
 
 def _fee(
-    head: tuple[str, str, datetime, str], fee_id: str, items: tuple[FeeItem, ...], condition: FeeCondition, agency: str
+    head: tuple[str, str, datetime, str],
+    fee_id: str,
+    items: tuple[FeeItem, ...],
+    condition: FeeCondition,
+    agency: str,
+    terms: Terms,
 ) -> FeeAssessed:
     total = sum(item.amount for item in items)
     if not items or any(item.amount <= 0 for item in items) or total > LARGEST_FEE:
         raise Rejected("FEE_INVALID")
-    return FeeAssessed(*head, fee_id, total, items, condition, agency)
+    if unknown := [item.charge_code for item in items if item.charge_code not in {"", *terms.charge_codes}]:
+        raise Rejected("CHARGE_UNKNOWN", procedure_code=terms.procedure_code, charge=", ".join(unknown))
+    by = due_at(terms.calendar, terms.pay_within, head[2]) if terms.pay_within else None
+    # A result that waits for its fee is handed over when it is paid: there is nothing to stop.
+    stops = by is not None and terms.stops_unpaid and condition is not FeeCondition.RESULT
+    return FeeAssessed(*head, fee_id, total, items, condition, agency, by, stops)
 
 
 def _receive(command: ReceiveDossier, dossier: Dossier) -> Events:
@@ -518,7 +552,7 @@ def _assess(command: AssessFee, dossier: Dossier) -> Events:
         _require_state(dossier, Settlement.BEING_PROCESSED)
     _require_holder(command.by, dossier)
     agency = dossier.competent_agency
-    return (_fee(_head(command, dossier), command.fee_id, command.items, command.condition, agency),)
+    return (_fee(_head(command, dossier), command.fee_id, command.items, command.condition, agency, command.terms),)
 
 
 def _known_fee(fee_id: str, dossier: Dossier) -> Fee:
@@ -528,15 +562,86 @@ def _known_fee(fee_id: str, dossier: Dossier) -> Fee:
     raise Rejected("FEE_UNKNOWN", fee_id=fee_id)
 
 
+def _unpaid_fee(command: WaiveFee | CancelFee, dossier: Dossier) -> Fee:
+    _require_state(dossier, *OPEN, Settlement.PROCESSED)
+    _require_holder(command.by, dossier)
+    require_reason(command.reason)
+    fee = _known_fee(command.fee_id, dossier)
+    if fee.finance is not Finance.DUE:
+        raise Rejected("FEE_SETTLED", fee_id=fee.fee_id)
+    return fee
+
+
+def _waive(command: WaiveFee, dossier: Dossier) -> Events:
+    fee = _unpaid_fee(command, dossier)
+    exempt = next((known for known in command.terms.exemptions if known.code == command.exemption_code), None)
+    if exempt is None:
+        raise Rejected("EXEMPTION_UNKNOWN", procedure_code=dossier.procedure_code, exemption=command.exemption_code)
+    items = tuple(exempt.of(item) for item in fee.items)
+    owed = tuple(item for item in items if item.amount)
+    waived = fee.amount - sum(item.amount for item in owed)
+    if not waived:
+        raise Rejected("EXEMPTION_WITHOUT_GAIN", exemption=exempt.code, fee_id=fee.fee_id)
+    head = _head(command, dossier)
+    granted = FeeWaived(*head, fee.fee_id, waived, Sealed(exempt.code), command.reason)
+    ended = _fee_cancelled(command, command.reason, fee, dossier, command.terms)
+    if not owed:
+        return granted, ended
+    left = _fee(head, command.left_id, owed, fee.condition, dossier.competent_agency, command.terms)
+    # The time to pay does not begin anew.
+    return granted, ended, replace(left, pay_by=fee.pay_by, stops_unpaid=fee.stops_unpaid)
+
+
+def _cancel_fee(command: CancelFee, dossier: Dossier) -> Events:
+    fee = _unpaid_fee(command, dossier)
+    return (_fee_cancelled(command, command.reason, fee, dossier, command.terms),)
+
+
+def _fee_cancelled(
+    command: Command, reason: Sealed, fee: Fee, dossier: Dossier, terms: Terms | None = None
+) -> FeeCancelled:
+    due = _resumed(dossier, command.at, terms) if terms and _ends_pause(fee, dossier) else None
+    return FeeCancelled(*_head(command, dossier), fee.fee_id, fee.amount, fee.condition, reason, due)
+
+
+def _lapse(command: LapseFee, dossier: Dossier) -> Events:
+    """Nothing to say if it was paid or cancelled meanwhile, or the dossier waits for something else."""
+    fee = _known_fee(command.fee_id, dossier)
+    waiting = dossier.settlement in (
+        Settlement.NEWLY_REGISTERED,
+        Settlement.SUPPLEMENT_REQUESTED,
+        Settlement.FINANCIAL_OBLIGATION_REQUESTED,
+    )
+    over = fee.pay_by is not None and command.at > fee.pay_by
+    if fee.finance is not Finance.DUE or not (waiting and over and fee.stops_unpaid):
+        return ()
+    return _stopped(command, StopCause.NOT_PAID, command.explanation, dossier)
+
+
+def _stopped(command: StopProcessing | LapseFee, cause: StopCause, explanation: Sealed, dossier: Dossier) -> Events:
+    """The portal leads from "financial obligation requested" to "being processed" only: what is asked for ends before."""
+    asked = [
+        _fee_cancelled(command, explanation, fee, dossier)
+        for fee in dossier.fees
+        if fee.finance is Finance.DUE and fee.condition is FeeCondition.PROCESSING
+    ]
+    return *asked, ProcessingStopped(*_head(command, dossier), cause, explanation)
+
+
 def _pay(command: PayFee, dossier: Dossier) -> Events:
     fee = _known_fee(command.fee_id, dossier)
+    if fee.finance is Finance.CANCELLED:
+        return ()  # it was being paid meanwhile: the payment service gives the money back
     if fee.finance is not Finance.DUE:
         raise Rejected("FEE_SETTLED", fee_id=fee.fee_id)
     if command.amount < fee.amount:
         raise Rejected("FEE_AMOUNT_WRONG", fee_id=fee.fee_id, amount=str(fee.amount))
-    resumes = dossier.settlement is Settlement.FINANCIAL_OBLIGATION_REQUESTED and not _others_due(fee, dossier)
-    due = _resumed(dossier, command.at, command.terms) if resumes else None
+    due = _resumed(dossier, command.at, command.terms) if _ends_pause(fee, dossier) else None
     return (FeePaid(*_head(command, dossier), fee.fee_id, command.amount, command.payment_id, due),)
+
+
+def _ends_pause(fee: Fee, dossier: Dossier) -> bool:
+    return dossier.settlement is Settlement.FINANCIAL_OBLIGATION_REQUESTED and not _others_due(fee, dossier)
 
 
 def _others_due(fee: Fee, dossier: Dossier) -> bool:
@@ -548,6 +653,8 @@ def _others_due(fee: Fee, dossier: Dossier) -> bool:
 
 def _refund(command: RefundFee, dossier: Dossier) -> Events:
     fee = _known_fee(command.fee_id, dossier)
+    if fee.finance is Finance.CANCELLED:
+        return ()
     if fee.finance is Finance.REFUNDED:
         raise Rejected("FEE_SETTLED", fee_id=fee.fee_id)
     if fee.finance is not Finance.PAID:
@@ -563,12 +670,12 @@ def _request_withdrawal(command: RequestWithdrawal, dossier: Dossier) -> Events:
 
 
 def _stop(command: StopProcessing, dossier: Dossier) -> Events:
-    _require_state(dossier, Settlement.NEWLY_REGISTERED, Settlement.BEING_PROCESSED, Settlement.SUPPLEMENT_REQUESTED)
+    _require_state(dossier, Settlement.NEWLY_REGISTERED, Settlement.BEING_PROCESSED, *PAUSED)
     _require_holder(command.by, dossier)
     require_reason(command.explanation)
     if command.cause is StopCause.WITHDRAWN:
         raise Rejected("WRONG_STATE", state=dossier.settlement.name)
-    return (ProcessingStopped(*_head(command, dossier), command.cause, command.explanation),)
+    return _stopped(command, command.cause, command.explanation, dossier)
 
 
 def _approve(command: ApproveDossier, dossier: Dossier) -> Events:
@@ -674,6 +781,7 @@ def _evolve(dossier: Dossier, event: Event) -> Dossier:
                 procedure_version=event.procedure_version,
                 channel=event.channel,
                 submitted_by=event.by,
+                submitted_at=event.at,
                 place_of_submission=event.place_of_submission,
                 reception_agency=event.reception_agency,
                 competent_agency=event.competent_agency,
@@ -681,12 +789,17 @@ def _evolve(dossier: Dossier, event: Event) -> Dossier:
                 components=event.components,
             )
         case FeeAssessed():
-            fees = (*dossier.fees, Fee(event.fee_id, event.amount, event.condition))
+            fee = Fee(event.fee_id, event.amount, event.condition, event.items, event.pay_by, event.stops_unpaid)
+            fees = (*dossier.fees, fee)
             if event.condition is not FeeCondition.PROCESSING:
                 return replace(dossier, fees=fees)
             return replace(dossier, fees=fees, settlement=Settlement.FINANCIAL_OBLIGATION_REQUESTED, paused_at=event.at)
+        case FeeWaived():
+            return dossier
+        case FeeCancelled():
+            return _settled(dossier, event, Finance.CANCELLED)
         case FeePaid():
-            return _paid(dossier, event)
+            return _settled(dossier, event, Finance.PAID)
         case FeeRefunded():
             return _with_finance(dossier, event.fee_id, Finance.REFUNDED)
         case DossierReceived():
@@ -781,8 +894,8 @@ def _with_finance(dossier: Dossier, fee_id: str, finance: Finance) -> Dossier:
     return replace(dossier, fees=fees)
 
 
-def _paid(dossier: Dossier, event: FeePaid) -> Dossier:
-    after = _with_finance(dossier, event.fee_id, Finance.PAID)
+def _settled(dossier: Dossier, event: FeePaid | FeeCancelled, finance: Finance) -> Dossier:
+    after = _with_finance(dossier, event.fee_id, finance)
     owed = any(fee.finance is Finance.DUE and fee.condition is FeeCondition.PROCESSING for fee in after.fees)
     if after.settlement is not Settlement.FINANCIAL_OBLIGATION_REQUESTED or owed:
         return after

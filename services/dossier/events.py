@@ -17,6 +17,8 @@ from services.dossier.values import (
     StopCause,
 )
 
+NOTHING = Sealed()
+
 
 @dataclass(frozen=True, slots=True)
 class DossierSubmitted:
@@ -41,6 +43,7 @@ class DossierSubmitted:
     draft_id: str
     reuse_consent: bool
     through: str = ""
+    claimed_exemptions: Sealed = NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,34 @@ class FeeAssessed:
     items: tuple[FeeItem, ...]
     condition: FeeCondition
     agency: str
+    pay_by: datetime | None = None
+    stops_unpaid: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FeeWaived:
+    code: str
+    applicant_id: str
+    at: datetime
+    by: str
+    fee_id: str
+    amount: int
+    exemptions: Sealed
+    reason: Sealed
+    document_ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FeeCancelled:
+    code: str
+    applicant_id: str
+    at: datetime
+    by: str
+    fee_id: str
+    amount: int
+    condition: FeeCondition
+    reason: Sealed
+    due_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,6 +318,8 @@ class DossierSynchronised:
 Event = (
     DossierSubmitted
     | FeeAssessed
+    | FeeWaived
+    | FeeCancelled
     | FeePaid
     | FeeRefunded
     | DossierReceived

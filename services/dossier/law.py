@@ -13,10 +13,9 @@ from sqlalchemy import Connection
 from services.chassis.deadlines import Calendar
 from services.chassis.decider import Rejected
 from services.chassis.law import definitions
-from services.chassis.law.counts import counts
+from services.chassis.law.cases import NOBODY, Standing, case_of, circumstances, following
 from services.chassis.law.definitions import Agency, Authority, FeeOverlay, Level, Procedure, calendar_of
-from services.chassis.law.fees import Case, quote
-from services.chassis.law.forms import parsed
+from services.chassis.law.fees import QuotedItem, exemptions_on, quote
 from services.chassis.law.kept import kept
 from services.chassis.law.validity import Validity
 from services.dossier.domain import LARGEST_FEE
@@ -24,11 +23,13 @@ from services.dossier.forms import faulty
 from services.dossier.values import (
     Channel,
     ComponentSource,
+    Exempt,
     FeeCondition,
     FeeItem,
     Requirement,
     StepRule,
     Terms,
+    Waiver,
 )
 
 ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
@@ -121,21 +122,43 @@ class Law:
         raise Rejected("AGENCY_NOT_COMPETENT", agency=reception.code, procedure_code=procedure.code)
 
     def terms(
-        self, procedure: Procedure, channel: Channel, agency: Agency, form: Mapping[str, Any], at: datetime
+        self,
+        procedure: Procedure,
+        channel: Channel,
+        agency: Agency,
+        form: Mapping[str, Any],
+        at: datetime,
+        *,
+        submitted_at: datetime | None = None,
+        standing: Standing = NOBODY,
     ) -> Terms:
-        """The procedure resolved for one dossier. Raises Rejected CHANNEL_NOT_OFFERED, DEFINITION_FAULTY, FEE_INVALID."""
+        """The procedure resolved for one dossier. Without `submitted_at` it is submitted now.
+
+        Raises Rejected CHANNEL_NOT_OFFERED, DEFINITION_FAULTY, FEE_INVALID.
+        """
         try:
-            return self._terms(procedure, channel, agency, form, at)
+            return self._terms(procedure, channel, agency, form, at, local_day(submitted_at or at), standing)
         except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError) as error:
             raise faulty(procedure) from error
 
     def _terms(
-        self, procedure: Procedure, channel: Channel, agency: Agency, form: Mapping[str, Any], at: datetime
+        self,
+        procedure: Procedure,
+        channel: Channel,
+        agency: Agency,
+        form: Mapping[str, Any],
+        at: datetime,
+        day: str,
+        standing: Standing,
     ) -> Terms:
         rule = next((rule for rule in procedure.channels if rule.channel.value == channel.value), None)
         if rule is None:
             raise Rejected("CHANNEL_NOT_OFFERED", procedure_code=procedure.code, channel=channel.name)
-        so = {c.code for c in procedure.circumstances if c.form_field and _is_so(form, c.form_field, c.form_value)}
+        so = circumstances(procedure, form)
+        fee = procedure.fee or definitions.Fee()
+        items = self._fee_items(procedure, channel, agency, form, day, standing)
+        used = {item.exemption_code for item in items} - {""}
+        proofs = following(procedure, day, form, standing)
         requirements = tuple(
             Requirement(
                 component.code,
@@ -152,9 +175,23 @@ class Law:
             calendar=self._calendars[agency.calendar_id],
             requirements=requirements,
             steps=tuple(StepRule(step.code, step.role) for step in procedure.steps),
-            fee_items=self._fee_items(procedure, channel, agency, form, so, at),
-            fee_condition=FeeCondition(procedure.fee.condition.value or 1) if procedure.fee else FeeCondition.RECEPTION,
+            fee_items=tuple(
+                FeeItem(item.name.vi, item.amount, item.charge_code, item.waived)
+                for item in items
+                if item.amount or item.waived
+            ),
+            fee_condition=FeeCondition(fee.condition.value or 1),
             document_kind=procedure.results[0].document_kind if procedure.results else "",
+            waiver=Waiver(
+                tuple(sorted(used)), tuple(sorted({kind for code in used if (kind := proofs.get(code, ""))}))
+            ),
+            exemptions=tuple(
+                Exempt(known.code, known.percent, known.charge_codes, known.maximum)
+                for known in exemptions_on(procedure, day)
+            ),
+            charge_codes=frozenset(charge.code for charge in fee.charges),
+            pay_within=fee.pay_within,
+            stops_unpaid=fee.unpaid is definitions.UnpaidConsequence.STOP,
         )
 
     def _fee_items(
@@ -163,13 +200,12 @@ class Law:
         channel: Channel,
         agency: Agency,
         form: Mapping[str, Any],
-        so: set[str],
-        at: datetime,
-    ) -> tuple[FeeItem, ...]:
+        day: str,
+        standing: Standing,
+    ) -> tuple[QuotedItem, ...]:
         """Empty where nothing is owed, and where the Council set nothing or the form does not say how many: then an official
         assesses the fee."""
-        counted = counts(procedure.form, form)
-        case = Case(agency.province, definitions.Channel(channel.value), local_day(at), counted, so)
+        case = case_of(procedure, agency.province, definitions.Channel(channel.value), day, form, standing)
         try:
             items = quote(procedure, self._overlays, case)
         except Rejected as rejected:
@@ -178,7 +214,7 @@ class Law:
             raise
         if sum(item.amount for item in items) > LARGEST_FEE:
             raise Rejected("FEE_INVALID")
-        return tuple(FeeItem(item.name.vi, item.amount) for item in items if item.amount)
+        return items
 
 
 def _matches(agency: Agency, authority: Authority) -> bool:
@@ -194,10 +230,3 @@ def _serves(agency: Agency, reception: Agency) -> bool:
             return agency.province == reception.province
         case _:
             return True
-
-
-def _is_so(form: Mapping[str, Any], field: str, value: str) -> bool:
-    """Raises Unusable."""
-    said, meant = form.get(field), parsed(value)
-    # In JSON true is no number.
-    return field in form and isinstance(said, bool) is isinstance(meant, bool) and bool(said == meant)

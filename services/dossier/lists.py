@@ -19,9 +19,16 @@ from services.chassis.privacy import ERASED, LOST, KeyRing, Row, may_open, open_
 from services.dossier.domain import OPEN, PAUSED
 from services.dossier.law import Law
 from services.dossier.reading import form_of
-from services.dossier.views import dossiers, drafts, due_dates
+from services.dossier.values import Settlement
+from services.dossier.views import dossiers, drafts, due_dates, fees
 
 CLOCK_PAGE = 500
+# As domain.py lets a dossier lapse.
+_WAITING = [
+    Settlement.NEWLY_REGISTERED.value,
+    Settlement.SUPPLEMENT_REQUESTED.value,
+    Settlement.FINANCIAL_OBLIGATION_REQUESTED.value,
+]
 _OPEN = [state.value for state in OPEN]
 _PAUSED = [state.value for state in PAUSED]
 _RUNNING = [state.value for state in OPEN - PAUSED]
@@ -94,6 +101,13 @@ def due_query(now: datetime) -> Select[Any]:
 def oldest_due_query(now: datetime) -> Select[Any]:
     """The oldest due date that passed and is not noted yet."""
     return select(func.min(due_query(now).subquery().c.due_at))
+
+
+def unpaid_query(now: datetime) -> Select[Any]:
+    """Fees whose time to pay is over, of dossiers that stop then."""
+    over = (fees.c.pay_by < now) & (fees.c.finance == dossier_pb2.FINANCE_DUE) & dossiers.c.settlement.in_(_WAITING)
+    query = select(fees.c.code, fees.c.fee_id, fees.c.pay_by).join(dossiers, dossiers.c.code == fees.c.code)
+    return query.where(over).order_by(fees.c.pay_by).limit(CLOCK_PAGE)
 
 
 def homed_query(agencies: Collection[str]) -> Select[Any]:

@@ -111,6 +111,7 @@ def _add(reply: dossier_pb2.Dossier, event: Any, opened: dict[str, str]) -> None
             reply.province = event.province
             reply.delivery_method = event.delivery_method
             reply.submitted_at.CopyFrom(event.at)
+            reply.claimed_exemption_codes.extend(_codes(opened.get("claimed_exemptions", "")))
         case e.DossierRefused():
             reply.refusal.reason = opened.get("reason", "")
             reply.refusal.at.CopyFrom(event.at)
@@ -154,6 +155,13 @@ def _add(reply: dossier_pb2.Dossier, event: Any, opened: dict[str, str]) -> None
         case e.FeeAssessed():
             fee = reply.fees.add(fee_id=event.fee_id, amount=event.amount, condition=event.condition)
             fee.items.extend(event.items)
+            fee.stops_unpaid = event.stops_unpaid
+            if event.HasField("pay_by"):
+                fee.pay_by.CopyFrom(event.pay_by)
+        case e.FeeWaived():
+            waiver = reply.waivers.add(fee_id=event.fee_id, amount=event.amount, by=event.by, at=event.at)
+            waiver.exemption_codes.extend(_codes(opened.get("exemptions", "")))
+            waiver.reason = opened.get("reason", "")
         case e.DossierReceived():
             reply.receipt_number = event.receipt_number
         case e.StepAssigned():
@@ -177,6 +185,10 @@ def _add(reply: dossier_pb2.Dossier, event: Any, opened: dict[str, str]) -> None
             reply.score = event.score
 
 
+def _codes(text: str) -> list[str]:
+    return [text] if text in UNREADABLE else list(filter(None, text.split(",")))
+
+
 def form_of(text: str) -> Struct:
     if not text or text in UNREADABLE:
         return Struct()
@@ -185,24 +197,6 @@ def form_of(text: str) -> Struct:
 
 def form_text(answers: Mapping[str, Any]) -> str:
     return json.dumps(answers, ensure_ascii=False, sort_keys=True) if answers else ""
-
-
-def form_answers(form: Struct) -> dict[str, Any]:
-    """Whole numbers without a fraction, as they were typed."""
-    answers: dict[str, Any] = _whole(MessageToDict(form))
-    return answers
-
-
-def _whole(value: Any) -> Any:
-    match value:
-        case float():
-            return int(value) if value.is_integer() else value
-        case dict():
-            return {name: _whole(item) for name, item in value.items()}
-        case list():
-            return [_whole(item) for item in value]
-        case _:
-            return value
 
 
 async def entry_of(fact: Fact[Any], keys: KeyRing) -> dossier_pb2.HistoryEntry:

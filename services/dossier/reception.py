@@ -21,16 +21,27 @@ from services.chassis.database import utc
 from services.chassis.decider import Rejected, Sealed
 from services.chassis.errors import Invalid, Violation
 from services.chassis.gathering import Gathered
+from services.chassis.law.cases import Standing, form_answers
+from services.chassis.law.definitions import Procedure
+from services.chassis.law.fees import exemptions_on
 from services.chassis.plain import name_fault
 from services.chassis.privacy import UNREADABLE, KeyRing, open_message
 from services.chassis.settings import Settings
 from services.dossier.commands import SubmitDossier
 from services.dossier.forms import Forms
 from services.dossier.law import Law, local_day
-from services.dossier.reading import form_answers, form_text
+from services.dossier.reading import form_text
 from services.dossier.registry import Registry
 from services.dossier.uploads import Uploads, owner_of
-from services.dossier.values import Actor, ApplicantKind, Channel, Component, ComponentSource, DeliveryMethod
+from services.dossier.values import (
+    Actor,
+    ApplicantKind,
+    Channel,
+    Component,
+    ComponentSource,
+    DeliveryMethod,
+    require_reason,
+)
 from services.dossier.views import accounts, documents
 
 _COMPONENT = Shape(Component, facts.Component)
@@ -90,6 +101,8 @@ class Known:
 
     event_id: str = ""
     registered: bytes = b""
+    # The highest that the person logged in with.
+    level: int = 0
     documents: tuple[Any, ...] = ()
 
     def reusable(self, at: datetime) -> Mapping[str, str]:
@@ -112,7 +125,7 @@ def known_accounts(db: Connection, account_ids: Sequence[str]) -> dict[str, Know
         held[row.account_id].append(row)
     found = {account_id: Known(documents=tuple(rows)) for account_id, rows in held.items()}
     for row in db.execute(_ACCOUNTS, {"ids": account_ids}):
-        found[row.account_id] = Known(row.event_id, row.registered, tuple(held[row.account_id]))
+        found[row.account_id] = Known(row.event_id, row.registered, row.level, tuple(held[row.account_id]))
     return found
 
 
@@ -204,8 +217,13 @@ async def submission(
         require_scope(caller, procedure.code, (reception.code, competent.code))
     answers = form_answers(request.form)
     await forms.check(procedure, answers, at, required=channel is Channel.ONLINE)
-    terms = law.terms(procedure, channel, competent, answers, at)
     applicant, known = await applicant_of(request, caller, people, registry, keys)
+    granted, claimed = _claims(request, caller, procedure, at)
+    documents = known.reusable(at)
+    standing = Standing(
+        _account_level(applicant, known, caller), frozenset(documents) if request.reuse_consent else (), granted
+    )
+    terms = law.terms(procedure, channel, competent, answers, at, standing=standing)
     components = components_of(request.components)
     return SubmitDossier(
         by=actor_of(caller),
@@ -220,7 +238,7 @@ async def submission(
         channel=channel,
         components=components,
         uploaded=await uploads.owned(owner_of(caller), attached(components)),
-        documents=known.reusable(at),
+        documents=documents,
         reuse_consent=request.reuse_consent,
         place_of_submission=ONLINE if channel is Channel.ONLINE else caller.agency,
         reception_agency=reception.code,
@@ -231,7 +249,31 @@ async def submission(
         fee_id="",
         terms=terms,
         through=caller.act or (caller.account_id if caller.kind == "system" else ""),
+        claimed_exemptions=claimed,
+        exemption_reason=Sealed(request.exemption_reason if granted else ""),
     )
+
+
+def _claims(
+    request: pb.SubmitDossierRequest, caller: Caller, procedure: Procedure, at: datetime
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The exemptions that a receptionist grants, and those that somebody else claims. Raises EXEMPTION_UNKNOWN, REASON_REQUIRED."""
+    codes = tuple(dict.fromkeys(request.exemption_codes))
+    known = {exemption.code for exemption in exemptions_on(procedure, local_day(at))}
+    if unknown := [code for code in codes if code not in known]:
+        raise Rejected("EXEMPTION_UNKNOWN", procedure_code=procedure.code, exemption=", ".join(unknown))
+    if "receptionist" not in caller.roles:
+        return (), codes
+    if codes:
+        require_reason(request.exemption_reason)
+    return codes, ()
+
+
+def _account_level(applicant: Applicant, known: Known, caller: Caller) -> int:
+    """Of a citizen's electronic identity."""
+    if applicant.kind is not ApplicantKind.CITIZEN:
+        return 0
+    return max(known.level, caller.loa if caller.account_id == applicant.account_id else 0)
 
 
 def coded(command: SubmitDossier, code: str, origin: Origin) -> SubmitDossier:

@@ -26,6 +26,7 @@ from services.chassis.entrypoints import api, every, observed, on
 from services.chassis.erasures import shreds
 from services.chassis.facts import Fact, fact_of
 from services.chassis.handler import Outcome
+from services.chassis.law.cases import form_answers
 from services.chassis.law.kept import law
 from services.chassis.observing import Sample
 from services.chassis.privacy import SubjectErased, opened
@@ -47,6 +48,7 @@ from services.dossier.events import (
     DossierSubmitted,
     Event,
     FeeAssessed,
+    FeeWaived,
     ResultIssued,
     StepCompleted,
     SupplementSupplied,
@@ -63,11 +65,12 @@ from services.dossier.lists import (
     oldest_due_query,
     search,
     summaries,
+    unpaid_query,
     work,
 )
 from services.dossier.officials import officials, roles_of
 from services.dossier.parties import may_act, names, office_of, require_party
-from services.dossier.reading import entry_of, files_of, form_answers, form_text, public_entry_of, shown, state_of
+from services.dossier.reading import entry_of, files_of, form_text, public_entry_of, shown, state_of
 from services.dossier.reception import (
     Known,
     actor_of,
@@ -98,6 +101,7 @@ log = structlog.get_logger()
 
 CLOCK = Actor("service:dossier")
 SUCCESSION = Sealed("Cơ quan đã giải thể; cơ quan kế thừa tiếp tục giải quyết.")
+UNPAID = Sealed("Đã hết thời hạn nộp phí, lệ phí mà chưa nộp.")
 CODE_ATTEMPTS = 5
 MOST_DRAFTS = 50
 # Refunds that leave the fee as it was.
@@ -478,13 +482,37 @@ class DossierService:
 
     @api
     async def assess_fee(self, request: pb.AssessFeeRequest, caller: Caller) -> pb.AssessFeeResponse:
-        items = tuple(FeeItem(item.name, item.amount) for item in request.items)
+        items = tuple(FeeItem(item.name, item.amount, item.charge_code) for item in request.items)
         fee_id, condition = fee_id_of(request.request_id, request.code), FeeCondition(request.condition)
         outcome = await self._change(
-            request, caller, lambda _, by, at, __: c.AssessFee(by, at, fee_id, items, condition)
+            request,
+            caller,
+            lambda state, by, at, law: c.AssessFee(by, at, fee_id, items, condition, _terms(state, law, at)),
         )
         assessed = _one(outcome, FeeAssessed)
         return replied(pb.AssessFeeResponse, outcome, fee_id=assessed.fee_id, amount=assessed.amount)
+
+    @api
+    async def waive_fee(self, request: pb.WaiveFeeRequest, caller: Caller) -> pb.WaiveFeeResponse:
+        left_id = fee_id_of(request.request_id, request.code)
+
+        def make(state: Dossier, by: Actor, at: datetime, law: Law) -> c.Command:
+            terms, reason = _terms(state, law, at), Sealed(request.reason)
+            return c.WaiveFee(by, at, request.fee_id, left_id, request.exemption_code, reason, terms)
+
+        outcome = await self._change(request, caller, make)
+        waived = _one(outcome, FeeWaived).amount
+        left = next((event for event in outcome.events if isinstance(event, FeeAssessed)), None)
+        if left is None:
+            return replied(pb.WaiveFeeResponse, outcome, waived=waived)
+        return replied(pb.WaiveFeeResponse, outcome, fee_id=left.fee_id, amount=left.amount, waived=waived)
+
+    @api
+    async def cancel_fee(self, request: pb.CancelFeeRequest, caller: Caller) -> pb.CancelFeeResponse:
+        def make(state: Dossier, by: Actor, at: datetime, law: Law) -> c.Command:
+            return c.CancelFee(by, at, request.fee_id, Sealed(request.reason), _terms(state, law, at))
+
+        return replied(pb.CancelFeeResponse, await self._change(request, caller, make))
 
     @api
     async def request_withdrawal(
@@ -604,6 +632,21 @@ class DossierService:
                 # The others' due dates passed as well; this one comes up again.
                 log.exception("a passed due date could not be noted", code=row.code)
 
+    @every(seconds=15)
+    async def stop_unpaid(self) -> None:
+        """The dossiers whose fee was not paid in time, where the law says that they end then."""
+        now = self.clock.now()
+        for row in await self.lists.read(lambda db: db.execute(unpaid_query(now)).all()):
+            command = c.LapseFee(CLOCK, now, row.fee_id, UNPAID)
+            origin = Origin.of_clock(f"{row.fee_id} unpaid by {utc(row.pay_by).isoformat()}", self.name)
+            try:
+                try:
+                    await self.dossiers.execute(row.code, command, origin)
+                except SubjectErased:
+                    await self.dossiers.execute(row.code, replace(command, explanation=Sealed()), origin)
+            except Exception:
+                log.exception("a dossier whose fee is unpaid could not be stopped", code=row.code)
+
     @observed
     async def unnoted_deadlines(self) -> list[Sample]:
         now = self.clock.now()
@@ -659,7 +702,8 @@ def _origin(request: Any, caller: Caller) -> Origin:
 def _terms(state: Dossier, law: Law, at: datetime, version: int = 0) -> Terms:
     """The law that the dossier keeps."""
     procedure = law.version(state.procedure_code, version or state.procedure_version)
-    return law.terms(procedure, state.channel, law.known_agency(state.competent_agency), {}, at)
+    agency = law.known_agency(state.competent_agency)
+    return law.terms(procedure, state.channel, agency, {}, at, submitted_at=state.submitted_at)
 
 
 def _reception_terms(state: Dossier, law: Law, at: datetime) -> Terms:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from services.chassis.deadlines import Calendar, Term
 from services.chassis.decider import Rejected
+from services.chassis.law.fees import taken_off
 
 SHORTEST_REASON = 10
 
@@ -32,6 +33,7 @@ class Finance(Enum):
     DUE = 2
     PAID = 3
     REFUNDED = 4
+    CANCELLED = 5
 
 
 class Delivery(Enum):
@@ -73,6 +75,7 @@ class StopCause(Enum):
     WITHDRAWN = 1
     NOT_SUPPLIED = 2
     CONDITIONS_NOT_MET = 3
+    NOT_PAID = 4
 
 
 class DeliveryMethod(Enum):
@@ -93,10 +96,41 @@ class Component:
 
 @dataclass(frozen=True, slots=True)
 class FeeItem:
-    """`amount` in đồng."""
+    """In đồng. `waived`: what an exemption took off."""
 
     name: str
     amount: int
+    charge_code: str = ""
+    waived: int = 0
+
+    @property
+    def full(self) -> int:
+        return self.amount + self.waived
+
+
+@dataclass(frozen=True, slots=True)
+class Exempt:
+    """An exemption on the day of submission. `charge_codes`: none is every charge. `maximum`: of a charge, 0 is no limit."""
+
+    code: str
+    percent: int
+    charge_codes: tuple[str, ...] = ()
+    maximum: int = 0
+
+    def of(self, item: FeeItem) -> FeeItem:
+        """What is left of the item: exemptions never add up."""
+        if self.charge_codes and item.charge_code not in self.charge_codes:
+            return item
+        off = taken_off(item.full, self.percent, self.maximum)
+        return replace(item, amount=item.full - off, waived=off) if off > item.waived else item
+
+
+@dataclass(frozen=True, slots=True)
+class Waiver:
+    """What follows at submission: which exemptions, and the document kinds that prove them."""
+
+    exemption_codes: tuple[str, ...] = ()
+    document_kinds: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +165,11 @@ class Terms:
     fee_items: tuple[FeeItem, ...]
     fee_condition: FeeCondition
     document_kind: str
+    waiver: Waiver = Waiver()
+    exemptions: tuple[Exempt, ...] = ()
+    charge_codes: frozenset[str] = frozenset()
+    pay_within: Term | None = None
+    stops_unpaid: bool = False
 
 
 @dataclass(frozen=True, slots=True)

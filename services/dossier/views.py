@@ -76,6 +76,8 @@ fees = Table(
     Column("code", String, nullable=False, index=True),
     Column("condition", Integer, nullable=False),
     Column("finance", Integer, nullable=False),
+    # The end of the time to pay, of what stops its dossier then.
+    Column("pay_by", DateTime(timezone=True), index=True),
 )
 # Those that each dossier had, from which position of the log on.
 due_dates = Table(
@@ -112,6 +114,7 @@ accounts = Table(
     Column("event_id", String, nullable=False),
     # The registration as it was stored: names stay sealed.
     Column("registered", LargeBinary, nullable=False),
+    Column("level", Integer, nullable=False),
 )
 
 lists = Projection("dossiers_v5", metadata, by_stream=True)
@@ -180,7 +183,7 @@ _ASSESS = insert(fees)
 def fee_assessed(db: Connection, fact: Fact[e.FeeAssessed]) -> None:
     event = fact.event
     row = {"fee_id": event.fee_id, "code": event.code, "condition": event.condition, "finance": Finance.FINANCE_DUE}
-    db.execute(_ASSESS, row)
+    db.execute(_ASSESS, row | {"pay_by": from_timestamp(event.pay_by) if event.stops_unpaid else None})
     values: dict[str, Any] = {"finance": Finance.FINANCE_DUE}
     if event.condition == PROCESSING:
         values["settlement"] = OBLIGATION_REQUESTED
@@ -189,8 +192,17 @@ def fee_assessed(db: Connection, fact: Fact[e.FeeAssessed]) -> None:
 
 @lists.on(e.FeePaid)
 def fee_paid(db: Connection, fact: Fact[e.FeePaid]) -> None:
+    _settled(db, fact, Finance.FINANCE_PAID)
+
+
+@lists.on(e.FeeCancelled)
+def fee_cancelled(db: Connection, fact: Fact[e.FeeCancelled]) -> None:
+    _settled(db, fact, Finance.FINANCE_CANCELLED)
+
+
+def _settled(db: Connection, fact: Fact[Any], finance: int) -> None:
     event = fact.event
-    values: dict[str, Any] = {"finance": _finance(db, event.code, event.fee_id, Finance.FINANCE_PAID)}
+    values: dict[str, Any] = {"finance": _finance(db, event.code, event.fee_id, finance)}
     if event.HasField("due_at"):
         values["due_at"] = from_timestamp(event.due_at)
     _set(db, fact, **values)
@@ -210,7 +222,7 @@ def _finance(db: Connection, code: str, fee_id: str, finance: int) -> int:
     db.execute(update(fees).where(fees.c.fee_id == fee_id).values(finance=finance))
     held = set(db.execute(select(fees.c.finance).where(fees.c.code == code)).scalars())
     order = (Finance.FINANCE_DUE, Finance.FINANCE_PAID, Finance.FINANCE_REFUNDED)
-    return next(known for known in order if known in held)
+    return next((known for known in order if known in held), Finance.FINANCE_NOTHING_DUE)
 
 
 @lists.on(e.DossierReceived)
@@ -304,7 +316,7 @@ def deadline_extended(db: Connection, fact: Fact[e.DeadlineExtended]) -> None:
     _set(db, fact, passed=False, due_at=from_timestamp(fact.event.due_at))
 
 
-@lists.on(e.DossierApproved, e.DossierRated, e.DossierSynchronised, e.FormCorrected)
+@lists.on(e.FeeWaived, e.DossierApproved, e.DossierRated, e.DossierSynchronised, e.FormCorrected)
 def moved_on(db: Connection, fact: Fact[Any]) -> None:
     _set(db, fact)
 
@@ -331,10 +343,22 @@ def draft_closed(db: Connection, fact: Fact[Any]) -> None:
 
 @lists.on(i.AccountRegistered)
 def account_registered(db: Connection, fact: Fact[i.AccountRegistered]) -> None:
-    registered = fact.event.SerializeToString()
+    event = fact.event
     db.execute(
-        insert(accounts).values(account_id=fact.event.account_id, event_id=str(fact.event_id), registered=registered)
+        insert(accounts).values(
+            account_id=event.account_id,
+            event_id=str(fact.event_id),
+            registered=event.SerializeToString(),
+            level=event.level_of_assurance,
+        )
     )
+
+
+@lists.on(i.LoginSucceeded)
+def logged_in(db: Connection, fact: Fact[i.LoginSucceeded]) -> None:
+    level = fact.event.level_of_assurance
+    lower = (accounts.c.account_id == fact.event.account_id) & (accounts.c.level < level)
+    db.execute(update(accounts).where(lower).values(level=level))
 
 
 @lists.on(w.DocumentKept)

@@ -30,6 +30,7 @@ _LETTERS: dict[type[Message], tuple[str, MessageKind]] = {
     dossier.SupplementRequested: ("supplement_requested", MessageKind.ACTION),
     dossier.SupplementSupplied: ("supplement_supplied", MessageKind.PROGRESS),
     dossier.FeeAssessed: ("fee_assessed", MessageKind.FEE),
+    dossier.FeeCancelled: ("fee_cancelled", MessageKind.FEE),
     dossier.FeePaid: ("fee_paid", MessageKind.FEE),
     dossier.FeeRefunded: ("fee_refunded", MessageKind.FEE),
     dossier.WithdrawalDeclined: ("withdrawal_declined", MessageKind.OUTCOME),

@@ -238,7 +238,7 @@ class PaymentService:
 
     # The dossier
 
-    @on(dossier.FeeAssessed, dossier.DossierRefused, dossier.ProcessingStopped)
+    @on(dossier.FeeAssessed, dossier.FeeCancelled, dossier.DossierRefused, dossier.ProcessingStopped)
     async def follow_dossier(self, fact: Fact[Any]) -> None:
         """One reaction, so that a fee is requested before it is cancelled."""
         now, origin, event = self.clock.now(), Origin.of_fact(fact, "follow_dossier", self.name), fact.event
@@ -250,6 +250,9 @@ class PaymentService:
             await self.payments.execute(event.fee_id, command, origin, creates=True)
             return
         command = c.CancelPayment(_cause(event), now, CLOCK)
+        if isinstance(event, dossier.FeeCancelled):
+            await self.payments.execute(event.fee_id, command, origin)
+            return
         for fee_id in await self._fees(event.code, fact.position):
             await self.payments.execute(fee_id, command, origin.named(fee_id))
 
@@ -352,7 +355,9 @@ def _one(outcome: Outcome[Event], kind: type[Any]) -> Any:
     return next(event for event in outcome.events if isinstance(event, kind))
 
 
-def _cause(event: dossier.DossierRefused | dossier.ProcessingStopped) -> CancelCause:
+def _cause(event: dossier.FeeCancelled | dossier.DossierRefused | dossier.ProcessingStopped) -> CancelCause:
+    if isinstance(event, dossier.FeeCancelled):
+        return CancelCause.FEE_CANCELLED
     if isinstance(event, dossier.DossierRefused):
         return CancelCause.REFUSED
     withdrawn = event.cause == dossier.StopCause.STOP_CAUSE_WITHDRAWN

@@ -35,6 +35,9 @@ from services.chassis.law.definitions import (
     AgencyKind,
     CalendarVersion,
     Channel,
+    ChargeBasis,
+    Fee,
+    FeeCondition,
     FeeOverlay,
     Interval,
     Level,
@@ -44,7 +47,7 @@ from services.chassis.law.definitions import (
     Weekday,
 )
 from services.chassis.law.validity import Validity
-from tests.catalogue.samples import PROCEDURE, text
+from tests.catalogue.samples import CHARGE, PROCEDURE, text
 from tests.support.given import given
 
 # 10 August in Vietnam.
@@ -172,6 +175,7 @@ def test_withdrawal_is_refused() -> None:
 
 # Fee overlays
 
+CHARGES = frozenset({"copy"})
 ONLINE_FREE = FeeOverlay("31", "", "", (Channel.ONLINE,), 0, "2026-08-08", "", "23/2026/NQ-HĐND")
 
 
@@ -180,7 +184,7 @@ def adopted(**changes: Any) -> FeeOverlayAdopted:
 
 
 def adopt(province_known: bool = True, procedure_known: bool = True, **changes: Any) -> AdoptFeeOverlay:
-    return AdoptFeeOverlay(replace(ONLINE_FREE, **changes), province_known, procedure_known, AT, BY)
+    return AdoptFeeOverlay(replace(ONLINE_FREE, **changes), province_known, procedure_known, CHARGES, AT, BY)
 
 
 def test_an_overlay_is_adopted() -> None:
@@ -197,6 +201,19 @@ def test_overlays_of_other_charges_and_channels_stand_beside_it() -> None:
         given(overlays, adopted()).when(adopt(**changes)).then(
             FeeOverlayAdopted(replace(ONLINE_FREE, **changes), AT, BY)
         )
+
+
+def test_a_charge_that_the_council_does_not_set_is_refused() -> None:
+    for procedure_code, code in (("1.001612", "1.001612"), ("", "-")):
+        given(overlays).when(adopt(procedure_code=procedure_code, charge_code="registraton")).then_rejected(
+            "CHARGE_UNKNOWN", code=code, charge="registraton"
+        )
+    council = replace(CHARGE, code="late", basis=ChargeBasis.COUNCIL, amount=0)
+    set_by_council = replace(PROCEDURE, fee=Fee(FeeCondition.RECEPTION, (CHARGE, council)))
+    known = procedures.fold(
+        [ProcedurePublished(set_by_council, EARLIER, BY), published(version=2, valid_from="2026-10-01")]
+    )
+    assert known.council == {"late"}
 
 
 def test_an_overlay_is_refused() -> None:

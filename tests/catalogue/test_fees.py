@@ -2,13 +2,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from services.chassis.decider import Rejected
-from services.chassis.law.definitions import Channel, FeeOverlay, Procedure
+from services.chassis.law.cases import NOBODY, Standing, case_of
+from services.chassis.law.definitions import Channel, Exemption, Fee, FeeCondition, FeeOverlay, Procedure
 from services.chassis.law.fees import Case, QuotedItem, quote
-from tests.catalogue.samples import PROCEDURE, catalogue
+from tests.catalogue.samples import CHARGE, PROCEDURE, catalogue, text
 
 COUNTER, ONLINE, POST = Channel.COUNTER, Channel.ONLINE, Channel.POST
 HOUSEHOLD_BUSINESS, CERTIFIED_COPY, PASSPORT = "1.001612", "2.000815", "1.001456"
@@ -72,6 +74,92 @@ def test_residence_costs_less_online() -> None:
 def test_the_greatest_exemption_counts() -> None:
     assert total("3.000333", replace(case(), exemptions=("student",))) == 100_000
     assert total("3.000333", replace(case(), exemptions=("student", "poor"))) == 0
+
+
+DIGITAL = ("1.004222", "1.004194", "2.000986", "2.000635", "1.014063", "1.014064", "1.001456", "3.000333", "1.013080")
+ADULT = {"birth_date": "1990-02-14", "child_birth_date": "2005-01-01", "copies": 2}
+
+
+def owed(code: str, day: str, answers: Mapping[str, Any], standing: Standing = NOBODY) -> int:
+    return total(code, case_of(procedure(code), "56", COUNTER, day, answers, standing))
+
+
+@pytest.mark.parametrize("code", DIGITAL)
+def test_holders_of_a_level_2_account_owe_nothing_from_15_august_2026_to_28_february_2027(code: str) -> None:
+    citizen = Standing(account_level=2)
+    full = owed(code, "2026-08-14", ADULT)
+    assert full > 0
+    days = {"2026-08-14": full, "2026-08-15": 0, "2027-02-28": 0, "2027-03-01": full}
+    assert {day: owed(code, day, ADULT, citizen) for day in days} == days
+    assert [owed(code, day, ADULT, Standing(account_level=1)) for day in days] == [full] * 4
+    assert [owed(code, day, ADULT) for day in days] == [full] * 4
+
+
+def test_no_other_procedure_of_the_sample_knows_that_waiver() -> None:
+    found = {
+        each.code
+        for each in catalogue().procedures
+        if each.fee and "digital-citizen" in {x.code for x in each.fee.exemptions}
+    }
+    assert found == set(DIGITAL)
+
+
+@pytest.mark.parametrize(
+    ("born", "amount"),
+    [
+        ("2026-01-01", 0),
+        ("2010-03-03", 0),
+        ("2010-03-02", 20_000),
+        # Only the year, or the month, is known: it has to be so on every day.
+        ("2010", 20_000),
+        ("2011", 0),
+        ("2010-03", 20_000),
+        ("2010-04", 0),
+        ("1966-03-02", 0),
+        ("1966-03-03", 20_000),
+        ("1966", 20_000),
+        ("1965", 0),
+        ("2026-03-03", 20_000),
+        ("2027", 20_000),
+        ("14/02/2020", 20_000),
+        (2020, 20_000),
+        (None, 20_000),
+    ],
+)
+def test_a_child_and_an_elderly_person_are_exempt_by_their_birth_date(born: Any, amount: int) -> None:
+    assert owed("1.004222", "2026-03-02", {"birth_date": born}) == amount
+
+
+def test_a_child_under_six_owes_nothing_for_the_interlinked_procedure() -> None:
+    for channel, full in ((COUNTER, 20_000), (ONLINE, 10_000)):
+        for born, left in (("2026-02-20", 0), ("1990-01-01", full)):
+            asked = case_of(procedure("2.000986"), "56", channel, "2026-03-02", {"child_birth_date": born})
+            assert total("2.000986", asked) == left
+
+
+def test_a_document_in_the_warehouse_or_an_answer_of_the_form_proves_an_exemption() -> None:
+    assert owed("1.004222", "2026-03-02", ADULT, Standing(document_kinds=("disability-certificate",))) == 0
+    assert owed("1.004222", "2026-03-02", ADULT, Standing(document_kinds=("driving-licence",))) == 20_000
+    for relation, amount in (("none", 400_000), ("step-parent", 0), ("aunt-uncle", 0)):
+        assert owed("2.001263", "2026-03-02", {"relation": relation}) == amount
+
+
+def test_each_charge_gets_the_highest_single_benefit() -> None:
+    charges = tuple(replace(CHARGE, code=code, amount=20_000, per="") for code in ("a", "b"))
+    exemptions = (
+        Exemption("half", text(), 50, "Luật"),
+        Exemption("third", text(), 30, "Luật", charge_codes=("a",)),
+        Exemption("all-of-b", text(), 100, "Luật", charge_codes=("b",), maximum=15_000),
+    )
+    definition = replace(PROCEDURE, fee=Fee(FeeCondition.RECEPTION, charges, exemptions))
+
+    def left(*codes: str) -> list[tuple[int, int, str]]:
+        asked = Case("56", COUNTER, "2026-03-02", {"page": 1, "copy": 1}, (), codes)
+        return [(item.amount, item.waived, item.exemption_code) for item in quote(definition, (), asked)]
+
+    assert left() == [(20_000, 0, ""), (20_000, 0, "")]
+    assert left("third", "all-of-b") == [(14_000, 6_000, "third"), (5_000, 15_000, "all-of-b")]
+    assert left("half", "third", "all-of-b") == [(10_000, 10_000, "half"), (5_000, 15_000, "all-of-b")]
 
 
 def test_free_is_no_item() -> None:

@@ -25,6 +25,7 @@ from services.chassis.law.definitions import (
     Fee,
     FeeCondition,
     Form,
+    Ground,
     Json,
     Level,
     OnlineLevel,
@@ -32,6 +33,7 @@ from services.chassis.law.definitions import (
     Result,
     Step,
     Tier,
+    UnpaidConsequence,
     Unverified,
 )
 from tests.catalogue.samples import CHARGE, COMMUNE, COMPONENT, PROCEDURE, SCHEMA, UI, catalogue, charged, form, text
@@ -41,6 +43,19 @@ PAPER, WAREHOUSE = ComponentSource.PAPER, ComponentSource.WAREHOUSE
 
 def faults(procedure: Procedure) -> list[tuple[str, str]]:
     return [(fault.code, fault.path) for fault in lint(procedure)]
+
+
+def exempted(**changes: Any) -> Procedure:
+    exemption = replace(Exemption("poor", text(), 50, "Luật"), **changes)
+    return replace(PROCEDURE, fee=Fee(FeeCondition.RECEPTION, (CHARGE,), (exemption,)))
+
+
+def paid(
+    within: Term | None,
+    unpaid: UnpaidConsequence = UnpaidConsequence.UNSPECIFIED,
+    condition: FeeCondition = FeeCondition.RECEPTION,
+) -> Procedure:
+    return replace(PROCEDURE, fee=Fee(condition, (CHARGE,), pay_within=within, unpaid=unpaid))
 
 
 def asking(**changes: Any) -> Procedure:
@@ -98,6 +113,27 @@ CASES: list[tuple[Procedure, list[tuple[str, str]]]] = [
         replace(PROCEDURE, fee=Fee(exemptions=(Exemption("poor", text(), 101, "Luật"),))),
         [("EXEMPTION_INVALID", "fee.exemptions[0]")],
     ),
+    (exempted(), []),
+    (exempted(charge_codes=("copies",)), [("CHARGE_UNKNOWN", "fee.exemptions[0].charge_codes[0]")]),
+    (exempted(valid_from="15/8/2026"), [("EXEMPTION_DATES", "fee.exemptions[0]")]),
+    (exempted(valid_from="2026-08-15", valid_until="2026-08-14"), [("EXEMPTION_DATES", "fee.exemptions[0]")]),
+    (exempted(maximum=12), [("AMOUNT_SUSPECT", "fee.exemptions[0].maximum")]),
+    *(
+        (exempted(grounds=(ground,)), [("GROUND_HALF", "fee.exemptions[0].grounds[0]")])
+        for ground in (Ground(), Ground("late"), Ground(form_value=Json("true")), Ground(age_under=6))
+    ),
+    (exempted(grounds=(Ground("late", Json("true")), Ground("name", age_from=60), Ground(account_level=2))), []),
+    (exempted(grounds=(Ground("born", age_under=6),)), [("FIELD_UNKNOWN", "form")]),
+    (exempted(grounds=(Ground("name", age_from=6, age_under=6),)), [("GROUND_RANGE", "fee.exemptions[0].grounds[0]")]),
+    (exempted(grounds=(Ground(account_level=3),)), [("GROUND_RANGE", "fee.exemptions[0].grounds[0]")]),
+    (
+        exempted(grounds=(Ground("late", Json("{")),)),
+        [("CIRCUMSTANCE_VALUE", "fee.exemptions[0].grounds[0].form_value")],
+    ),
+    (paid(Term(5, Unit.WORKING_DAYS), UnpaidConsequence.STOP), []),
+    (paid(None, UnpaidConsequence.STOP), [("UNPAID_CONSEQUENCE", "fee.unpaid")]),
+    (paid(Term(5, Unit.DAYS), UnpaidConsequence.STOP, FeeCondition.RESULT), [("UNPAID_CONSEQUENCE", "fee.unpaid")]),
+    (paid(Term(0, Unit.DAYS)), [("TERM_AMOUNT", "fee.pay_within")]),
     (charged(basis=ChargeBasis.UNSPECIFIED), [("CHARGE_BASIS", "fee.charges[0].basis")]),
     (charged(amount=135), [("AMOUNT_SUSPECT", "fee.charges[0].amount")]),
     (charged(amount=-1), [("AMOUNT_SUSPECT", "fee.charges[0].amount")]),

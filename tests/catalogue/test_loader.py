@@ -137,9 +137,9 @@ def test_the_deciders_accept_what_is_loaded() -> None:
             domain.ProcedurePublished(procedure, AT, BY)
         )
     for overlay in catalogue().overlays:
-        given(overlays).when(domain.AdoptFeeOverlay(overlay, True, True, AT, BY)).then(
-            domain.FeeOverlayAdopted(overlay, AT, BY)
-        )
+        given(overlays).when(
+            domain.AdoptFeeOverlay(overlay, True, True, frozenset({overlay.charge_code}), AT, BY)
+        ).then(domain.FeeOverlayAdopted(overlay, AT, BY))
     published: dict[str, list[domain.TerritoryPublished]] = defaultdict(list)
     for territory in catalogue().territories:
         at, history = enacted(territory.valid_from, AT), published[territory.province.code]

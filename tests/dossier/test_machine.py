@@ -60,6 +60,7 @@ TRANSITIONS = {
     S.PROCESSING_STOPPED: set(),
     S.RESULT_RETURNED: set(),
 }
+HASTY = w.terms(pay_within=Term(2, Unit.WORKING_DAYS), stops_unpaid=True)
 DIMENSIONS = {S.PROCESSED: Delivery.READY, S.RESULT_RETURNED: Delivery.DELIVERED}
 KEYS = {w.APPLICANT.actor_id: bytes(32)}
 AGENCIES = (w.COMMUNE, w.DEPARTMENT, w.ELSEWHERE)
@@ -106,12 +107,20 @@ ASKS: dict[str, Ask] = {
     "supply at the counter": lambda _, by, at, law: w.supply(at, by, terms=law, reception_terms=law),
     "assign": lambda state, by, at, law: w.assign(next_step(state, law), by, when=at, law=law),
     "complete": lambda state, by, at, law: c.CompleteStep(by, at, state.step_code, Sealed(), law),
-    "assess for processing": lambda state, by, at, _: w.assess(when=at, by=by, fee_id=f"{state.code}/{next(numbers)}"),
+    "assess for processing": lambda state, by, at, _: w.assess(
+        when=at, by=by, fee_id=f"{state.code}/{next(numbers)}", law=HASTY
+    ),
     "assess for the result": lambda state, by, at, _: w.assess(
         FeeCondition.RESULT, by, at, f"{state.code}/{next(numbers)}"
     ),
     "pay": lambda state, _, at, law: c.PayFee(w.TREASURY, at, fee_of(state), 20_000, "payment", law),
     "refund": lambda state, _, at, __: w.refund(state.fees[0].fee_id if state.fees else "none", when=at),
+    "cancel the fee": lambda state, by, at, law: c.CancelFee(by, at, fee_of(state), w.REASON, law),
+    "waive a part": lambda state, by, at, law: c.WaiveFee(
+        by, at, fee_of(state), f"{state.code}/{next(numbers)}", "student", w.REASON, law
+    ),
+    "waive": lambda state, by, at, law: c.WaiveFee(by, at, fee_of(state), "none", "poor", w.REASON, law),
+    "lapse": lambda state, _, at, __: c.LapseFee(w.CLOCK, at, fee_of(state), w.REASON),
     "ask to withdraw": lambda _, __, at, ___: w.withdraw(when=at),
     "grant": lambda _, by, at, __: c.GrantWithdrawal(by, at),
     "decline": lambda _, by, at, __: c.DeclineWithdrawal(by, at, w.REASON),

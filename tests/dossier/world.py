@@ -73,6 +73,8 @@ TERMS = v.Terms(
     fee_items=(),
     fee_condition=v.FeeCondition.RECEPTION,
     document_kind="residence",
+    exemptions=(v.Exempt("poor", 100), v.Exempt("student", 50), v.Exempt("copies", 100, ("copy",))),
+    charge_codes=frozenset({"fee", "copy"}),
 )
 HOUSING = v.Component("housing", v.ComponentSource.ATTACHMENT, SCAN, "application/pdf", 9)
 FORM = v.Component("ct01", v.ComponentSource.FORM)
@@ -158,8 +160,9 @@ def assess(
     when: datetime = RECEIVED,
     fee_id: str = "fee-1",
     items: tuple[v.FeeItem, ...] = (FEE,),
+    law: v.Terms = TERMS,
 ) -> c.AssessFee:
-    return c.AssessFee(by, when, fee_id, items, condition)
+    return c.AssessFee(by, when, fee_id, items, condition, law)
 
 
 def pay(fee_id: str = "fee-1", amount: int = FEE.amount, when: datetime = RECEIVED) -> c.PayFee:

@@ -53,6 +53,8 @@ OFFICIAL_COMMANDS: dict[str, dict[str, Any]] = {
     "CompleteStep": {"step_code": "receive"},
     "TransferDossier": {"to_agency": OTHER_AGENCY, "reason": "Thuộc địa bàn khác"},
     "AssessFee": {"items": [facts.FeeItem(name="x", amount=1)], "condition": facts.FEE_CONDITION_RESULT},
+    "WaiveFee": {"fee_id": "x", "exemption_code": "child", "reason": "Là trẻ em dưới sáu tuổi"},
+    "CancelFee": {"fee_id": "x", "reason": "Thông báo nhầm khoản thu"},
     "GrantWithdrawal": {},
     "DeclineWithdrawal": {"explanation": "Đã giải quyết xong"},
     "StopProcessing": {"cause": facts.STOP_CAUSE_CONDITIONS_NOT_MET, "explanation": "Không đủ điều kiện"},

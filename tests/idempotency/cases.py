@@ -122,6 +122,31 @@ def assess_fee(world: World) -> Sending:
     return world.sending("AssessFee", "receptionist", code=world.begun(), **fields)
 
 
+def _owing(world: World) -> tuple[str, str]:
+    """A dossier of a procedure that knows exemptions, and its unpaid fee."""
+    exempt = {"exemption_codes": ["child"], "exemption_reason": "Xuất trình giấy khai sinh"}
+    fields = world.submission(world.account()) | {"procedure_code": "1.004222", "form": {}} | exempt
+    code = str(world.done("SubmitDossier", "receptionist", **fields).code)
+    world.done("ReceiveDossier", "receptionist", code=code)
+    world.done("AssignStep", "receptionist", code=code, step_code="receive")
+    items = [facts.FeeItem(name="Lệ phí", amount=10_000)]
+    condition = facts.FEE_CONDITION_RESULT
+    return code, world.done("AssessFee", "receptionist", code=code, items=items, condition=condition).fee_id
+
+
+@case
+def waive_fee(world: World) -> Sending:
+    code, fee_id = _owing(world)
+    fields: dict[str, Any] = {"exemption_code": "child", "reason": "Xuất trình giấy khai sinh"}
+    return world.sending("WaiveFee", "receptionist", code=code, fee_id=fee_id, **fields)
+
+
+@case
+def cancel_fee(world: World) -> Sending:
+    code, fee_id = _owing(world)
+    return world.sending("CancelFee", "receptionist", code=code, fee_id=fee_id, reason="Thông báo nhầm khoản thu")
+
+
 def _withdrawing(world: World) -> str:
     me = world.account()
     code = world.begun(me)

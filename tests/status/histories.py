@@ -37,6 +37,9 @@ def terms(term: Term | None, fee: v.FeeCondition | None) -> v.Terms:
         requirements=(v.Requirement("application", True, frozenset({v.ComponentSource.ATTACHMENT})),),
         steps=(v.StepRule("check", "processor"),),
         fee_items=(v.FeeItem("Lệ phí", 100_000),) if fee else (),
+        exemptions=(v.Exempt("poor", 100), v.Exempt("student", 50)),
+        pay_within=Term(2, Unit.WORKING_DAYS),
+        stops_unpaid=True,
         fee_condition=fee or v.FeeCondition.RECEPTION,
         document_kind="passport",
     )
@@ -87,10 +90,13 @@ def options(state: Dossier, at: datetime, law: v.Terms, amount: int) -> Iterator
         yield c.TransferDossier(holder, at, agency, REASON)
     for condition in v.FeeCondition:
         fee_id = f"fee-{len(state.fees)}"
-        yield c.AssessFee(holder, at, fee_id, (v.FeeItem("Lệ phí", amount),), condition)
+        yield c.AssessFee(holder, at, fee_id, (v.FeeItem("Lệ phí", amount),), condition, law)
     for fee in state.fees:
         if fee.finance is v.Finance.DUE:
             yield c.PayFee(system, at, fee.fee_id, fee.amount, "payment-5601", law)
+            yield c.CancelFee(holder, at, fee.fee_id, REASON, law)
+            for exempt in law.exemptions:
+                yield c.WaiveFee(holder, at, fee.fee_id, f"fee-{len(state.fees)}", exempt.code, REASON, law)
         if fee.finance is v.Finance.PAID:
             yield c.RefundFee(system, at, fee.fee_id, fee.amount, "payment-5601")
     yield c.RequestWithdrawal(APPLICANT, at, REASON)
@@ -110,6 +116,8 @@ def endings(state: Dossier, at: datetime) -> Iterator[c.Command]:
     yield c.RefuseDossier(holder, at, REASON)
     yield c.GrantWithdrawal(holder, at)
     yield c.StopProcessing(holder, at, v.StopCause.NOT_SUPPLIED, REASON)
+    for fee in state.fees:
+        yield c.LapseFee(v.Actor("service:dossier"), at, fee.fee_id, REASON)
 
 
 def _decided(state: Dossier, commands: Iterator[c.Command]) -> list[tuple[Event, ...]]:

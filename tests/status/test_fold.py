@@ -229,7 +229,7 @@ def test_every_public_fact_of_a_dossier_is_shown() -> None:
         if name == "DossierSubmitted" or not ("code" in by_name and is_public(by_name["code"]) and "at" in by_name):
             continue
         before = start
-        if name in {"FeePaid", "FeeRefunded"}:
+        if name in {"FeePaid", "FeeCancelled", "FeeRefunded"}:
             before = fold(before, facts.FeeAssessed(code=C))
         if name == "FeeRefunded":
             before = fold(before, facts.FeePaid(code=C))

@@ -132,12 +132,32 @@ class Charge:
     unless: str = ""
 
 
+class UnpaidConsequence(Enum):
+    UNSPECIFIED = 0
+    STOP = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    form_field: str = ""
+    form_value: Json = Json("")
+    age_from: int = 0
+    age_under: int = 0
+    document_kind: str = ""
+    account_level: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Exemption:
     code: str
     name: Text
     percent: int
     legal_basis: str
+    grounds: tuple[Ground, ...] = ()
+    charge_codes: tuple[str, ...] = ()
+    valid_from: str = ""
+    valid_until: str = ""
+    maximum: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +165,8 @@ class Fee:
     condition: FeeCondition = FeeCondition.UNSPECIFIED
     charges: tuple[Charge, ...] = ()
     exemptions: tuple[Exemption, ...] = ()
+    pay_within: Term | None = None
+    unpaid: UnpaidConsequence = UnpaidConsequence.UNSPECIFIED
 
 
 @dataclass(frozen=True, slots=True)

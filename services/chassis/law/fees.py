@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from services.chassis.decider import Rejected
-from services.chassis.law.definitions import Channel, Charge, ChargeBasis, FeeOverlay, Procedure, Text
+from services.chassis.law.definitions import Channel, Charge, ChargeBasis, Exemption, FeeOverlay, Procedure, Text
 from services.chassis.law.validity import Validity
 
 
@@ -30,31 +30,54 @@ class QuotedItem:
     amount: int
     # The overlay's resolution, where the Council set it.
     resolution: str = ""
+    waived: int = 0
+    exemption_code: str = ""
 
 
 def quote(procedure: Procedure, overlays: Iterable[FeeOverlay], case: Case) -> tuple[QuotedItem, ...]:
     _check(procedure, case)
     if procedure.fee is None:
         raise Rejected("FEE_NOT_SET", code=procedure.code, province=case.province)
-    waived = {exemption.code: exemption.percent for exemption in procedure.fee.exemptions}
-    left = 100 - max((waived[code] for code in case.exemptions), default=0)
     items = []
     for charge in procedure.fee.charges:
         if not _applies(charge, case):
             continue
         each, resolution = _each(charge, procedure, overlays, case)
-        amount = each * (_count(case, charge.per) if charge.per else 1) * left // 100
-        items.append(QuotedItem(charge.code, charge.name, amount, resolution))
+        full = each * (_count(case, charge.per) if charge.per else 1)
+        off, exemption = _highest(charge, full, procedure, case)
+        items.append(QuotedItem(charge.code, charge.name, full - off, resolution, off, exemption))
     return tuple(items)
 
 
+def exemptions_on(procedure: Procedure, day: str) -> tuple[Exemption, ...]:
+    """Those that hold for what is submitted on that day."""
+    found = procedure.fee.exemptions if procedure.fee else ()
+    return tuple(exemption for exemption in found if day in Validity(exemption.valid_from, exemption.valid_until))
+
+
+def taken_off(full: int, percent: int, maximum: int = 0) -> int:
+    """Whole đồng; a fraction is the payer's."""
+    off = full - full * (100 - percent) // 100
+    return min(off, maximum) if maximum else off
+
+
+def _highest(charge: Charge, full: int, procedure: Procedure, case: Case) -> tuple[int, str]:
+    """The highest single benefit and its code: exemptions never add up."""
+    fitting = [
+        (taken_off(full, exemption.percent, exemption.maximum), exemption.code)
+        for exemption in exemptions_on(procedure, case.submitted_on)
+        if exemption.code in case.exemptions and charge.code in (exemption.charge_codes or (charge.code,))
+    ]
+    off, code = max(fitting, key=lambda each: each[0], default=(0, ""))
+    return (off, code) if off else (0, "")
+
+
 def _check(procedure: Procedure, case: Case) -> None:
-    fee = procedure.fee
     if case.channel not in {rule.channel for rule in procedure.channels}:
         raise Rejected("CHANNEL_NOT_OFFERED", code=procedure.code, channel=case.channel.name)
     for code in set(case.circumstances) - {circumstance.code for circumstance in procedure.circumstances}:
         raise Rejected("CIRCUMSTANCE_UNKNOWN", code=procedure.code, circumstance=code)
-    for code in set(case.exemptions) - {exemption.code for exemption in (fee.exemptions if fee else ())}:
+    for code in set(case.exemptions) - {exemption.code for exemption in exemptions_on(procedure, case.submitted_on)}:
         raise Rejected("EXEMPTION_UNKNOWN", code=procedure.code, exemption=code)
 
 

@@ -1,0 +1,182 @@
+"""What is owed, waived, cancelled, and what happens to a dossier whose fee is not paid in time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from services.chassis.deadlines import Term, Unit
+from services.chassis.decider import Sealed
+from services.dossier import commands as c
+from services.dossier import events as e
+from services.dossier import values as v
+from services.dossier.domain import dossier
+from services.dossier.events import Event
+from tests.dossier import world as w
+from tests.support.given import given
+
+HEAD = (w.CODE, w.APPLICANT.actor_id)
+WHY = Sealed("Xuất trình giấy chứng nhận hộ nghèo.")
+COPY = v.FeeItem("Bản sao", 8_000, "copy")
+CHARGE = v.FeeItem("Lệ phí", 20_000, "fee")
+HASTY = w.terms(pay_within=Term(2, Unit.WORKING_DAYS), stops_unpaid=True)
+ASSESSED, LATER, OVER = w.at("2026-03-04T10:00"), w.at("2026-03-05T10:00"), w.at("2026-03-06T17:01")
+PAY_BY, DUE_WHEN_RESUMED = w.at("2026-03-06T17:00"), w.at("2026-03-10T17:00")
+
+
+def history(*commands: c.Command) -> list[Event]:
+    found: list[Event] = []
+    for command in commands:
+        found += dossier.decide(command, dossier.fold(found))
+    return found
+
+
+def waiting(items: tuple[v.FeeItem, ...] = (CHARGE,), law: v.Terms = w.TERMS) -> list[Event]:
+    """Received on 2 March, due on the 9th, and since the 4th it waits for money."""
+    return history(w.submit(), w.receive(), w.assign(), w.assess(when=ASSESSED, items=items, law=law))
+
+
+def waive(code: str, fee_id: str = "fee-1", **changes: Any) -> c.WaiveFee:
+    return replace(c.WaiveFee(w.OFFICIAL, LATER, fee_id, "fee-2", code, WHY, w.TERMS), **changes)
+
+
+def cancel(fee_id: str = "fee-1") -> c.CancelFee:
+    return c.CancelFee(w.OFFICIAL, LATER, fee_id, w.REASON, w.TERMS)
+
+
+def head(when: datetime = LATER, by: v.Actor = w.OFFICIAL) -> tuple[str, str, datetime, str]:
+    return (*HEAD, when, by.actor_id)
+
+
+def ended(amount: int, reason: Sealed = WHY) -> e.FeeCancelled:
+    return e.FeeCancelled(*head(), "fee-1", amount, v.FeeCondition.PROCESSING, reason, DUE_WHEN_RESUMED)
+
+
+def granted(amount: int, code: str) -> e.FeeWaived:
+    return e.FeeWaived(*head(), "fee-1", amount, Sealed(code), WHY)
+
+
+def assessed(items: tuple[v.FeeItem, ...], fee_id: str = "fee-2") -> e.FeeAssessed:
+    total = sum(item.amount for item in items)
+    return e.FeeAssessed(*head(), fee_id, total, items, v.FeeCondition.PROCESSING, w.COMMUNE)
+
+
+def test_what_follows_at_submission_is_not_owed_and_says_why() -> None:
+    half = replace(CHARGE, amount=10_000, waived=10_000)
+    law = w.terms(fee_items=(half,), waiver=v.Waiver(("student",), ("student-card",)))
+    events = dossier.decide(w.submit(terms=law, documents={"student-card": "doc-1"}), dossier.initial)
+    by = (*HEAD, w.SUBMITTED, w.APPLICANT.actor_id, "fee-0")
+    assert events[1:] == (
+        e.FeeWaived(*by, 10_000, Sealed("student"), Sealed(), ("doc-1",)),
+        e.FeeAssessed(*by, 10_000, (half,), v.FeeCondition.RECEPTION, w.COMMUNE),
+    )
+    free = w.terms(fee_items=(replace(CHARGE, amount=0, waived=20_000),), waiver=v.Waiver(("poor",)))
+    command = w.submit(terms=free, exemption_reason=WHY, claimed_exemptions=("student", "copies"))
+    events = dossier.decide(command, dossier.initial)
+    assert events[1:] == (e.FeeWaived(*by, 20_000, Sealed("poor"), WHY),)
+    assert isinstance(events[0], e.DossierSubmitted)
+    assert events[0].claimed_exemptions == Sealed("student,copies")
+    given(dossier, *events).when(w.receive()).then(*dossier.decide(w.receive(), dossier.fold(events)))
+
+
+def test_an_official_waives_a_fee_with_a_reason() -> None:
+    given(dossier, *waiting()).when(waive("poor")).then(granted(20_000, "poor"), ended(20_000))
+    half = (replace(CHARGE, amount=10_000, waived=10_000),)
+    given(dossier, *waiting()).when(waive("student")).then(granted(10_000, "student"), ended(20_000), assessed(half))
+    left = (CHARGE,)
+    given(dossier, *waiting((CHARGE, COPY))).when(waive("copies")).then(
+        granted(8_000, "copies"), ended(28_000), assessed(left)
+    )
+
+
+def test_exemptions_never_add_up() -> None:
+    half = (replace(CHARGE, amount=10_000, waived=10_000),)
+    after = [*waiting(), *dossier.decide(waive("student"), dossier.fold(waiting()))]
+    given(dossier, *after).when(waive("student", "fee-2")).then_rejected(
+        "EXEMPTION_WITHOUT_GAIN", exemption="student", fee_id="fee-2"
+    )
+    given(dossier, *after).when(waive("poor", "fee-2", left_id="fee-3")).then(
+        replace(granted(10_000, "poor"), fee_id="fee-2"),
+        replace(ended(10_000), fee_id="fee-2"),
+    )
+    assert dossier.fold(after).fees[-1].items == half
+
+
+def test_what_is_no_waiver() -> None:
+    given(dossier, *waiting()).when(waive("vip")).then_rejected(
+        "EXEMPTION_UNKNOWN", procedure_code="1.004222", exemption="vip"
+    )
+    given(dossier, *waiting()).when(waive("copies")).then_rejected(
+        "EXEMPTION_WITHOUT_GAIN", exemption="copies", fee_id="fee-1"
+    )
+    given(dossier, *waiting()).when(waive("poor", reason=Sealed("HN"))).then_rejected("REASON_REQUIRED", length="10")
+    for command in (waive("poor"), cancel()):
+        given(dossier, *waiting(), *history_of_payment()).when(command).then_rejected("FEE_SETTLED", fee_id="fee-1")
+        outside = replace(command, by=w.OUTSIDER)
+        given(dossier, *waiting()).when(outside).then_rejected("WRONG_AGENCY", agency=w.COMMUNE)
+        given(dossier, *waiting()).when(replace(command, fee_id="fee-9")).then_rejected("FEE_UNKNOWN", fee_id="fee-9")
+
+
+def history_of_payment() -> list[Event]:
+    return list(dossier.decide(w.pay(when=LATER), dossier.fold(waiting())))
+
+
+def test_a_fee_that_was_assessed_wrongly_is_cancelled_and_the_work_goes_on() -> None:
+    events = [*waiting(), ended(20_000, w.REASON)]
+    given(dossier, *waiting()).when(cancel()).then(ended(20_000, w.REASON))
+    state = dossier.fold(events)
+    assert (state.settlement, state.finance, state.due_at) == (
+        v.Settlement.BEING_PROCESSED,
+        v.Finance.NOTHING_DUE,
+        DUE_WHEN_RESUMED,
+    )
+    given(dossier, *events).when(cancel()).then_rejected("FEE_SETTLED", fee_id="fee-1")
+    # It was being paid, or given back, meanwhile.
+    given(dossier, *events).when(w.pay()).then()
+    given(dossier, *events).when(w.refund()).then()
+
+
+def test_a_dossier_that_waits_for_money_can_be_stopped() -> None:
+    stop = c.StopProcessing(w.OFFICIAL, LATER, v.StopCause.CONDITIONS_NOT_MET, w.REASON)
+    given(dossier, *waiting()).when(stop).then(
+        replace(ended(20_000, w.REASON), due_at=None),
+        e.ProcessingStopped(*head(), v.StopCause.CONDITIONS_NOT_MET, w.REASON),
+    )
+
+
+def test_an_unpaid_fee_has_the_consequence_that_the_definition_states() -> None:
+    unpaid = waiting(law=HASTY)
+    lapse = c.LapseFee(w.CLOCK, OVER, "fee-1", w.REASON)
+    fee = dossier.fold(unpaid).fees[0]
+    assert (fee.pay_by, fee.stops_unpaid) == (PAY_BY, True)
+    given(dossier, *unpaid).when(lapse).then(
+        e.FeeCancelled(*head(OVER, w.CLOCK), "fee-1", 20_000, v.FeeCondition.PROCESSING, w.REASON, None),
+        e.ProcessingStopped(*head(OVER, w.CLOCK), v.StopCause.NOT_PAID, w.REASON),
+    )
+    given(dossier, *unpaid).when(replace(lapse, at=PAY_BY)).then()
+    given(dossier, *unpaid, *history_of_payment()).when(lapse).then()
+    given(dossier, *waiting()).when(lapse).then()
+    # What is left of a waived fee is to be paid by the same day.
+    left = dossier.decide(waive("student"), dossier.fold(unpaid))[-1]
+    assert isinstance(left, e.FeeAssessed)
+    assert (left.pay_by, left.stops_unpaid) == (PAY_BY, True)
+
+
+@pytest.mark.parametrize(("condition", "stops"), [(v.FeeCondition.RECEPTION, True), (v.FeeCondition.RESULT, False)])
+def test_what_reception_waits_for_stops_too_and_what_the_result_waits_for_does_not(
+    condition: v.FeeCondition, stops: bool
+) -> None:
+    law = replace(HASTY, fee_items=(CHARGE,), fee_condition=condition)
+    submitted = history(w.submit(terms=law))
+    when = w.at("2026-04-01T09:00")
+    stopped = e.ProcessingStopped(*head(when, w.CLOCK), v.StopCause.NOT_PAID, w.REASON)
+    given(dossier, *submitted).when(c.LapseFee(w.CLOCK, when, "fee-0", w.REASON)).then(*([stopped] if stops else []))
+
+
+def test_a_charge_that_is_named_is_one_of_the_procedure_s() -> None:
+    before = history(w.submit(), w.receive(), w.assign())
+    wrong = w.assess(items=(replace(CHARGE, charge_code="fees"),))
+    given(dossier, *before).when(wrong).then_rejected("CHARGE_UNKNOWN", procedure_code="1.004222", charge="fees")
