@@ -18,6 +18,7 @@ from services.chassis.decider import Rejected
 from services.chassis.law.cases import Standing, case_of, form_answers
 from services.chassis.law.definitions import Channel, ChannelRule, Procedure, Text, calendar_of
 from services.chassis.law.fees import QuotedItem, exemptions_on, quote
+from services.chassis.law.forms import Unusable
 
 _TERM = Shape(Term, dossier.Term)
 
@@ -30,7 +31,10 @@ def fee(known: Definitions, request: pb.QuoteFeeRequest, day: str) -> pb.QuoteFe
     procedure: Procedure = found.value
     answers, standing = form_answers(request.form), Standing(request.account_level, frozenset(request.document_kinds))
     channel = _rule(procedure, request.channel).channel
-    case = case_of(procedure, known.province(request.province, day).key, channel, day, answers, standing)
+    try:
+        case = case_of(procedure, known.province(request.province, day).key, channel, day, answers, standing)
+    except Unusable as unusable:  # published before it was checked
+        raise Rejected("PROCEDURE_FAULTY", code=procedure.code, count="1", faults=str(unusable)) from unusable
     # What the form says counts; the rest is as it is stated.
     case = replace(
         case,

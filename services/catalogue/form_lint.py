@@ -13,7 +13,7 @@ from typing import Any
 import jsonschema_rs
 
 from services.chassis.law import forms
-from services.chassis.law.definitions import Form, Procedure
+from services.chassis.law.definitions import Circumstance, Form, Ground, Procedure
 
 # A code, a path, and the text in Vietnamese and English.
 Found = tuple[str, str, str, str]
@@ -61,12 +61,22 @@ def found(form: Form, procedure: Procedure) -> Iterator[Found]:
     root, ui = forms.parsed(form.schema), forms.parsed(form.ui)
     yield from _Schema(root).found()
     yield from _hints(root, ui if isinstance(ui, dict) else {})
-    for index, circumstance in enumerate(procedure.circumstances):
-        rule = root["properties"].get(circumstance.form_field)
-        if rule is not None and forms.is_plain(circumstance.form_value):
-            value = forms.parsed(circumstance.form_value)
+    for path, one in _conditions(procedure):
+        rule = root["properties"].get(one.form_field)
+        if rule is not None and forms.is_plain(one.form_value):
+            value = forms.parsed(one.form_value)
             if not _possible(root, rule, value):
-                yield _never(f"circumstances[{index}].form_value", circumstance.form_field, value)
+                yield _never(f"{path}.form_value", one.form_field, value)
+
+
+def _conditions(procedure: Procedure) -> Iterator[tuple[str, Circumstance | Ground]]:
+    """What is so by an answer, with its path."""
+    for index, circumstance in enumerate(procedure.circumstances):
+        yield f"circumstances[{index}]", circumstance
+    for index, exemption in enumerate(procedure.fee.exemptions if procedure.fee else ()):
+        for place, ground in enumerate(exemption.grounds):
+            if ground.form_value:
+                yield f"fee.exemptions[{index}].grounds[{place}]", ground
 
 
 def _never(path: str, field: str, value: Any) -> Found:

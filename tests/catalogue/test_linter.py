@@ -66,6 +66,12 @@ def on(*rules: ChannelRule) -> Procedure:
     return replace(PROCEDURE, channels=rules, online_level=OnlineLevel.INFORMATION, fee=Fee())
 
 
+def test_a_ground_that_no_answer_can_have_is_a_fault() -> None:
+    assert faults(exempted(grounds=(Ground("late", Json('"có"')),))) == [
+        ("VALUE_IMPOSSIBLE", "fee.exemptions[0].grounds[0].form_value")
+    ]
+
+
 def test_the_sample_is_clean() -> None:
     assert faults(PROCEDURE) == []
 
