@@ -72,6 +72,15 @@ def _mail_server(value: str) -> str:
     return value
 
 
+def _scanner(value: str) -> str:
+    """Clamd (services/dossier) reads it."""
+    if value.startswith("unix:"):
+        if not re.fullmatch(r"unix:///[^\s?#]+", value):
+            raise ValueError("a socket is unix:///path")
+        return value
+    return _server(value, ("tcp", "unix"))
+
+
 def _sender(value: str) -> str:
     if not value.isprintable() or not re.fullmatch(r"[^@\s<>,;\"]+@[^@\s<>,;\"]+", parseaddr(value)[1]):
         raise ValueError("it must be an address, or a name and an address as in `Name <address>`")
@@ -171,6 +180,8 @@ class Settings(BaseSettings):
     """
     mail_from: Annotated[str, AfterValidator(_sender)] = "motcua@localhost"
     """The sender: an address, or a name and an address as in `Name <address>`."""
+    clamd_url: Annotated[str, AfterValidator(_scanner)] = ""
+    """tcp://host:port or unix:///path of ClamAV's daemon, which is asked about every file; files are not scanned if empty."""
     vneid_url: Web = ""
     """The OIDC provider's issuer; the sandbox under `url` if empty."""
     vneid_client_id: str = "motcua"

@@ -16,6 +16,7 @@ from services.dossier.values import (
     DeliveryMethod,
     FeeCondition,
     FeeItem,
+    File,
     StopCause,
     Terms,
 )
@@ -23,7 +24,7 @@ from services.dossier.values import (
 
 @dataclass(frozen=True, slots=True)
 class SubmitDossier:
-    """`uploaded`: media type and size of the submitter's own files, by SHA-256. `documents`: reusable document ids by kind."""
+    """`uploaded`: the submitter's own files, by the hash that names them. `documents`: reusable document ids by kind."""
 
     by: Actor
     at: datetime
@@ -36,7 +37,7 @@ class SubmitDossier:
     form: Sealed
     channel: Channel
     components: tuple[Component, ...]
-    uploaded: Mapping[str, tuple[str, int]]
+    uploaded: Mapping[str, File]
     documents: Mapping[str, str]
     reuse_consent: bool
     place_of_submission: str
@@ -114,7 +115,7 @@ class SupplySupplement:
     by: Actor
     at: datetime
     components: tuple[Component, ...]
-    uploaded: Mapping[str, tuple[str, int]]
+    uploaded: Mapping[str, File]
     documents: Mapping[str, str]
     receipt_number: str
     terms: Terms
@@ -265,7 +266,7 @@ class IssueResult:
     at: datetime
     result_number: str
     sha256: str
-    uploaded: Mapping[str, tuple[str, int]]
+    uploaded: Mapping[str, File]
     terms: Terms
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 from services.chassis.decider import Rejected
-from services.dossier.values import Channel, Component, ComponentSource, Requirement
+from services.dossier.files.kinds import KINDS, kind_of
+from services.dossier.values import EVERYWHERE, Channel, Component, ComponentSource, File, FileKind, Requirement
 
 _BY_HAND = frozenset({ComponentSource.PAPER, ComponentSource.ATTACHMENT})
 
@@ -14,7 +15,7 @@ def supplied(
     given: Sequence[Component],
     requirements: Sequence[Requirement],
     channel: Channel,
-    uploaded: Mapping[str, tuple[str, int]],
+    uploaded: Mapping[str, File],
     documents: Mapping[str, str],
     reuse_consent: bool,
 ) -> tuple[Component, ...]:
@@ -22,7 +23,8 @@ def supplied(
 
     Of what was given, only what its source proves is kept: nobody names a file that he did not upload.
 
-    Raises Rejected COMPONENT_UNKNOWN, COMPONENT_SOURCE_REFUSED, ATTACHMENT_UNKNOWN, DOCUMENT_NOT_REUSABLE.
+    Raises Rejected COMPONENT_UNKNOWN, COMPONENT_SOURCE_REFUSED, ATTACHMENT_UNKNOWN, ATTACHMENT_KIND_REFUSED,
+    DOCUMENT_NOT_REUSABLE.
     """
     rules = {rule.component_code: rule for rule in requirements}
     _refuse("COMPONENT_UNKNOWN", [c.component_code for c in given if c.component_code not in rules])
@@ -31,8 +33,12 @@ def supplied(
         [c.component_code for c in given if not _accepted(c.source, rules[c.component_code], channel)],
     )
     for component in given:
-        if component.source is ComponentSource.ATTACHMENT and component.sha256 not in uploaded:
-            raise Rejected("ATTACHMENT_UNKNOWN", sha256=component.sha256)
+        if component.source is ComponentSource.ATTACHMENT:
+            if component.sha256 not in uploaded:
+                raise Rejected("ATTACHMENT_UNKNOWN", sha256=component.sha256)
+            _require_kind(
+                component.component_code, uploaded[component.sha256], rules[component.component_code].file_kinds
+            )
         reusable = documents.get(rules[component.component_code].document_kind)
         if component.source is ComponentSource.WAREHOUSE and component.document_id != reusable:
             raise Rejected("DOCUMENT_NOT_REUSABLE", document_id=component.document_id)
@@ -64,15 +70,27 @@ def named(
             raise Rejected("DOCUMENT_NOT_REUSABLE", document_id=component.document_id)
 
 
+def require_result(file: File) -> None:
+    """Raises Rejected ATTACHMENT_KIND_REFUSED."""
+    _require_kind("result", file, EVERYWHERE)
+
+
+def _require_kind(component_code: str, file: File, accepted: Collection[FileKind]) -> None:
+    if kind_of(file.media_type) not in accepted:
+        names = ", ".join(sorted(name for name, kind in KINDS.items() if kind in accepted))
+        raise Rejected("ATTACHMENT_KIND_REFUSED", component=component_code, media_type=file.media_type, accepted=names)
+
+
 def missing(held: Sequence[Component], requirements: Sequence[Requirement]) -> list[str]:
     codes = {component.component_code for component in held}
     return [rule.component_code for rule in requirements if rule.required and rule.component_code not in codes]
 
 
-def _proven(given: Component, uploaded: Mapping[str, tuple[str, int]]) -> Component:
+def _proven(given: Component, uploaded: Mapping[str, File]) -> Component:
     match given.source:
         case ComponentSource.ATTACHMENT:
-            return Component(given.component_code, given.source, given.sha256, *uploaded[given.sha256])
+            file = uploaded[given.sha256]
+            return Component(given.component_code, given.source, file.sha256, file.media_type, file.size)
         case ComponentSource.WAREHOUSE:
             return Component(given.component_code, given.source, document_id=given.document_id)
         case _:

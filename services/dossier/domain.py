@@ -44,7 +44,7 @@ from services.dossier.commands import (
     TransferDossier,
     WaiveFee,
 )
-from services.dossier.components import missing, supplied
+from services.dossier.components import missing, require_result, supplied
 from services.dossier.events import (
     DeadlineExtended,
     DeadlinePassed,
@@ -696,15 +696,16 @@ def _issue(command: IssueResult, dossier: Dossier) -> Events:
         raise Rejected("NOT_APPROVED")
     if command.sha256 not in command.uploaded:
         raise Rejected("ATTACHMENT_UNKNOWN", sha256=command.sha256)
-    media_type, size = command.uploaded[command.sha256]
+    file = command.uploaded[command.sha256]
+    require_result(file)
     return (
         ResultIssued(
             *_head(command, dossier),
             command.result_number,
             command.terms.document_kind,
-            command.sha256,
-            media_type,
-            size,
+            file.sha256,
+            file.media_type,
+            file.size,
             # An apology sets a new appointment; it does not make a late result timely.
             dossier.passed is None and (dossier.due_at is None or command.at <= dossier.due_at),
             command.by.agency,

@@ -21,11 +21,13 @@ from services.chassis.law.validity import Validity
 from services.dossier.domain import LARGEST_FEE
 from services.dossier.forms import faulty
 from services.dossier.values import (
+    EVERYWHERE,
     Channel,
     ComponentSource,
     Exempt,
     FeeCondition,
     FeeItem,
+    FileKind,
     Requirement,
     StepRule,
     Terms,
@@ -165,6 +167,7 @@ class Law:
                 component.required and (not component.only_if or component.only_if in so),
                 frozenset(ComponentSource(source.value) for source in component.sources),
                 component.document_kind,
+                frozenset(FileKind(kind.value) for kind in component.file_kinds) or EVERYWHERE,
             )
             for component in procedure.components
         )

@@ -70,7 +70,8 @@ def components_of(given: Any) -> tuple[Component, ...]:
     ]
     if violations:
         raise Invalid(violations)
-    return tuple(_COMPONENT.read(component) for component in given)
+    read = (_COMPONENT.read(component) for component in given)
+    return tuple(replace(component, sha256=component.sha256.lower()) for component in read)
 
 
 def attached(components: tuple[Component, ...]) -> set[str]:

@@ -91,6 +91,7 @@ from services.dossier.values import (
     DeliveryMethod,
     FeeCondition,
     FeeItem,
+    File,
     Settlement,
     StopCause,
     Terms,
@@ -127,7 +128,7 @@ class DossierService:
     officials = dependencies.view(officials)
     restricted = dependencies.view(restricted)
     law = dependencies.snapshot(law, Law)
-    uploads = dependencies.made(Uploads.of)
+    uploads = dependencies.made(Uploads.of, Uploads.close)
     forms = dependencies.made(Forms.of, Forms.close)
     watchers = watching("motcua.dossier.events.v1.")
     blobs = dependencies.blobs()
@@ -370,12 +371,13 @@ class DossierService:
     ) -> AsyncIterator[pb.GetAttachmentResponse]:
         history, state = await self._history(request.code, caller)
         files = files_of(history, state)
-        if request.sha256 not in files:
-            raise Rejected("ATTACHMENT_UNKNOWN", sha256=request.sha256)
+        sha256 = request.sha256.lower()
+        if sha256 not in files:
+            raise Rejected("ATTACHMENT_UNKNOWN", sha256=sha256)
         opened(state.applicant_id, request.code)
-        media_type = files[request.sha256]
+        media_type = files[sha256]
         try:
-            async for data in self.blobs.read(state.applicant_id, request.sha256):
+            async for data in self.blobs.read(state.applicant_id, sha256):
                 yield pb.GetAttachmentResponse(media_type=media_type, data=data)
         except SubjectErased:
             yield pb.GetAttachmentResponse(media_type=media_type, erased=True)
@@ -555,12 +557,13 @@ class DossierService:
     @api
     async def issue_result(self, request: pb.IssueResultRequest, caller: Caller) -> pb.IssueResultResponse:
         state, _ = await self.dossiers.load(request.code)
-        files = await self._taken(state, [request.sha256], caller)
+        sha256 = request.sha256.lower()
+        files = await self._taken(state, [sha256], caller)
         outcome = await self._change(
             request,
             caller,
             lambda state, by, at, law: c.IssueResult(
-                by, at, request.result_number, request.sha256, files, _terms(state, law, at)
+                by, at, request.result_number, sha256, files, _terms(state, law, at)
             ),
         )
         return replied(pb.IssueResultResponse, outcome, on_time=_one(outcome, ResultIssued).on_time)
@@ -679,7 +682,7 @@ class DossierService:
                 except Exception:
                     log.exception("a dossier could not be passed on", code=row.code, closed=closed)
 
-    async def _taken(self, state: Dossier, hashes: Collection[str], caller: Caller) -> dict[str, tuple[str, int]]:
+    async def _taken(self, state: Dossier, hashes: Collection[str], caller: Caller) -> dict[str, File]:
         """Those of the files that the caller uploaded, now the applicant's."""
         owner = owner_of(caller)
         allowed = may_act(caller, state, await self.law.get(), self.platform.verifier.standing)

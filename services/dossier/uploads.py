@@ -1,9 +1,13 @@
-"""Uploads in chunks: content-addressed, limited in size and type, resumed after an interruption."""
+"""Uploads in chunks: content-addressed, limited in size and type, resumed after an interruption, checked before they count.
+
+A file is asked about at the malware scanner, then read by a confined process. What is kept may be other bytes than what was sent
+(a photo without the place where it was taken, a HEIC as JPEG): either hash names it.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
+import re
 from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,6 +16,7 @@ from typing import Any
 from uuid import NAMESPACE_OID, uuid5
 from weakref import WeakValueDictionary
 
+import structlog
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -23,6 +28,7 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
+    case,
     delete,
     func,
     select,
@@ -34,21 +40,37 @@ from services.chassis.blobs import BlobMissing, BlobStore
 from services.chassis.caller import Caller
 from services.chassis.clock import MACHINE, Clock
 from services.chassis.codec import to_timestamp
+from services.chassis.confined import Confined, Exhausted
 from services.chassis.container import platform_of
 from services.chassis.database import Database, insert_new, utc
 from services.chassis.decider import Rejected
 from services.chassis.dependencies import key_ring
+from services.chassis.errors import Invalid, Violation
 from services.chassis.growing import GrowingUploads, WrongOffset
 from services.chassis.privacy import KeyRing
 from services.chassis.sealed_blobs import SealedBlobs, WrongContent
+from services.dossier.files.kinds import KINDS, media_type_of
+from services.dossier.files.scanner import NoScanner, Scanner, ScannerUnavailable, scanner_of
+from services.dossier.values import File, FileKind
+
+log = structlog.get_logger()
 
 LARGEST_BYTES = 50 * 1024 * 1024
 LARGEST_CHUNK_BYTES = 1024 * 1024
 MOST_UNFINISHED = 20
 UNFINISHED = timedelta(days=1)
 MOST_UNFINISHED_BYTES = 200 * 1024 * 1024
-# What a file of each accepted type begins with.
-MAGIC = {"application/pdf": b"%PDF-", "image/png": b"\x89PNG\r\n\x1a\n", "image/jpeg": b"\xff\xd8\xff"}
+_FILES = "services.dossier.files"
+JUDGES = {
+    FileKind.DOCUMENT: f"{_FILES}.documents:judge",
+    FileKind.PICTURE: f"{_FILES}.pictures:judge",
+    FileKind.DRAWING: f"{_FILES}.judging:judge",
+    FileKind.SIGNED_XML: f"{_FILES}.judging:judge",
+}
+# Of a picture of 50 million pixels, decoded, with what it is read from and made into.
+JUDGE_MEMORY_BYTES = 448 * 1024 * 1024
+JUDGE_CPU_SECONDS = 8
+_SHA256 = re.compile("[0-9a-f]{64}")
 
 metadata = MetaData()
 uploads = Table(
@@ -64,6 +86,25 @@ uploads = Table(
     Column("complete", Boolean, nullable=False),
     Column("began_at", DateTime(timezone=True), nullable=False),
 )
+# What is kept of an upload, where that is not what was sent.
+kept = Table(
+    "kept_v1",
+    metadata,
+    Column("upload_id", String, primary_key=True),
+    Column("media_type", String, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("sha256", String, nullable=False, index=True),
+)
+
+
+def _or_sent(name: str) -> ColumnElement[Any]:
+    return case((kept.c.upload_id.is_(None), uploads.c[name]), else_=kept.c[name]).label(f"kept_{name}")
+
+
+_UPLOADS = select(
+    uploads, kept.c.upload_id.is_not(None).label("changed"), *map(_or_sent, ("media_type", "size", "sha256"))
+)
+_UPLOADS = _UPLOADS.outerjoin_from(uploads, kept, uploads.c.upload_id == kept.c.upload_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +132,14 @@ class Uploads:
         database: Database,
         clock: Clock = MACHINE,
         kept: timedelta = timedelta(days=30),
+        scanner: Scanner | None = None,
     ) -> None:
         """`kept`: for so long what is uploaded for others waits for a dossier that takes it."""
         self._clock = clock
         self._kept = kept
+        self._scanner = scanner or NoScanner()
+        # Of each program one at a time: a service's container has no room for more.
+        self._judges = {name: Confined(name, 1, JUDGE_MEMORY_BYTES, JUDGE_CPU_SECONDS) for name in {*JUDGES.values()}}
         self._growing = GrowingUploads(store, keys)
         self._blobs = SealedBlobs(store, keys)
         self._database = database
@@ -105,8 +150,12 @@ class Uploads:
     def of(cls, container: Any) -> Uploads:
         platform = platform_of(container)
         database = platform.database(f"{container.service_name}-uploads", durable=True)
-        kept = timedelta(days=platform.settings.uploads_kept_days)
-        return cls(platform.blobs, key_ring(container), database, platform.clock, kept)
+        waits, scanner = timedelta(days=platform.settings.uploads_kept_days), scanner_of(platform.settings.clamd_url)
+        return cls(platform.blobs, key_ring(container), database, platform.clock, waits, scanner)
+
+    async def close(self) -> None:
+        for judge in self._judges.values():
+            await judge.close()
 
     async def _db(self) -> Database:
         if not self._ready:
@@ -115,13 +164,19 @@ class Uploads:
         return self._database
 
     async def create(self, owner: Owner, media_type: str, size: int, sha256: str) -> dossier_pb2.Upload:
-        """Raises Rejected UPLOAD_TYPE_REFUSED, UPLOAD_TOO_LARGE, UPLOAD_CONTENT_WRONG, UPLOAD_QUOTA."""
-        if media_type not in MAGIC:
-            raise Rejected("UPLOAD_TYPE_REFUSED", media_type=media_type[:80], accepted=", ".join(MAGIC))
-        if not 0 < size <= LARGEST_BYTES:
+        """Raises Invalid, Rejected UPLOAD_TYPE_REFUSED, UPLOAD_EMPTY, UPLOAD_TOO_LARGE, UPLOAD_QUOTA."""
+        declared, media_type = media_type, media_type_of(media_type) or ""
+        if not media_type:
+            raise Rejected("UPLOAD_TYPE_REFUSED", media_type=declared[:80], accepted=", ".join(KINDS))
+        if size == 0:
+            raise Rejected("UPLOAD_EMPTY")
+        if size < 0:
+            raise Invalid([Violation("size", "Không được là số âm.", "It must not be negative.")])
+        if size > LARGEST_BYTES:
             raise Rejected("UPLOAD_TOO_LARGE", limit=str(LARGEST_BYTES))
-        if len(sha256) != 64 or set(sha256) - set("0123456789abcdef"):
-            raise Rejected("UPLOAD_CONTENT_WRONG", why="sha256: 64 lower-case hexadecimal digits")
+        sha256 = sha256.lower()
+        if not _SHA256.fullmatch(sha256):
+            raise Rejected("UPLOAD_CONTENT_WRONG", why="sha256 ≠ [0-9a-f]{64}")
         upload_id = str(uuid5(NAMESPACE_OID, f"upload:{owner.account}:{owner.subject}:{media_type}:{size}:{sha256}"))
         database = await self._db()
 
@@ -137,7 +192,7 @@ class Uploads:
         }
 
         def begin(db: Connection) -> Any:
-            this = select(uploads).where(uploads.c.upload_id == upload_id)
+            this = _UPLOADS.where(uploads.c.upload_id == upload_id)
             if (found := db.execute(this).one_or_none()) is not None:
                 if found.complete:  # whoever uploads it again wants it kept as long again
                     renewed = update(uploads).where(uploads.c.upload_id == upload_id)
@@ -162,12 +217,10 @@ class Uploads:
         if not row.complete:
             offset = await self._growing.offset(upload_id)
             raise Rejected("UPLOAD_UNFINISHED", offset=str(offset), size=str(row.size))
-        if row.subject:
-            return row.media_type, self._blobs.read(row.subject, row.sha256)
-        return row.media_type, self._growing.read(row.owner, upload_id)
+        return row.kept_media_type, self._content(row)
 
     async def add(self, owner: Owner, upload_id: str, offset: int, data: bytes) -> dossier_pb2.Upload:
-        """Raises Rejected UPLOAD_UNKNOWN, UPLOAD_TOO_LARGE, UPLOAD_OFFSET_WRONG, UPLOAD_CONTENT_WRONG, OVERLOADED."""
+        """Raises Rejected UPLOAD_UNKNOWN, UPLOAD_TOO_LARGE, UPLOAD_OFFSET_WRONG, OVERLOADED; the last chunk as _finish."""
         async with self._locks.setdefault(upload_id, asyncio.Lock()):
             row = await self._row(owner, upload_id)
             if row.complete:
@@ -188,22 +241,67 @@ class Uploads:
             return await self._shown(row)
 
     async def _finish(self, row: Any) -> None:
-        """Raises Rejected UPLOAD_CONTENT_WRONG, and the upload begins anew; OVERLOADED while it changes."""
-        content = self._growing.read(row.owner, row.upload_id)
+        """Raises Rejected UPLOAD_UNSCANNED and OVERLOADED, after which the last chunk is sent again; and for a file that is not
+        taken, which begins anew, UPLOAD_INFECTED, UPLOAD_UNCHECKABLE and the reasons of services/dossier/files."""
         try:
-            if row.subject:
-                await self._blobs.put(row.subject, row.sha256, _checked(content, row.media_type))
+            verdict, made = await self._judged(row)
+        except Rejected as refused:
+            if refused.reason not in ("UPLOAD_UNSCANNED", "OVERLOADED"):
+                if await self._growing.offset(row.upload_id) < row.size:  # another replica has finished meanwhile
+                    raise Rejected("OVERLOADED") from None
                 await self._growing.discard(row.upload_id)
-            else:
-                await _verify(_checked(content, row.media_type), row.sha256)
-        except (_WrongType, WrongContent, BlobMissing) as wrong:
-            if await self._growing.offset(row.upload_id) < row.size:  # another replica has finished meanwhile
-                raise Rejected("OVERLOADED") from None
-            await self._growing.discard(row.upload_id)
-            why = f"its sha256 is {wrong.sha256}" if isinstance(wrong, WrongContent) else f"it is no {row.media_type}"
-            raise Rejected("UPLOAD_CONTENT_WRONG", why=why) from None
+            raise
+        new = verdict.get("kept")
+        try:
+            await self._keep(row, new["sha256"] if new else row.sha256, made if new else None)
+        except (WrongContent, BlobMissing):
+            raise Rejected("OVERLOADED") from None
         done = update(uploads).where(uploads.c.upload_id == row.upload_id).values(complete=True)
-        await self._database.write(lambda db: db.execute(done))
+
+        def finish(db: Connection) -> None:
+            if new:
+                insert_new(db, kept, {"upload_id": row.upload_id, **new})
+            db.execute(done)
+
+        await (await self._db()).write(finish)
+        if row.subject or new:
+            await self._growing.discard(row.upload_id)
+
+    async def _judged(self, row: Any) -> tuple[Any, bytes]:
+        """What is kept, if that is not what was sent. Raises Rejected."""
+        try:
+            found = await self._scanner.found_in(self._growing.read(row.owner, row.upload_id))
+        except ScannerUnavailable as silent:
+            log.error("a file was not scanned for malware, and is not taken", error=str(silent))
+            raise Rejected("UPLOAD_UNSCANNED") from None
+        except BlobMissing:
+            raise Rejected("OVERLOADED") from None
+        if found:
+            log.warning("malware in an upload", found=found, owner=row.owner)
+            raise Rejected("UPLOAD_INFECTED", found=found[:100])
+        try:
+            content = self._growing.read(row.owner, row.upload_id)
+            judge = self._judges[JUDGES[KINDS[row.media_type]]]
+            verdict, made = await judge.of(content, row.media_type, row.sha256, LARGEST_BYTES)
+        except Exhausted:
+            raise Rejected("UPLOAD_UNCHECKABLE") from None
+        except BlobMissing:
+            raise Rejected("OVERLOADED") from None
+        if "reason" in verdict:
+            raise Rejected(verdict["reason"], **verdict["facts"])
+        return verdict, made
+
+    async def _keep(self, row: Any, sha256: str, made: bytes | None) -> None:
+        """Raises WrongContent, BlobMissing."""
+        if row.subject:
+            content = self._growing.read(row.owner, row.upload_id) if made is None else _pieces(made)
+            await self._blobs.put(row.subject, sha256, content)
+        elif made is not None:
+            place = _kept_place(row.upload_id)
+            await self._growing.discard(place)
+            offset = 0
+            async for piece in _pieces(made):
+                offset = await self._growing.write(row.owner, place, offset, piece)
 
     async def take(self, owner: Owner, subject: str, hashes: Collection[str]) -> None:
         """Seal the owner's files as the subject's, before any event names them so.
@@ -211,14 +309,18 @@ class Uploads:
         Raises SubjectErased, Rejected ATTACHMENT_UNKNOWN.
         """
         for row in await self._complete(owner, hashes):
-            if row.subject == subject or await self._blobs.has(subject, row.sha256):
+            if row.subject == subject or await self._blobs.has(subject, row.kept_sha256):
                 continue
-            stored = self._blobs.read(row.subject, row.sha256)
-            content = stored if row.subject else self._growing.read(row.owner, row.upload_id)
             try:
-                await self._blobs.put(subject, row.sha256, content)
+                await self._blobs.put(subject, row.kept_sha256, self._content(row))
             except WrongContent:  # dropped at this moment
                 raise Rejected("ATTACHMENT_UNKNOWN", sha256=row.sha256) from None
+
+    def _content(self, row: Any) -> AsyncIterator[bytes]:
+        """What is kept of a finished upload."""
+        if row.subject:
+            return self._blobs.read(row.subject, row.kept_sha256)
+        return self._growing.read(row.owner, _kept_place(row.upload_id) if row.changed else row.upload_id)
 
     async def sweep(self, now: datetime) -> None:
         """Discard what is not completed in time, and what was uploaded for others and is kept no longer.
@@ -241,12 +343,17 @@ class Uploads:
         ):
             async with self._locks.setdefault(upload_id, asyncio.Lock()):
                 this = delete(uploads).where(uploads.c.upload_id == upload_id, which)
-                if await database.write(partial(_run, statement=this)):
+                if await database.write(partial(_drop, statement=this, upload_id=upload_id)):
                     await self._growing.discard(upload_id)
+                    await self._growing.discard(_kept_place(upload_id))
 
-    async def owned(self, owner: Owner, hashes: Collection[str]) -> dict[str, tuple[str, int]]:
-        """Those of the hashes that the owner uploaded completely, with media type and size."""
-        return {row.sha256: (row.media_type, row.size) for row in await self._complete(owner, hashes)}
+    async def owned(self, owner: Owner, hashes: Collection[str]) -> dict[str, File]:
+        """Those of the hashes, of what was sent or of what is kept, that the owner uploaded completely."""
+        found: dict[str, File] = {}
+        for row in await self._complete(owner, hashes):
+            file = File(row.kept_sha256, row.kept_media_type, row.kept_size)
+            found |= {sha256: file for sha256 in (row.sha256, row.kept_sha256) if sha256 in hashes}
+        return found
 
     async def begun(self, owner: Owner, hashes: Collection[str]) -> frozenset[str]:
         """Those of the hashes that the owner has begun to upload at least."""
@@ -259,13 +366,14 @@ class Uploads:
     async def _complete(self, owner: Owner, hashes: Collection[str]) -> Sequence[Any]:
         if not hashes:
             return []
-        query = select(uploads).where(_belongs(owner), uploads.c.sha256.in_(list(hashes)), uploads.c.complete)
+        named = uploads.c.sha256.in_(list(hashes)) | kept.c.sha256.in_(list(hashes))
+        query = _UPLOADS.where(_belongs(owner), named, uploads.c.complete)
         database = await self._db()
         return await database.read(lambda db: db.execute(query).all())
 
     async def _row(self, owner: Owner, upload_id: str) -> Any:
         database = await self._db()
-        query = select(uploads).where(uploads.c.upload_id == upload_id, _belongs(owner))
+        query = _UPLOADS.where(uploads.c.upload_id == upload_id, _belongs(owner))
         row = await database.read(lambda db: db.execute(query).one_or_none())
         if row is None:
             raise Rejected("UPLOAD_UNKNOWN", upload_id=upload_id[:80])
@@ -282,6 +390,7 @@ class Uploads:
             offset=offset,
             complete=row.complete,
             kept_until=to_timestamp(kept_until) if kept_until else None,
+            kept=_kept_file(row) if row.complete else None,
         )
 
     def _kept_until(self, row: Any) -> datetime | None:
@@ -295,31 +404,22 @@ def _belongs(owner: Owner) -> ColumnElement[bool]:
     return (uploads.c.owner == owner.account) & (uploads.c.subject == owner.subject)
 
 
-def _run(db: Connection, statement: Delete) -> int:
-    return db.execute(statement).rowcount
+def _drop(db: Connection, statement: Delete, upload_id: str) -> int:
+    dropped = db.execute(statement).rowcount
+    if dropped:
+        db.execute(delete(kept).where(kept.c.upload_id == upload_id))
+    return dropped
 
 
-class _WrongType(Exception):
-    """The content does not begin as files of its type do."""
+def _kept_file(row: Any) -> dossier_pb2.KeptFile:
+    return dossier_pb2.KeptFile(media_type=row.kept_media_type, size=row.kept_size, sha256=row.kept_sha256)
 
 
-async def _checked(content: AsyncIterator[bytes], media_type: str) -> AsyncIterator[bytes]:
-    """Raises _WrongType."""
-    magic, head = MAGIC[media_type], b""
-    async for piece in content:
-        if len(head) < len(magic):
-            head += piece[: len(magic) - len(head)]
-            if not magic.startswith(head):
-                raise _WrongType
-        yield piece
-    if head != magic:
-        raise _WrongType
+def _kept_place(upload_id: str) -> str:
+    """Where what is kept of a file for somebody else waits, if that is not what was sent."""
+    return f"{upload_id}-kept"
 
 
-async def _verify(content: AsyncIterator[bytes], sha256: str) -> None:
-    """Raises WrongContent."""
-    digest = hashlib.sha256()
-    async for piece in content:
-        await asyncio.to_thread(digest.update, piece)
-    if digest.hexdigest() != sha256:
-        raise WrongContent(digest.hexdigest())
+async def _pieces(content: bytes) -> AsyncIterator[bytes]:
+    for start in range(0, len(content), LARGEST_CHUNK_BYTES):
+        yield content[start : start + LARGEST_CHUNK_BYTES]

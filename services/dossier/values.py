@@ -71,6 +71,17 @@ class FeeCondition(Enum):
     RESULT = 3
 
 
+class FileKind(Enum):
+    DOCUMENT = 1
+    PICTURE = 2
+    DRAWING = 3
+    SIGNED_XML = 4
+
+
+# What a procedure accepts that says nothing of it, and what a result may be.
+EVERYWHERE = frozenset({FileKind.DOCUMENT, FileKind.PICTURE})
+
+
 class StopCause(Enum):
     WITHDRAWN = 1
     NOT_SUPPLIED = 2
@@ -82,6 +93,15 @@ class DeliveryMethod(Enum):
     COUNTER = 1
     POST = 2
     ELECTRONIC = 3
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """As it is kept."""
+
+    sha256: str
+    media_type: str
+    size: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +161,7 @@ class Requirement:
     required: bool
     sources: frozenset[ComponentSource]
     document_kind: str = ""
+    file_kinds: frozenset[FileKind] = EVERYWHERE
 
 
 @dataclass(frozen=True, slots=True)

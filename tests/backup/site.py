@@ -33,9 +33,10 @@ from services.identity.keys import SubjectKeys
 from services.identity.vault import Vault
 from tests.ledger import site as ledgers
 from tests.ledger.site import now
+from tests.support.papers import pdf
 from tests.support.waiting import eventually_here
 
-PDF = b"%PDF-1.7 "
+PDF = pdf()
 SECRETS = {
     "service_secret": "s" * 40,
     "master_key": "11" * 32,
@@ -75,7 +76,7 @@ class Site:
         keys: Any = self.keys
         codes = await ledgers.play(self.platform.store, keys, dossiers, start=start)
         for code in codes:
-            content = PDF + code.encode()
+            content = pdf(code)
             await self.blobs.put(person_of(code), sha256_of(content), once(content))
             await self.identifiers.claim(AccountKind.CITIZEN, f"0561900{code[-5:]}", person_of(code))
         return codes
@@ -121,7 +122,7 @@ class Site:
         return await open_storage(self.platform.settings).read(CHECKPOINT)
 
     async def attachment(self, code: str) -> bytes:
-        content = PDF + code.encode()
+        content = pdf(code)
         return b"".join([piece async for piece in self.blobs.read(person_of(code), sha256_of(content))])
 
     async def content(self) -> dict[str, Any]:
@@ -158,6 +159,7 @@ async def site(settings: Settings) -> AsyncIterator[Site]:
     try:
         yield Site(platform, vault, keys, SealedBlobs(platform.blobs, keys), uploads, Identifiers(vault))
     finally:
+        await uploads.close()
         await platform.close()
 
 

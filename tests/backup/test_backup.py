@@ -41,11 +41,12 @@ from tests.backup.site import PDF, load, load_databases, person_of, save, settin
 from tests.doubles.kurrentdb import Double
 from tests.ledger.test_cosigning import WITNESS, witnessing
 from tests.support.bucket import BucketServer
+from tests.support.papers import pdf
 from tests.support.postgresql import Postgresql, connected
 
 DOSSIERS = 12
 LEAVES = 3 * DOSSIERS
-UPLOADED = PDF + b"x" * 100_000
+UPLOADED = pdf("large", 100_000)
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ async def restored_whole(saved: Saved, settings: Settings, leaves: int = LEAVES 
     async with site(settings) as at:
         assert await at.content() == saved.content
         for code in saved.codes:
-            assert await at.attachment(code) == PDF + code.encode()
+            assert await at.attachment(code) == pdf(code)
             assert await at.identifiers.find(AccountKind.CITIZEN, f"0561900{code[-5:]}") == person_of(code)
         upload = await at.uploads.create(
             Owner("sender", "sender"), "application/pdf", len(UPLOADED), sha256_of(UPLOADED)
@@ -218,7 +219,7 @@ async def test_attachments_that_nobody_erased_stay_in_the_backup(saved: Saved, t
     assert (done.kept, done.manifest.attachments.count) == (1, 17)
     await load(settings_of(tmp_path / "new"), folder, saved.note(tmp_path, saved.beyond))
     async with site(settings_of(tmp_path / "new")) as at:
-        assert await at.attachment(saved.codes[0]) == PDF + saved.codes[0].encode()
+        assert await at.attachment(saved.codes[0]) == pdf(saved.codes[0])
 
 
 async def test_of_a_site_whose_log_survived_the_databases_come_back(saved: Saved, tmp_path: Path) -> None:
@@ -233,7 +234,7 @@ async def test_of_a_site_whose_log_survived_the_databases_come_back(saved: Saved
     async with site(settings) as at:
         with pytest.raises(SubjectErased):
             await at.attachment(saved.codes[0])
-        assert await at.attachment(saved.codes[1]) == PDF + saved.codes[1].encode()
+        assert await at.attachment(saved.codes[1]) == pdf(saved.codes[1])
         upload = await at.uploads.create(
             Owner("sender", "sender"), "application/pdf", len(UPLOADED), sha256_of(UPLOADED)
         )
@@ -257,7 +258,7 @@ async def test_who_is_erased_goes_from_the_backup_with_its_next_run(saved: Saved
         await at.erase(erased)
     await save(settings, folder)
     assert not _anywhere(folder, wrapped)
-    assert not _anywhere(folder, saved.content["attachments"][f"{erased}/{sha256_of(PDF + saved.codes[0].encode())}"])
+    assert not _anywhere(folder, saved.content["attachments"][f"{erased}/{sha256_of(pdf(saved.codes[0]))}"])
     await _erased(settings_of(tmp_path / "new"), folder, saved.note(tmp_path, saved.beyond), saved.codes)
 
 
@@ -284,7 +285,7 @@ async def _erased(settings: Settings, folder: Path, published: Path, codes: list
         assert not (settings.data / "blobs" / erased).exists()
         with pytest.raises(SubjectErased):
             await at.attachment(codes[0])
-        assert await at.attachment(codes[1]) == PDF + codes[1].encode()
+        assert await at.attachment(codes[1]) == pdf(codes[1])
 
 
 def _anywhere(folder: Path, content: bytes) -> bool:

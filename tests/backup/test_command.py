@@ -13,7 +13,8 @@ from typer.testing import CliRunner, Result
 
 from services.cli.main import app
 from services.cli.postgresql import PrivatePostgresql
-from tests.backup.site import PDF, SECRETS, settings_of, site, size_of
+from tests.backup.site import SECRETS, settings_of, site, size_of
+from tests.support.papers import pdf
 from tests.support.postgresql import QUICK
 
 Run = Callable[..., Result]
@@ -89,7 +90,7 @@ def test_saved_and_restored(run: Run, tmp_path: Path) -> None:
     assert told.exit_code == 0, told.stderr
     assert "vn-56 is restored from backup 2" in plain(told.stdout)
     assert "6 commitments hold" in plain(told.stdout)
-    assert asyncio.run(attachments(tmp_path / "new", codes)) == [PDF + code.encode() for code in codes]
+    assert asyncio.run(attachments(tmp_path / "new", codes)) == [pdf(code) for code in codes]
     lost = run("new", "restore", copies, "--databases")
     assert lost.exit_code == 0, lost.stderr
     assert "rows of keys" in plain(lost.stdout)

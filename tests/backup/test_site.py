@@ -26,9 +26,10 @@ from motcua.dossier.v1.dossier_service_pb2_grpc import DossierServiceStub
 from services.dossier.service import DossierService
 from services.identity.keys import SubjectKeys
 from services.identity.service import IdentityService
-from tests.backup.site import PDF, SECRETS, load, save, settings_of, sha256_of
+from tests.backup.site import SECRETS, load, save, settings_of, sha256_of
 from tests.dossier.test_service import Site, reached
 from tests.support.hosted import hosted
+from tests.support.papers import pdf
 from tests.support.waiting import eventually
 
 CITIZEN = "citizen-1"
@@ -52,7 +53,7 @@ def working(folder: Path, *, begins: bool) -> Iterator[Site]:
 
 def submit(site: Site, number: int) -> tuple[str, bytes]:
     """A dossier with a document of its own; its code."""
-    content = PDF + f"document {number}".encode() * 2000
+    content = pdf(f"document {number}" * 2000)
     who = site.citizen(CITIZEN)
     asked = pb.CreateUploadRequest(media_type="application/pdf", size=len(content), sha256=sha256_of(content))
     upload = site.stub.CreateUpload(asked, metadata=who).upload

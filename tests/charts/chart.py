@@ -37,6 +37,7 @@ EVERYTHING: Object = {
     "blobs": {"endpoint": "https://s3.example", "region": "vn-1", "secret": "bucket"},
     "telemetry": {"endpoint": "http://collector.observability:4317", "sampled": 0.25, "logLevel": "DEBUG"},
     "vneid": {"trustedClients": ["portal", "other"], "hosts": ["keys.vneid.example"]},
+    "scanner": {"url": "tcp://clamd.scanners:3310"},
     "mail": {"enabled": True, "from": "Một cửa <motcua@khanhhoa.example>"},
     "ledger": {
         "origin": "motcua.khanhhoa.example/log",

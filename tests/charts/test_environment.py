@@ -207,6 +207,7 @@ def test_every_option_reaches_its_part() -> None:
     assert environment(objects, "identity")["MOTCUA_MASTER_KEY_PREVIOUS"] == "motcua/master-key-previous"
     assert environment(objects, "notification")["MOTCUA_SMTP_URL"] == "motcua/smtp-url"
     assert environment(objects, "notification")["MOTCUA_MAIL_FROM"] == "Một cửa <motcua@khanhhoa.example>"
+    assert environment(objects, "dossier")["MOTCUA_CLAMD_URL"] == "tcp://clamd.scanners:3310"
     ledger = environment(objects, "ledger")
     assert ledger["MOTCUA_LEDGER_ORIGIN"] == "motcua.khanhhoa.example/log"
     assert ledger["MOTCUA_LEDGER_WITNESSES"].endswith(" https://motcua.example/ledger/witness")

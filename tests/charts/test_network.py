@@ -107,6 +107,7 @@ def test_egress_follows_what_is_switched_on() -> None:
     found = arrows("everything", "egress")
     assert {a[0] for a in found if a[2] == 4317} == set(SERVICES)
     assert {a for a in found if a[2] in (465, 587)} == {("notification", ANYWHERE, port) for port in (465, 587)}
+    assert {a for a in found if a[2] == 3310} == {("dossier", ANYWHERE, 3310)}
     assert ("ledger", ANYWHERE, 443) in found
     assert {a[1] for a in found if a[2] in (5432, 6432)} == {"10.1.0.0/24"}
     components = {*SERVICES, "edge", "test", "migrate", "catalogue-load", "appoint", *BACKUPS}

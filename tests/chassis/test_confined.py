@@ -30,8 +30,8 @@ def whole(text: str) -> int:
     return len(text)
 
 
-def process(_: int) -> int:
-    return os.getpid()
+def parent(_: int) -> int:
+    return os.getppid()
 
 
 def endless(_: int) -> None:
@@ -74,12 +74,12 @@ async def working(function: Callable[..., Any], processes: int = 1) -> AsyncIter
         await work.close()
 
 
-async def test_an_answer_comes_back_and_the_process_is_kept() -> None:
+async def test_an_answer_comes_back_and_the_program_is_kept() -> None:
     async with working(doubled) as work:
         assert [await work(number) for number in (1, 2)] == [2, 4]
     async with working(whole) as work:
         assert await work("đ" * 4_000_000) == 4_000_000
-    async with working(process, 2) as work:
+    async with working(parent, 2) as work:
         assert len({await work(0) for _ in range(4)}) == 1
         assert len(set(await asyncio.gather(*(work(0) for _ in range(8))))) == 2
 

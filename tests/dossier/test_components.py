@@ -2,12 +2,12 @@ import pytest
 
 from services.chassis.decider import Rejected
 from services.dossier.components import missing, supplied
-from services.dossier.values import Channel, Component, ComponentSource, Requirement
+from services.dossier.values import Channel, Component, ComponentSource, File, Requirement
 
 PAPER, ATTACHMENT = ComponentSource.PAPER, ComponentSource.ATTACHMENT
 FORM, WAREHOUSE = ComponentSource.FORM, ComponentSource.WAREHOUSE
 SCAN = "ab" * 32
-UPLOADED = {SCAN: ("application/pdf", 9)}
+UPLOADED = {SCAN: File(SCAN, "application/pdf", 9)}
 
 
 def rule(code: str, *sources: ComponentSource, kind: str = "", required: bool = True) -> Requirement:

@@ -36,6 +36,7 @@ from tests.catalogue.samples import PROCEDURE
 from tests.support.grounds import scope
 from tests.support.hosted import Host, hosted
 from tests.support.keys import MemoryKeys
+from tests.support.papers import pdf
 from tests.support.postgresql import Engine
 from tests.support.tokens import mint, signing_key
 from tests.support.waiting import eventually
@@ -46,7 +47,7 @@ PROCEDURE_OF_ONE_COMPONENT = replace(
     components=(Component("deed", Text("Giấy tờ", "Deed"), True, (ComponentSource.ATTACHMENT, ComponentSource.PAPER)),),
 )
 SUCCESSOR = "H29.2"
-PDF = b"%PDF-1.7 a deed"
+PDF = pdf("a deed")
 SHA256 = hashlib.sha256(PDF).hexdigest()
 
 

@@ -1,6 +1,7 @@
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,16 @@ from services.chassis.database import Database
 from services.chassis.decider import Rejected
 from services.chassis.privacy import SubjectErased
 from services.chassis.sealed_blobs import SealedBlobs
+from services.dossier.files.scanner import Scanner
 from services.dossier.uploads import LARGEST_BYTES, LARGEST_CHUNK_BYTES, MOST_UNFINISHED, UNFINISHED, Owner, Uploads
+from services.dossier.values import File
 from tests.support.keys import MemoryKeys
+from tests.support.papers import pdf
 from tests.support.postgresql import Engine
 
-PDF = b"%PDF-1.7 " + b"x" * 91
+PDF = pdf("a deed")
+SIZE = len(PDF)
+MORE = pdf("a deed, and more")
 ME, SOMEBODY = Owner("citizen-1", "citizen-1"), Owner("citizen-2", "citizen-2")
 OFFICIAL = Owner("official-1", "")
 SHA256 = hashlib.sha256(PDF).hexdigest()
@@ -37,13 +43,19 @@ def keys() -> MemoryKeys:
     return MemoryKeys()
 
 
-def opened(tmp_path: Path, database: Database, keys: MemoryKeys) -> Uploads:
-    return Uploads(FolderBlobs(tmp_path / "blobs"), keys, database)
+@asynccontextmanager
+async def opened(
+    tmp_path: Path, database: Database, keys: MemoryKeys, scanner: Scanner | None = None
+) -> AsyncIterator[Uploads]:
+    made = Uploads(FolderBlobs(tmp_path / "blobs"), keys, database, scanner=scanner)
+    yield made
+    await made.close()
 
 
-@pytest.fixture
-def uploads(tmp_path: Path, database: Database, keys: MemoryKeys) -> Uploads:
-    return opened(tmp_path, database, keys)
+@pytest_asyncio.fixture
+async def uploads(tmp_path: Path, database: Database, keys: MemoryKeys) -> AsyncIterator[Uploads]:
+    async with opened(tmp_path, database, keys) as made:
+        yield made
 
 
 @pytest.fixture
@@ -51,8 +63,17 @@ def blobs(tmp_path: Path, keys: MemoryKeys) -> SealedBlobs:
     return SealedBlobs(FolderBlobs(tmp_path / "blobs"), keys)
 
 
-async def begin(uploads: Uploads, owner: Owner = ME, content: bytes = PDF) -> Upload:
-    return await uploads.create(owner, "application/pdf", len(content), hashlib.sha256(content).hexdigest())
+async def begin(
+    uploads: Uploads, owner: Owner = ME, content: bytes = PDF, media_type: str = "application/pdf"
+) -> Upload:
+    return await uploads.create(owner, media_type, len(content), hashlib.sha256(content).hexdigest())
+
+
+async def sent(uploads: Uploads, content: bytes, media_type: str, owner: Owner = ME) -> Upload:
+    upload = await begin(uploads, owner, content, media_type)
+    for start in range(0, len(content), LARGEST_CHUNK_BYTES):
+        upload = await uploads.add(owner, upload.upload_id, start, content[start : start + LARGEST_CHUNK_BYTES])
+    return upload
 
 
 async def refused(attempt: Any) -> tuple[str, dict[str, str]]:
@@ -66,22 +87,22 @@ async def test_a_file_arrives_in_chunks(uploads: Uploads) -> None:
     assert (upload.offset, upload.complete) == (0, False)
     assert (await uploads.add(ME, upload.upload_id, 0, PDF[:40])).offset == 40
     done = await uploads.add(ME, upload.upload_id, 40, PDF[40:])
-    assert (done.offset, done.complete) == (100, True)
-    assert await uploads.owned(ME, [SHA256]) == {SHA256: ("application/pdf", 100)}
+    assert (done.offset, done.complete) == (SIZE, True)
+    assert await uploads.owned(ME, [SHA256]) == {SHA256: File(SHA256, "application/pdf", SIZE)}
 
 
 async def test_an_upload_goes_on_after_a_restart_where_it_stopped(
     tmp_path: Path, database: Database, keys: MemoryKeys
 ) -> None:
-    before = opened(tmp_path, database, keys)
-    upload = await begin(before)
-    await before.add(ME, upload.upload_id, 0, PDF[:40])
-    after = opened(tmp_path, database, keys)
-    assert (await begin(after)).offset == 40
-    assert (await after.get(ME, upload.upload_id)).offset == 40
-    wrong = after.add(ME, upload.upload_id, 60, PDF[60:])
-    assert await refused(wrong) == ("UPLOAD_OFFSET_WRONG", {"offset": "40"})
-    assert (await after.add(ME, upload.upload_id, 40, PDF[40:])).complete
+    async with opened(tmp_path, database, keys) as before:
+        upload = await begin(before)
+        await before.add(ME, upload.upload_id, 0, PDF[:40])
+    async with opened(tmp_path, database, keys) as after:
+        assert (await begin(after)).offset == 40
+        assert (await after.get(ME, upload.upload_id)).offset == 40
+        wrong = after.add(ME, upload.upload_id, 60, PDF[60:])
+        assert await refused(wrong) == ("UPLOAD_OFFSET_WRONG", {"offset": "40"})
+        assert (await after.add(ME, upload.upload_id, 40, PDF[40:])).complete
 
 
 async def test_a_chunk_sent_twice_counts_once(uploads: Uploads) -> None:
@@ -96,10 +117,16 @@ async def test_the_last_chunk_may_arrive_twice_at_once(uploads: Uploads) -> None
     assert [one.complete for one in both] == [True, True]
 
 
-@pytest.mark.parametrize("size", [0, -1, LARGEST_BYTES + 1])
-async def test_a_size_is_refused(uploads: Uploads, size: int) -> None:
-    attempt = uploads.create(ME, "application/pdf", size, SHA256)
-    assert await refused(attempt) == ("UPLOAD_TOO_LARGE", {"limit": str(LARGEST_BYTES)})
+@pytest.mark.parametrize(
+    ("size", "refusal"),
+    [
+        (0, ("UPLOAD_EMPTY", {})),
+        (-1, ("INVALID_REQUEST", {"count": "1"})),
+        (LARGEST_BYTES + 1, ("UPLOAD_TOO_LARGE", {"limit": str(LARGEST_BYTES)})),
+    ],
+)
+async def test_a_size_is_refused(uploads: Uploads, size: int, refusal: Any) -> None:
+    assert await refused(uploads.create(ME, "application/pdf", size, SHA256)) == refusal
 
 
 async def test_a_chunk_has_a_limit_and_ends_with_its_file(uploads: Uploads) -> None:
@@ -112,22 +139,40 @@ async def test_a_chunk_has_a_limit_and_ends_with_its_file(uploads: Uploads) -> N
     for offset in (-1, 1):
         assert await refused(uploads.add(ME, upload.upload_id, offset, PDF)) == (
             "UPLOAD_TOO_LARGE",
-            {"limit": "100"},
+            {"limit": str(SIZE)},
         )
 
 
-async def test_a_type_is_refused(uploads: Uploads) -> None:
-    reason, facts = await refused(uploads.create(ME, "text/html", 9, SHA256))
-    assert (reason, facts["media_type"]) == ("UPLOAD_TYPE_REFUSED", "text/html")
+@pytest.mark.parametrize(
+    "media_type", ["text/html", "application/pdf/x", "pdf", "application/pdf, image/png", "\x00", "a;" * 90]
+)
+async def test_a_type_is_refused(uploads: Uploads, media_type: str) -> None:
+    reason, facts = await refused(uploads.create(ME, media_type, 9, SHA256))
+    assert (reason, facts["media_type"]) == ("UPLOAD_TYPE_REFUSED", media_type[:80])
 
 
-@pytest.mark.parametrize("sha256", ["", "AB" * 32, "../" * 21 + "x", "ab" * 33])
+@pytest.mark.parametrize(
+    "media_type",
+    [
+        "Application/PDF",
+        "application/pdf; charset=binary",
+        ' application/x-pdf ;name="a \\"b\\".pdf";',
+        "APPLICATION/ACROBAT",
+    ],
+)
+async def test_a_type_has_many_spellings_and_a_hash_two(uploads: Uploads, media_type: str) -> None:
+    upload = await begin(uploads)
+    again = await uploads.create(ME, media_type, SIZE, SHA256.upper())
+    assert (again.upload_id, again.media_type, again.sha256) == (upload.upload_id, "application/pdf", SHA256)
+
+
+@pytest.mark.parametrize("sha256", ["", "XY" * 32, "../" * 21 + "x", "ab" * 33])
 async def test_a_hash_is_refused(uploads: Uploads, sha256: str) -> None:
     reason, _ = await refused(uploads.create(ME, "application/pdf", 9, sha256))
     assert reason == "UPLOAD_CONTENT_WRONG"
 
 
-@pytest.mark.parametrize("content", [b"%PDF-" + b"y" * 95, b"<html>" + b"x" * 94])
+@pytest.mark.parametrize("content", [MORE[:SIZE], b"<html>".ljust(SIZE, b"x")])
 async def test_other_content_than_announced_is_refused_and_begins_anew(uploads: Uploads, content: bytes) -> None:
     upload = await begin(uploads)
     reason, _ = await refused(uploads.add(ME, upload.upload_id, 0, content))
@@ -146,7 +191,7 @@ async def test_nobody_has_another_s_upload_or_file(uploads: Uploads) -> None:
 
 
 async def test_unfinished_uploads_have_a_quota_that_finishing_frees(uploads: Uploads) -> None:
-    files = [b"%PDF-" + bytes([65 + i]) * 10 for i in range(MOST_UNFINISHED + 1)]
+    files = [pdf(str(number)) for number in range(MOST_UNFINISHED + 1)]
     begun = [await begin(uploads, content=file) for file in files[:-1]]
     reason, _ = await refused(begin(uploads, content=files[-1]))
     assert reason == "UPLOAD_QUOTA"
@@ -164,11 +209,11 @@ async def test_unfinished_uploads_have_a_quota_of_bytes(uploads: Uploads) -> Non
 
 
 async def test_what_is_never_finished_is_dropped(tmp_path: Path, uploads: Uploads) -> None:
-    whole, part = await begin(uploads), await begin(uploads, content=PDF + b"more")
+    whole, part = await begin(uploads), await begin(uploads, content=MORE)
     await uploads.add(ME, whole.upload_id, 0, PDF)
-    await uploads.add(ME, part.upload_id, 0, PDF)
+    await uploads.add(ME, part.upload_id, 0, MORE[:40])
     await uploads.sweep(datetime.now(UTC))
-    assert (await uploads.get(ME, part.upload_id)).offset == 100
+    assert (await uploads.get(ME, part.upload_id)).offset == 40
     await uploads.sweep(datetime.now(UTC) + UNFINISHED)
     assert await refused(uploads.get(ME, part.upload_id)) == ("UPLOAD_UNKNOWN", {"upload_id": part.upload_id})
     assert (await uploads.get(ME, whole.upload_id)).complete
@@ -198,7 +243,7 @@ async def test_what_is_uploaded_for_others_becomes_theirs_when_it_is_taken(
     upload = await begin(uploads, OFFICIAL)
     assert (await uploads.add(OFFICIAL, upload.upload_id, 0, PDF)).complete
     assert not await blobs.has("citizen-1", SHA256)
-    assert await uploads.owned(OFFICIAL, [SHA256]) == {SHA256: ("application/pdf", 100)}
+    assert await uploads.owned(OFFICIAL, [SHA256]) == {SHA256: File(SHA256, "application/pdf", SIZE)}
     for _ in range(2):
         await uploads.take(OFFICIAL, "citizen-1", [SHA256])
         await uploads.take(OFFICIAL, "citizen-2", [SHA256])
@@ -257,15 +302,15 @@ async def test_a_person_s_uploads_of_one_kind_are_not_those_of_the_other(uploads
 async def test_with_a_person_go_the_uploads(tmp_path: Path, uploads: Uploads, keys: MemoryKeys) -> None:
     whole, part, other = (
         await begin(uploads),
-        await begin(uploads, content=PDF + b"more"),
+        await begin(uploads, content=MORE),
         await begin(uploads, SOMEBODY),
     )
     await uploads.add(ME, whole.upload_id, 0, PDF)
-    for upload, owner in ((part, ME), (other, SOMEBODY)):
-        await uploads.add(owner, upload.upload_id, 0, PDF[:40])
+    for upload, owner, content in ((part, ME, MORE), (other, SOMEBODY, PDF)):
+        await uploads.add(owner, upload.upload_id, 0, content[:40])
     keys.erase("citizen-1")
     with pytest.raises(SubjectErased):
-        await uploads.add(ME, part.upload_id, 40, PDF[40:])
+        await uploads.add(ME, part.upload_id, 40, MORE[40:])
     for _ in range(2):
         await uploads.forget("citizen-1")
     for upload in (whole, part):

@@ -20,6 +20,7 @@ from services.chassis.uses import Reading, Readings, purposes
 from services.dossier import values as v
 from tests.dossier import world as w
 from tests.dossier.site import ROLES, Site, refusal_of, site_in
+from tests.support.papers import pdf
 from tests.support.postgresql import Engine
 
 PERSON, OFFICIAL = "citizen-1", "official-1"
@@ -33,7 +34,7 @@ def site(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
         yield site
 
 
-CONTENT = b"%PDF-1.7 housing"
+CONTENT = pdf("housing")
 
 
 @pytest.fixture
@@ -41,7 +42,7 @@ def code(site: Site) -> str:
     """A dossier with a file."""
     code, sha256 = site.new_code(), site.keep(PERSON, CONTENT)
     held = (v.Component("housing", v.ComponentSource.ATTACHMENT, sha256),)
-    uploaded = {sha256: ("application/pdf", len(CONTENT))}
+    uploaded = {sha256: v.File(sha256, "application/pdf", len(CONTENT))}
     site.told(code, [w.submit(code=code, components=held, uploaded=uploaded)])
     return code
 

@@ -30,7 +30,7 @@ PEER = v.Actor("system:vn", frozenset({"system"}))
 
 REASON = Sealed("Thiếu bản chính giấy tờ về nhà ở.")
 SCAN, PHOTO = "ab" * 32, "cd" * 32
-UPLOADED = {SCAN: ("application/pdf", 9), PHOTO: ("image/png", 7)}
+UPLOADED = {SCAN: v.File(SCAN, "application/pdf", 9), PHOTO: v.File(PHOTO, "image/png", 7)}
 FEE = v.FeeItem("Lệ phí", 20_000)
 
 

@@ -27,6 +27,7 @@ from services.identity.vault import Vault
 from tests.access import callers
 from tests.access.callers import mint
 from tests.support.grounds import scope
+from tests.support.papers import pdf
 from tests.support.rpcs import MUTATIONS, RPCS, Answer, Client, Rpc
 from tests.support.waiting import eventually
 
@@ -200,7 +201,7 @@ class World:
         return code
 
     def uploaded(self, account_id: str) -> str:
-        content = f"%PDF-1.4\n{uuid4()}\n%%EOF\n".encode()
+        content = pdf(str(uuid4()))
         sha256 = hashlib.sha256(content).hexdigest()
         begun = self.done(
             "CreateUpload", "approver", account_id, media_type="application/pdf", size=len(content), sha256=sha256

@@ -230,10 +230,11 @@ async def test_nobody_answers(tmp_path: Path) -> None:
         population_url=nowhere,
         vnpay_api_url=nowhere,
         smtp_url=f"smtp://{nowhere.removeprefix('http://')}?tls=none",
+        clamd_url=nowhere.replace("http", "tcp"),
         ledger_witnesses="",
     )
     findings = await told(neighbours.examine, Patient(given))
-    names = ("edge", "identity", "e-mail", "VNeID", "population database", "payment provider")
+    names = ("edge", "identity", "e-mail", "malware scanner", "VNeID", "population database", "payment provider")
     assert {finding.about: finding.state for finding in findings} == dict.fromkeys(names, State.BAD)
     assert all(finding.why and finding.do for finding in findings)
 

@@ -28,6 +28,7 @@ from motcua.identity.v1 import identity_service_pb2 as identity
 from motcua.payment.v1 import payment_service_pb2 as payment
 from tests.platform.deployment import Deployment
 from tests.platform.transport import Refused, Transport
+from tests.support import papers
 from tests.support.waiting import eventually
 
 ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
@@ -57,7 +58,8 @@ EXTRACT_FORM: Form = {"event_kind": "birth", "subject_name": "Trần Minh An", "
 
 
 def pdf(text: str, size: int = 0) -> bytes:
-    return f"%PDF-1.4\n% {text} {uuid4()}\n".encode().ljust(size, b" ") + b"\n%%EOF\n"
+    """Another one each time."""
+    return papers.pdf(f"{text} {uuid4()}", size)
 
 
 class Clock:

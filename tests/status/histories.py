@@ -19,7 +19,7 @@ RECEPTION, COMPETENT = "P56.22.336", "P56.1"
 APPLICANT = v.Actor("applicant-5601", frozenset({"citizen"}))
 PERSONAL = "Nguyễn Thị Bí Mật, sinh ngày 01/02/1990"
 SCAN = v.Component("application", v.ComponentSource.ATTACHMENT, "ab" * 32, "application/pdf", 5)
-UPLOADED = {SCAN.sha256: (SCAN.media_type, SCAN.size)}
+UPLOADED = {SCAN.sha256: v.File(SCAN.sha256, SCAN.media_type, SCAN.size)}
 START = datetime(2026, 11, 9, 1, 30, tzinfo=UTC)
 ROLES = frozenset({"receptionist", "processor", "approver"})
 

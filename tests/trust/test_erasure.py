@@ -46,6 +46,7 @@ from tests.identity.sandboxes import SECRET, sandboxes
 from tests.platform.log import Log, Rows, tables
 from tests.support import grounds
 from tests.support.hosted import hosted
+from tests.support.papers import pdf
 from tests.support.rpcs import RPCS, Answer, client
 from tests.support.tokens import signing_key
 from tests.support.waiting import eventually
@@ -56,7 +57,7 @@ ADMINISTRATOR = str(uuid5(NAMESPACE_OID, "administrator"))
 SUBMITTED = datetime(2026, 3, 2, 9, tzinfo=UTC)
 # Not made from events alone: how far each follower came, numbers that were drawn, which samples were loaded.
 OWN = ("seeds", "positions", "view_tables", "code_counters", "codes_given", "receipt_counters", "receipts_given")
-SHARED = b"%PDF-1.4\nthe very same file\n%%EOF\n"
+SHARED = pdf("the very same file")
 
 
 @dataclass(frozen=True)
@@ -230,7 +231,7 @@ NAME, EMAIL, PHONE, ANSWER, REASON = (
     "Trần Thị Đặng Vy", "vy.dang@rieng.example.vn", "0987123456", "Tôi ở nhờ nhà dì tại hẻm 7", "Bản chụp của bà Vy bị mờ",
 )  # fmt: skip
 PERSONAL = (NAME, EMAIL, PHONE, ANSWER, REASON, ERASED.name, ERASED.email, ERASED.phone)
-FILE = f"%PDF-1.4\n{ANSWER}\n%%EOF\n".encode()
+FILE = pdf(ANSWER)
 
 
 def live(world: World) -> Lived:
@@ -256,7 +257,7 @@ def live(world: World) -> Lived:
         world.done("CompleteStep", role, code=code, step_code=step, note=REASON)
     approver = str(uuid4())
     world.done("ApproveDossier", "approver", code=code)
-    result = upload(world, "approver", approver, b"%PDF-1.4\nresult of " + FILE)
+    result = upload(world, "approver", approver, pdf(f"result of {ANSWER}"))
     world.done("IssueResult", "approver", approver, code=code, result_number="1/KQ", sha256=result)
     return Lived(code, sha256, result, draft.draft_id, growing)
 

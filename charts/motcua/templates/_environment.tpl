@@ -34,6 +34,8 @@
 {{- $_ := set $found "MOTCUA_VNPAY_URL" $values.vnpay.url -}}
 {{- $_ := set $found "MOTCUA_VNPAY_API_URL" $values.vnpay.apiUrl -}}
 {{- end -}}
+{{- else if eq $component "dossier" -}}
+{{- with $values.scanner.url }}{{ $_ := set $found "MOTCUA_CLAMD_URL" . }}{{ end -}}
 {{- else if eq $component "notification" -}}
 {{- if $values.mail.enabled }}{{ $_ := set $found "MOTCUA_MAIL_FROM" $values.mail.from }}{{ end -}}
 {{- else if eq $component "ledger" -}}

@@ -28,6 +28,14 @@ class ComponentSource(Enum):
     FORM = 4
 
 
+class FileKind(Enum):
+    UNSPECIFIED = 0
+    DOCUMENT = 1
+    PICTURE = 2
+    DRAWING = 3
+    SIGNED_XML = 4
+
+
 class FeeCondition(Enum):
     UNSPECIFIED = 0
     RECEPTION = 1
@@ -177,6 +185,7 @@ class Component:
     sources: tuple[ComponentSource, ...]
     document_kind: str = ""
     only_if: str = ""
+    file_kinds: tuple[FileKind, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

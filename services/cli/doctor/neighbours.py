@@ -20,6 +20,7 @@ from services.chassis.settings import Settings
 from services.chassis.tls import Credentials
 from services.cli.doctor.finding import SECONDS, Finding, Patient, bad, doubtful, good, said
 from services.cli.doctor.stores import skew
+from services.dossier.files.scanner import Clamd, ScannerUnavailable
 from services.notification.email import Tls
 from services.notification.sending import smtp_settings
 
@@ -39,6 +40,12 @@ async def examine(patient: Patient) -> AsyncIterator[Finding]:
     elif not settings.sandbox and "notification" in patient.services:
         yield doubtful(
             "e-mail", "switched off", "People hear of their dossiers in the inbox alone.", "Set MOTCUA_SMTP_URL."
+        )
+    if settings.clamd_url:
+        yield await _scanner(settings)
+    elif not settings.sandbox and "dossier" in patient.services:
+        yield doubtful(
+            "malware scanner", "switched off", "Files are taken without being scanned.", "Set MOTCUA_CLAMD_URL."
         )
     outside = {
         "VNeID": settings.vneid_url and f"{settings.vneid_url.rstrip('/')}/.well-known/openid-configuration",
@@ -124,6 +131,16 @@ async def _mail(settings: Settings) -> Finding:
     except (aiosmtplib.SMTPException, OSError, ValueError) as refused:
         return bad("e-mail", said(refused), why, "Check MOTCUA_SMTP_URL: host, port, password, ?tls= and ?ca_file=.")
     return good("e-mail", f"{smtp.host}:{smtp.port} answers{', and takes the password' if smtp.username else ''}")
+
+
+async def _scanner(settings: Settings) -> Finding:
+    try:
+        async with asyncio.timeout(SECONDS):
+            await Clamd(settings.clamd_url).ping()
+    except (ScannerUnavailable, TimeoutError) as silent:
+        do = "Is clamd up, and does networkPolicy.egress let this pod out? MOTCUA_CLAMD_URL says where it is asked."
+        return bad("malware scanner", said(silent), "Every upload is refused until it answers.", do)
+    return good("malware scanner", "answers")
 
 
 async def _system(name: str, url: str, *, strict: bool = False) -> Finding:

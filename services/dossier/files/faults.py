@@ -1,0 +1,15 @@
+"""Why a file is not taken: a reason of the service's errors, and what its text needs."""
+
+from __future__ import annotations
+
+
+class Faulty(Exception):
+    def __init__(self, reason: str, **facts: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.facts = facts
+
+
+def damaged(media_type: str) -> Faulty:
+    """It ends too early, or cannot be read to its end."""
+    return Faulty("UPLOAD_DAMAGED", media_type=media_type)

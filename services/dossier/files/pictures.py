@@ -1,0 +1,209 @@
+"""Photos and scans: the picture is kept, and not what the device wrote beside it (place, time, owner, remarks, other files)."""
+
+from __future__ import annotations
+
+import io
+import re
+import struct
+import zlib
+from collections.abc import Iterator
+from typing import Any
+
+import pillow_heif
+from PIL import Image, ImageFile, MpoImagePlugin, TiffImagePlugin
+
+from services.dossier.files.faults import Faulty, damaged
+from services.dossier.files.judging import judged
+from services.dossier.files.kinds import HEIC, JPEG, PNG
+
+# A3 at 400 dpi has 31 million, the largest picture of a common phone 50.
+MOST_PIXELS = 52_000_000
+QUALITY = 90
+ORIENTATION = 0x0112
+
+# All that decoding needs is loaded here: later no file can be opened.
+Image.preinit()
+_LOADED = (MpoImagePlugin, TiffImagePlugin)
+Image.MAX_IMAGE_PIXELS = None  # ours is asked first
+ImageFile.LOAD_TRUNCATED_IMAGES = False
+pillow_heif.options.DECODE_THREADS = 1
+
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_PNG_KEPT = frozenset(
+    {
+        b"IHDR",
+        b"PLTE",
+        b"IDAT",
+        b"IEND",
+        b"tRNS",
+        b"gAMA",
+        b"cHRM",
+        b"sRGB",
+        b"iCCP",
+        b"sBIT",
+        b"pHYS",
+        b"bKGD",
+        b"cICP",
+    }
+)
+# In the scan: whatever follows FF is a marker, but for stuffed zeros, restarts and filling.
+_MARKER = re.compile(rb"\xff+[^\x00\xd0-\xd7\xff]")
+_EXIF, _ICC, _JFIF, _ADOBE = b"Exif\x00\x00", b"ICC_PROFILE\x00", b"JFIF\x00", b"Adobe"
+
+
+def judge(content: bytearray, media_type: str, sha256: str, largest: int) -> Any:
+    return judged(_keep, content, media_type, sha256, largest)
+
+
+def _keep(content: bytearray, media_type: str) -> tuple[bytes, str]:
+    match media_type:
+        case "image/jpeg":
+            return _jpeg(content), JPEG
+        case "image/png":
+            return _png(content), PNG
+        case _:
+            return _heic_as_jpeg(content), JPEG
+
+
+def _jpeg(content: bytearray) -> bytes:
+    """Raises Faulty."""
+    try:
+        kept = b"".join(_jpeg_parts(bytes(content)))
+    except (struct.error, IndexError):
+        raise damaged(JPEG) from None
+    _decode(kept, "JPEG", JPEG)
+    return kept
+
+
+def _png(content: bytearray) -> bytes:
+    """Raises Faulty."""
+    kept = b"".join(_png_parts(bytes(content)))
+    _decode(kept, "PNG", PNG)
+    return kept
+
+
+def _heic_as_jpeg(content: bytearray) -> bytes:
+    """Raises Faulty."""
+    try:
+        image = pillow_heif.open_heif(io.BytesIO(content), convert_hdr_to_8bit=True)
+        _bounded(image.size)
+        picture = Image.frombytes(image.mode, image.size, bytes(image.data), "raw", image.mode, image.stride)
+    except (Faulty, MemoryError):
+        raise
+    except Exception:
+        raise damaged(HEIC) from None
+    kept = io.BytesIO()
+    # It is turned already, as it is to be looked at.
+    picture.convert("RGB").save(kept, "JPEG", quality=QUALITY, icc_profile=image.info.get("icc_profile"))
+    return kept.getvalue()
+
+
+def _decode(content: bytes, form: str, media_type: str) -> None:
+    """Raises Faulty."""
+    try:
+        with Image.open(io.BytesIO(content), formats=(form,)) as picture:
+            _bounded(picture.size)
+            picture.draft("RGB", (1, 1))  # a JPEG is read whole, and a small picture made of it
+            picture.load()
+    except (Faulty, MemoryError):
+        raise
+    except Exception:
+        raise damaged(media_type) from None
+
+
+def _bounded(size: tuple[int, int]) -> None:
+    pixels = size[0] * size[1]
+    if pixels > MOST_PIXELS:
+        raise Faulty("UPLOAD_PIXELS", pixels=f"{size[0]} x {size[1]}", limit=str(MOST_PIXELS // 1_000_000))
+
+
+def _jpeg_parts(content: bytes) -> Iterator[bytes]:
+    """Raises Faulty, struct.error, IndexError. ITU-T T.81, annex B."""
+    yield b"\xff\xd8"
+    turned, at = b"", 2
+    first = True
+    while True:
+        if content[at] != 0xFF:
+            raise damaged(JPEG)
+        while content[at] == 0xFF:
+            at += 1
+        marker, at = content[at], at + 1
+        if marker == 0xD9:
+            yield b"\xff\xd9"
+            return
+        (length,) = struct.unpack_from(">H", content, at)
+        segment = content[at + 2 : at + length]
+        if length < 2 or len(segment) != length - 2:
+            raise damaged(JPEG)
+        at += length
+        if marker == 0xE1 and segment.startswith(_EXIF):
+            turned = turned or _turned(segment[len(_EXIF) :])
+            continue
+        if not _kept(marker, segment):
+            continue
+        if turned and not (first and marker == 0xE0):
+            yield b"\xff\xe1" + struct.pack(">H", len(_EXIF) + len(turned) + 2) + _EXIF + turned
+            turned = b""
+        first = False
+        yield bytes((0xFF, marker)) + struct.pack(">H", length) + segment
+        if marker == 0xDA:
+            scan = _MARKER.search(content, at)
+            if scan is None:
+                raise damaged(JPEG)
+            yield content[at : scan.start()]
+            at = scan.start()
+
+
+def _kept(marker: int, segment: bytes) -> bool:
+    match marker:
+        case 0xE0:
+            return segment.startswith(_JFIF)
+        case 0xE2:
+            return segment.startswith(_ICC)
+        case 0xEE:
+            return segment.startswith(_ADOBE)
+        case _:
+            return not 0xE1 <= marker <= 0xEF and marker != 0xFE
+
+
+def _turned(exif: bytes) -> bytes:
+    """An Exif block that says how the picture is to be turned, and nothing else; empty where it stands upright."""
+    try:
+        found = Image.Exif()
+        found.load(_EXIF + exif)
+        orientation = found.get(ORIENTATION, 1)
+    except MemoryError:
+        raise
+    except Exception:  # whatever it is, it is not kept
+        return b""
+    if orientation not in range(2, 9):
+        return b""
+    # TIFF 6.0: big-endian, one directory of one SHORT.
+    return b"MM\x00*" + struct.pack(">IHHHIHHI", 8, 1, ORIENTATION, 3, 1, orientation, 0, 0)
+
+
+def _png_parts(content: bytes) -> Iterator[bytes]:
+    """Raises Faulty. https://www.w3.org/TR/png-3/#5DataRep"""
+    yield _PNG_SIGNATURE
+    at, turned = len(_PNG_SIGNATURE), b""
+    while True:
+        head = content[at : at + 8]
+        length, name = (struct.unpack(">I4s", head)) if len(head) == 8 else (0, b"")
+        chunk = content[at : at + 12 + length]
+        if len(chunk) != 12 + length or not name:
+            raise damaged(PNG)
+        if zlib.crc32(chunk[4:-4]) != int.from_bytes(chunk[-4:], "big"):
+            raise damaged(PNG)
+        at += len(chunk)
+        if name == b"eXIf":
+            turned = _turned(chunk[8:-4])
+        if name in _PNG_KEPT:
+            if turned and name in (b"IDAT", b"IEND"):
+                body = b"eXIf" + turned
+                yield struct.pack(">I", len(turned)) + body + struct.pack(">I", zlib.crc32(body))
+                turned = b""
+            yield chunk
+        elif not name[0] & 0x20:  # critical, and unknown
+            raise damaged(PNG)
+        if name == b"IEND":
+            return
