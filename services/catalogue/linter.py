@@ -30,6 +30,7 @@ from services.chassis.law.definitions import (
     Level,
     OnlineLevel,
     Procedure,
+    Result,
     Step,
     Text,
     UnpaidConsequence,
@@ -62,6 +63,7 @@ _IDENTITY_CARD = re.compile(
 )
 _COUNCIL = re.compile(r"hđnd|hội đồng nhân dân|people['’]s council|the council", re.IGNORECASE)
 _PATH = re.compile(r"[a-z][a-z_]*(\[\d+\])?(\.[a-z][a-z_]*(\[\d+\])?)*", re.ASCII)
+MOST_MONTHS = 1200
 MOST_FAULTS = 200
 OLDEST = 130
 
@@ -136,6 +138,7 @@ def _identity(procedure: Procedure) -> Iterator[Fault]:
         yield from _text(result.name, f"results[{index}].name")
         if not _CODE.fullmatch(result.document_kind):
             yield _code_fault(f"results[{index}].document_kind")
+        yield from _kept(result, f"results[{index}]")
 
 
 def _authority(authority: Authority, path: str) -> Iterator[Fault]:
@@ -396,9 +399,28 @@ def _circumstance(codes: Iterable[str], path: str, procedure: Procedure) -> Iter
             )
 
 
+def _kept(kept: Component | Result, path: str) -> Iterator[Fault]:
+    """What is said of how the warehouse keeps it."""
+    if not 0 <= kept.valid_months <= MOST_MONTHS:
+        yield _fault(
+            "VALIDITY_IMPOSSIBLE",
+            f"{path}.valid_months",
+            f"Số tháng có giá trị phải từ 0 (không thời hạn) đến {MOST_MONTHS}.",
+            f"It is good for 0 (for ever) to {MOST_MONTHS} months.",
+        )
+    if (kept.valid_months or kept.about_another) and not kept.document_kind:
+        yield _fault(
+            "DOCUMENT_KIND_MISSING",
+            f"{path}.document_kind",
+            "Giấy tờ có thời hạn, hoặc của người khác, thì phải có loại giấy tờ.",
+            "What ends, or speaks about somebody else, needs a document kind.",
+        )
+
+
 def _component(component: Component, path: str, procedure: Procedure) -> Iterator[Fault]:
     yield from _text(component.name, f"{path}.name")
     yield from _circumstance((component.only_if,), path, procedure)
+    yield from _kept(component, path)
     sources = set(component.sources)
     if not sources or ComponentSource.UNSPECIFIED in sources:
         yield _fault("SOURCE_MISSING", f"{path}.sources", "Thiếu nguồn.", "It does not say where it may come from.")

@@ -36,7 +36,7 @@ class Durable:
 
 # In the order in which they are saved.
 DURABLE = {
-    "dossier-uploads": Durable(uploads.metadata, (uploads.uploads,)),
+    "dossier-uploads": Durable(uploads.metadata, (uploads.uploads, uploads.kept)),
     "keys": Durable(
         vault.metadata,
         (

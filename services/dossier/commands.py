@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from services.chassis.decider import Sealed
@@ -24,7 +24,8 @@ from services.dossier.values import (
 
 @dataclass(frozen=True, slots=True)
 class SubmitDossier:
-    """`uploaded`: the submitter's own files, by the hash that names them. `documents`: reusable document ids by kind."""
+    """`uploaded`: the submitter's own files, by the hash that names them. `documents`: reusable document ids by kind;
+    `others_documents`: those that the applicant holds as a guardian."""
 
     by: Actor
     at: datetime
@@ -52,6 +53,7 @@ class SubmitDossier:
     # Exemptions that an official has to decide about; and of those that one granted at the counter, why.
     claimed_exemptions: tuple[str, ...] = ()
     exemption_reason: Sealed = NOTHING
+    others_documents: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +123,7 @@ class SupplySupplement:
     terms: Terms
     reception_terms: Terms
     correction: Correction | None = None
+    others_documents: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from services.chassis.decider import Rejected
 from services.dossier.files.kinds import KINDS, kind_of
 from services.dossier.values import EVERYWHERE, Channel, Component, ComponentSource, File, FileKind, Requirement
 
+NONE: Mapping[str, frozenset[str]] = {}
 _BY_HAND = frozenset({ComponentSource.PAPER, ComponentSource.ATTACHMENT})
 
 
@@ -18,8 +19,10 @@ def supplied(
     uploaded: Mapping[str, File],
     documents: Mapping[str, str],
     reuse_consent: bool,
+    others_documents: Mapping[str, frozenset[str]] = NONE,
 ) -> tuple[Component, ...]:
-    """What was given, checked, and what the form and the warehouse (`documents`: id by kind) add.
+    """What was given, checked, and what the form and the warehouse add: the applicant's own (`documents`: id by kind), and for a
+    component about somebody else the one that the applicant holds as a guardian (`others_documents`), if there is one alone.
 
     Of what was given, only what its source proves is kept: nobody names a file that he did not upload.
 
@@ -39,8 +42,9 @@ def supplied(
             _require_kind(
                 component.component_code, uploaded[component.sha256], rules[component.component_code].file_kinds
             )
-        reusable = documents.get(rules[component.component_code].document_kind)
-        if component.source is ComponentSource.WAREHOUSE and component.document_id != reusable:
+        kind = rules[component.component_code].document_kind
+        held = {documents.get(kind), *others_documents.get(kind, ())}
+        if component.source is ComponentSource.WAREHOUSE and component.document_id not in held:
             raise Rejected("DOCUMENT_NOT_REUSABLE", document_id=component.document_id)
     found = {component.component_code: _proven(component, uploaded) for component in given}
     for rule in requirements:
@@ -48,10 +52,8 @@ def supplied(
             continue
         if ComponentSource.FORM in rule.sources:
             found[rule.component_code] = Component(rule.component_code, ComponentSource.FORM)
-        elif rule.document_kind in documents and _reusable(rule, reuse_consent):
-            found[rule.component_code] = Component(
-                rule.component_code, ComponentSource.WAREHOUSE, document_id=documents[rule.document_kind]
-            )
+        elif (only := _only(rule, documents, others_documents)) and _reusable(rule, reuse_consent):
+            found[rule.component_code] = Component(rule.component_code, ComponentSource.WAREHOUSE, document_id=only)
     return tuple(found[rule.component_code] for rule in requirements if rule.component_code in found)
 
 
@@ -102,6 +104,14 @@ def _accepted(source: ComponentSource, rule: Requirement, channel: Channel) -> b
     if source in _BY_HAND and rule.sources & _BY_HAND:
         return source is ComponentSource.ATTACHMENT or channel is not Channel.ONLINE
     return source in rule.sources
+
+
+def _only(rule: Requirement, own: Mapping[str, str], others: Mapping[str, frozenset[str]]) -> str:
+    """The one document that it can be; empty if there is none, or a choice."""
+    if not rule.about_another:
+        return own.get(rule.document_kind, "")
+    found = others.get(rule.document_kind, frozenset())
+    return next(iter(found)) if len(found) == 1 else ""
 
 
 def _reusable(rule: Requirement, reuse_consent: bool) -> bool:

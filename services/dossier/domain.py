@@ -292,6 +292,7 @@ def _submit(command: SubmitDossier, dossier: Dossier) -> Events:
         command.uploaded,
         command.documents,
         command.reuse_consent,
+        command.others_documents,
     )
     if lacking := missing(components, terms.requirements):
         raise Rejected("COMPONENT_MISSING", components=", ".join(lacking))
@@ -432,7 +433,15 @@ def _supply(command: SupplySupplement, dossier: Dossier) -> Events:
         _require_paid(dossier, FeeCondition.RECEPTION)
     asked = [rule for rule in command.terms.requirements if rule.component_code in dossier.asked]
     # Asked for again means that what is there, a reused document too, does not do: nothing is filled in by itself.
-    components = supplied(command.components, asked, dossier.channel, command.uploaded, command.documents, False)
+    components = supplied(
+        command.components,
+        asked,
+        dossier.channel,
+        command.uploaded,
+        command.documents,
+        False,
+        command.others_documents,
+    )
     given = {component.component_code for component in command.components}
     if lacking := [code for code in dossier.asked if code not in given]:
         raise Rejected("COMPONENT_MISSING", components=", ".join(lacking))

@@ -168,6 +168,7 @@ class Law:
                 frozenset(ComponentSource(source.value) for source in component.sources),
                 component.document_kind,
                 frozenset(FileKind(kind.value) for kind in component.file_kinds) or EVERYWHERE,
+                component.about_another,
             )
             for component in procedure.components
         )

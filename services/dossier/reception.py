@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -17,7 +16,6 @@ from motcua.identity.events.v1 import events_pb2 as identity
 from services.chassis.caller import NATIONAL, Caller, Origin
 from services.chassis.codec import Shape
 from services.chassis.concern import ONLINE, require_impartial, require_scope
-from services.chassis.database import utc
 from services.chassis.decider import Rejected, Sealed
 from services.chassis.errors import Invalid, Violation
 from services.chassis.gathering import Gathered
@@ -29,6 +27,7 @@ from services.chassis.privacy import UNREADABLE, KeyRing, open_message
 from services.chassis.settings import Settings
 from services.dossier.commands import SubmitDossier
 from services.dossier.forms import Forms
+from services.dossier.holdings import NOTHING, Holdings, holdings_of
 from services.dossier.law import Law, local_day
 from services.dossier.reading import form_text
 from services.dossier.registry import Registry
@@ -42,7 +41,7 @@ from services.dossier.values import (
     DeliveryMethod,
     require_reason,
 )
-from services.dossier.views import accounts, documents
+from services.dossier.views import accounts
 
 _COMPONENT = Shape(Component, facts.Component)
 _SELF = frozenset({"citizen", "organisation"})
@@ -104,29 +103,18 @@ class Known:
     registered: bytes = b""
     # The highest that the person logged in with.
     level: int = 0
-    documents: tuple[Any, ...] = ()
-
-    def reusable(self, at: datetime) -> Mapping[str, str]:
-        """Ids of the documents that are valid then, by kind."""
-        return {
-            row.document_kind: row.document_id
-            for row in self.documents
-            if row.valid_until is None or utc(row.valid_until) > at
-        }
+    documents: Holdings = NOTHING
 
 
 _IDS: Any = bindparam("ids", expanding=True)
-_DOCUMENTS = select(documents).where(documents.c.account_id.in_(_IDS))
 _ACCOUNTS = select(accounts).where(accounts.c.account_id.in_(_IDS))
 
 
 def known_accounts(db: Connection, account_ids: Sequence[str]) -> dict[str, Known]:
-    held = defaultdict(list)
-    for row in db.execute(_DOCUMENTS, {"ids": account_ids}):
-        held[row.account_id].append(row)
-    found = {account_id: Known(documents=tuple(rows)) for account_id, rows in held.items()}
+    held = holdings_of(db, account_ids)
+    found = {account_id: Known(documents=documents) for account_id, documents in held.items()}
     for row in db.execute(_ACCOUNTS, {"ids": account_ids}):
-        found[row.account_id] = Known(row.event_id, row.registered, row.level, tuple(held[row.account_id]))
+        found[row.account_id] = Known(row.event_id, row.registered, row.level, held[row.account_id])
     return found
 
 
@@ -220,7 +208,7 @@ async def submission(
     await forms.check(procedure, answers, at, required=channel is Channel.ONLINE)
     applicant, known = await applicant_of(request, caller, people, registry, keys)
     granted, claimed = _claims(request, caller, procedure, at)
-    documents = known.reusable(at)
+    documents = known.documents.own(applicant.account_id, at)
     standing = Standing(
         _account_level(applicant, known, caller), frozenset(documents) if request.reuse_consent else (), granted
     )
@@ -240,6 +228,7 @@ async def submission(
         components=components,
         uploaded=await uploads.owned(owner_of(caller), attached(components)),
         documents=documents,
+        others_documents=known.documents.others(applicant.account_id, at),
         reuse_consent=request.reuse_consent,
         place_of_submission=ONLINE if channel is Channel.ONLINE else caller.agency,
         reception_agency=reception.code,

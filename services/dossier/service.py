@@ -54,6 +54,7 @@ from services.dossier.events import (
     SupplementSupplied,
 )
 from services.dossier.forms import Forms
+from services.dossier.holdings import holdings
 from services.dossier.law import ZONE, Law
 from services.dossier.lists import (
     begun,
@@ -125,6 +126,7 @@ class DossierService:
     codes = dependencies.view(codes)
     allocation = dependencies.gathered(allocate, writes=True)
     people = dependencies.gathered(known_accounts)
+    holdings = dependencies.view(holdings)
     officials = dependencies.view(officials)
     restricted = dependencies.view(restricted)
     law = dependencies.snapshot(law, Law)
@@ -435,13 +437,16 @@ class DossierService:
         components = components_of(request.components)
         state, _ = await self.dossiers.load(request.code)
         uploaded = await self._taken(state, attached(components), caller)
-        held = (await self.people.get(state.applicant_id) or Known()).reusable(self.clock.now())
+        held = (await self.people.get(state.applicant_id) or Known()).documents
         correction = await self._correction(request, caller) if request.HasField("form") else None
 
         def make(state: Dossier, by: Actor, at: datetime, law: Law) -> c.Command:
             kept = _terms(state, law, at)
             reception = _reception_terms(state, law, at) if state.received_at is None else kept
-            return c.SupplySupplement(by, at, components, uploaded, held, _receipt(state), kept, reception, correction)
+            own, others = held.own(state.applicant_id, at), held.others(state.applicant_id, at)
+            return c.SupplySupplement(
+                by, at, components, uploaded, own, _receipt(state), kept, reception, correction, others
+            )
 
         outcome = await self._change(request, caller, make)
         due = _one(outcome, SupplementSupplied).due_at

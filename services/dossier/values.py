@@ -162,6 +162,8 @@ class Requirement:
     sources: frozenset[ComponentSource]
     document_kind: str = ""
     file_kinds: frozenset[FileKind] = EVERYWHERE
+    # It speaks about somebody else than the applicant.
+    about_another: bool = False
 
 
 @dataclass(frozen=True, slots=True)

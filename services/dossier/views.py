@@ -29,7 +29,6 @@ from sqlalchemy import (
 from motcua.dossier.events.v1 import events_pb2 as e
 from motcua.dossier.v1.dossier_pb2 import Finance, Settlement
 from motcua.identity.events.v1 import events_pb2 as i
-from motcua.warehouse.events.v1 import events_pb2 as w
 from services.chassis.codec import from_timestamp
 from services.chassis.facts import Fact
 from services.chassis.views import Projection
@@ -98,14 +97,6 @@ drafts = Table(
     Column("revision", BigInteger, nullable=False),
     # The last DraftSaved as it was stored: its form stays sealed.
     Column("saved", LargeBinary, nullable=False),
-)
-documents = Table(
-    "documents_v5",
-    metadata,
-    Column("document_id", String, primary_key=True),
-    Column("account_id", String, nullable=False, index=True),
-    Column("document_kind", String, nullable=False),
-    Column("valid_until", DateTime(timezone=True)),
 )
 accounts = Table(
     "accounts_v5",
@@ -359,21 +350,3 @@ def logged_in(db: Connection, fact: Fact[i.LoginSucceeded]) -> None:
     level = fact.event.level_of_assurance
     lower = (accounts.c.account_id == fact.event.account_id) & (accounts.c.level < level)
     db.execute(update(accounts).where(lower).values(level=level))
-
-
-@lists.on(w.DocumentKept)
-def document_kept(db: Connection, fact: Fact[w.DocumentKept]) -> None:
-    event = fact.event
-    db.execute(
-        insert(documents).values(
-            document_id=event.document_id,
-            account_id=event.account_id,
-            document_kind=event.document_kind,
-            valid_until=from_timestamp(event.valid_until) if event.HasField("valid_until") else None,
-        )
-    )
-
-
-@lists.on(w.DocumentRevoked, w.DocumentErased)
-def document_gone(db: Connection, fact: Fact[Any]) -> None:
-    db.execute(delete(documents).where(documents.c.document_id == fact.event.document_id))

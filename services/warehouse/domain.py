@@ -32,6 +32,11 @@ def document_id(source: DocumentSource, *origin: str) -> str:
     return str(uuid5(_DOCUMENTS, "/".join((source.name, *origin))))
 
 
+def person_id(code: str) -> str:
+    """Of whom a dossier's documents speak about, where that is not the applicant and has no account yet: one person per dossier."""
+    return str(uuid5(_DOCUMENTS, f"person/{code}"))
+
+
 # Events
 
 
@@ -51,6 +56,7 @@ class DocumentKept:
     size: int
     valid_from: datetime
     valid_until: datetime | None
+    guardian_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +119,7 @@ class KeepDocument:
     size: int
     valid_from: datetime
     valid_until: datetime | None
+    guardian_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +168,7 @@ class Document:
     valid_until: datetime | None = None
     revoked: bool = False
     erased: bool = False
+    guardian_id: str = ""
     # Dossier code and component code.
     uses: frozenset[tuple[str, str]] = frozenset()
 
@@ -217,6 +225,7 @@ def _keep(c: KeepDocument, state: Document) -> Sequence[Event]:
             c.size,
             c.valid_from,
             c.valid_until,
+            c.guardian_id,
         )
     ]
 
@@ -229,7 +238,7 @@ def _check_content(c: KeepDocument) -> None:
 
 
 def _reuse(c: ReuseDocument, state: Document) -> Sequence[Event]:
-    if c.applicant_id != state.account_id:
+    if c.applicant_id not in (state.account_id, state.guardian_id):
         raise Rejected("NOT_THE_SUBJECT", document_id=c.document_id)
     if (c.code, c.component_code) in state.uses:
         raise Rejected("ALREADY_REUSED", code=c.code, component_code=c.component_code)
@@ -257,7 +266,9 @@ def _revoke(c: RevokeDocument, state: Document) -> Sequence[Event]:
 def _evolve(state: Document, event: Event) -> Document:
     match event:
         case DocumentKept():
-            return Document(event.account_id, event.agency, event.valid_from, event.valid_until)
+            return Document(
+                event.account_id, event.agency, event.valid_from, event.valid_until, guardian_id=event.guardian_id
+            )
         case DocumentReused():
             return replace(state, uses=state.uses | {(event.code, event.component_code)})
         case DocumentRead():

@@ -2,26 +2,46 @@
 
 from __future__ import annotations
 
+from calendar import monthrange
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from motcua.dossier.events.v1 import events_pb2 as d
 from motcua.identity.events.v1 import events_pb2 as i
 from services.chassis.codec import from_timestamp
 from services.chassis.facts import Fact
-from services.warehouse.domain import DocumentSource, KeepDocument, ReuseDocument, document_id
-from services.warehouse.procedures import Rules
+from services.warehouse.domain import DocumentSource, KeepDocument, ReuseDocument, document_id, person_id
+from services.warehouse.procedures import Kept, Rules
 
 BY = "service:warehouse"
+ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
 # The Ministry of Public Security keeps the population database.
 POPULATION_AGENCY = "G01"
 
 
-def of_result(issued: d.ResultIssued, now: datetime) -> KeepDocument:
+def last_moment(since: datetime, months: int) -> datetime | None:
+    """The end of the day that has the same number so many months later, or of that month's last. None: good for ever."""
+    if not months:
+        return None
+    first = since.astimezone(ZONE)
+    year, month = divmod(first.year * 12 + first.month - 1 + months, 12)
+    day = min(first.day, monthrange(year, month + 1)[1])
+    return datetime(year, month + 1, day, 23, 59, 59, tzinfo=ZONE)
+
+
+def _holders(applicant_id: str, code: str, rule: Kept) -> tuple[str, str]:
+    """Whose document it is, and who holds it for that person."""
+    return (person_id(code), applicant_id) if rule.about_another else (applicant_id, "")
+
+
+def of_result(issued: d.ResultIssued, rule: Kept, now: datetime) -> KeepDocument:
+    account_id, guardian_id = _holders(issued.applicant_id, issued.code, rule)
     return KeepDocument(
         document_id=document_id(DocumentSource.RESULT, issued.code, issued.document_kind),
-        account_id=issued.applicant_id,
+        account_id=account_id,
+        guardian_id=guardian_id,
         at=now,
         by=BY,
         document_kind=issued.document_kind,
@@ -33,7 +53,7 @@ def of_result(issued: d.ResultIssued, now: datetime) -> KeepDocument:
         media_type=issued.media_type,
         size=issued.size,
         valid_from=from_timestamp(issued.at),
-        valid_until=None,
+        valid_until=last_moment(from_timestamp(issued.at), rule.valid_months),
     )
 
 
@@ -45,9 +65,11 @@ def of_components(
         rule = rules.get(component.component_code)
         if component.source != d.COMPONENT_SOURCE_ATTACHMENT or rule is None or not rule.document_kind:
             continue
+        account_id, guardian_id = _holders(received.applicant_id, received.code, rule.kept)
         yield KeepDocument(
             document_id=document_id(DocumentSource.COMPONENT, received.code, component.component_code),
-            account_id=received.applicant_id,
+            account_id=account_id,
+            guardian_id=guardian_id,
             at=now,
             by=BY,
             document_kind=rule.document_kind,
@@ -59,7 +81,7 @@ def of_components(
             media_type=component.media_type,
             size=component.size,
             valid_from=from_timestamp(received.at),
-            valid_until=None,
+            valid_until=last_moment(from_timestamp(received.at), rule.kept.valid_months),
         )
 
 
@@ -99,6 +121,22 @@ def reuses(fact: Fact[Any], submitted: d.DossierSubmitted, rules: Rules) -> Iter
                 consent=consent,
                 data_only=rule is not None and rule.data_only,
             )
+
+
+def version_of(history: Sequence[Fact[Any]]) -> int:
+    """Of the procedure that the dossier keeps."""
+    versions = [
+        f.event.procedure_version for f in history if isinstance(f.event, d.DossierSubmitted | d.DossierReceived)
+    ]
+    return versions[-1] if versions else 0
+
+
+def serves(history: Sequence[Fact[Any]], document_id: str) -> bool:
+    """Whether the document stands for a component of the dossier."""
+    return any(
+        component.source == d.COMPONENT_SOURCE_WAREHOUSE and component.document_id == document_id
+        for component in held(history)
+    )
 
 
 def held(history: Sequence[Fact[Any]]) -> list[d.Component]:

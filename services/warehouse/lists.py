@@ -17,7 +17,8 @@ Status = warehouse_pb2.DocumentStatus
 
 
 def documents_of(account_id: str, document_kind: str) -> Listing:
-    query = select(documents).where(documents.c.account_id == account_id)
+    """Of the account, and of those whose guardian it is."""
+    query = select(documents).where((documents.c.account_id == account_id) | (documents.c.guardian_id == account_id))
     if document_kind:
         query = query.where(documents.c.document_kind == document_kind)
     return Listing(query, (By(documents.c.kept_at, newest_first=True), By(documents.c.document_id)))
@@ -49,4 +50,5 @@ def summary_of(row: Any, now: datetime) -> warehouse_pb2.DocumentSummary:
         valid_until=to_timestamp(valid_until) if valid_until else None,
         status=status_of(row.revoked, valid_from, valid_until, now),
         reuses=row.reuses,
+        guardian_id=row.guardian_id,
     )

@@ -15,12 +15,21 @@ from services.chassis.store.port import RecordedEvent
 from services.warehouse.domain import Document
 from services.warehouse.lists import status_of
 
-_OTHERS = frozenset({"official", "system"})
+OTHERS = frozenset({"official", "system"})
 
 
 def may_read(caller: Caller, state: Document) -> bool:
-    """Of a document that is kept: its subject may, and officials and systems, who leave a fact."""
-    return bool(state.account_id) and (caller.actor == state.account_id or caller.kind in _OTHERS)
+    """Of a document that is kept: its subject or guardian may, and officials and systems, who leave a fact."""
+    return bool(state.account_id) and (owns(caller, state) or caller.kind in OTHERS)
+
+
+def owns(caller: Caller, state: Document) -> bool:
+    return caller.actor in (state.account_id, state.guardian_id)
+
+
+def answerable(state: Document) -> str:
+    """Whose leave counts, and who sees that it was opened: the guardian of a person who has no account."""
+    return state.guardian_id or state.account_id
 
 
 async def shown(
@@ -42,6 +51,7 @@ async def shown(
                     "sha256",
                     "media_type",
                     "size",
+                    "guardian_id",
                 ):
                     setattr(reply, field, getattr(event, field))
                 reply.kept_at.CopyFrom(event.at)
@@ -71,6 +81,7 @@ def erased(history: Sequence[RecordedEvent]) -> warehouse_pb2.Document:
         agency=kept.agency,
         document_number=ERASED,
         kept_at=kept.at,
+        guardian_id=kept.guardian_id,
         status=warehouse_pb2.DOCUMENT_STATUS_ERASED,
         revision=history[-1].revision,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine, Iterable
+from contextlib import suppress
 from typing import Any
 
 from sqlalchemy import select
@@ -14,13 +15,14 @@ from motcua.warehouse.events.v1 import events_pb2 as facts
 from motcua.warehouse.v1 import errors_pb2
 from motcua.warehouse.v1 import warehouse_service_pb2 as pb
 from services.chassis import dependencies, telemetry
+from services.chassis.blobs import BlobMissing
 from services.chassis.caller import Caller, Origin
 from services.chassis.concern import office, require_impartial
 from services.chassis.decider import Rejected
 from services.chassis.entrypoints import api, on
 from services.chassis.erasures import shreds
 from services.chassis.facts import Fact, fact_of
-from services.chassis.privacy import opened, require_concerned
+from services.chassis.privacy import SubjectErased, opened, require_concerned
 from services.chassis.replies import replied
 from services.chassis.views import position_token
 from services.warehouse.codec import document_codec
@@ -34,11 +36,11 @@ from services.warehouse.domain import (
     document,
 )
 from services.warehouse.groups import as_of, grouped, indicators_of, names_of, period_of
-from services.warehouse.keeping import BY, held, of_components, of_population, of_result, reuses
+from services.warehouse.keeping import BY, held, of_components, of_population, of_result, reuses, serves, version_of
 from services.warehouse.lists import documents_of, summary_of
 from services.warehouse.live import watched
 from services.warehouse.procedures import Procedures, Rules, procedures
-from services.warehouse.reading import erased, may_read, shown
+from services.warehouse.reading import OTHERS, answerable, erased, may_read, owns, shown
 from services.warehouse.views import documents, is_erased, lists
 
 
@@ -86,13 +88,42 @@ class WarehouseService:
         state, _ = await self.documents.load(request.document_id)
         if not may_read(caller, state):
             raise Rejected("NOT_FOUND", document_id=request.document_id)
-        require_concerned(state.account_id)
+        require_concerned(answerable(state))
         history = await self.documents.read(request.document_id)
         if state.erased:
             return pb.GetDocumentResponse(document=erased(history))
-        opened(state.account_id, "")
-        found = await shown(history, caller.actor == state.account_id, self.keys, self.clock.now())
+        opened(answerable(state), "")
+        found = await shown(history, owns(caller, state), self.keys, self.clock.now())
         return pb.GetDocumentResponse(document=found)
+
+    @api
+    async def read_document(
+        self, request: pb.ReadDocumentRequest, caller: Caller
+    ) -> AsyncIterator[pb.ReadDocumentResponse]:
+        state, _ = await self.documents.load(request.document_id)
+        if not may_read(caller, state):
+            raise Rejected("NOT_FOUND", document_id=request.document_id)
+        require_concerned(answerable(state))
+        kept: facts.DocumentKept = fact_of((await self.documents.read(request.document_id))[0]).event
+        if caller.kind in OTHERS and kept.code != request.dossier_code:
+            await self._require_reused(request.document_id, request.dossier_code)
+        if not kept.sha256:
+            raise Rejected("NO_CONTENT", document_id=request.document_id)
+        if state.erased:
+            yield pb.ReadDocumentResponse(media_type=kept.media_type, erased=True)
+            return
+        opened(answerable(state), "")
+        try:
+            async for data in self.blobs.read(kept.account_id, kept.sha256):
+                yield pb.ReadDocumentResponse(media_type=kept.media_type, data=data)
+        except SubjectErased:
+            yield pb.ReadDocumentResponse(media_type=kept.media_type, erased=True)
+
+    async def _require_reused(self, document_id: str, code: str) -> None:
+        """That it takes a component's place in the dossier, as the log has it now. Raises Rejected NOT_IN_DOSSIER."""
+        history = [fact_of(event) for event in await self.platform.store.read(f"dossier-{code}")]
+        if not serves(history, document_id):
+            raise Rejected("NOT_IN_DOSSIER", document_id=document_id, code=code)
 
     @api
     async def revoke_document(self, request: pb.RevokeDocumentRequest, caller: Caller) -> pb.RevokeDocumentResponse:
@@ -129,8 +160,13 @@ class WarehouseService:
 
     @on(dossier.ResultIssued)
     async def keep_result(self, fact: Fact[dossier.ResultIssued]) -> None:
-        if fact.event.document_kind:  # of no kind, nobody can ask for it again
-            await self._keep(fact, "keep_result", [of_result(fact.event, self.clock.now())])
+        issued = fact.event
+        if not issued.document_kind:  # of no kind, nobody can ask for it again
+            return
+        version = version_of(await self._until(fact))
+        known = await self.procedures.get(position_token(fact.position))
+        rule = known.result(issued.procedure_code, version, issued.document_kind)
+        await self._keep(fact, "keep_result", [of_result(issued, rule, self.clock.now())])
 
     @on(dossier.DossierReceived)
     async def keep_components(self, fact: Fact[dossier.DossierReceived]) -> None:
@@ -176,10 +212,19 @@ class WarehouseService:
 
     async def _keep(self, fact: Fact[Any], reaction: str, commands: Iterable[KeepDocument]) -> None:
         origin = Origin.of_fact(fact, reaction, self.name)
+        kept = list(commands)
+        await _all(self._own(command) for command in kept if command.guardian_id)
         await _all(
             self.documents.execute(command.document_id, command, origin.named(command.document_id), creates=True)
-            for command in commands
+            for command in kept
         )
+
+    async def _own(self, command: KeepDocument) -> None:
+        """The person whom it speaks about has the file under a key of their own: it outlives the guardian's."""
+        if not await self.blobs.has(command.account_id, command.sha256):
+            content = self.blobs.read(command.guardian_id, command.sha256)
+            with suppress(SubjectErased, BlobMissing):  # with the guardian, at this moment
+                await self.blobs.put(command.account_id, command.sha256, content)
 
     async def _erase(self, fact: Fact[Any], reaction: str, document_id: str) -> None:
         command = EraseDocument(document_id, self.clock.now(), BY)

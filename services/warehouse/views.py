@@ -27,7 +27,7 @@ from services.chassis.views import Projection
 
 metadata = MetaData()
 documents = Table(
-    "documents_v2",
+    "documents_v3",
     metadata,
     Column("document_id", String, primary_key=True),
     Column("account_id", String, nullable=False),
@@ -40,11 +40,13 @@ documents = Table(
     Column("kept_at", DateTime(timezone=True), nullable=False),
     Column("revoked", Boolean, nullable=False, default=False),
     Column("reuses", Integer, nullable=False, default=0),
-    Index("documents_v2_by_account", "account_id", "kept_at"),
+    Column("guardian_id", String, nullable=False),
+    Index("documents_v3_by_account", "account_id", "kept_at"),
+    Index("documents_v3_by_guardian", "guardian_id", "kept_at"),
 )
-erased = Table("erased_v2", metadata, Column("account_id", String, primary_key=True))
+erased = Table("erased_v3", metadata, Column("account_id", String, primary_key=True))
 
-lists = Projection("documents_v2", metadata)
+lists = Projection("documents_v3", metadata)
 
 
 def is_erased(db: Connection, account_id: str) -> bool:
@@ -65,6 +67,7 @@ def document_kept(db: Connection, fact: Fact[w.DocumentKept]) -> None:
             valid_from=from_timestamp(event.valid_from),
             valid_until=from_timestamp(event.valid_until) if event.HasField("valid_until") else None,
             kept_at=from_timestamp(event.at),
+            guardian_id=event.guardian_id,
         )
     )
 

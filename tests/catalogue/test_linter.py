@@ -177,6 +177,11 @@ CASES: list[tuple[Procedure, list[tuple[str, str]]]] = [
     (asking(document_kind="land-certificate"), [("PAPER_ONLY", "components[0]")]),
     (asking(document_kind="land-certificate", sources=(PAPER, WAREHOUSE)), []),
     (asking(sources=(WAREHOUSE,)), [("DOCUMENT_KIND_MISSING", "components[0].document_kind")]),
+    (asking(about_another=True), [("DOCUMENT_KIND_MISSING", "components[0].document_kind")]),
+    (
+        asking(document_kind="permit", valid_months=-1),
+        [("VALIDITY_IMPOSSIBLE", "components[0].valid_months")],
+    ),
     (
         replace(
             on(COUNTER), form=None, circumstances=(), components=(replace(COMPONENT, sources=(ComponentSource.FORM,)),)

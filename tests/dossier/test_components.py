@@ -1,8 +1,10 @@
+from dataclasses import replace
+
 import pytest
 
 from services.chassis.decider import Rejected
 from services.dossier.components import missing, supplied
-from services.dossier.values import Channel, Component, ComponentSource, File, Requirement
+from services.dossier.values import Channel, Component, ComponentSource, File, FileKind, Requirement
 
 PAPER, ATTACHMENT = ComponentSource.PAPER, ComponentSource.ATTACHMENT
 FORM, WAREHOUSE = ComponentSource.FORM, ComponentSource.WAREHOUSE
@@ -49,6 +51,48 @@ def test_what_is_not_accepted(given: Component, rules: list[Requirement], channe
     with pytest.raises(Rejected) as refused:
         supplied([given], rules, channel, UPLOADED, {"deed": "land-1"}, True)
     assert refused.value.reason == reason
+
+
+@pytest.mark.parametrize("media_type", ["image/vnd.dwg", "application/xml"])
+def test_a_drawing_or_signed_xml_is_for_procedures_that_take_them(media_type: str) -> None:
+    given, uploaded = Component("plan", ATTACHMENT, SCAN), {SCAN: File(SCAN, media_type, 9)}
+    with pytest.raises(Rejected) as refused:
+        supplied([given], [rule("plan", ATTACHMENT)], Channel.ONLINE, uploaded, {}, False)
+    assert refused.value.reason == "ATTACHMENT_KIND_REFUSED"
+    takes = replace(rule("plan", ATTACHMENT), file_kinds=frozenset({FileKind.DRAWING, FileKind.SIGNED_XML}))
+    assert supplied([given], [takes], Channel.ONLINE, uploaded, {}, False)
+    with pytest.raises(Rejected) as refused:
+        supplied([given], [takes], Channel.ONLINE, UPLOADED, {}, False)
+    assert refused.value.facts["accepted"] == "application/xml, image/vnd.dwg, image/vnd.dxf"
+
+
+OTHERS = {"birth": frozenset({"a child's"})}
+
+
+@pytest.mark.parametrize(
+    ("about_another", "others", "filled"),
+    [
+        (False, OTHERS, "my own"),
+        (True, OTHERS, "a child's"),
+        (True, {}, ""),
+        (True, {"birth": frozenset({"a child's", "another child's"})}, ""),
+    ],
+)
+def test_a_child_s_document_is_not_taken_for_the_parent_s_nor_the_parent_s_for_a_child_s(
+    about_another: bool, others: dict[str, frozenset[str]], filled: str
+) -> None:
+    rules = [replace(rule("birth", WAREHOUSE, PAPER, kind="birth"), about_another=about_another)]
+    held = supplied([], rules, Channel.ONLINE, {}, {"birth": "my own"}, True, others)
+    assert [component.document_id for component in held] == ([filled] if filled else [])
+
+
+def test_who_has_several_names_the_one_that_is_meant() -> None:
+    rules, others = [rule("birth", WAREHOUSE, kind="birth")], {"birth": frozenset({"first", "second"})}
+    given = Component("birth", WAREHOUSE, document_id="second")
+    assert supplied([given], rules, Channel.ONLINE, {}, {}, True, others) == (given,)
+    with pytest.raises(Rejected) as refused:
+        supplied([replace(given, document_id="third")], rules, Channel.ONLINE, {}, {}, True, others)
+    assert refused.value.reason == "DOCUMENT_NOT_REUSABLE"
 
 
 def test_the_form_and_the_warehouse_fill_in_what_they_hold() -> None:

@@ -67,6 +67,12 @@ CASES = {
         "settle",
         of_another=lambda x, code: {"document_id": x.stranger_s_document, "purpose": "settle", "dossier_code": code},
     ),
+    "ReadDocument": Case(
+        lambda x, code: {"document_id": x.document_id, "purpose": "settle", "dossier_code": code},
+        ("receptionist", "processor", "approver"),
+        "settle",
+        of_another=lambda x, code: {"document_id": x.stranger_s_document, "purpose": "settle", "dossier_code": code},
+    ),
     "ListDocuments": Case(
         lambda x, code: {"account_id": x.me, "purpose": "settle", "dossier_code": code},
         ("receptionist", "processor", "approver"),

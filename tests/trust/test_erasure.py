@@ -323,6 +323,10 @@ READS = {
         "receptionist", lambda x: {"document_id": x.document_id, "dossier_code": x.code} | SETTLE, ("1/KQ",),
         left=lambda reply: reply.document.status == DOCUMENT_STATUS_ERASED,
     ),
+    "ReadDocument": Read(
+        "receptionist", lambda x: {"document_id": x.document_id, "dossier_code": x.code} | SETTLE,
+        left=lambda reply: reply.erased,
+    ),
 }  # fmt: skip
 # What shows nobody's personal data: the law, the state's own organisation and work, money by codes, the platform itself.
 IMPERSONAL = {

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import grpc
@@ -10,6 +10,7 @@ import pytest
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
+from motcua.catalogue.events.v1 import events_pb2
 from motcua.identity.events.v1 import events_pb2 as identity
 from motcua.privacy.events.v1.events_pb2 import DataUsed
 from motcua.warehouse.events.v1 import events_pb2 as w
@@ -17,8 +18,10 @@ from motcua.warehouse.v1 import warehouse_pb2
 from motcua.warehouse.v1 import warehouse_service_pb2 as pb
 from services.chassis.codec import to_timestamp
 from services.dossier import events as d
-from services.warehouse.domain import DocumentSource, document_id
+from services.warehouse.domain import DocumentSource, document_id, person_id
+from services.warehouse.keeping import last_moment
 from tests.support.keys import MemoryKeys
+from tests.support.papers import pdf
 from tests.support.postgresql import Engine
 from tests.warehouse.samples import (
     AGENCY,
@@ -42,6 +45,10 @@ SOMEBODY = bearer(STRANGER, "citizen", ("citizen",))
 PROCESSOR = bearer(OFFICIAL, "official", ("processor",), AGENCY)
 APPROVER = bearer(OFFICIAL, "official", ("approver",), AGENCY)
 RESULT = document_id(DocumentSource.RESULT, code(1), "birth-certificate")
+UNTIL = datetime(2026, 9, 2, 16, 59, 59, tzinfo=UTC)
+OF_ANOTHER = events_pb2.ProcedurePublished()
+OF_ANOTHER.CopyFrom(PUBLISHED)
+OF_ANOTHER.procedure.results.add(document_kind="birth-certificate", about_another=True, valid_months=6)
 COPY = document_id(DocumentSource.COMPONENT, code(1), "ct01")
 
 
@@ -172,6 +179,82 @@ def test_an_official_needs_a_purpose(world: World) -> None:
     assert world.stored(DataUsed) == []
 
 
+def content(world: World, id_: str, by: tuple[tuple[str, str]], dossier: str = "") -> bytes:
+    request = pb.ReadDocumentRequest(document_id=id_, purpose="settle" if dossier else "", dossier_code=dossier)
+    return b"".join(part.data for part in world.stub.ReadDocument(request, metadata=by))
+
+
+def test_a_reused_document_is_read_by_its_owner_and_by_who_settles_the_dossier(world: World) -> None:
+    file = pdf("a certificate")
+    world.keep(CITIZEN, file)
+    world.happened(submitted(1), issued(1, sha256=hashlib.sha256(file).hexdigest()))
+    world.happened(submitted(2, reused("birth", RESULT)), submitted(3))
+    assert content(world, RESULT, ME) == content(world, RESULT, PROCESSOR, code(2)) == file
+    used = [(one.subject_id, one.by, one.purpose, one.code, one.opened) for one in world.stored(DataUsed)]
+    assert used == [(CITIZEN, OFFICIAL, "settle", code(2), "document")]
+    refusals = {
+        (SOMEBODY, ""): "NOT_FOUND",
+        (PROCESSOR, code(3)): "NOT_IN_DOSSIER",
+        (bearer("other", "official", ("processor",), "P56.1"), code(2)): "NO_CONCERN",
+    }
+    for (by, dossier), reason in refusals.items():
+        with pytest.raises(grpc.RpcError) as call:
+            content(world, RESULT, by, dossier)
+        assert refused(call) == reason
+    assert len(world.stored(DataUsed)) == 1
+
+
+def test_what_a_database_confirmed_has_no_content(world: World) -> None:
+    world.append(
+        f"account-{CITIZEN}",
+        identity.IdentityVerified(account_id=CITIZEN, at=to_timestamp(AT), by="service:identity", component_kind="x"),
+    )
+    world.settled()
+    (found,) = mine(world)
+    with pytest.raises(grpc.RpcError) as call:
+        content(world, found.document_id, ME)
+    assert refused(call) == "NO_CONTENT"
+
+
+def test_a_child_s_document_is_the_child_s_and_the_parent_its_guardian(world: World) -> None:
+    file, child = pdf("a child's certificate"), person_id(code(1))
+    sha256 = hashlib.sha256(file).hexdigest()
+    world.append("procedure-1.004222", OF_ANOTHER)
+    world.keep(CITIZEN, file)
+    world.happened(submitted(1), issued(1, sha256=sha256))
+    (kept,) = world.stored(w.DocumentKept)
+    assert (kept.account_id, kept.guardian_id, kept.valid_until.ToDatetime(UTC)) == (child, CITIZEN, UNTIL)
+    assert [(one.document_id, one.account_id, one.guardian_id) for one in mine(world)] == [(RESULT, child, CITIZEN)]
+    world.happened(submitted(2, reused("birth", RESULT)))
+    assert world.rows("parked") == []
+    assert content(world, RESULT, ME) == content(world, RESULT, PROCESSOR, code(2)) == file
+    # The parent sees who read it.
+    assert [(one.subject_id, one.code) for one in world.stored(DataUsed)] == [(CITIZEN, code(2))]
+    with pytest.raises(grpc.RpcError) as call:
+        content(world, RESULT, SOMEBODY)
+    assert refused(call) == "NOT_FOUND"
+    # What is the child's does not go with the parent.
+    world.append(f"account-{CITIZEN}", erasure(CITIZEN, identity.ERASURE_OUTCOME_SHREDDED))
+    world.settled()
+    assert [world.kept(subject, sha256) for subject in (CITIZEN, child)] == [False, True]
+    assert world.stored(w.DocumentErased) == []
+
+
+@pytest.mark.parametrize(
+    ("since", "months", "until"),
+    [
+        ("2026-01-15T09:00:00+07:00", 6, "2026-07-15T23:59:59+07:00"),
+        ("2026-08-31T09:00:00+07:00", 6, "2027-02-28T23:59:59+07:00"),
+        ("2027-08-31T17:30:00+00:00", 6, "2028-03-01T23:59:59+07:00"),  # the next day in Vietnam
+        ("2026-12-31T00:00:00+07:00", 12, "2027-12-31T23:59:59+07:00"),
+        ("2026-12-31T00:00:00+07:00", 0, None),
+    ],
+)
+def test_a_document_ends_with_the_day_of_the_same_number(since: str, months: int, until: str | None) -> None:
+    expected = datetime.fromisoformat(until) if until else None
+    assert last_moment(datetime.fromisoformat(since), months) == expected
+
+
 def test_for_a_stranger_there_is_no_document(world: World) -> None:
     world.happened(submitted(1), issued(1))
     for id_ in (RESULT, COPY):
@@ -205,7 +288,7 @@ def test_what_is_kept_after_an_erasure_is_erased_too(world: World) -> None:
     world.append(f"account-{CITIZEN}", erasure(CITIZEN, identity.ERASURE_OUTCOME_SHREDDED))
     world.happened(issued(1))
     assert [one.document_id for one in world.stored(w.DocumentErased)] == [RESULT]
-    assert world.rows("documents_v2") == []
+    assert world.rows("documents_v3") == []
 
 
 def test_facts_taken_again_change_nothing_and_a_rebuilt_view_equals_the_running_one(

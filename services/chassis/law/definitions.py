@@ -186,6 +186,8 @@ class Component:
     document_kind: str = ""
     only_if: str = ""
     file_kinds: tuple[FileKind, ...] = ()
+    valid_months: int = 0
+    about_another: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +208,8 @@ class Step:
 class Result:
     document_kind: str
     name: Text
+    valid_months: int = 0
+    about_another: bool = False
 
 
 @dataclass(frozen=True, slots=True)
