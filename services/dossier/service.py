@@ -164,13 +164,14 @@ class DossierService:
         now, known, components = self.clock.now(), await self.law.get(), components_of(request.components)
         form = Sealed(form_text(form_answers(request.form)))
         there = await self.uploads.begun(owner_of(caller), attached(components))
-        held = (await self.people.get(caller.actor) or Known()).reusable(now).values()
+        documents = (await self.people.get(caller.actor) or Known()).documents
+        held = {*documents.own(caller.actor, now).values()}.union(*documents.others(caller.actor, now).values())
 
         def command(_: d.Draft) -> d.SaveDraft:
             procedure = known.in_force(request.procedure_code, now)
             if request.reception_agency:
                 known.agency(request.reception_agency, now)
-            named(components, {component.code for component in procedure.components}, there, set(held))
+            named(components, {component.code for component in procedure.components}, there, held)
             return d.SaveDraft(
                 draft_id, caller.actor, now, request.procedure_code, form, components, request.reception_agency, new
             )

@@ -359,15 +359,15 @@ class Uploads:
         """Those of the hashes that the owner has begun to upload at least."""
         if not hashes:
             return frozenset()
-        query = select(uploads.c.sha256).where(_belongs(owner), uploads.c.sha256.in_(list(hashes)))
+        query = _UPLOADS.where(_belongs(owner), _named(hashes))
         database = await self._db()
-        return frozenset(await database.read(lambda db: db.scalars(query).all()))
+        rows = await database.read(lambda db: db.execute(query).all())
+        return frozenset(sha256 for row in rows for sha256 in (row.sha256, row.kept_sha256))
 
     async def _complete(self, owner: Owner, hashes: Collection[str]) -> Sequence[Any]:
         if not hashes:
             return []
-        named = uploads.c.sha256.in_(list(hashes)) | kept.c.sha256.in_(list(hashes))
-        query = _UPLOADS.where(_belongs(owner), named, uploads.c.complete)
+        query = _UPLOADS.where(_belongs(owner), _named(hashes), uploads.c.complete)
         database = await self._db()
         return await database.read(lambda db: db.execute(query).all())
 
@@ -398,6 +398,10 @@ class Uploads:
         if row.complete and row.subject:
             return None
         return utc(row.began_at) + (self._kept if row.complete else UNFINISHED)
+
+
+def _named(hashes: Collection[str]) -> ColumnElement[bool]:
+    return uploads.c.sha256.in_(list(hashes)) | kept.c.sha256.in_(list(hashes))
 
 
 def _belongs(owner: Owner) -> ColumnElement[bool]:

@@ -88,7 +88,7 @@ NOT_WHOLE = {
     "only its beginning": (b"%PDF-1.7 " + b"x" * 90, "UPLOAD_DAMAGED"),
     "cut off": (saved(3)[:-30], "UPLOAD_DAMAGED"),
     "cut off, linearised": (saved(3, linearize=True)[:-300], "UPLOAD_DAMAGED"),
-    "without its page": (pdf().replace(b"3 0 obj", b"9 0 obj"), "UPLOAD_DAMAGED"),
+    "without its page": (pdf().replace(b"3 0 obj", b"9 0 obj"), "UPLOAD_PAGES_WRONG"),
     "much behind its end": (pdf() + b"x" * 2000, "UPLOAD_DAMAGED"),
     "of no page": (saved(0), "UPLOAD_PAGES_WRONG"),
     "behind a password": (saved(encryption=pikepdf.Encryption(user="u", owner="o")), "UPLOAD_LOCKED"),

@@ -75,9 +75,12 @@ async def database(tmp_path: Path) -> AsyncIterator[Database]:
     await made.close()
 
 
+KEYS = MemoryKeys()
+
+
 @asynccontextmanager
 async def scanning(tmp_path: Path, database: Database, url: str) -> AsyncIterator[Uploads]:
-    made = Uploads(FolderBlobs(tmp_path / "blobs"), MemoryKeys(), database, scanner=Clamd(url))
+    made = Uploads(FolderBlobs(tmp_path / "blobs"), KEYS, database, scanner=Clamd(url))
     yield made
     await made.close()
 

@@ -261,10 +261,10 @@ async def test_what_is_scanned_for_somebody_waits_for_the_dossier(uploads: Uploa
     assert timedelta(seconds=-60) < until - (began + KEPT) <= timedelta()
     assert upload.kept_until.ToDatetime(UTC) == until - KEPT + UNFINISHED
     await uploads.sweep(until - timedelta(seconds=1))
-    assert await uploads.owned(OFFICIAL, [SHA256]) == {SHA256: ("application/pdf", 100)}
+    assert await uploads.owned(OFFICIAL, [SHA256]) == {SHA256: File(SHA256, "application/pdf", SIZE)}
     assert (await begin(uploads, OFFICIAL)).kept_until.ToDatetime(UTC) > until
     await uploads.sweep(until)
-    assert await uploads.owned(OFFICIAL, [SHA256]) == {SHA256: ("application/pdf", 100)}
+    assert await uploads.owned(OFFICIAL, [SHA256]) == {SHA256: File(SHA256, "application/pdf", SIZE)}
     await uploads.sweep(until + KEPT)
     assert await uploads.owned(OFFICIAL, [SHA256]) == {}
 
@@ -273,7 +273,7 @@ async def test_what_is_scanned_for_somebody_waits_for_the_dossier(uploads: Uploa
 async def test_who_made_an_upload_sees_it(uploads: Uploads, who: Owner) -> None:
     upload = await begin(uploads, who)
     await uploads.add(who, upload.upload_id, 0, PDF[:40])
-    unfinished = ("UPLOAD_UNFINISHED", {"offset": "40", "size": "100"})
+    unfinished = ("UPLOAD_UNFINISHED", {"offset": "40", "size": str(SIZE)})
     assert await refused(uploads.read(who, upload.upload_id)) == unfinished
     done = await uploads.add(who, upload.upload_id, 40, PDF[40:])
     assert done.HasField("kept_until") is (who is OFFICIAL)
