@@ -27,7 +27,7 @@ def fact(event: Any) -> Fact[Any]:
 def db() -> Connection:
     connection = create_engine("sqlite://", creator=lambda: sqlite3.connect(":memory:")).connect()
     metadata.create_all(connection)
-    kept = {"valid_from": to_timestamp(ISSUED), "document_kind": "confirmation"}
+    kept: dict[str, Any] = {"valid_from": to_timestamp(ISSUED), "document_kind": "confirmation"}
     document_kept(
         connection, fact(w.DocumentKept(document_id="mine", account_id="me", valid_until=to_timestamp(LAST), **kept))
     )
