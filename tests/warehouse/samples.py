@@ -39,6 +39,7 @@ PUBLISHED = events_pb2.ProcedurePublished(
                 code="identity", document_kind="identity", sources=[dossier.COMPONENT_SOURCE_WAREHOUSE]
             ),
         ],
+        results=[definitions_pb2.Result(document_kind="birth-certificate")],
     ),
     at=to_timestamp(AT),
     by="service:catalogue",

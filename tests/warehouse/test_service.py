@@ -48,7 +48,12 @@ RESULT = document_id(DocumentSource.RESULT, code(1), "birth-certificate")
 UNTIL = datetime(2026, 9, 2, 16, 59, 59, tzinfo=UTC)
 OF_ANOTHER = events_pb2.ProcedurePublished()
 OF_ANOTHER.CopyFrom(PUBLISHED)
-OF_ANOTHER.procedure.results.add(document_kind="birth-certificate", about_another=True, valid_months=6)
+OF_ANOTHER.procedure.results[0].about_another = True
+OF_ANOTHER.procedure.results[0].valid_months = 6
+# A dossier that an official submitted is a ground when its agency looked the person up.
+LOOKED_UP = identity.PopulationLookedUp(
+    account_id=CITIZEN, at=to_timestamp(AT), by=OFFICIAL, agency=AGENCY, outcome=identity.LOOKUP_OUTCOME_FOUND
+)
 COPY = document_id(DocumentSource.COMPONENT, code(1), "ct01")
 
 
@@ -56,6 +61,7 @@ COPY = document_id(DocumentSource.COMPONENT, code(1), "ct01")
 def world(engine: Engine, tmp_path: Path) -> Iterator[World]:
     with warehouse(tmp_path, MemoryKeys()) as running:
         running.append("procedure-1.004222", PUBLISHED)
+        running.append(f"account-{CITIZEN}", LOOKED_UP)
         yield running
 
 
