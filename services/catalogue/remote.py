@@ -16,13 +16,14 @@ from motcua.catalogue.v1 import catalogue_service_pb2 as pb
 from motcua.catalogue.v1.catalogue_service_pb2_grpc import CatalogueServiceStub
 from services.catalogue import loader
 from services.catalogue.reader import Reader
-from services.chassis.law.definitions import Agency, CalendarVersion, FeeOverlay, Procedure
+from services.chassis.law.definitions import Agency, CalendarVersion, FeeOverlay, Procedure, Territory
 from services.chassis.law.kept import SHAPES
 
 PAGE = 200
 # The lists that a file may hold, in the order in which they are published.
 LISTS: dict[str, tuple[str, type[Any]]] = {
     "calendars": ("calendar", CalendarVersion),
+    "territories": ("territory", Territory),
     "procedures": ("procedure", Procedure),
     "agencies": ("agency", Agency),
     "overlays": ("overlay", FeeOverlay),

@@ -335,14 +335,14 @@ def test_files_that_nobody_reads_and_files_that_are_missing(folder: Path) -> Non
     ("files", "expected"),
     [
         ({}, ("given:1: there is nothing to read",)),
-        ({"a.yaml": ""}, ("a.yaml:1: expected a mapping with calendars or procedures or agencies or overlays",)),
+        ({"a.yaml": ""}, ("a.yaml:1: expected a mapping with calendars or territories or procedures or agencies or overlays",)),
         (
             {"a.yaml": "overlays: []\n"},
-            ("a.yaml:1: it defines nothing; expected one of calendars, procedures, agencies, overlays",),
+            ("a.yaml:1: it defines nothing; expected one of calendars, territories, procedures, agencies, overlays",),
         ),
         (
             {"a.yaml": "overlays: []\nprovinces: []\n"},
-            ("a.yaml:2: 'provinces' is none of calendars, procedures, agencies, overlays",),
+            ("a.yaml:2: 'provinces' is none of calendars, territories, procedures, agencies, overlays",),
         ),
         ({"a.yaml": "overlays: &a [*a]\n"}, ("a.yaml:1: expected a FeeOverlay",)),
         ({"a.yaml": "overlays: [{channels: &a [*a]}]\n"}, ("a.yaml:1: expected a single value",)),

@@ -37,6 +37,12 @@ calendars:
     closed: []
     worked: []
     legal_basis: [45/2019/QH14]
+territories:
+  - province: {code: "01", kind: city, name: {vi: Hà Nội, en: Hanoi}}
+    communes: [{code: "00004", kind: ward, name: {vi: Phường Ba Đình, en: Ba Dinh}}]
+    version: 1
+    valid_from: 2025-07-01
+    legal_basis: 202/2025/QH15
 agencies:
   - {code: H26, name: {vi: Trung tâm, en: Centre}, kind: peoples-committee, level: province, province: "01",
      calendar_id: general, one_stop_shop: true, valid_from: 2025-07-01}
@@ -110,7 +116,7 @@ def test_an_office_opens(office: Office, tmp_path: Path) -> None:
     assert (found.state, found.what, "motcua appoint" in found.do) == (State.BAD, "the site has none", True)
     (tmp_path / "catalogue.yaml").write_text(CATALOGUE)
     loaded = site.run("catalogue", "load", str(tmp_path / "catalogue.yaml"), "--into-store")
-    assert (loaded.returncode, loaded.stdout) == (0, "3 published, 0 unchanged, 0 refused\n"), loaded.stderr
+    assert (loaded.returncode, loaded.stdout) == (0, "4 published, 0 unchanged, 0 refused\n"), loaded.stderr
 
     # Before the first login, by number alone.
     code, said = office.appoint(ADMINISTRATOR)
