@@ -262,6 +262,7 @@ class Agency:
     commune: str = ""
     parent: str = ""
     one_stop_shop: bool = False
+    version: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,6 +288,7 @@ class CalendarVersion:
     worked: tuple[str, ...]
     legal_basis: tuple[str, ...]
     announced_on: str = ""
+    valid_from: str = ""
 
 
 @dataclass(frozen=True, slots=True)
