@@ -117,7 +117,10 @@ class Law:
     def competent(self, procedure: Procedure, reception: Agency, at: datetime) -> Agency:
         """The reception agency itself where it is competent, else the nearest that is. Raises AGENCY_NOT_COMPETENT."""
         day = local_day(at)
-        near = [reception, *(found.value for each in self._agencies.values() if (found := newest(each, day)))]
+        near: list[Agency] = [
+            reception,
+            *(found.value for each in self._agencies.values() if (found := newest(each, day))),
+        ]
         for authority in procedure.authorities:
             for agency in near:
                 if _matches(agency, authority) and _serves(agency, reception):

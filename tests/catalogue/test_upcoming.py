@@ -254,14 +254,14 @@ def test_a_reader_keeps_the_versions_that_were_decided(steps: list[tuple[str, st
         kept_table.create(db)
         for step, since, until, number in steps:
             new = replace(PROCEDURE, version=state.last_version + 1, valid_from=since, valid_until=max(since, until))
-            command: d.ProcedureCommand = {
+            commands: dict[str, d.ProcedureCommand] = {
                 "publish": d.PublishProcedure(replace(new, valid_until=""), (), AT, BY),
                 "replace": d.PublishProcedure(new, (), AT, BY, replaces=True),
                 "end": d.WithdrawProcedure(CODE, until, "1/QĐ", AT, BY),
                 "withdraw": d.WithdrawProcedureVersion(CODE, number, "Sai", AT, BY),
-            }[step]
+            }
             try:
-                decided = procedures.decide(command, state)
+                decided = procedures.decide(commands[step], state)
             except Rejected:
                 continue
             for event in decided:

@@ -429,7 +429,12 @@ def close_agency(world: World) -> Sending:
 def change_agency(world: World) -> Sending:
     agency = _agency(world)
     world.done("OpenAgency", "editor", agency=agency)
-    fields: dict[str, Any] = {"code": agency.code, "calendar_id": "police", "valid_from": day(1), "legal_basis": "1/QĐ"}
+    fields: dict[str, Any] = {
+        "code": agency.code,
+        "calendar_id": "general",
+        "valid_from": day(1),
+        "legal_basis": "1/QĐ",
+    }
     return world.sending("ChangeAgency", "editor", **fields)
 
 

@@ -84,8 +84,10 @@ def kept(db: Connection, *kinds: str) -> Iterator[Kept]:
 
 
 def _versions(rows: list[Row[Any]]) -> Iterator[Kept]:
+    # One that ended before its first day never took another's place.
+    begin = [row.valid_from for row in rows if not row.valid_until or row.valid_from <= row.valid_until]
     for row in rows:
-        later = [other.valid_from for other in rows if other.valid_from > row.valid_from] if row.valid_from else []
+        later = [since for since in begin if since > row.valid_from] if row.valid_from else []
         eves = [(date.fromisoformat(min(later)) - timedelta(days=1)).isoformat()] if later else []
         until = min(filter(None, (row.valid_until, *eves)), default="")
         message: Any = SHAPES[row.kind].message()
