@@ -138,10 +138,10 @@ def test_two_million_typed_for_twenty_thousand() -> None:
     adopted = d.FeeOverlayAdopted(TYPED, EARLIER, BY)
     gone = d.FeeOverlayWithdrawn("31", "", "", TYPED.channels, "2027-01-01", "Nhập sai mức thu", AT, BY)
     given(overlays, adopted).when(withdraw(TYPED)).then(gone)
-    given(overlays, adopted, gone).when(d.AdoptFeeOverlay(RIGHT, True, True, AT, BY)).then(
+    given(overlays, adopted, gone).when(d.AdoptFeeOverlay(RIGHT, True, True, frozenset(), AT, BY)).then(
         d.FeeOverlayAdopted(RIGHT, AT, BY)
     )
-    given(overlays, adopted).when(d.AdoptFeeOverlay(RIGHT, True, True, AT, BY, replaces=True)).then(
+    given(overlays, adopted).when(d.AdoptFeeOverlay(RIGHT, True, True, frozenset(), AT, BY, replaces=True)).then(
         replace(gone, reason=RIGHT.resolution), d.FeeOverlayAdopted(RIGHT, AT, BY)
     )
 
