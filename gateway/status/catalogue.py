@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, select
 
@@ -19,18 +21,22 @@ from motcua.catalogue.events.v1.definitions_pb2 import (
 )
 from services.chassis.search import search
 
+ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
+
 
 @dataclass(frozen=True, slots=True)
 class _Agency:
     name: Bilingual
     province: str
+    valid_from: str
     valid_until: str
 
 
 class Catalogue:
     def __init__(self, db: Connection) -> None:
         self._procedures: defaultdict[str, dict[int, tuple[str, Procedure]]] = defaultdict(dict)
-        self._agencies: dict[str, _Agency] = {}
+        # Versions, oldest first.
+        self._agencies: defaultdict[str, list[_Agency]] = defaultdict(list)
         self._provinces: dict[str, Bilingual] = {}
         self._calendars: dict[str, Bilingual] = {}
         for row in db.execute(select(definitions).order_by(definitions.c.key, definitions.c.version)):
@@ -40,7 +46,8 @@ class Catalogue:
                     self._procedures[row.key][row.version] = (row.valid_until, procedure)
                 case "agency":
                     agency = Agency.FromString(row.definition)
-                    self._agencies[row.key] = _Agency(_both(agency.name), agency.province, row.valid_until)
+                    known = _Agency(_both(agency.name), agency.province, agency.valid_from, row.valid_until)
+                    self._agencies[row.key].append(known)
                 case "province":
                     self._provinces[row.key] = _both(TerritorialUnit.FromString(row.definition).name)
                 case "calendar":
@@ -71,7 +78,9 @@ class Catalogue:
         return _both(procedure.name) if procedure else Bilingual(code, code)
 
     def agency_names(self, codes: Collection[str]) -> Mapping[str, Bilingual]:
-        return {code: self._agencies[code].name for code in codes if code in self._agencies}
+        """As they are called today."""
+        day = datetime.now(ZONE).date().isoformat()
+        return {code: _on(self._agencies[code], day).name for code in codes if code in self._agencies}
 
     def province_names(self, codes: Collection[str]) -> Mapping[str, Bilingual]:
         return {code: self._provinces[code] for code in codes if code in self._provinces}
@@ -80,8 +89,16 @@ class Catalogue:
         return self._calendars.get(calendar)
 
     def serves(self, province: str, agency: str, day: str) -> bool:
-        known = self._agencies.get(agency)
-        return known is not None and known.province == province and (not known.valid_until or day <= known.valid_until)
+        if agency not in self._agencies:
+            return False
+        known = _on(self._agencies[agency], day)
+        return known.province == province and (not known.valid_until or day <= known.valid_until)
+
+
+def _on(versions: list[_Agency], day: str) -> _Agency:
+    return max(
+        (each for each in versions if each.valid_from <= day), key=lambda each: each.valid_from, default=versions[0]
+    )
 
 
 def _both(name: Text) -> Bilingual:

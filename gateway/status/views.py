@@ -144,6 +144,11 @@ def _put(db: Connection, kind: str, key: str, version: int, until: str, definiti
     db.execute(insert(t).values(kind=kind, key=key, version=version, valid_until=until, definition=data))
 
 
+def _drop(db: Connection, kind: str, key: str, version: int) -> None:
+    t = definitions
+    db.execute(delete(t).where(t.c.kind == kind, t.c.key == key, t.c.version == version))
+
+
 def _end(db: Connection, kind: str, key: str, until: str) -> None:
     t = definitions
     lasting = (t.c.valid_until == "") | (t.c.valid_until > until)
@@ -161,9 +166,33 @@ def procedure_withdrawn(db: Connection, fact: Fact[catalogue_facts.ProcedureWith
     _end(db, "procedure", fact.event.code, fact.event.valid_until)
 
 
+@catalogue.on(catalogue_facts.ProcedureVersionWithdrawn)
+def procedure_version_withdrawn(db: Connection, fact: Fact[catalogue_facts.ProcedureVersionWithdrawn]) -> None:
+    _drop(db, "procedure", fact.event.code, fact.event.version)
+
+
+@catalogue.on(catalogue_facts.ProcedureRepaired)
+def procedure_repaired(db: Connection, fact: Fact[catalogue_facts.ProcedureRepaired]) -> None:
+    """In force as long as the version was."""
+    t, procedure = definitions, fact.event.procedure
+    same = (t.c.kind == "procedure") & (t.c.key == procedure.code) & (t.c.version == procedure.version)
+    repaired = public_view(procedure).SerializeToString(deterministic=True)
+    db.execute(update(t).where(same).values(definition=repaired))
+
+
 @catalogue.on(catalogue_facts.AgencyOpened)
 def agency_opened(db: Connection, fact: Fact[catalogue_facts.AgencyOpened]) -> None:
     _put(db, "agency", fact.event.agency.code, 1, "", fact.event.agency)
+
+
+@catalogue.on(catalogue_facts.AgencyChanged)
+def agency_changed(db: Connection, fact: Fact[catalogue_facts.AgencyChanged]) -> None:
+    _put(db, "agency", fact.event.agency.code, fact.event.agency.version, "", fact.event.agency)
+
+
+@catalogue.on(catalogue_facts.AgencyVersionWithdrawn)
+def agency_version_withdrawn(db: Connection, fact: Fact[catalogue_facts.AgencyVersionWithdrawn]) -> None:
+    _drop(db, "agency", fact.event.code, fact.event.version)
 
 
 @catalogue.on(catalogue_facts.AgencyClosed)

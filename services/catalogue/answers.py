@@ -87,7 +87,7 @@ def deadline(
     term = _rule(procedure, request.channel).term
     if term is None:
         raise Rejected("TERM_NOT_LISTED", code=procedure.code)
-    calendar = known.calendar(known.agency(request.agency, day).value.calendar_id).value
+    calendar = known.calendar(known.agency(request.agency, day).value.calendar_id, day).value
     written: Any = _TERM.write(term)
     counting = calendar_of(calendar)
     due = due_at(counting, term, received_at)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from google.protobuf.message import Message
@@ -10,12 +11,13 @@ from motcua.catalogue.events.v1 import events_pb2
 from services.catalogue import domain
 from services.chassis.codec import Codec
 from services.chassis.errors import Invalid, Violation
+from services.chassis.law.definitions import Channel
 from services.chassis.law.kept import SHAPES
 
 procedure_codec: Codec[domain.ProcedureEvent] = Codec(domain.ProcedureEvent, events_pb2)
-overlay_codec: Codec[domain.FeeOverlayAdopted] = Codec(domain.FeeOverlayAdopted, events_pb2)
+overlay_codec: Codec[domain.OverlayEvent] = Codec(domain.OverlayEvent, events_pb2)
 agency_codec: Codec[domain.AgencyEvent] = Codec(domain.AgencyEvent, events_pb2)
-calendar_codec: Codec[domain.CalendarPublished] = Codec(domain.CalendarPublished, events_pb2)
+calendar_codec: Codec[domain.CalendarEvent] = Codec(domain.CalendarEvent, events_pb2)
 territory_codec: Codec[domain.TerritoryEvent] = Codec(domain.TerritoryEvent, events_pb2)
 
 
@@ -25,3 +27,13 @@ def received(kind: str, message: Message, field: str) -> Any:
         return SHAPES[kind].read(message)
     except ValueError as error:
         raise Invalid([Violation(field, f"Giá trị không hợp lệ: {error}.", f"Not a listed value: {error}.")]) from error
+
+
+def channels(numbers: Iterable[int]) -> tuple[Channel, ...]:
+    """Raises Invalid for a number that no version of the enum lists."""
+    try:
+        return tuple(map(Channel, numbers))
+    except ValueError as error:
+        raise Invalid(
+            [Violation("channels", f"Giá trị không hợp lệ: {error}.", f"Not a listed value: {error}.")]
+        ) from error

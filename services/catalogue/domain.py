@@ -1,15 +1,15 @@
 """Procedures, fee overlays, agencies, calendars and territory: what may be published, and when it is in force.
 
-Nothing that was in force is changed. Dates are days in Vietnam.
+Nothing that was in force is changed; what is not in force yet may be withdrawn. Dates are days in Vietnam.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
-from typing import assert_never
+from typing import Generic, TypeVar, assert_never
 from zoneinfo import ZoneInfo
 
 from services.chassis.decider import Decider, Rejected
@@ -19,13 +19,17 @@ from services.chassis.law.definitions import (
     Channel,
     ChargeBasis,
     FeeOverlay,
+    Json,
     Level,
     Procedure,
     Territory,
+    Text,
     UnitKind,
     calendar_of,
 )
 from services.chassis.law.validity import Validity
+
+D = TypeVar("D")
 
 _ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
 _ORGANISATION = re.compile(r"\d{3}(\.\d{2}){2}\.[A-Z]\d{2}|[A-Z]\d{2}(\.\d{1,3}){0,4}", re.ASCII)
@@ -36,6 +40,18 @@ _CALENDAR = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*", re.ASCII)
 LEAST_AMOUNT = 1_000
 # Of one charge, in đồng.
 LARGEST_AMOUNT = 1_000_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Version(Generic[D]):
+    """As it was published, or as it was ended later."""
+
+    number: int
+    validity: Validity
+    definition: D
+
+    def ended(self, until: str) -> Version[D]:
+        return replace(self, validity=self.validity.ended(until))
 
 
 def today(at: datetime) -> str:
@@ -57,6 +73,34 @@ class PublishProcedure:
     procedure: Procedure
     # What the linter finds in it.
     faults: tuple[str, ...]
+    at: datetime
+    by: str
+    # Versions that are not in force yet and overlap with it are withdrawn.
+    replaces: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class WithdrawProcedureVersion:
+    code: str
+    version: int
+    reason: str
+    at: datetime
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProposeProcedureRepair:
+    procedure: Procedure
+    faults: tuple[str, ...]
+    reason: str
+    at: datetime
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmProcedureRepair:
+    code: str
+    version: int
     at: datetime
     by: str
 
@@ -86,38 +130,89 @@ class ProcedureWithdrawn:
     by: str
 
 
-ProcedureCommand = PublishProcedure | WithdrawProcedure
-ProcedureEvent = ProcedurePublished | ProcedureWithdrawn
+@dataclass(frozen=True, slots=True)
+class ProcedureVersionWithdrawn:
+    code: str
+    version: int
+    reason: str
+    at: datetime
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProcedureRepairProposed:
+    procedure: Procedure
+    reason: str
+    at: datetime
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProcedureRepaired:
+    procedure: Procedure
+    reason: str
+    proposed_by: str
+    at: datetime
+    by: str
+
+
+ProcedureCommand = (
+    PublishProcedure | WithdrawProcedure | WithdrawProcedureVersion | ProposeProcedureRepair | ConfirmProcedureRepair
+)
+ProcedureEvent = (
+    ProcedurePublished | ProcedureWithdrawn | ProcedureVersionWithdrawn | ProcedureRepairProposed | ProcedureRepaired
+)
 
 
 @dataclass(frozen=True, slots=True)
 class ProcedureState:
     last_version: int = 0
-    validities: tuple[Validity, ...] = ()
+    versions: tuple[Version[Procedure], ...] = ()
+    proposed: ProcedureRepairProposed | None = None
     # Of every version, the charges that the Council sets.
     council: frozenset[str] = frozenset()
 
 
 def decide_procedure(command: ProcedureCommand, state: ProcedureState) -> Sequence[ProcedureEvent]:
     match command:
-        case PublishProcedure(procedure, faults, at, by):
-            if faults:
-                raise Rejected(
-                    "PROCEDURE_FAULTY", code=procedure.code, count=str(len(faults)), faults=", ".join(faults)
-                )
+        case PublishProcedure(procedure, faults, at, by, replaces):
+            _faultless(procedure, faults)
             _next_version(procedure.version, state.last_version)
-            _admit(_validity(procedure.valid_from, procedure.valid_until), state.validities, today(at))
-            return [ProcedurePublished(procedure, at, by)]
+            validity = _validity(procedure.valid_from, procedure.valid_until)
+            replaced = _admit(validity, state.versions, today(at), replaces)
+            why = f"v{procedure.version}"
+            withdrawn = [ProcedureVersionWithdrawn(procedure.code, each, why, at, by) for each in replaced]
+            return [*withdrawn, ProcedurePublished(procedure, at, by)]
         case WithdrawProcedure(code, valid_until, legal_basis, at, by):
-            if not state.validities:
+            if not state.versions:
                 raise Rejected("PROCEDURE_UNKNOWN", code=code)
             _dated(valid_until)
             _based(legal_basis)
-            ends = [validity.until for validity in state.validities]
+            ends = [validity.until for validity in in_force(state.versions)]
             if all(ends) and max(ends) <= valid_until:
                 raise Rejected("PROCEDURE_WITHDRAWN", code=code, valid_until=max(ends))
             _not_past(valid_until, today(at))
             return [ProcedureWithdrawn(code, valid_until, legal_basis, at, by)]
+        case WithdrawProcedureVersion(code, version, reason, at, by):
+            _to_come(state.versions, version, code, today(at))
+            _reasoned(reason)
+            return [ProcedureVersionWithdrawn(code, version, reason, at, by)]
+        case ProposeProcedureRepair(procedure, faults, reason, at, by):
+            known = _version(state.versions, procedure.version, procedure.code)
+            _faultless(procedure, faults)
+            _reasoned(reason)
+            if _but_for_the_form(procedure) != _but_for_the_form(known.definition):
+                raise Rejected("REPAIR_CHANGES_MORE", code=procedure.code, version=str(procedure.version))
+            if procedure == known.definition:
+                raise Rejected("REPAIR_CHANGES_NOTHING", code=procedure.code, version=str(procedure.version))
+            return [ProcedureRepairProposed(procedure, reason, at, by)]
+        case ConfirmProcedureRepair(code, version, at, by):
+            proposed = state.proposed
+            if proposed is None or proposed.procedure.version != version:
+                raise Rejected("REPAIR_UNKNOWN", code=code, version=str(version))
+            if proposed.by == by:
+                raise Rejected("REPAIR_NEEDS_ANOTHER", code=code, version=str(version))
+            return [ProcedureRepaired(proposed.procedure, proposed.reason, proposed.by, at, by)]
         case _:
             assert_never(command)
 
@@ -125,12 +220,26 @@ def decide_procedure(command: ProcedureCommand, state: ProcedureState) -> Sequen
 def evolve_procedure(state: ProcedureState, event: ProcedureEvent) -> ProcedureState:
     match event:
         case ProcedurePublished(procedure):
-            validity = Validity(procedure.valid_from, procedure.valid_until)
-            validities = (*_superseded(state.validities, validity), validity)
-            return ProcedureState(procedure.version, validities, state.council | _council(procedure))
+            new = Version(procedure.version, Validity(procedure.valid_from, procedure.valid_until), procedure)
+            return replace(
+                state,
+                last_version=procedure.version,
+                versions=(*state.versions, new),
+                council=state.council | _council(procedure),
+            )
         case ProcedureWithdrawn(valid_until=valid_until):
-            kept = (validity for validity in state.validities if validity.since <= valid_until)
-            return replace(state, validities=tuple(validity.ended(valid_until) for validity in kept))
+            kept = (each for each in state.versions if each.validity.since <= valid_until)
+            return replace(state, versions=tuple(each.ended(valid_until) for each in kept))
+        case ProcedureVersionWithdrawn(version=version):
+            return replace(state, versions=_without(state.versions, version))
+        case ProcedureRepairProposed():
+            return replace(state, proposed=event)
+        case ProcedureRepaired(procedure):
+            versions = (
+                replace(each, definition=procedure) if each.number == procedure.version else each
+                for each in state.versions
+            )
+            return replace(state, versions=tuple(versions), proposed=None)
         case _:
             assert_never(event)
 
@@ -138,6 +247,17 @@ def evolve_procedure(state: ProcedureState, event: ProcedureEvent) -> ProcedureS
 def _council(procedure: Procedure) -> frozenset[str]:
     charges = procedure.fee.charges if procedure.fee else ()
     return frozenset(charge.code for charge in charges if charge.basis is ChargeBasis.COUNCIL)
+
+
+def _faultless(procedure: Procedure, faults: tuple[str, ...]) -> None:
+    if faults:
+        raise Rejected("PROCEDURE_FAULTY", code=procedure.code, count=str(len(faults)), faults=", ".join(faults))
+
+
+def _but_for_the_form(procedure: Procedure) -> Procedure:
+    """What the law says, and not how the form asks and what follows from its answers."""
+    circumstances = tuple(replace(each, form_field="", form_value=Json("")) for each in procedure.circumstances)
+    return replace(procedure, form=None, circumstances=circumstances)
 
 
 # Fee overlays: overlay-<province>-<procedure code, or "all">
@@ -152,6 +272,20 @@ class AdoptFeeOverlay:
     charges: frozenset[str]
     at: datetime
     by: str
+    # Overlays of the same scope that are not in force yet and overlap with it are withdrawn.
+    replaces: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class WithdrawFeeOverlay:
+    province: str
+    procedure_code: str
+    charge_code: str
+    channels: tuple[Channel, ...]
+    valid_from: str
+    reason: str
+    at: datetime
+    by: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,18 +296,45 @@ class FeeOverlayAdopted:
 
 
 @dataclass(frozen=True, slots=True)
-class AdoptedOverlay:
+class FeeOverlayWithdrawn:
+    province: str
+    procedure_code: str
     charge_code: str
-    channels: frozenset[Channel]
-    validity: Validity
+    channels: tuple[Channel, ...]
+    valid_from: str
+    reason: str
+    at: datetime
+    by: str
+
+
+OverlayCommand = AdoptFeeOverlay | WithdrawFeeOverlay
+OverlayEvent = FeeOverlayAdopted | FeeOverlayWithdrawn
 
 
 @dataclass(frozen=True, slots=True)
 class OverlayState:
-    adopted: tuple[AdoptedOverlay, ...] = ()
+    # By charge and channels. An overlay's number says which it is among all of them.
+    scopes: Mapping[tuple[str, frozenset[Channel]], tuple[Version[FeeOverlay], ...]] = field(default_factory=dict)
+    count: int = 0
 
 
-def decide_overlay(command: AdoptFeeOverlay, state: OverlayState) -> Sequence[FeeOverlayAdopted]:
+def decide_overlay(command: OverlayCommand, state: OverlayState) -> Sequence[OverlayEvent]:
+    match command:
+        case AdoptFeeOverlay():
+            return _adopted(command, state)
+        case WithdrawFeeOverlay(province, procedure_code, charge_code, channels, valid_from, reason, at, by):
+            versions = state.scopes.get((charge_code, frozenset(channels)), ())
+            found = next((each for each in reversed(versions) if each.validity.since == valid_from), None)
+            if found is None:
+                raise Rejected("OVERLAY_UNKNOWN", valid_from=valid_from)
+            _not_begun(found.validity.since, today(at))
+            _reasoned(reason)
+            return [FeeOverlayWithdrawn(province, procedure_code, charge_code, channels, valid_from, reason, at, by)]
+        case _:
+            assert_never(command)
+
+
+def _adopted(command: AdoptFeeOverlay, state: OverlayState) -> list[OverlayEvent]:
     overlay = command.overlay
     if not command.province_known:
         raise Rejected("PROVINCE_UNKNOWN", province=overlay.province)
@@ -182,33 +343,47 @@ def decide_overlay(command: AdoptFeeOverlay, state: OverlayState) -> Sequence[Fe
     # A charge's code means something within its procedure only.
     if overlay.charge_code and overlay.charge_code not in command.charges:
         raise Rejected("CHARGE_UNKNOWN", code=overlay.procedure_code or "-", charge=overlay.charge_code)
-    if overlay.amount and overlay.amount < LEAST_AMOUNT:
+    if overlay.amount and not LEAST_AMOUNT <= overlay.amount <= LARGEST_AMOUNT:
         raise Rejected("AMOUNT_INVALID", amount=str(overlay.amount))
     _based(overlay.resolution)
     validity = _validity(overlay.valid_from, overlay.valid_until)
     channels = frozenset(overlay.channels)
-    for other in state.adopted:
+    for (charge_code, others), versions in state.scopes.items():
         # Two that name some of the same channels would both fit one dossier.
-        shared = other.channels != channels and other.channels & channels
-        if other.charge_code == overlay.charge_code and shared and other.validity.meets(validity):
-            raise Rejected("VALIDITY_OVERLAPS", valid_from=other.validity.since, valid_until=other.validity.until)
-    same = (other.validity for other in state.adopted if _same_scope(other, overlay))
-    _admit(validity, tuple(same), today(command.at))
-    return [FeeOverlayAdopted(overlay, command.at, command.by)]
+        if charge_code == overlay.charge_code and others != channels and others & channels:
+            for other in in_force(versions):
+                if other.meets(validity):
+                    raise Rejected("VALIDITY_OVERLAPS", valid_from=other.since, valid_until=other.until)
+    known = state.scopes.get((overlay.charge_code, channels), ())
+    replaced = _admit(validity, known, today(command.at), command.replaces)
+    withdrawn = [
+        FeeOverlayWithdrawn(
+            other.province,
+            other.procedure_code,
+            other.charge_code,
+            other.channels,
+            other.valid_from,
+            overlay.resolution,
+            command.at,
+            command.by,
+        )
+        for other in (each.definition for each in known if each.number in replaced)
+    ]
+    return [*withdrawn, FeeOverlayAdopted(overlay, command.at, command.by)]
 
 
-def evolve_overlay(state: OverlayState, event: FeeOverlayAdopted) -> OverlayState:
-    overlay = event.overlay
-    validity = Validity(overlay.valid_from, overlay.valid_until)
-    adopted = tuple(
-        replace(other, validity=_superseded((other.validity,), validity)[0]) if _same_scope(other, overlay) else other
-        for other in state.adopted
-    )
-    return OverlayState((*adopted, AdoptedOverlay(overlay.charge_code, frozenset(overlay.channels), validity)))
-
-
-def _same_scope(adopted: AdoptedOverlay, overlay: FeeOverlay) -> bool:
-    return (adopted.charge_code, adopted.channels) == (overlay.charge_code, frozenset(overlay.channels))
+def evolve_overlay(state: OverlayState, event: OverlayEvent) -> OverlayState:
+    match event:
+        case FeeOverlayAdopted(overlay):
+            scope = overlay.charge_code, frozenset(overlay.channels)
+            new = Version(state.count + 1, Validity(overlay.valid_from, overlay.valid_until), overlay)
+            return OverlayState({**state.scopes, scope: (*state.scopes.get(scope, ()), new)}, state.count + 1)
+        case FeeOverlayWithdrawn(charge_code=charge_code, channels=channels, valid_from=valid_from):
+            scope = charge_code, frozenset(channels)
+            kept = tuple(each for each in state.scopes.get(scope, ()) if each.validity.since != valid_from)
+            return replace(state, scopes={**state.scopes, scope: kept})
+        case _:
+            assert_never(event)
 
 
 # Agencies: agency-<code>
@@ -224,6 +399,30 @@ class OpenAgency:
     at: datetime
     by: str
     territory: TerritoryState | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeAgency:
+    """What is empty stays as it is."""
+
+    code: str
+    name: Text | None
+    calendar_id: str
+    calendar_known: bool
+    valid_from: str
+    legal_basis: str
+    at: datetime
+    by: str
+    replaces: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class WithdrawAgencyVersion:
+    code: str
+    version: int
+    reason: str
+    at: datetime
+    by: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,13 +453,37 @@ class AgencyClosed:
     by: str
 
 
-AgencyCommand = OpenAgency | CloseAgency
-AgencyEvent = AgencyOpened | AgencyClosed
+@dataclass(frozen=True, slots=True)
+class AgencyChanged:
+    agency: Agency
+    legal_basis: str
+    at: datetime
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class AgencyVersionWithdrawn:
+    code: str
+    version: int
+    reason: str
+    at: datetime
+    by: str
+
+
+AgencyCommand = OpenAgency | ChangeAgency | WithdrawAgencyVersion | CloseAgency
+AgencyEvent = AgencyOpened | AgencyChanged | AgencyVersionWithdrawn | AgencyClosed
 
 
 @dataclass(frozen=True, slots=True)
 class AgencyState:
-    validity: Validity | None = None
+    versions: tuple[Version[Agency], ...] = ()
+    last_version: int = 0
+    # The last day.
+    until: str = ""
+
+    @property
+    def validity(self) -> Validity | None:
+        return Validity(self.versions[0].validity.since, self.until) if self.versions else None
 
 
 def decide_agency(command: AgencyCommand, state: AgencyState) -> Sequence[AgencyEvent]:
@@ -277,11 +500,36 @@ def decide_agency(command: AgencyCommand, state: AgencyState) -> Sequence[Agency
                 raise Rejected("AGENCY_UNKNOWN", code=agency.parent)
             _lies_there(agency, territory or TerritoryState())
             return [AgencyOpened(agency, at, by)]
+        case ChangeAgency(code, name, calendar_id, calendar_known, valid_from, legal_basis, at, by, replaces):
+            _open(state, code)
+            _dated(valid_from)
+            _based(legal_basis)
+            if calendar_id and not calendar_known:
+                raise Rejected("CALENDAR_UNKNOWN", calendar_id=calendar_id)
+            replaced = _admit(Validity(valid_from), state.versions, today(at), replaces)
+            before = max(
+                (each for each in state.versions if each.number not in replaced), key=lambda each: each.validity.since
+            ).definition
+            changed = replace(
+                before,
+                name=name or before.name,
+                calendar_id=calendar_id or before.calendar_id,
+                valid_from=valid_from,
+                version=state.last_version + 1,
+            )
+            if (changed.name, changed.calendar_id) == (before.name, before.calendar_id):
+                raise Rejected("AGENCY_UNCHANGED", code=code)
+            withdrawn = [AgencyVersionWithdrawn(code, each, legal_basis, at, by) for each in replaced]
+            return [*withdrawn, AgencyChanged(changed, legal_basis, at, by)]
+        case WithdrawAgencyVersion(code, version, reason, at, by):
+            _open(state, code)
+            _to_come(state.versions, version, code, today(at))
+            _reasoned(reason)
+            if len(state.versions) > 1 and state.versions[0].number == version:
+                raise Rejected("VERSION_IS_FOLLOWED", code=code, version=str(version))
+            return [AgencyVersionWithdrawn(code, version, reason, at, by)]
         case CloseAgency(code, successor, successor_open, valid_until, legal_basis, at, by):
-            if not state.validity:
-                raise Rejected("AGENCY_UNKNOWN", code=code)
-            if state.validity.until:
-                raise Rejected("AGENCY_CLOSED", code=code, valid_until=state.validity.until)
+            _open(state, code)
             if successor == code:
                 raise Rejected("SUCCESSOR_IS_ITSELF", code=code)
             if not successor_open:
@@ -289,7 +537,7 @@ def decide_agency(command: AgencyCommand, state: AgencyState) -> Sequence[Agency
             _dated(valid_until)
             _based(legal_basis)
             _not_past(valid_until, today(at))
-            _validity(state.validity.since, valid_until)
+            _validity(state.versions[0].validity.since, valid_until)
             return [AgencyClosed(code, successor, valid_until, legal_basis, at, by)]
         case _:
             assert_never(command)
@@ -310,12 +558,23 @@ def _lies_there(agency: Agency, territory: TerritoryState) -> None:
         raise Rejected("AGENCY_ELSEWHERE", code=agency.code, province=agency.province or "-")
 
 
+def _open(state: AgencyState, code: str) -> None:
+    if not state.versions:
+        raise Rejected("AGENCY_UNKNOWN", code=code)
+    if state.until:
+        raise Rejected("AGENCY_CLOSED", code=code, valid_until=state.until)
+
+
 def evolve_agency(state: AgencyState, event: AgencyEvent) -> AgencyState:
     match event:
-        case AgencyOpened(agency):
-            return AgencyState(Validity(agency.valid_from))
+        case AgencyOpened(agency) | AgencyChanged(agency):
+            number = agency.version or 1
+            new = Version(number, Validity(agency.valid_from), agency)
+            return replace(state, versions=(*state.versions, new), last_version=max(number, state.last_version))
+        case AgencyVersionWithdrawn(version=version):
+            return replace(state, versions=_without(state.versions, version))
         case AgencyClosed(valid_until=valid_until):
-            return AgencyState(state.validity and state.validity.ended(valid_until))
+            return replace(state, until=valid_until)
         case _:
             assert_never(event)
 
@@ -328,6 +587,17 @@ class PublishCalendar:
     calendar: CalendarVersion
     at: datetime
     by: str
+    # Versions that are not in force yet and would follow it are withdrawn.
+    replaces: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class WithdrawCalendarVersion:
+    calendar_id: str
+    version: int
+    reason: str
+    at: datetime
+    by: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,14 +608,40 @@ class CalendarPublished:
 
 
 @dataclass(frozen=True, slots=True)
+class CalendarVersionWithdrawn:
+    calendar_id: str
+    version: int
+    reason: str
+    at: datetime
+    by: str
+
+
+CalendarCommand = PublishCalendar | WithdrawCalendarVersion
+CalendarEvent = CalendarPublished | CalendarVersionWithdrawn
+
+
+@dataclass(frozen=True, slots=True)
 class CalendarState:
     last_version: int = 0
-    # Days and how they differ from the week.
-    exceptions: frozenset[tuple[str, bool]] = frozenset()
+    # Oldest first. One without a first day is in force since its publication.
+    versions: tuple[Version[CalendarVersion], ...] = ()
 
 
-def decide_calendar(command: PublishCalendar, state: CalendarState) -> Sequence[CalendarPublished]:
-    calendar = command.calendar
+def decide_calendar(command: CalendarCommand, state: CalendarState) -> Sequence[CalendarEvent]:
+    match command:
+        case PublishCalendar(calendar, at, by, replaces):
+            return _published(calendar, at, by, replaces, state)
+        case WithdrawCalendarVersion(calendar_id, version, reason, at, by):
+            _to_come(state.versions, version, calendar_id, today(at))
+            _reasoned(reason)
+            return [CalendarVersionWithdrawn(calendar_id, version, reason, at, by)]
+        case _:
+            assert_never(command)
+
+
+def _published(
+    calendar: CalendarVersion, at: datetime, by: str, replaces: bool, state: CalendarState
+) -> list[CalendarEvent]:
     if not _CALENDAR.fullmatch(calendar.calendar_id):
         raise Rejected("CALENDAR_FAULTY", why=f"calendar_id {calendar.calendar_id!r}")
     _next_version(calendar.version, state.last_version)
@@ -355,19 +651,41 @@ def decide_calendar(command: PublishCalendar, state: CalendarState) -> Sequence[
         raise Rejected("CALENDAR_FAULTY", why=str(error)) from error
     for day in (calendar.known_until, *calendar.closed, *calendar.worked):
         _dated(day)
-    if calendar.announced_on:
-        _dated(calendar.announced_on)
-    if state.last_version:
+    for day in filter(None, (calendar.announced_on, calendar.valid_from)):
+        _dated(day)
+    now = today(at)
+    if calendar.valid_from and state.versions:
+        _not_past(calendar.valid_from, now)
+    later = [
+        each
+        for each in state.versions
+        if each.validity.since >= (calendar.valid_from or now) and each.validity.since > now
+    ]
+    if later and not replaces:
+        raise Rejected("VALIDITY_OVERLAPS", valid_from=later[0].validity.since, valid_until="")
+    kept = [each for each in state.versions if each not in later]
+    if kept:
+        before = _exceptions(kept[-1].definition)
         # Of days before the first that it named, the calendar said nothing.
-        began = min((day for day, _ in state.exceptions), default="")
-        for day, _ in sorted(state.exceptions ^ _exceptions(calendar)):
+        began = min((day for day, _ in before), default="")
+        for day, _ in sorted(before ^ _exceptions(calendar)):
             if day >= began:
-                _not_past(day, today(command.at))
-    return [CalendarPublished(calendar, command.at, command.by)]
+                _not_past(day, now)
+    withdrawn = [
+        CalendarVersionWithdrawn(calendar.calendar_id, each.number, f"v{calendar.version}", at, by) for each in later
+    ]
+    return [*withdrawn, CalendarPublished(calendar, at, by)]
 
 
-def evolve_calendar(_: CalendarState, event: CalendarPublished) -> CalendarState:
-    return CalendarState(event.calendar.version, _exceptions(event.calendar))
+def evolve_calendar(state: CalendarState, event: CalendarEvent) -> CalendarState:
+    match event:
+        case CalendarPublished(calendar):
+            new = Version(calendar.version, Validity(calendar.valid_from), calendar)
+            return CalendarState(calendar.version, (*state.versions, new))
+        case CalendarVersionWithdrawn(version=version):
+            return replace(state, versions=_without(state.versions, version))
+        case _:
+            assert_never(event)
 
 
 def _exceptions(calendar: CalendarVersion) -> frozenset[tuple[str, bool]]:
@@ -419,10 +737,9 @@ TerritoryEvent = TerritoryPublished | ProvinceMerged
 @dataclass(frozen=True, slots=True)
 class TerritoryState:
     last_version: int = 0
-    validities: tuple[Validity, ...] = ()
+    # With the codes of its communes.
+    versions: tuple[Version[frozenset[str]], ...] = ()
     merged_until: str = ""
-    # Of each of the versions in `validities`.
-    communes: tuple[frozenset[str], ...] = ()
 
     def has(self, day: str) -> bool:
         """Whether there is the province on that day or later."""
@@ -430,9 +747,9 @@ class TerritoryState:
 
     def communes_since(self, day: str) -> frozenset[str]:
         """Those that there are on that day or later."""
-        versions = zip(self.validities, self.communes, strict=True)
+        versions = zip(self.versions, in_force(self.versions), strict=True)
         return frozenset().union(
-            *(codes for validity, codes in versions if not validity.until or day <= validity.until)
+            *(each.definition for each, validity in versions if not validity.until or day <= validity.until)
         )
 
 
@@ -445,7 +762,7 @@ def decide_territory(command: TerritoryCommand, state: TerritoryState) -> Sequen
                 raise Rejected("TERRITORY_FAULTY", why=fault)
             _next_version(territory.version, state.last_version)
             _based(territory.legal_basis)
-            _admit(_validity(territory.valid_from, ""), state.validities, today(at))
+            _admit(_validity(territory.valid_from, ""), state.versions, today(at), replaces=False)
             return [TerritoryPublished(territory, at, by)]
         case MergeProvince(code, successor, successor_known, valid_until, legal_basis, at, by):
             if not state.last_version:
@@ -467,12 +784,9 @@ def decide_territory(command: TerritoryCommand, state: TerritoryState) -> Sequen
 def evolve_territory(state: TerritoryState, event: TerritoryEvent) -> TerritoryState:
     match event:
         case TerritoryPublished(territory):
-            validity = Validity(territory.valid_from)
-            return TerritoryState(
-                territory.version,
-                (*_superseded(state.validities, validity), validity),
-                communes=(*state.communes, frozenset(commune.code for commune in territory.communes)),
-            )
+            codes = frozenset(commune.code for commune in territory.communes)
+            new = Version(territory.version, Validity(territory.valid_from), codes)
+            return replace(state, last_version=territory.version, versions=(*state.versions, new))
         case ProvinceMerged(valid_until=valid_until):
             return replace(state, merged_until=valid_until)
         case _:
@@ -526,20 +840,60 @@ def _validity(since: str, until: str) -> Validity:
     return Validity(since, until)
 
 
-def _admit(new: Validity, known: tuple[Validity, ...], today: str) -> None:
-    for other in known:
+def _reasoned(reason: str) -> None:
+    if not reason.strip():
+        raise Rejected("REASON_REQUIRED")
+
+
+def _not_begun(since: str, today: str) -> None:
+    """Nobody was promised anything by what is in force from tomorrow at the earliest."""
+    if since <= today:
+        raise Rejected("IN_FORCE_ALREADY", valid_from=since, today=today)
+
+
+def _version(versions: Sequence[Version[D]], number: int, code: str) -> Version[D]:
+    for each in versions:
+        if each.number == number:
+            return each
+    raise Rejected("VERSION_UNKNOWN", code=code, version=str(number))
+
+
+def _to_come(versions: Sequence[Version[D]], number: int, code: str, today: str) -> None:
+    _not_begun(_version(versions, number, code).validity.since, today)
+
+
+def _without(versions: tuple[Version[D], ...], number: int) -> tuple[Version[D], ...]:
+    return tuple(each for each in versions if each.number != number)
+
+
+def in_force(versions: Sequence[Version[D]]) -> list[Validity]:
+    """When each is in force: one that is open-ended ends on the eve of a later one."""
+    return [
+        each.validity.ended(_eve(min(later)))
+        if not each.validity.until
+        and (later := [other.validity.since for other in versions if other.validity.since > each.validity.since])
+        else each.validity
+        for each in versions
+    ]
+
+
+def _admit(new: Validity, versions: Sequence[Version[D]], today: str, replaces: bool) -> list[int]:
+    """The numbers of those that it takes the place of: of such as are not in force yet, if it replaces them."""
+    replaced = [
+        each.number
+        for each, validity in zip(versions, in_force(versions), strict=True)
+        if replaces
+        and each.validity.since > today
+        and validity.meets(new)
+        and (validity.until or validity.since >= new.since)
+    ]
+    for other in in_force([each for each in versions if each.number not in replaced]):
         if not other.meets(new):
             continue
         if other.until or other.since >= new.since:
             raise Rejected("VALIDITY_OVERLAPS", valid_from=other.since, valid_until=other.until)
         _not_past(_eve(new.since), today)
-
-
-def _superseded(known: tuple[Validity, ...], new: Validity) -> tuple[Validity, ...]:
-    """Those that are open-ended end on the eve of the new one."""
-    return tuple(
-        other.ended(_eve(new.since)) if not other.until and other.since < new.since else other for other in known
-    )
+    return replaced
 
 
 def _eve(day: str) -> str:
@@ -549,11 +903,9 @@ def _eve(day: str) -> str:
 procedures: Decider[ProcedureCommand, ProcedureState, ProcedureEvent] = Decider(
     ProcedureState(), decide_procedure, evolve_procedure
 )
-overlays: Decider[AdoptFeeOverlay, OverlayState, FeeOverlayAdopted] = Decider(
-    OverlayState(), decide_overlay, evolve_overlay
-)
+overlays: Decider[OverlayCommand, OverlayState, OverlayEvent] = Decider(OverlayState(), decide_overlay, evolve_overlay)
 agencies: Decider[AgencyCommand, AgencyState, AgencyEvent] = Decider(AgencyState(), decide_agency, evolve_agency)
-calendars: Decider[PublishCalendar, CalendarState, CalendarPublished] = Decider(
+calendars: Decider[CalendarCommand, CalendarState, CalendarEvent] = Decider(
     CalendarState(), decide_calendar, evolve_calendar
 )
 territories: Decider[TerritoryCommand, TerritoryState, TerritoryEvent] = Decider(

@@ -8,9 +8,12 @@ from typing import Any, TypeVar
 from motcua.catalogue.events.v1 import definitions_pb2
 from motcua.catalogue.v1 import catalogue_pb2
 from motcua.catalogue.v1 import catalogue_service_pb2 as pb
+from services.catalogue.domain import ProcedureState
 from services.catalogue.linter import Fault
 from services.catalogue.views import Definitions
-from services.chassis.law.kept import Kept
+from services.chassis.codec import to_timestamp
+from services.chassis.decider import Rejected
+from services.chassis.law.kept import SHAPES, Kept
 from services.chassis.search import search
 
 T = TypeVar("T")
@@ -59,7 +62,7 @@ def agencies(known: Definitions, request: pb.ListAgenciesRequest, day: str) -> l
 
     return [
         each
-        for each in known.agencies()
+        for each in known.agencies(day)
         if (request.include_closed or not each.validity.until or day <= each.validity.until) and wanted(each)
     ]
 
@@ -104,3 +107,16 @@ def province_of(kept: Kept) -> catalogue_pb2.Province:
 def fault_of(fault: Fault) -> catalogue_pb2.Fault:
     text = definitions_pb2.Text(vi=fault.text.vi, en=fault.text.en)
     return catalogue_pb2.Fault(code=fault.code, path=fault.path, text=text)
+
+
+def repair_of(code: str, state: ProcedureState, revision: int) -> pb.GetProcedureRepairResponse:
+    """Raises REPAIR_UNKNOWN."""
+    if state.proposed is None:
+        raise Rejected("REPAIR_UNKNOWN", code=code, version="0")
+    procedure: Any = SHAPES["procedure"].write(state.proposed.procedure)
+    return pb.GetProcedureRepairResponse(
+        procedure=procedure,
+        reason=state.proposed.reason,
+        proposed_at=to_timestamp(state.proposed.at),
+        revision=revision,
+    )

@@ -126,9 +126,25 @@ class Catalogue:
         for level, units in ((Level.PROVINCE, (territory.province,)), (Level.COMMUNE, territory.communes)):
             templates = [template for template in self.templates if template.level is level]
             for unit in units:
-                stem = root if level is Level.PROVINCE else f"{root}.{unit.code[:2]}.{unit.code[2:]}"
+                stem = root if level is Level.PROVINCE else _stem(root, unit.code)
                 for template in templates:
                     yield _agency(template, unit, stem, root, territory)
+
+    def earlier_agencies(self, province: str) -> dict[str, str]:
+        """By an agency's code, what it was opened as where its commune had another code."""
+        territory = next(each for each in self.territories if each.province.code == province)
+        root, templates = self.organisations[province], (each for each in self.templates if each.level is Level.COMMUNE)
+        suffixes = [template.suffix for template in templates]
+        return {
+            _join(_stem(root, unit.code), suffix): _join(_stem(root, earlier), suffix)
+            for unit in territory.communes
+            for earlier in unit.earlier_codes
+            for suffix in suffixes
+        }
+
+
+def _stem(root: str, commune: str) -> str:
+    return f"{root}.{commune[:2]}.{commune[2:]}"
 
 
 def load(folder: Path = DATA) -> Catalogue:

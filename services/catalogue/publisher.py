@@ -20,9 +20,9 @@ from services.chassis.platform import Platform
 
 Lint = Callable[[Procedure], Awaitable[Sequence[Fault]]]
 Procedures = Handler[domain.ProcedureCommand, domain.ProcedureState, domain.ProcedureEvent]
-Overlays = Handler[domain.AdoptFeeOverlay, domain.OverlayState, domain.FeeOverlayAdopted]
+Overlays = Handler[domain.OverlayCommand, domain.OverlayState, domain.OverlayEvent]
 Agencies = Handler[domain.AgencyCommand, domain.AgencyState, domain.AgencyEvent]
-Calendars = Handler[domain.PublishCalendar, domain.CalendarState, domain.CalendarPublished]
+Calendars = Handler[domain.CalendarCommand, domain.CalendarState, domain.CalendarEvent]
 Territories = Handler[domain.TerritoryCommand, domain.TerritoryState, domain.TerritoryEvent]
 
 
@@ -53,13 +53,26 @@ class Publisher:
         )
 
     async def publish_procedure(
-        self, procedure: Procedure, at: datetime, by: str, origin: Origin
+        self, procedure: Procedure, at: datetime, by: str, origin: Origin, *, replaces: bool = False
     ) -> Outcome[domain.ProcedureEvent]:
         """Raises Invalid PROCEDURE_FAULTY with every fault."""
         faults = await self.lint(procedure)
-        command = domain.PublishProcedure(procedure, tuple(fault.code for fault in faults), at, by)
+        command = domain.PublishProcedure(procedure, _codes(faults), at, by, replaces)
+        return await self._linted(procedure.code, command, faults, origin)
+
+    async def propose_repair(
+        self, procedure: Procedure, reason: str, at: datetime, by: str, origin: Origin
+    ) -> Outcome[domain.ProcedureEvent]:
+        """Raises Invalid PROCEDURE_FAULTY with every fault."""
+        faults = await self.lint(procedure)
+        command = domain.ProposeProcedureRepair(procedure, _codes(faults), reason, at, by)
+        return await self._linted(procedure.code, command, faults, origin)
+
+    async def _linted(
+        self, code: str, command: domain.ProcedureCommand, faults: Sequence[Fault], origin: Origin
+    ) -> Outcome[domain.ProcedureEvent]:
         try:
-            return await self.procedures.execute(procedure.code, command, origin)
+            return await self.procedures.execute(code, command, origin)
         except Rejected as rejected:
             if rejected.reason == "PROCEDURE_FAULTY":
                 violations = [_violation(fault) for fault in faults]
@@ -67,8 +80,8 @@ class Publisher:
             raise
 
     async def adopt_overlay(
-        self, overlay: FeeOverlay, at: datetime, by: str, origin: Origin
-    ) -> Outcome[domain.FeeOverlayAdopted]:
+        self, overlay: FeeOverlay, at: datetime, by: str, origin: Origin, *, replaces: bool = False
+    ) -> Outcome[domain.OverlayEvent]:
         territory, _ = await self.territories.load(overlay.province)
         procedure, _ = await self.procedures.load(overlay.procedure_code or "all")
         command = domain.AdoptFeeOverlay(
@@ -78,6 +91,7 @@ class Publisher:
             charges=procedure.council,
             at=at,
             by=by,
+            replaces=replaces,
         )
         return await self.overlays.execute(overlay_id(overlay), command, origin)
 
@@ -96,9 +110,10 @@ class Publisher:
         return await self.agencies.execute(agency.code, command, origin)
 
     async def publish_calendar(
-        self, calendar: CalendarVersion, at: datetime, by: str, origin: Origin
-    ) -> Outcome[domain.CalendarPublished]:
-        return await self.calendars.execute(calendar.calendar_id, domain.PublishCalendar(calendar, at, by), origin)
+        self, calendar: CalendarVersion, at: datetime, by: str, origin: Origin, *, replaces: bool = False
+    ) -> Outcome[domain.CalendarEvent]:
+        command = domain.PublishCalendar(calendar, at, by, replaces)
+        return await self.calendars.execute(calendar.calendar_id, command, origin)
 
     async def publish_territory(
         self, territory: Territory, at: datetime, by: str, origin: Origin
@@ -107,8 +122,13 @@ class Publisher:
         return await self.territories.execute(territory.province.code, command, origin)
 
 
-def overlay_id(overlay: FeeOverlay) -> str:
+def overlay_id(overlay: Any) -> str:
+    """Of an overlay, or of a request that names one."""
     return f"{overlay.province}-{overlay.procedure_code or 'all'}"
+
+
+def _codes(faults: Sequence[Fault]) -> tuple[str, ...]:
+    return tuple(fault.code for fault in faults)
 
 
 async def _linted_here(procedure: Procedure) -> Sequence[Fault]:

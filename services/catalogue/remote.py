@@ -72,9 +72,11 @@ def entries(path: Path, province: str = "") -> list[Entry]:
     return _of_folder(path, province) if path.is_dir() else _of_files([path])
 
 
-def load(channel: grpc.Channel, token: str, found: Iterable[Entry], locale: str = "vi") -> Report:
+def load(
+    channel: grpc.Channel, token: str, found: Iterable[Entry], locale: str = "vi", *, replaces: bool = False
+) -> Report:
     """Publish what is not published yet. A refusal does not keep the other entries back. Raises grpc.RpcError."""
-    api, report = _Api(channel, token), Report()
+    api, report = _Api(channel, token, replaces), Report()
     for entry in found:
         if api.has(entry):
             report.unchanged.append(entry)
@@ -129,7 +131,8 @@ def _of_folder(path: Path, province: str) -> list[Entry]:
 
 
 class _Api:
-    def __init__(self, channel: grpc.Channel, token: str) -> None:
+    def __init__(self, channel: grpc.Channel, token: str, replaces: bool) -> None:
+        self._replaces = replaces
         self._stub: Any = CatalogueServiceStub(channel)
         self._metadata = (("authorization", f"Bearer {token}"),)
 
@@ -152,7 +155,8 @@ class _Api:
             "overlay": (self._stub.AdoptFeeOverlay, pb.AdoptFeeOverlayRequest),
         }
         call, request = calls[entry.kind]
-        call(request(request_id=id_, **{entry.kind: message}), metadata=self._metadata)
+        more = {"replaces": True} if self._replaces and "replaces" in request.DESCRIPTOR.fields_by_name else {}
+        call(request(request_id=id_, **{entry.kind: message}, **more), metadata=self._metadata)
 
     def _published(self, entry: Entry) -> Iterator[Any]:
         wanted = entry.definition

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import NAMESPACE_OID, uuid5
@@ -15,15 +16,21 @@ from uuid import NAMESPACE_OID, uuid5
 import structlog
 from sqlalchemy import Column, MetaData, String, Table, insert, select
 
+from services.catalogue import codec
+from services.catalogue.domain import TerritoryPublished, today
 from services.catalogue.loader import DATA, Catalogue, enacted, load
 from services.catalogue.publisher import Publisher, overlay_id
 from services.chassis.caller import Origin
 from services.chassis.decider import Rejected
 from services.chassis.handler import Handler, Outcome
+from services.chassis.law.definitions import Agency, Territory
 from services.chassis.law.kept import SHAPES
+from services.chassis.names import same_name
 from services.chassis.platform import Platform
 
 ACTOR = "service:catalogue"
+# The statistical office's codes.
+CODES = "19/2025/QĐ-TTg"
 
 log = structlog.get_logger()
 
@@ -73,7 +80,9 @@ async def seed(platform: Platform, provinces: Iterable[str], folder: Path = DATA
 
 async def publish(publisher: Publisher, catalogue: Catalogue, provinces: Iterable[str], now: datetime) -> Report:
     """What others refer to comes first; within that, streams are written side by side."""
-    run = _Run(publisher, now)
+    provinces = list(provinces)
+    earlier = {code: known for province in provinces for code, known in catalogue.earlier_agencies(province).items()}
+    run = _Run(publisher, now, earlier)
     await run.side_by_side(
         [
             *(("calendar", each) for each in catalogue.calendars),
@@ -92,24 +101,28 @@ async def publish(publisher: Publisher, catalogue: Catalogue, provinces: Iterabl
     return run.report
 
 
-async def publish_in_order(publisher: Publisher, definitions: Iterable[tuple[str, Any]], now: datetime) -> Report:
+async def publish_in_order(
+    publisher: Publisher, definitions: Iterable[tuple[str, Any]], now: datetime, *, replaces: bool = False
+) -> Report:
     """Of any kinds, one after the other."""
-    run = _Run(publisher, now)
+    run = _Run(publisher, now, {}, replaces)
     for each in definitions:
         await run.side_by_side([each])
     return run.report
 
 
 class _Run:
-    def __init__(self, publisher: Publisher, now: datetime) -> None:
+    def __init__(self, publisher: Publisher, now: datetime, earlier: Mapping[str, str], replaces: bool = False) -> None:
         self.report = Report()
         self._now = now
+        self._publisher = publisher
+        self._earlier = earlier
         self._publish: dict[str, tuple[Handler[Any, Any, Any], Publish]] = {
-            "calendar": (publisher.calendars, publisher.publish_calendar),
+            "calendar": (publisher.calendars, partial(publisher.publish_calendar, replaces=replaces)),
             "territory": (publisher.territories, publisher.publish_territory),
-            "procedure": (publisher.procedures, publisher.publish_procedure),
+            "procedure": (publisher.procedures, partial(publisher.publish_procedure, replaces=replaces)),
             "agency": (publisher.agencies, publisher.open_agency),
-            "overlay": (publisher.overlays, publisher.adopt_overlay),
+            "overlay": (publisher.overlays, partial(publisher.adopt_overlay, replaces=replaces)),
         }
 
     async def side_by_side(self, definitions: Iterable[tuple[str, Any]]) -> None:
@@ -118,11 +131,43 @@ class _Run:
             by_stream[kind, KEYS[kind](definition)].append(definition)
         await asyncio.gather(*(self._stream(kind, key, each) for (kind, key), each in by_stream.items()))
 
+    async def _opened_earlier(self, agency: Agency) -> bool:
+        """Whether it was opened while its commune had another code: that stays its code."""
+        if agency.code not in self._earlier:
+            return False
+        state, _ = await self._publisher.agencies.load(self._earlier[agency.code])
+        return any(same_name(each.definition.name.vi, agency.name.vi) for each in state.versions)
+
+    async def _corrected(self, territory: Territory) -> None:
+        """What was published with communes' earlier codes gets a version with today's, from tomorrow on."""
+        code = territory.province.code
+        published = [
+            codec.territory_codec.decode(event.type, event.data)
+            for event in await self._publisher.territories.read(code)
+        ]
+        versions = [event.territory for event in published if isinstance(event, TerritoryPublished)]
+        if len(published) > len(versions) or not versions:
+            return
+        names = {unit.code: unit.name.vi for unit in versions[-1].communes}
+        if not any(
+            same_name(names.get(earlier, ""), unit.name.vi)
+            for unit in territory.communes
+            for earlier in unit.earlier_codes
+        ):
+            return
+        tomorrow = (date.fromisoformat(today(self._now)) + timedelta(days=1)).isoformat()
+        corrected = replace(territory, version=versions[-1].version + 1, valid_from=tomorrow, legal_basis=CODES)
+        await self._publisher.publish_territory(corrected, self._now, ACTOR, _origin("territory", code, corrected))
+        self.report.published += 1
+
     async def _stream(self, kind: str, key: str, definitions: list[Any]) -> None:
         handler, publish = self._publish[kind]
         for definition in definitions:
             since = getattr(definition, "valid_from", "") or getattr(definition, "announced_on", "")
             at = enacted(since or self._now.date().isoformat(), self._now)
+            if kind == "agency" and await self._opened_earlier(definition):
+                self.report.unchanged += 1
+                continue
             _, before = await handler.load(key)
             try:
                 outcome = await publish(definition, at, ACTOR, _origin(kind, key, definition))
@@ -133,6 +178,8 @@ class _Run:
                 self.report.published += 1
             else:
                 self.report.unchanged += 1
+        if kind == "territory":
+            await self._corrected(definitions[-1])
 
 
 def _origin(kind: str, key: str, definition: Any) -> Origin:

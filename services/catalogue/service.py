@@ -10,13 +10,14 @@ from services.catalogue import answers, codec, domain, lists
 from services.catalogue.codec import received
 from services.catalogue.domain import is_date, today
 from services.catalogue.linting import Linting
-from services.catalogue.publisher import Publisher
+from services.catalogue.publisher import Publisher, overlay_id
 from services.catalogue.views import Definitions
 from services.chassis import dependencies, telemetry
 from services.chassis.caller import Caller, Origin
 from services.chassis.codec import from_timestamp
 from services.chassis.decider import Rejected
 from services.chassis.entrypoints import api
+from services.chassis.law.definitions import Text
 from services.chassis.law.kept import law
 from services.chassis.replies import replied
 
@@ -56,7 +57,7 @@ class CatalogueService:
     ) -> pb.PublishProcedureResponse:
         procedure = received("procedure", request.procedure, "procedure")
         outcome = await self.publisher.publish_procedure(
-            procedure, self.clock.now(), caller.actor, _origin(request, caller)
+            procedure, self.clock.now(), caller.actor, _origin(request, caller), replaces=request.replaces
         )
         return replied(pb.PublishProcedureResponse, outcome)
 
@@ -69,6 +70,41 @@ class CatalogueService:
         )
         outcome = await self.procedures.execute(request.code, command, _origin(request, caller))
         return replied(pb.WithdrawProcedureResponse, outcome)
+
+    @api
+    async def withdraw_procedure_version(
+        self, request: pb.WithdrawProcedureVersionRequest, caller: Caller
+    ) -> pb.WithdrawProcedureVersionResponse:
+        command = domain.WithdrawProcedureVersion(
+            request.code, request.version, request.reason, self.clock.now(), caller.actor
+        )
+        outcome = await self.procedures.execute(request.code, command, _origin(request, caller))
+        return replied(pb.WithdrawProcedureVersionResponse, outcome)
+
+    @api
+    async def propose_procedure_repair(
+        self, request: pb.ProposeProcedureRepairRequest, caller: Caller
+    ) -> pb.ProposeProcedureRepairResponse:
+        procedure = received("procedure", request.procedure, "procedure")
+        outcome = await self.publisher.propose_repair(
+            procedure, request.reason, self.clock.now(), caller.actor, _origin(request, caller)
+        )
+        return replied(pb.ProposeProcedureRepairResponse, outcome)
+
+    @api
+    async def confirm_procedure_repair(
+        self, request: pb.ConfirmProcedureRepairRequest, caller: Caller
+    ) -> pb.ConfirmProcedureRepairResponse:
+        command = domain.ConfirmProcedureRepair(request.code, request.version, self.clock.now(), caller.actor)
+        outcome = await self.procedures.execute(request.code, command, _origin(request, caller))
+        return replied(pb.ConfirmProcedureRepairResponse, outcome)
+
+    @api
+    async def get_procedure_repair(
+        self, request: pb.GetProcedureRepairRequest, caller: Caller
+    ) -> pb.GetProcedureRepairResponse:
+        state, revision = await self.procedures.load(request.code)
+        return lists.repair_of(request.code, state, revision)
 
     @api
     async def lint_procedure(self, request: pb.LintProcedureRequest, caller: Caller) -> pb.LintProcedureResponse:
@@ -103,8 +139,27 @@ class CatalogueService:
     @api
     async def adopt_fee_overlay(self, request: pb.AdoptFeeOverlayRequest, caller: Caller) -> pb.AdoptFeeOverlayResponse:
         overlay = received("overlay", request.overlay, "overlay")
-        outcome = await self.publisher.adopt_overlay(overlay, self.clock.now(), caller.actor, _origin(request, caller))
+        outcome = await self.publisher.adopt_overlay(
+            overlay, self.clock.now(), caller.actor, _origin(request, caller), replaces=request.replaces
+        )
         return replied(pb.AdoptFeeOverlayResponse, outcome)
+
+    @api
+    async def withdraw_fee_overlay(
+        self, request: pb.WithdrawFeeOverlayRequest, caller: Caller
+    ) -> pb.WithdrawFeeOverlayResponse:
+        command = domain.WithdrawFeeOverlay(
+            request.province,
+            request.procedure_code,
+            request.charge_code,
+            codec.channels(request.channels),
+            request.valid_from,
+            request.reason,
+            self.clock.now(),
+            caller.actor,
+        )
+        outcome = await self.overlays.execute(overlay_id(request), command, _origin(request, caller))
+        return replied(pb.WithdrawFeeOverlayResponse, outcome)
 
     @api
     async def list_fee_overlays(self, request: pb.ListFeeOverlaysRequest, caller: Caller) -> pb.ListFeeOverlaysResponse:
@@ -119,6 +174,33 @@ class CatalogueService:
         agency = received("agency", request.agency, "agency")
         outcome = await self.publisher.open_agency(agency, self.clock.now(), caller.actor, _origin(request, caller))
         return replied(pb.OpenAgencyResponse, outcome)
+
+    @api
+    async def change_agency(self, request: pb.ChangeAgencyRequest, caller: Caller) -> pb.ChangeAgencyResponse:
+        calendar, _ = await self.calendars.load(request.calendar_id or "none")
+        command = domain.ChangeAgency(
+            request.code,
+            Text(request.name.vi, request.name.en) if request.HasField("name") else None,
+            request.calendar_id,
+            bool(calendar.versions),
+            request.valid_from,
+            request.legal_basis,
+            self.clock.now(),
+            caller.actor,
+            request.replaces,
+        )
+        outcome = await self.agencies.execute(request.code, command, _origin(request, caller))
+        return replied(pb.ChangeAgencyResponse, outcome)
+
+    @api
+    async def withdraw_agency_version(
+        self, request: pb.WithdrawAgencyVersionRequest, caller: Caller
+    ) -> pb.WithdrawAgencyVersionResponse:
+        command = domain.WithdrawAgencyVersion(
+            request.code, request.version, request.reason, self.clock.now(), caller.actor
+        )
+        outcome = await self.agencies.execute(request.code, command, _origin(request, caller))
+        return replied(pb.WithdrawAgencyVersionResponse, outcome)
 
     @api
     async def close_agency(self, request: pb.CloseAgencyRequest, caller: Caller) -> pb.CloseAgencyResponse:
@@ -138,7 +220,7 @@ class CatalogueService:
 
     @api
     async def get_agency(self, request: pb.GetAgencyRequest, caller: Caller) -> pb.GetAgencyResponse:
-        found = (await self.definitions.get(request.min_position)).agency(request.code)
+        found = (await self.definitions.get(request.min_position)).known_agency(request.code, today(self.clock.now()))
         return pb.GetAgencyResponse(agency=lists.agency_of(found), revision=found.revision)
 
     @api
@@ -153,13 +235,24 @@ class CatalogueService:
     async def publish_calendar(self, request: pb.PublishCalendarRequest, caller: Caller) -> pb.PublishCalendarResponse:
         calendar = received("calendar", request.calendar, "calendar")
         outcome = await self.publisher.publish_calendar(
-            calendar, self.clock.now(), caller.actor, _origin(request, caller)
+            calendar, self.clock.now(), caller.actor, _origin(request, caller), replaces=request.replaces
         )
         return replied(pb.PublishCalendarResponse, outcome)
 
     @api
+    async def withdraw_calendar_version(
+        self, request: pb.WithdrawCalendarVersionRequest, caller: Caller
+    ) -> pb.WithdrawCalendarVersionResponse:
+        command = domain.WithdrawCalendarVersion(
+            request.calendar_id, request.version, request.reason, self.clock.now(), caller.actor
+        )
+        outcome = await self.calendars.execute(request.calendar_id, command, _origin(request, caller))
+        return replied(pb.WithdrawCalendarVersionResponse, outcome)
+
+    @api
     async def get_calendar(self, request: pb.GetCalendarRequest, caller: Caller) -> pb.GetCalendarResponse:
-        found = (await self.definitions.get(request.min_position)).calendar(request.calendar_id, request.version)
+        known = await self.definitions.get(request.min_position)
+        found = known.calendar(request.calendar_id, today(self.clock.now()), request.version)
         return pb.GetCalendarResponse(calendar=found.message, revision=found.revision)
 
     # Territory

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 
 from sqlalchemy import Connection
 
 from motcua.catalogue.events.v1 import definitions_pb2
 from services.chassis.decider import Rejected
 from services.chassis.law.definitions import FeeOverlay
-from services.chassis.law.kept import Kept, kept
+from services.chassis.law.kept import Kept, kept, newest, span
 from services.chassis.names import folded
 
 
@@ -28,7 +29,7 @@ class Definitions:
             versions = [each for each in versions if each.version == version]
         if not versions:
             raise Rejected("PROCEDURE_UNKNOWN", code=code)
-        found = versions[0] if version else _in_force(versions, day)
+        found = versions[0] if version else newest(versions, day)
         if found is None:
             raise Rejected("PROCEDURE_NOT_IN_FORCE", code=code, day=day)
         return found
@@ -41,25 +42,37 @@ class Definitions:
         """Those in force on that day, by province and procedure."""
         return self._current("overlay", day)
 
-    def agency(self, code: str, day: str = "") -> Kept:
-        """Open or closed; open if a day is given. Raises AGENCY_UNKNOWN, AGENCY_CLOSED."""
-        found = next(iter(self._by_kind["agency"].get(code, ())), None)
-        if found is None or (day and day < found.validity.since):
+    def agency(self, code: str, day: str) -> Kept:
+        """Open on that day. Raises AGENCY_UNKNOWN, AGENCY_CLOSED."""
+        versions = self._by_kind["agency"].get(code)
+        if not versions or day < span(versions).since:
             raise Rejected("AGENCY_UNKNOWN", code=code)
-        if day and day not in found.validity:
-            raise Rejected("AGENCY_CLOSED", code=code, valid_until=found.validity.until)
+        found = newest(versions, day)
+        if found is None:
+            raise Rejected("AGENCY_CLOSED", code=code, valid_until=span(versions).until)
         return found
 
-    def agencies(self) -> list[Kept]:
-        """Open and closed, by code."""
-        return [versions[0] for versions in self._by_kind["agency"].values()]
+    def known_agency(self, code: str, day: str) -> Kept:
+        """As it is on that day; not open yet as it will be, closed as it was last. Raises AGENCY_UNKNOWN."""
+        versions = self._by_kind["agency"].get(code)
+        if not versions:
+            raise Rejected("AGENCY_UNKNOWN", code=code)
+        found = newest(versions, day) or (versions[0] if day < versions[0].validity.since else versions[-1])
+        return replace(found, validity=span(versions))
 
-    def calendar(self, calendar_id: str, version: int = 0) -> Kept:
-        """The newest version, or the one asked for. Raises CALENDAR_UNKNOWN."""
-        for each in reversed(self._by_kind["calendar"].get(calendar_id, [])):
-            if version in (0, each.version):
-                return each
-        raise Rejected("CALENDAR_UNKNOWN", calendar_id=calendar_id)
+    def agencies(self, day: str) -> list[Kept]:
+        """All of them, by code."""
+        return [self.known_agency(code, day) for code in self._by_kind["agency"]]
+
+    def calendar(self, calendar_id: str, day: str, version: int = 0) -> Kept:
+        """The newest version in force on that day, or the one asked for. Raises CALENDAR_UNKNOWN."""
+        versions = self._by_kind["calendar"].get(calendar_id, [])
+        if version:
+            versions = [each for each in versions if each.version == version]
+        found = versions[0] if version and versions else newest(versions, day)
+        if found is None:
+            raise Rejected("CALENDAR_UNKNOWN", calendar_id=calendar_id)
+        return found
 
     def provinces(self, day: str) -> list[Kept]:
         """Those that exist on that day, by code."""
@@ -68,7 +81,7 @@ class Definitions:
     def province(self, code: str, day: str) -> Kept:
         """Raises PROVINCE_UNKNOWN, PROVINCE_MERGED."""
         versions = self._by_kind["territory"].get(code, [])
-        if found := _in_force(versions, day):
+        if found := newest(versions, day):
             return found
         if versions and versions[-1].successor and versions[-1].validity.until < day:
             raise Rejected("PROVINCE_MERGED", province=code, valid_until=versions[-1].validity.until)
@@ -90,7 +103,7 @@ class Definitions:
     def _now(self, province: str, then: str, day: str) -> dict[str, str]:
         """Codes of that province then, and on this day, of the communes that had another and the same name."""
         versions = self._by_kind["territory"].get(province, [])
-        before, now = _in_force(versions, then), _in_force(versions, day)
+        before, now = newest(versions, then), newest(versions, day)
         if before is None or now is None or before is now:
             return {}
         key = province, before.version, now.version
@@ -108,7 +121,7 @@ class Definitions:
         return [each.value for each in self.overlays(day)]
 
     def _current(self, kind: str, day: str) -> list[Kept]:
-        found = (_in_force(versions, day) for versions in self._by_kind[kind].values())
+        found = (newest(versions, day) for versions in self._by_kind[kind].values())
         return [each for each in found if each]
 
 
@@ -116,7 +129,3 @@ def _called(unit: definitions_pb2.TerritorialUnit) -> str:
     """Whatever kind of unit it was then."""
     kind, _, name = unit.name.vi.replace("Đặc khu", "Đặc_khu").partition(" ")
     return folded(name or kind)
-
-
-def _in_force(versions: list[Kept], day: str) -> Kept | None:
-    return next((each for each in reversed(versions) if day in each.validity), None)

@@ -17,24 +17,24 @@ from services.chassis.store.port import StoreUnavailable
 from services.cli.console import err, fail, out
 
 
-def load(settings: Settings, file: Path, token: str) -> int:
+def load(settings: Settings, file: Path, token: str, *, replaces: bool = False) -> int:
     found = _read(file)
     with grpc.insecure_channel(f"localhost:{settings.port}") as channel:
         try:
-            report = remote.load(channel, token, found)
+            report = remote.load(channel, token, found, replaces=replaces)
         except grpc.RpcError as error:
             fail(str(error.details()), "`motcua token --as official --role editor` prints an editor's token.")
     refused = [f"{entry.where}: {entry.name}: {why}" for entry, why in report.refused]
     return _tell(len(report.published), len(report.unchanged), refused)
 
 
-async def load_into_store(settings: Settings, file: Path) -> int:
+async def load_into_store(settings: Settings, file: Path, *, replaces: bool = False) -> int:
     """Inside the site, through the same rules, without a service and a token."""
     found = _read(file)
     platform = await Platform.open(settings)
     try:
         definitions = [(entry.kind, entry.definition) for entry in found]
-        report = await publish_in_order(Publisher.of(platform), definitions, platform.clock.now())
+        report = await publish_in_order(Publisher.of(platform), definitions, platform.clock.now(), replaces=replaces)
     except StoreUnavailable as unavailable:
         fail(f"The event store does not answer: {unavailable}", "Load it again: what is published stays so.")
     finally:

@@ -415,16 +415,19 @@ def catalogue_load(
     into_store: Annotated[
         bool, typer.Option("--into-store", help="Straight into the event store, by its operator: no token is needed.")
     ] = False,
+    replaces: Annotated[
+        bool, typer.Option("--replace", help="In place of what is not in force yet and overlaps with it.")
+    ] = False,
 ) -> None:
     """Publish definitions; what is published already is left alone."""
     from services.cli import catalogue
 
     if into_store:
         with site() as known:
-            sys.exit(asyncio.run(catalogue.load_into_store(known, file)))
+            sys.exit(asyncio.run(catalogue.load_into_store(known, file, replaces=replaces)))
     if not access_token:
         fail("A token of an editor is missing.", "Give --token or MOTCUA_TOKEN; inside the site, --into-store.")
-    sys.exit(catalogue.load(settings(), file, access_token))
+    sys.exit(catalogue.load(settings(), file, access_token, replaces=replaces))
 
 
 @app.command()

@@ -33,7 +33,7 @@ async def correction_of(
     answers = form_answers(given)
     await forms.check(procedure, answers, at, required=state.channel is Channel.ONLINE)
     before, submitted_at = await _held(history, keys), from_timestamp(fact_of(history[0]).event.at)
-    agency = law.known_agency(state.competent_agency)
+    agency = law.known_agency(state.competent_agency, submitted_at)
     # The price is that of the day of submission, as it was when the fee was assessed.
     now, then = (law.terms(procedure, state.channel, agency, one, submitted_at) for one in (answers, before))
     return Correction(

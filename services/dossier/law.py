@@ -16,7 +16,7 @@ from services.chassis.law import definitions
 from services.chassis.law.cases import NOBODY, Standing, case_of, circumstances, following
 from services.chassis.law.definitions import Agency, Authority, FeeOverlay, Level, Procedure, calendar_of
 from services.chassis.law.fees import QuotedItem, exemptions_on, quote
-from services.chassis.law.kept import kept
+from services.chassis.law.kept import Kept, kept, newest
 from services.chassis.law.validity import Validity
 from services.dossier.domain import LARGEST_FEE
 from services.dossier.forms import faulty
@@ -47,8 +47,8 @@ class Law:
     def __init__(self, db: Connection) -> None:
         self._procedures: defaultdict[str, dict[int, tuple[Validity, Procedure]]] = defaultdict(dict)
         self._overlays: list[FeeOverlay] = []
-        self._agencies: dict[str, tuple[Validity, Agency]] = {}
-        self._calendars: dict[str, Calendar] = {}
+        self._agencies: defaultdict[str, list[Kept]] = defaultdict(list)
+        self._calendars: defaultdict[str, list[tuple[Validity, Calendar]]] = defaultdict(list)
         # The last day and the successor of those that closed.
         self._closures: dict[str, tuple[str, str]] = {}
         for one in kept(db, "procedure", "overlay", "agency", "calendar"):
@@ -58,11 +58,11 @@ class Law:
                 case "overlay":
                     self._overlays.append(one.value)
                 case "agency":
-                    self._agencies[one.key] = (one.validity, one.value)
+                    self._agencies[one.key].append(one)
                     if one.successor:
                         self._closures[one.key] = (one.validity.until, one.successor)
                 case "calendar":
-                    self._calendars[one.key] = calendar_of(one.value)
+                    self._calendars[one.key].append((one.validity, calendar_of(one.value)))
 
     def in_force(self, procedure_code: str, at: datetime) -> Procedure:
         """The newest version in force on that day. Raises Rejected PROCEDURE_UNKNOWN."""
@@ -85,22 +85,25 @@ class Law:
         return known[1].name if known else None
 
     def agency(self, code: str, at: datetime) -> Agency:
-        """Raises Rejected AGENCY_UNKNOWN."""
-        validity, agency = self._agencies.get(code, (Validity(""), None))
-        if agency is None or local_day(at) not in validity:
+        """As it is on that day. Raises Rejected AGENCY_UNKNOWN."""
+        found = newest(self._agencies.get(code, ()), local_day(at))
+        if found is None:
             raise Rejected("AGENCY_UNKNOWN", agency=code)
+        agency: Agency = found.value
         return agency
 
-    def known_agency(self, code: str) -> Agency:
+    def known_agency(self, code: str, at: datetime) -> Agency:
         """In force or not. Raises Rejected NOT_READY where this replica has not read of it yet."""
-        if code not in self._agencies:
+        versions = self._agencies.get(code)
+        if not versions:
             raise Rejected("NOT_READY")
-        return self._agencies[code][1]
+        agency: Agency = (newest(versions, local_day(at)) or versions[-1]).value
+        return agency
 
     def lies_in(self, code: str, province: str) -> bool:
         """Whether the agency belongs to the province, or none is given. What is not known yet is not held against anybody."""
-        _, agency = self._agencies.get(code, (None, None))
-        return not province or agency is None or agency.province in ("", province)
+        versions = self._agencies.get(code)
+        return not province or not versions or versions[0].message.province in ("", province)
 
     def successions(self, at: datetime) -> dict[str, str]:
         """The agencies that closed before this day, each with the one that took its place."""
@@ -116,7 +119,10 @@ class Law:
     def competent(self, procedure: Procedure, reception: Agency, at: datetime) -> Agency:
         """The reception agency itself where it is competent, else the nearest that is. Raises AGENCY_NOT_COMPETENT."""
         day = local_day(at)
-        near = [reception, *(agency for validity, agency in self._agencies.values() if day in validity)]
+        near: list[Agency] = [
+            reception,
+            *(found.value for each in self._agencies.values() if (found := newest(each, day))),
+        ]
         for authority in procedure.authorities:
             for agency in near:
                 if _matches(agency, authority) and _serves(agency, reception):
@@ -176,7 +182,7 @@ class Law:
             procedure_code=procedure.code,
             procedure_version=procedure.version,
             term=rule.term,
-            calendar=self._calendars[agency.calendar_id],
+            calendar=self._calendar(agency.calendar_id, at),
             requirements=requirements,
             steps=tuple(StepRule(step.code, step.role) for step in procedure.steps),
             fee_items=tuple(
@@ -197,6 +203,10 @@ class Law:
             pay_within=fee.pay_within,
             stops_unpaid=fee.unpaid is definitions.UnpaidConsequence.STOP,
         )
+
+    def _calendar(self, calendar_id: str, at: datetime) -> Calendar:
+        day = local_day(at)
+        return next(calendar for validity, calendar in reversed(self._calendars[calendar_id]) if day in validity)
 
     def _fee_items(
         self,

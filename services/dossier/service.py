@@ -711,7 +711,7 @@ def _origin(request: Any, caller: Caller) -> Origin:
 def _terms(state: Dossier, law: Law, at: datetime, version: int = 0) -> Terms:
     """The law that the dossier keeps."""
     procedure = law.version(state.procedure_code, version or state.procedure_version)
-    agency = law.known_agency(state.competent_agency)
+    agency = law.known_agency(state.competent_agency, at)
     return law.terms(procedure, state.channel, agency, {}, at, submitted_at=state.submitted_at)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from itertools import groupby
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, select
@@ -11,7 +12,7 @@ from sqlalchemy import Connection, select
 from motcua.identity.events.v1 import events_pb2 as facts
 from services.chassis.caller import Caller
 from services.chassis.decider import Rejected
-from services.chassis.law.kept import kept, kept_table
+from services.chassis.law.kept import kept, kept_table, span
 from services.chassis.law.validity import Validity
 from services.chassis.uses import purposes
 from services.identity.domain import Office, PurposeScope, Reach, require_reach
@@ -23,9 +24,10 @@ class Offices:
     """All of them, in memory."""
 
     def __init__(self, db: Connection) -> None:
-        self._agencies: dict[str, tuple[Validity, Office]] = {
-            one.key: (one.validity, Office(one.key, one.message.province)) for one in kept(db, "agency")
-        }
+        self._agencies: dict[str, tuple[Validity, Office]] = {}
+        for code, each in groupby(kept(db, "agency"), key=lambda one: one.key):
+            versions = list(each)
+            self._agencies[code] = (span(versions), Office(code, versions[0].message.province))
         t = kept_table
         self._procedures = frozenset(db.scalars(select(t.c.key).where(t.c.kind == "procedure").distinct()))
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
-from sqlalchemy import BigInteger, Column, Connection, DateTime, Index, MetaData, String, Table, delete, insert, select
+from sqlalchemy import BigInteger, Column, Connection, DateTime, Index, MetaData, String, Table, insert, select
 
-from motcua.catalogue.events.v1.events_pb2 import AgencyOpened
+from motcua.catalogue.events.v1.events_pb2 import AgencyChanged, AgencyOpened, AgencyVersionWithdrawn
 from motcua.identity.events.v1 import events_pb2 as e
 from motcua.privacy.events.v1.events_pb2 import DataListed, DataUsed
 from motcua.warehouse.events.v1.events_pb2 import DocumentRead
 from services.chassis.codec import from_timestamp
 from services.chassis.facts import Fact
+from services.chassis.law.called import called, drop, put
 from services.chassis.views import Projection
 
 metadata = MetaData()
@@ -58,12 +61,13 @@ walk_ins = Table(
     Column("at", DateTime(timezone=True), nullable=False),
 )
 
+ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
 uses = Projection("data_uses_v2", metadata, kept=(walk_ins,))
 
 
 def name_of_agency(db: Connection, code: str, language: str) -> str:
     """The code itself where the catalogue does not know it."""
-    row = db.execute(select(agencies).where(agencies.c.code == code)).one_or_none()
+    row = called(db, agencies, code, datetime.now(ZONE).date().isoformat())
     if row is None:
         return code
     name: str = row.en if language == "en" and row.en else row.vi
@@ -113,9 +117,17 @@ def population_looked_up(db: Connection, fact: Fact[e.PopulationLookedUp]) -> No
 
 @uses.on(AgencyOpened)
 def agency_opened(db: Connection, fact: Fact[AgencyOpened]) -> None:
-    agency = fact.event.agency
-    db.execute(delete(agencies).where(agencies.c.code == agency.code))
-    db.execute(insert(agencies).values(code=agency.code, vi=agency.name.vi, en=agency.name.en))
+    put(db, agencies, fact.event.agency)
+
+
+@uses.on(AgencyChanged)
+def agency_changed(db: Connection, fact: Fact[AgencyChanged]) -> None:
+    put(db, agencies, fact.event.agency)
+
+
+@uses.on(AgencyVersionWithdrawn)
+def agency_version_withdrawn(db: Connection, fact: Fact[AgencyVersionWithdrawn]) -> None:
+    drop(db, agencies, fact.event.code, fact.event.version)
 
 
 @uses.on(e.SystemRegistered)

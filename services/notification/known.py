@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from google.protobuf.message import Message
 from sqlalchemy import Column, Connection, Integer, LargeBinary, MetaData, String, Table, delete, insert, select, update
@@ -14,6 +16,7 @@ from motcua.catalogue.events.v1 import events_pb2 as catalogue
 from motcua.dossier.events.v1 import events_pb2 as dossier
 from motcua.identity.events.v1 import events_pb2 as identity
 from services.chassis.facts import Fact, message_class
+from services.chassis.law.called import called, drop, put
 from services.chassis.privacy import UNREADABLE, KeyRing, open_message
 from services.chassis.views import Projection
 
@@ -54,6 +57,7 @@ agencies = Table(
     Column("en", String, nullable=False),
 )
 
+ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
 known = Projection("known_v1", metadata)
 
 
@@ -131,9 +135,17 @@ def procedure_published(db: Connection, fact: Fact[catalogue.ProcedurePublished]
 
 @known.on(catalogue.AgencyOpened)
 def agency_opened(db: Connection, fact: Fact[catalogue.AgencyOpened]) -> None:
-    agency = fact.event.agency
-    db.execute(delete(agencies).where(agencies.c.code == agency.code))
-    db.execute(insert(agencies).values(code=agency.code, vi=agency.name.vi, en=agency.name.en))
+    put(db, agencies, fact.event.agency)
+
+
+@known.on(catalogue.AgencyChanged)
+def agency_changed(db: Connection, fact: Fact[catalogue.AgencyChanged]) -> None:
+    put(db, agencies, fact.event.agency)
+
+
+@known.on(catalogue.AgencyVersionWithdrawn)
+def agency_version_withdrawn(db: Connection, fact: Fact[catalogue.AgencyVersionWithdrawn]) -> None:
+    drop(db, agencies, fact.event.code, fact.event.version)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +179,7 @@ def dossier_of(db: Connection, code: str, agency: str) -> KnownDossier | None:
     procedure = definitions.Procedure.FromString(named or b"")
     if named is None:
         procedure.name.vi = event.procedure_code
-    writer = db.execute(select(agencies).where(agencies.c.code == (agency or row.agency))).one_or_none()
+    writer = called(db, agencies, agency or row.agency, datetime.now(ZONE).date().isoformat())
     name = definitions.Text(vi=writer.vi, en=writer.en) if writer else definitions.Text(vi=agency or row.agency)
     return KnownDossier(Stored(event, UUID(row.event_id)), procedure, name)
 

@@ -23,6 +23,7 @@ from services.catalogue.domain import (
     PublishTerritory,
     TerritoryPublished,
     TerritoryState,
+    Version,
     WithdrawProcedure,
     agencies,
     calendars,
@@ -251,7 +252,7 @@ AGENCY = Agency(
     parent="P56",
 )
 OPENED = AgencyOpened(AGENCY, EARLIER, BY)
-THERE = TerritoryState(1, (Validity("2025-07-01"),), communes=(frozenset({"22366", "22333"}),))
+THERE = TerritoryState(1, (Version(1, Validity("2025-07-01"), frozenset({"22366", "22333"})),))
 
 
 def opening(
@@ -292,8 +293,10 @@ def test_an_agency_lies_where_there_is_a_place() -> None:
     refused("COMMUNE_UNKNOWN", {"commune": "99999", "province": "56"}, commune="99999")
     ended = TerritoryState(
         2,
-        (Validity("2025-01-01", "2025-06-30"), Validity("2025-07-01")),
-        communes=(frozenset({"22366"}), frozenset({"22333"})),
+        (
+            Version(1, Validity("2025-01-01"), frozenset({"22366"})),
+            Version(2, Validity("2025-07-01"), frozenset({"22333"})),
+        ),
     )
     refused("COMMUNE_UNKNOWN", {"commune": "22366", "province": "56"}, territory=ended)
     refused("AGENCY_ELSEWHERE", {"code": AGENCY.code, "province": "79"}, province="79")

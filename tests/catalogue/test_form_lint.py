@@ -30,7 +30,7 @@ def faults(procedure: Procedure) -> list[tuple[str, str]]:
     return [(fault.code, fault.path) for fault in lint(procedure)]
 
 
-def asking(rule: Any, hints: Mapping[str, Any] | None = None, **more: Any) -> Procedure:
+def asking(rule: dict[str, Any], hints: dict[str, Any] | None = None, **more: Any) -> Procedure:
     """The sample with a field `x` of this rule."""
     schema = SCHEMA | {"properties": SCHEMA["properties"] | {"x": {"title": "X"} | rule}} | more
     return replace(PROCEDURE, form=form(schema, {"fields": UI["fields"] | {"x": {"en": "X"} | (hints or {})}}))
@@ -190,13 +190,13 @@ def bent(draw: st.DrawFn) -> Procedure:
     return replace(procedure, form=written, circumstances=circumstances)
 
 
-def answered(draw: st.DrawFn, schema: dict[str, Any]) -> dict[str, Any]:
+def answered(draw: Any, schema: dict[str, Any]) -> dict[str, Any]:
     fields = schema["properties"]
     asked = set(schema.get("required", ())) | {name for name in fields if draw(st.booleans())}
     return {name: value(draw, rule) for name, rule in fields.items() if name in asked}
 
 
-def value(draw: st.DrawFn, rule: Any) -> Any:
+def value(draw: Any, rule: Any) -> Any:
     if not isinstance(rule, dict):
         return "a"
     if "const" in rule or rule.get("enum"):

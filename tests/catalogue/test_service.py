@@ -261,10 +261,49 @@ def test_an_agency_is_opened_once(catalogue: Catalogue) -> None:
     assert catalogue.refusal("OpenAgency", agency=agency)[:2] == ("CALENDAR_UNKNOWN", {"calendar_id": "lunar"})
     agency.calendar_id, agency.parent = "general", "P56.99"
     assert catalogue.refusal("OpenAgency", agency=agency)[:2] == ("AGENCY_UNKNOWN", {"code": "P56.99"})
-    agency.parent, agency.province = "P56", "98"
+    agency.parent = "P56"
     reply = catalogue("OpenAgency", agency=agency)
-    listed = catalogue("ListAgencies", province="98", min_position=reply.position).agencies
-    assert [each.agency for each in listed] == [agency]
+    assert catalogue("GetAgency", code="P56.77", min_position=reply.position).agency.agency == agency
+
+
+def test_an_agency_has_another_name_from_its_day_on(catalogue: Catalogue) -> None:
+    name = d.Text(vi="Trung tâm Phục vụ hành chính công phường Bắc Nha Trang", en="Service Centre, Bắc Nha Trang Ward")
+    before = catalogue("GetAgency", code="P56.22.333").agency.agency
+    fields: dict[str, Any] = {"code": before.code, "legal_basis": "1/NQ-HĐND"}
+    assert catalogue.refusal("ChangeAgency", **fields, calendar_id="police", valid_from=day(0))[0] == "CHANGES_THE_PAST"
+    change = pb.ChangeAgencyRequest(request_id=str(uuid4()), **fields, name=name, valid_from=day(9))
+    reply = catalogue.send("ChangeAgency", change)
+    assert catalogue("GetAgency", code=before.code, min_position=reply.position).agency.agency == before
+    again = catalogue("ChangeAgency", **fields, calendar_id="police", valid_from=day(9), replaces=True)
+    gone = catalogue("WithdrawAgencyVersion", code=before.code, version=3, reason="Nhập sai")
+    assert (reply.revision + 2, again.revision + 1) == (again.revision, gone.revision)
+    refused = catalogue.refusal("WithdrawAgencyVersion", code=before.code, version=3, reason="Sai")
+    assert refused[0] == "VERSION_UNKNOWN"
+
+
+def test_a_charge_typed_wrong_is_replaced_or_withdrawn_before_its_first_day(catalogue: Catalogue) -> None:
+    scope: dict[str, Any] = {"province": "40", "procedure_code": "1.001612", "charge_code": "registration"}
+    scope["valid_from"] = day(30)
+    catalogue("AdoptFeeOverlay", overlay=d.FeeOverlay(**scope, amount=2_000_000, resolution="9/NQ"))
+    right = d.FeeOverlay(**scope, amount=20_000, resolution="9/NQ")
+    assert catalogue.refusal("AdoptFeeOverlay", overlay=right)[0] == "VALIDITY_OVERLAPS"
+    reply = catalogue("AdoptFeeOverlay", overlay=right, replaces=True)
+
+    def amounts(on: str, position: str) -> list[int]:
+        found = catalogue("ListFeeOverlays", province="40", day=on, min_position=position).overlays
+        return [each.amount for each in found]
+
+    assert (amounts(day(29), reply.position), amounts(day(30), reply.position)) == ([], [20_000])
+    gone = catalogue("WithdrawFeeOverlay", **scope, reason="Nghị quyết chưa thông qua")
+    assert amounts(day(30), gone.position) == []
+    assert catalogue.refusal("WithdrawFeeOverlay", **scope, reason="Sai")[0] == "OVERLAY_UNKNOWN"
+
+
+def test_communes_are_found_by_the_code_that_they_had(catalogue: Catalogue) -> None:
+    (found,) = catalogue("ListCommunes", province="56", search="22408").communes
+    assert (found.code, found.name.vi, list(found.earlier_codes)) == ("22411", "Phường Bắc Cam Ranh", ["22408"])
+    named = [each.agency.code for each in catalogue("ListAgencies", commune="22408").agencies]
+    assert named == [each.agency.code for each in catalogue("ListAgencies", commune="22411").agencies] != []
 
 
 def test_a_calendar_changes_only_ahead(catalogue: Catalogue) -> None:

@@ -352,14 +352,58 @@ def withdraw_procedure(world: World) -> Sending:
     return world.sending("WithdrawProcedure", "editor", **fields)
 
 
+def _upcoming(world: World) -> Any:
+    procedure = _procedure(world, day(1))
+    world.done("PublishProcedure", "editor", procedure=procedure)
+    return procedure
+
+
 @case
-def adopt_fee_overlay(world: World) -> Sending:
+def withdraw_procedure_version(world: World) -> Sending:
+    fields: dict[str, Any] = {"code": _upcoming(world).code, "version": 1, "reason": "Nhập sai ngày"}
+    return world.sending("WithdrawProcedureVersion", "editor", **fields)
+
+
+def _repair(world: World) -> dict[str, Any]:
+    procedure = _upcoming(world)
+    schema = json.loads(procedure.form.schema)
+    first = next(iter(schema["properties"].values()))
+    first["title"] += " (theo giấy tờ)"
+    procedure.form.schema = json.dumps(schema, ensure_ascii=False)
+    return {"procedure": procedure, "reason": "Tiêu đề không rõ"}
+
+
+@case
+def propose_procedure_repair(world: World) -> Sending:
+    return world.sending("ProposeProcedureRepair", "editor", **_repair(world))
+
+
+@case
+def confirm_procedure_repair(world: World) -> Sending:
+    repair = _repair(world)
+    proposed = world.done("ProposeProcedureRepair", "editor", **repair)
+    fields: dict[str, Any] = {"code": repair["procedure"].code, "version": 1, "expected_revision": proposed.revision}
+    return world.sending("ConfirmProcedureRepair", "editor", str(uuid4()), **fields)
+
+
+def _overlay(world: World) -> Any:
     provinces = [one.province.code for one in LAW.territories]
     known = next(one for one in LAW.overlays if one.procedure_code)
-    overlay = replace(
-        known, province=provinces[next(world.numbers) % len(provinces)], valid_from=day(1), valid_until=""
-    )
-    return world.sending("AdoptFeeOverlay", "editor", overlay=SHAPES["overlay"].write(overlay))
+    return replace(known, province=provinces[next(world.numbers) % len(provinces)], valid_from=day(1), valid_until="")
+
+
+@case
+def withdraw_fee_overlay(world: World) -> Sending:
+    overlay = SHAPES["overlay"].write(_overlay(world))
+    world.done("AdoptFeeOverlay", "editor", overlay=overlay, replaces=True)
+    names = ("province", "procedure_code", "charge_code", "channels", "valid_from")
+    fields = {name: getattr(overlay, name) for name in names}
+    return world.sending("WithdrawFeeOverlay", "editor", reason="Nhập sai mức thu", **fields)
+
+
+@case
+def adopt_fee_overlay(world: World) -> Sending:
+    return world.sending("AdoptFeeOverlay", "editor", overlay=SHAPES["overlay"].write(_overlay(world)), replaces=True)
 
 
 def _agency(world: World) -> Any:
@@ -379,6 +423,36 @@ def close_agency(world: World) -> Sending:
         world.done("OpenAgency", "editor", agency=agency)
     fields: dict[str, Any] = {"successor": following.code, "valid_until": day(1), "legal_basis": "1/NQ"}
     return world.sending("CloseAgency", "editor", code=closing.code, **fields)
+
+
+@case
+def change_agency(world: World) -> Sending:
+    agency = _agency(world)
+    world.done("OpenAgency", "editor", agency=agency)
+    fields: dict[str, Any] = {
+        "code": agency.code,
+        "calendar_id": "general",
+        "valid_from": day(1),
+        "legal_basis": "1/QĐ",
+    }
+    return world.sending("ChangeAgency", "editor", **fields)
+
+
+@case
+def withdraw_agency_version(world: World) -> Sending:
+    agency = _agency(world)
+    agency.valid_from = day(1)
+    world.done("OpenAgency", "editor", agency=agency)
+    fields: dict[str, Any] = {"code": agency.code, "version": 1, "reason": "Nhập sai tên"}
+    return world.sending("WithdrawAgencyVersion", "editor", **fields)
+
+
+@case
+def withdraw_calendar_version(world: World) -> Sending:
+    calendar = replace(LAW.calendars[0], calendar_id=f"trial-{next(world.numbers)}", valid_from=day(2))
+    world.done("PublishCalendar", "editor", calendar=SHAPES["calendar"].write(calendar))
+    fields: dict[str, Any] = {"calendar_id": calendar.calendar_id, "version": calendar.version, "reason": "Nhập sai"}
+    return world.sending("WithdrawCalendarVersion", "editor", **fields)
 
 
 @case

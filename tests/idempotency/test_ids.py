@@ -48,6 +48,12 @@ REFUSED: dict[str, dict[str, str]] = {
         "agency.calendar_id": "CALENDAR_UNKNOWN",
     },
     "CloseAgency": {"code": "AGENCY_UNKNOWN", "successor": "SUCCESSOR_UNKNOWN"},
+    "WithdrawProcedureVersion": {"code": "VERSION_UNKNOWN"},
+    "ConfirmProcedureRepair": {"code": "REVISION_CONFLICT"},
+    "WithdrawFeeOverlay": dict.fromkeys(("province", "procedure_code", "charge_code"), "OVERLAY_UNKNOWN"),
+    "ChangeAgency": {"code": "AGENCY_UNKNOWN", "calendar_id": "CALENDAR_UNKNOWN"},
+    "WithdrawAgencyVersion": {"code": "AGENCY_UNKNOWN"},
+    "WithdrawCalendarVersion": {"calendar_id": "VERSION_UNKNOWN"},
     "PublishCalendar": {"calendar.zone": "CALENDAR_FAULTY"},
     "MergeProvince": {"code": "PROVINCE_UNKNOWN", "successor": "SUCCESSOR_UNKNOWN"},
     "SaveDraft": {
@@ -100,6 +106,7 @@ NEW = {
         "territory.communes.earlier_codes",
     },
     "PublishProcedure": {"procedure."},
+    "ProposeProcedureRepair": {"procedure."},
 }
 # Where it takes a procedure that has such: tests/dossier/test_components.py, tests/catalogue.
 ELSEWHERE = {"components.document_id", "overlay.charge_code"}

@@ -275,6 +275,7 @@ class Agency:
     commune: str = ""
     parent: str = ""
     one_stop_shop: bool = False
+    version: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,6 +301,7 @@ class CalendarVersion:
     worked: tuple[str, ...]
     legal_basis: tuple[str, ...]
     announced_on: str = ""
+    valid_from: str = ""
 
 
 @dataclass(frozen=True, slots=True)

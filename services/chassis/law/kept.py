@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cached_property
+from itertools import groupby
 from typing import Any
 
 from google.protobuf.message import Message
-from sqlalchemy import Column, Connection, Integer, LargeBinary, MetaData, String, Table, delete, insert, select, update
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Row,
+    String,
+    Table,
+    and_,
+    delete,
+    insert,
+    select,
+    update,
+)
 
 from motcua.catalogue.events.v1 import definitions_pb2, events_pb2
 from services.chassis.codec import Shape
@@ -20,7 +36,7 @@ from services.chassis.views import Projection
 
 metadata = MetaData()
 kept_table = Table(
-    "law_kept_v2",
+    "law_kept_v3",
     metadata,
     Column("kind", String, primary_key=True),
     Column("key", String, primary_key=True),
@@ -31,7 +47,7 @@ kept_table = Table(
     Column("revision", Integer, nullable=False),
     Column("definition", LargeBinary, nullable=False),
 )
-law = Projection("law_v2", metadata)
+law = Projection("law_v3", metadata)
 
 SHAPES = {
     "procedure": Shape(definitions.Procedure, definitions_pb2.Procedure),
@@ -60,25 +76,40 @@ class Kept:
 
 
 def kept(db: Connection, *kinds: str) -> Iterator[Kept]:
-    """By key and version."""
+    """By key and version. One that is open-ended ends on the eve of a later one."""
     t = kept_table
-    for row in db.execute(select(t).where(t.c.kind.in_(kinds)).order_by(t.c.kind, t.c.key, t.c.version)):
+    rows = db.execute(select(t).where(t.c.kind.in_(kinds)).order_by(t.c.kind, t.c.key, t.c.version))
+    for _, versions in groupby(rows, key=lambda row: (row.kind, row.key)):
+        yield from _versions(list(versions))
+
+
+def _versions(rows: list[Row[Any]]) -> Iterator[Kept]:
+    # One that ended before its first day never took another's place.
+    begin = [row.valid_from for row in rows if not row.valid_until or row.valid_from <= row.valid_until]
+    for row in rows:
+        later = [since for since in begin if since > row.valid_from] if row.valid_from else []
+        eves = [(date.fromisoformat(min(later)) - timedelta(days=1)).isoformat()] if later else []
+        until = min(filter(None, (row.valid_until, *eves)), default="")
         message: Any = SHAPES[row.kind].message()
         message.ParseFromString(row.definition)
         if "valid_until" in message.DESCRIPTOR.fields_by_name:
-            message.valid_until = row.valid_until
-        validity = Validity(row.valid_from, row.valid_until)
+            message.valid_until = until
+        validity = Validity(row.valid_from, until)
         yield Kept(row.kind, row.key, row.version, message, validity, row.successor, row.revision)
 
 
+def newest(versions: Sequence[Kept], day: str) -> Kept | None:
+    """The newest in force on a day."""
+    return next((each for each in reversed(versions) if day in each.validity), None)
+
+
+def span(versions: Sequence[Kept]) -> Validity:
+    """From the first day of all to the last."""
+    return Validity(versions[0].validity.since, versions[-1].validity.until)
+
+
 def _put(db: Connection, fact: Fact[Any], kind: str, key: str, version: int, definition: Message) -> None:
-    """A version that was open-ended ends on the eve of a later one."""
-    t, since = kept_table, getattr(definition, "valid_from", "")
-    of_key = (t.c.kind == kind) & (t.c.key == key)
-    if since:
-        eve = (date.fromisoformat(since) - timedelta(days=1)).isoformat()
-        superseded = of_key & (t.c.valid_until == "") & (t.c.valid_from < since)
-        db.execute(update(t).where(superseded).values(valid_until=eve))
+    t, of_key = kept_table, _of(kind, key)
     db.execute(update(t).where(of_key).values(revision=fact.revision))
     db.execute(delete(t).where(of_key, t.c.version == version))
     db.execute(
@@ -86,7 +117,7 @@ def _put(db: Connection, fact: Fact[Any], kind: str, key: str, version: int, def
             kind=kind,
             key=key,
             version=version,
-            valid_from=since,
+            valid_from=getattr(definition, "valid_from", ""),
             valid_until=getattr(definition, "valid_until", ""),
             revision=fact.revision,
             definition=definition.SerializeToString(),
@@ -94,12 +125,27 @@ def _put(db: Connection, fact: Fact[Any], kind: str, key: str, version: int, def
     )
 
 
+def _of(kind: str, key: str) -> ColumnElement[bool]:
+    return and_(kept_table.c.kind == kind, kept_table.c.key == key)
+
+
+def _drop(db: Connection, fact: Fact[Any], kind: str, key: str, version: int) -> None:
+    t, of_key = kept_table, _of(kind, key)
+    db.execute(delete(t).where(of_key, t.c.version == version))
+    db.execute(update(t).where(of_key).values(revision=fact.revision))
+
+
 def _end(db: Connection, fact: Fact[Any], kind: str, successor: str = "") -> None:
     t, event = kept_table, fact.event
-    of_key = (t.c.kind == kind) & (t.c.key == event.code)
+    of_key = _of(kind, event.code)
     longer = of_key & ((t.c.valid_until == "") | (t.c.valid_until > event.valid_until))
     db.execute(update(t).where(longer).values(valid_until=event.valid_until))
     db.execute(update(t).where(of_key).values(revision=fact.revision, successor=successor))
+
+
+def _scope(event: Any) -> str:
+    channels = ",".join(map(str, sorted(event.channels)))
+    return f"{event.province}/{event.procedure_code}/{event.charge_code}/{channels}"
 
 
 @law.on(events_pb2.ProcedurePublished)
@@ -113,17 +159,45 @@ def procedure_withdrawn(db: Connection, fact: Fact[events_pb2.ProcedureWithdrawn
     _end(db, fact, "procedure")
 
 
+@law.on(events_pb2.ProcedureVersionWithdrawn)
+def procedure_version_withdrawn(db: Connection, fact: Fact[events_pb2.ProcedureVersionWithdrawn]) -> None:
+    _drop(db, fact, "procedure", fact.event.code, fact.event.version)
+
+
+@law.on(events_pb2.ProcedureRepaired)
+def procedure_repaired(db: Connection, fact: Fact[events_pb2.ProcedureRepaired]) -> None:
+    """In force as long as the version was."""
+    t, procedure = kept_table, fact.event.procedure
+    of_key = _of("procedure", procedure.code)
+    repaired = {"definition": procedure.SerializeToString()}
+    db.execute(update(t).where(of_key, t.c.version == procedure.version).values(**repaired))
+    db.execute(update(t).where(of_key).values(revision=fact.revision))
+
+
 @law.on(events_pb2.FeeOverlayAdopted)
 def overlay_adopted(db: Connection, fact: Fact[events_pb2.FeeOverlayAdopted]) -> None:
-    overlay = fact.event.overlay
-    channels = ",".join(map(str, sorted(overlay.channels)))
-    scope = f"{overlay.province}/{overlay.procedure_code}/{overlay.charge_code}/{channels}"
-    _put(db, fact, "overlay", scope, fact.revision, overlay)
+    _put(db, fact, "overlay", _scope(fact.event.overlay), fact.revision, fact.event.overlay)
+
+
+@law.on(events_pb2.FeeOverlayWithdrawn)
+def overlay_withdrawn(db: Connection, fact: Fact[events_pb2.FeeOverlayWithdrawn]) -> None:
+    withdrawn = _of("overlay", _scope(fact.event)) & (kept_table.c.valid_from == fact.event.valid_from)
+    db.execute(delete(kept_table).where(withdrawn))
 
 
 @law.on(events_pb2.AgencyOpened)
 def agency_opened(db: Connection, fact: Fact[events_pb2.AgencyOpened]) -> None:
-    _put(db, fact, "agency", fact.event.agency.code, 1, fact.event.agency)
+    _put(db, fact, "agency", fact.event.agency.code, fact.event.agency.version or 1, fact.event.agency)
+
+
+@law.on(events_pb2.AgencyChanged)
+def agency_changed(db: Connection, fact: Fact[events_pb2.AgencyChanged]) -> None:
+    _put(db, fact, "agency", fact.event.agency.code, fact.event.agency.version, fact.event.agency)
+
+
+@law.on(events_pb2.AgencyVersionWithdrawn)
+def agency_version_withdrawn(db: Connection, fact: Fact[events_pb2.AgencyVersionWithdrawn]) -> None:
+    _drop(db, fact, "agency", fact.event.code, fact.event.version)
 
 
 @law.on(events_pb2.AgencyClosed)
@@ -135,6 +209,11 @@ def agency_closed(db: Connection, fact: Fact[events_pb2.AgencyClosed]) -> None:
 def calendar_published(db: Connection, fact: Fact[events_pb2.CalendarPublished]) -> None:
     calendar = fact.event.calendar
     _put(db, fact, "calendar", calendar.calendar_id, calendar.version, calendar)
+
+
+@law.on(events_pb2.CalendarVersionWithdrawn)
+def calendar_version_withdrawn(db: Connection, fact: Fact[events_pb2.CalendarVersionWithdrawn]) -> None:
+    _drop(db, fact, "calendar", fact.event.calendar_id, fact.event.version)
 
 
 @law.on(events_pb2.TerritoryPublished)
