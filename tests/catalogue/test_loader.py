@@ -335,7 +335,10 @@ def test_files_that_nobody_reads_and_files_that_are_missing(folder: Path) -> Non
     ("files", "expected"),
     [
         ({}, ("given:1: there is nothing to read",)),
-        ({"a.yaml": ""}, ("a.yaml:1: expected a mapping with calendars or territories or procedures or agencies or overlays",)),
+        (
+            {"a.yaml": ""},
+            ("a.yaml:1: expected a mapping with calendars or territories or procedures or agencies or overlays",),
+        ),
         (
             {"a.yaml": "overlays: []\n"},
             ("a.yaml:1: it defines nothing; expected one of calendars, territories, procedures, agencies, overlays",),
