@@ -44,7 +44,7 @@ FOLLOWERS = {
     for entrypoint in getattr(method, "nameko_entrypoints", ())
     if isinstance(entrypoint, On)
 } | {projection.name: tuple(projection.folds) for projection in (lists, counters, procedures)}
-TABLES = ("documents_v2", "erased_v2", "counted_dossiers_v1", "indicators_v1", "procedure_components_v1")
+TABLES = ("documents_v2", "erased_v2", "counted_dossiers_v2", "indicators_v2", "procedure_components_v1")
 
 
 def bearer(account_id: str, kind: Any, roles: tuple[str, ...], agency: str = "") -> tuple[tuple[str, str]]:
