@@ -89,7 +89,13 @@ def test_a_period_is_counted_exactly(world: World) -> None:
             "satisfaction_sum": 4,
         },
         "overdue_open": "1",
-        "rates": {"on_time_percent": 66.67, "online_percent": 25.0, "reuse_percent": 25.0, "satisfaction": 4.0},
+        "rates": {
+            "on_time_percent": 66.67,
+            "online_percent": 25.0,
+            "reuse_percent": 25.0,
+            "satisfaction": 4.0,
+            "reception_on_time_percent": 100.0,
+        },
     }
 
 
