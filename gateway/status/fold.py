@@ -66,6 +66,7 @@ def _submitted(event: facts.DossierSubmitted) -> DossierPage:
         delivery_method=event.delivery_method,
         submitted_at=at,
         changed_at=at,
+        reception_due_at=_moment(event, "reception_due_at"),
         steps=(step,),
     )
 
@@ -103,8 +104,7 @@ def _next(page: DossierPage, event: Message) -> DossierPage:
         case facts.StepCompleted():
             return _add(page, StepKind.COMPLETED, event.at, agency=event.agency, step_code=event.step_code)
         case facts.DossierTransferred():
-            page = _handed_over(page, event)
-            return _add(page, StepKind.TRANSFERRED, event.at, agency=event.from_agency, to_agency=event.to_agency)
+            return _transferred(page, event)
         case facts.WithdrawalRequested():
             page = replace(page, resumes_as=page.settlement, settlement=Settlement.WITHDRAWAL_REQUESTED)
             return _add(page, StepKind.WITHDRAWAL_REQUESTED, event.at)
@@ -126,6 +126,12 @@ def _next(page: DossierPage, event: Message) -> DossierPage:
             return _add(page, StepKind.DEADLINE_PASSED, event.at, agency=event.agency, due=due)
         case facts.DeadlineExtended():
             return _deadline_extended(page, event)
+        case facts.DeadlineRecounted():
+            return _deadline_recounted(page, event)
+        case facts.ReceptionDeadlinePassed():
+            late = _time(event.reception_due_at)
+            page = replace(page, reception_passed_at=late)
+            return _add(page, StepKind.RECEPTION_LATE, event.at, agency=event.agency, due=DueMove(None, late))
         case facts.DossierRated():
             return _add(replace(page, score=event.score), StepKind.RATED, event.at, score=event.score)
         case _:
@@ -136,6 +142,8 @@ def _fee_assessed(page: DossierPage, event: facts.FeeAssessed) -> DossierPage:
     at = _time(event.at)
     items = tuple((item.name, item.amount) for item in event.items)
     page = replace(page, fees=(*page.fees, Fee(event.amount, items, event.condition, at, **_to_pay(event))))
+    if event.condition == facts.FEE_CONDITION_RECEPTION:
+        page = replace(page, reception_due_at=None)
     if event.condition == facts.FEE_CONDITION_PROCESSING:
         page = _pause(replace(page, settlement=Settlement.FINANCIAL_OBLIGATION_REQUESTED), PauseKind.FEE, at)
     return _add(page, StepKind.FEE_ASSESSED, event.at, amount=event.amount, condition=event.condition)
@@ -151,12 +159,12 @@ def _fee_cancelled(page: DossierPage, event: facts.FeeCancelled) -> DossierPage:
     alike = [index for index in owed if page.fees[index].condition == event.condition]
     index = _of_amount(page, alike or owed, event.amount)
     page, due = _settled(page, event, index, cancelled_at=_time(event.at))
-    return _add(page, StepKind.FEE_CANCELLED, event.at, amount=event.amount, due=due)
+    return _add(page, StepKind.FEE_CANCELLED, event.at, amount=event.amount, due=due, provisional=event.provisional)
 
 
 def _fee_paid(page: DossierPage, event: facts.FeePaid) -> DossierPage:
     page, due = _settled(page, event, _paid_fee(page, event), paid_at=_time(event.at))
-    return _add(page, StepKind.FEE_PAID, event.at, amount=event.amount, due=due)
+    return _add(page, StepKind.FEE_PAID, event.at, amount=event.amount, due=due, provisional=event.provisional)
 
 
 def _settled(
@@ -164,12 +172,12 @@ def _settled(
 ) -> tuple[DossierPage, DueMove | None]:
     at = _time(event.at)
     due = _moved(page, event.due_at) if event.HasField("due_at") else None
-    page = replace(page, fees=_with(page.fees, index, **changes))
+    reception_due = _moment(event, "reception_due_at") or page.reception_due_at
+    page = replace(page, fees=_with(page.fees, index, **changes), reception_due_at=reception_due)
     asked = any(fee.owed and fee.condition == facts.FEE_CONDITION_PROCESSING for fee in page.fees)
     if page.settlement is Settlement.FINANCIAL_OBLIGATION_REQUESTED and not asked:
-        page = _resume(
-            replace(page, settlement=Settlement.BEING_PROCESSED, due_at=due.after if due else page.due_at), at
-        )
+        page = _resume(replace(page, settlement=Settlement.BEING_PROCESSED), at)
+        page = _counted(page, event) if due else page
     return page, due
 
 
@@ -212,9 +220,11 @@ def _received(page: DossierPage, event: facts.DossierReceived) -> DossierPage:
         received_at=_time(event.at),
         receipt_number=event.receipt_number,
         term=term,
-        calendar=event.calendar,
-        due_at=due.after if due else None,
+        competent_received_at=_time(event.at) if page.competent_agency == page.reception_agency else None,
+        across_boundaries=event.HasField("counts_from"),
+        forward_by=_moment(event, "forward_by"),
     )
+    page = _counted(page, event)
     return _add(
         page,
         StepKind.RECEIVED,
@@ -223,6 +233,36 @@ def _received(page: DossierPage, event: facts.DossierReceived) -> DossierPage:
         receipt_number=event.receipt_number,
         term=term,
         due=due,
+        provisional=event.provisional,
+    )
+
+
+def _counted(page: DossierPage, event: Any) -> DossierPage:
+    """With the event's due date; it names a calendar where that is another than before."""
+    return replace(
+        page,
+        due_at=_moment(event, "due_at"),
+        provisional=event.provisional,
+        calendar=event.calendar or page.calendar,
+    )
+
+
+def _transferred(page: DossierPage, event: facts.DossierTransferred) -> DossierPage:
+    starts_clock = event.HasField("due_at")
+    due = _moved(page, event.due_at) if starts_clock else None
+    page = _handed_over(page, event)
+    if not event.succession:
+        page = replace(page, competent_received_at=page.competent_received_at or _time(event.at))
+    page = _counted(page, event) if starts_clock else page
+    return _add(
+        page,
+        StepKind.TRANSFERRED,
+        event.at,
+        agency=event.from_agency,
+        to_agency=event.to_agency,
+        due=due,
+        provisional=event.provisional,
+        starts_clock=starts_clock,
     )
 
 
@@ -230,7 +270,8 @@ def _supplement_requested(page: DossierPage, event: facts.SupplementRequested) -
     missing = tuple(event.component_codes)
     page = replace(page, settlement=Settlement.SUPPLEMENT_REQUESTED, missing=missing)
     page = _pause(page, PauseKind.SUPPLEMENT, _time(event.at))
-    return _add(page, StepKind.SUPPLEMENT_REQUESTED, event.at, component_codes=missing)
+    faults = tuple(sorted({fault.kind for fault in event.data_faults}))
+    return _add(page, StepKind.SUPPLEMENT_REQUESTED, event.at, component_codes=missing, data_faults=faults)
 
 
 def _supplement_supplied(page: DossierPage, event: facts.SupplementSupplied) -> DossierPage:
@@ -240,9 +281,10 @@ def _supplement_supplied(page: DossierPage, event: facts.SupplementSupplied) -> 
         _resume(page, _time(event.at)),
         settlement=Settlement.BEING_PROCESSED,
         missing=(),
-        due_at=due.after if due else None,
     )
-    return _add(page, StepKind.SUPPLEMENT_SUPPLIED, event.at, component_codes=supplied, due=due)
+    page = _counted(page, event)
+    kind, provisional = StepKind.SUPPLEMENT_SUPPLIED, event.provisional
+    return _add(page, kind, event.at, component_codes=supplied, due=due, provisional=provisional)
 
 
 def _result_issued(page: DossierPage, event: facts.ResultIssued) -> DossierPage:
@@ -263,10 +305,29 @@ def _deadline_extended(page: DossierPage, event: facts.DeadlineExtended) -> Doss
     page = replace(
         page,
         due_at=due.after,
+        provisional=False,
         promised_at=page.promised_at or due.before,
         apology_signer=event.signer,
     )
     return _add(page, StepKind.DEADLINE_EXTENDED, event.at, signer=event.signer, due=due)
+
+
+def _deadline_recounted(page: DossierPage, event: facts.DeadlineRecounted) -> DossierPage:
+    due = DueMove(_time(event.original_due_at), _time(event.due_at))
+    basis = tuple(event.legal_basis)
+    return _add(
+        _counted(page, event),
+        StepKind.DEADLINE_RECOUNTED,
+        event.at,
+        agency=event.agency,
+        due=due,
+        provisional=event.provisional,
+        legal_basis=basis,
+    )
+
+
+def _moment(event: Any, name: str) -> datetime | None:
+    return _time(getattr(event, name)) if event.HasField(name) else None
 
 
 def _moved(page: DossierPage, due_at: Timestamp) -> DueMove:

@@ -75,6 +75,8 @@ class StepKind(Enum):
     RESULT_RETURNED = "result-returned"
     DEADLINE_PASSED = "deadline-passed"
     DEADLINE_EXTENDED = "deadline-extended"
+    DEADLINE_RECOUNTED = "deadline-recounted"
+    RECEPTION_LATE = "reception-late"
     RATED = "rated"
 
 
@@ -164,6 +166,14 @@ class Step:
     score: int = 0
     term: Term | None = None
     due: DueMove | None = None
+    # The due date rests on days whose holidays are not announced.
+    provisional: bool = False
+    # Of a request for a supplement: how data of the state's own databases were at fault.
+    data_faults: tuple[int, ...] = ()
+    # Of a recount: what the calendar follows from.
+    legal_basis: tuple[str, ...] = ()
+    # The time counts from this transfer.
+    starts_clock: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +200,14 @@ class DossierPage:
     term: Term | None = None
     calendar: str = ""
     due_at: datetime | None = None
+    provisional: bool = False
+    # When the competent agency got it; the time counts from then where it was taken across boundaries.
+    competent_received_at: datetime | None = None
+    across_boundaries: bool = False
+    forward_by: datetime | None = None
+    # Online: by when it is to be received, and the moment that passed without an answer.
+    reception_due_at: datetime | None = None
+    reception_passed_at: datetime | None = None
     # The due date of before the first apology, and the officer's title on the last.
     promised_at: datetime | None = None
     apology_signer: str = ""
@@ -245,6 +263,10 @@ class DossierPage:
         }
         condition = conditions.get(self.settlement, 0)
         return condition if any(fee.owed and fee.condition == condition for fee in self.fees) else 0
+
+    def reception_late(self, now: datetime) -> bool:
+        waiting = self.settlement is Settlement.NEWLY_REGISTERED and self.reception_due_at is not None
+        return self.reception_passed_at is not None or (waiting and now > self.reception_due_at)  # type: ignore[operator]
 
     @property
     def closed(self) -> bool:

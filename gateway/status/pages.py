@@ -251,9 +251,11 @@ class _Pages:
         provinces = await self.reader.province_names([page.province])
         procedure = await self.reader.procedure(page.procedure_code, page.procedure_version)
         calendar = await self.reader.calendar_name(page.calendar)
+        now = self.clock()
         return {
             "page": page,
-            "standing": model.standing(page, self.clock()),
+            "now": now,
+            "standing": model.standing(page, now),
             "procedure": procedure,
             "title": words.say(procedure.name) if procedure else page.procedure_code,
             "agency": lambda code: words.name(agencies, code),

@@ -21,6 +21,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from services.chassis import addresses
 from services.chassis.certificates import Files, read
 from services.chassis.clock import ShiftedClock
+from services.chassis.law.dated import site_terms
 from services.chassis.site.refusal import SiteRefused
 
 SERVICES = ("identity", "catalogue", "dossier", "payment", "notification", "warehouse", "status", "ledger")
@@ -84,6 +85,11 @@ def _scanner(value: str) -> str:
 def _sender(value: str) -> str:
     if not value.isprintable() or not re.fullmatch(r"[^@\s<>,;\"]+@[^@\s<>,;\"]+", parseaddr(value)[1]):
         raise ValueError("it must be an address, or a name and an address as in `Name <address>`")
+    return value
+
+
+def _reception_terms(value: str) -> str:
+    site_terms(value)
     return value
 
 
@@ -207,6 +213,9 @@ class Settings(BaseSettings):
     """How long the files that an official or a system has uploaded for others wait for the dossier that takes them."""
     submission_cutover: date | None = None
     """From this day on, online dossiers come by the national portal only: by whoever is registered for `submit-national`."""
+    reception_terms: Annotated[str, AfterValidator(_reception_terms)] = ""
+    """In what time online dossiers are received here, if the province decided its own: 2026-10-01:8h,2027-01-01:1d, working
+    hours or working days from a day on. The nation's one working day if empty."""
     submission_address: Web = ""
     """The national portal's address."""
     clock_shift_file: Path | None = None

@@ -6,17 +6,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from services.chassis.deadlines import Calendar, Term
 from services.chassis.decider import Sealed
 from services.dossier.events import NOTHING
 from services.dossier.values import (
+    HERE,
     Actor,
     ApplicantKind,
     Channel,
     Component,
+    DataFault,
     DeliveryMethod,
     FeeCondition,
     FeeItem,
     File,
+    Route,
     StopCause,
     Terms,
 )
@@ -54,6 +58,9 @@ class SubmitDossier:
     claimed_exemptions: tuple[str, ...] = ()
     exemption_reason: Sealed = NOTHING
     others_documents: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    # Online: in what time it is to be received, by the calendar of the place of reception.
+    reception_term: Term | None = None
+    reception_calendar: Calendar | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +69,7 @@ class ReceiveDossier:
     at: datetime
     receipt_number: str
     terms: Terms
+    route: Route = HERE
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +112,9 @@ class RequestSupplement:
     terms: Terms
     form_fields: tuple[str, ...] = ()
     unknown_fields: tuple[str, ...] = ()
+    data_faults: tuple[DataFault, ...] = ()
+    # The law has one notice in each stage, which may name faults of data.
+    one_notice: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +135,7 @@ class SupplySupplement:
     reception_terms: Terms
     correction: Correction | None = None
     others_documents: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    route: Route = HERE
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +164,18 @@ class TransferDossier:
     at: datetime
     to_agency: str
     reason: Sealed
+    # Of the agency that it goes to.
+    calendar: Calendar | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ForwardDossier:
+    """What was received elsewhere passes to the competent agency, whether or not an official came round to it."""
+
+    by: Actor
+    at: datetime
+    reason: Sealed
+    calendar: Calendar
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +241,7 @@ class PayFee:
     amount: int
     payment_id: str
     terms: Terms
+    reception_calendar: Calendar | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,6 +315,23 @@ class NoteDeadline:
 
 
 @dataclass(frozen=True, slots=True)
+class NoteReceptionDeadline:
+    by: Actor
+    at: datetime
+    reception_due_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RecountDeadline:
+    """Another version of the calendar was published."""
+
+    by: Actor
+    at: datetime
+    calendar: Calendar
+    legal_basis: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ExtendDeadline:
     by: Actor
     at: datetime
@@ -323,6 +365,7 @@ Command = (
     | AssignStep
     | CompleteStep
     | TransferDossier
+    | ForwardDossier
     | RehomeDossier
     | AssessFee
     | WaiveFee
@@ -339,6 +382,8 @@ Command = (
     | ReturnResult
     | NoteDeadline
     | ExtendDeadline
+    | NoteReceptionDeadline
+    | RecountDeadline
     | RateDossier
     | ConfirmSynchronisation
 )

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import assert_never
 
-from services.chassis.deadlines import Term, due_at, resumed_due_at
+from services.chassis.deadlines import Calendar, Term, counted, due_at, is_provisional, moved
 from services.chassis.decider import Decider, Rejected, Sealed
 from services.dossier.commands import (
     ApproveDossier,
@@ -25,13 +25,16 @@ from services.dossier.commands import (
     Correction,
     DeclineWithdrawal,
     ExtendDeadline,
+    ForwardDossier,
     GrantWithdrawal,
     IssueResult,
     LapseFee,
     NoteDeadline,
+    NoteReceptionDeadline,
     PayFee,
     RateDossier,
     ReceiveDossier,
+    RecountDeadline,
     RefundFee,
     RefuseDossier,
     RehomeDossier,
@@ -48,6 +51,7 @@ from services.dossier.components import missing, require_result, supplied
 from services.dossier.events import (
     DeadlineExtended,
     DeadlinePassed,
+    DeadlineRecounted,
     DossierApproved,
     DossierRated,
     DossierReceived,
@@ -64,6 +68,7 @@ from services.dossier.events import (
     FormCorrected,
     ProcessingStarted,
     ProcessingStopped,
+    ReceptionDeadlinePassed,
     ResultIssued,
     ResultReturned,
     StepAssigned,
@@ -77,10 +82,12 @@ from services.dossier.values import (
     Actor,
     Channel,
     Component,
+    DataFault,
     Delivery,
     FeeCondition,
     FeeItem,
     Finance,
+    Route,
     Settlement,
     StepRule,
     StopCause,
@@ -140,6 +147,25 @@ class Dossier:
     received_at: datetime | None = None
     term: Term | None = None
     due_at: datetime | None = None
+    calendar: str = ""
+    """What the due date was counted by, with its version."""
+    provisional: bool = False
+    counts_from: datetime | None = None
+    appointed: datetime | None = None
+    """The due date of an apology, from which later pauses are counted."""
+    pauses: tuple[tuple[datetime, datetime], ...] = ()
+    """Those that ended since the count began."""
+    across_boundaries: bool = False
+    """The time counts from when the competent agency gets it."""
+    competent_received_at: datetime | None = None
+    forward_by: datetime | None = None
+    reception_term: Term | None = None
+    reception_due_at: datetime | None = None
+    reception_passed: datetime | None = None
+    """The moment that was noted as passed without a reception."""
+    notified: frozenset[str] = frozenset()
+    """What this stage's notice asked for."""
+    data_faults: tuple[DataFault, ...] = ()
     paused_at: datetime | None = None
     passed: datetime | None = None
     """The due date that was noted as passed."""
@@ -179,6 +205,10 @@ class Dossier:
     def paused(self) -> bool:
         return self.settlement in PAUSED
 
+    def reception_overdue(self, at: datetime) -> bool:
+        due = self.reception_due_at
+        return self.settlement is Settlement.NEWLY_REGISTERED and due is not None and at > due
+
     def overdue(self, at: datetime) -> bool:
         return self.settlement in OPEN and not self.paused and self.due_at is not None and at > self.due_at
 
@@ -203,6 +233,8 @@ def decide(command: Command, dossier: Dossier) -> Sequence[Event]:
             return _complete(command, dossier)
         case TransferDossier():
             return _transfer(command, dossier)
+        case ForwardDossier():
+            return _forward(command, dossier)
         case RehomeDossier():
             return _rehome(command, dossier)
         case AssessFee():
@@ -238,6 +270,10 @@ def decide(command: Command, dossier: Dossier) -> Sequence[Event]:
             return _return(command, dossier)
         case NoteDeadline():
             return _note_deadline(command, dossier)
+        case NoteReceptionDeadline():
+            return _late_reception(command, dossier) if command.reception_due_at == dossier.reception_due_at else ()
+        case RecountDeadline():
+            return _recount(command, dossier)
         case ExtendDeadline():
             return _extend(command, dossier)
         case RateDossier():
@@ -296,6 +332,9 @@ def _submit(command: SubmitDossier, dossier: Dossier) -> Events:
     )
     if lacking := missing(components, terms.requirements):
         raise Rejected("COMPONENT_MISSING", components=", ".join(lacking))
+    # What must be paid first is nobody's delay until it is.
+    waits = bool(terms.fee_items) and terms.fee_condition is FeeCondition.RECEPTION
+    reception_due = None if waits else _reception_due(command.reception_term, command.reception_calendar, command.at)
     submitted = DossierSubmitted(
         command.code,
         command.applicant_id,
@@ -319,6 +358,8 @@ def _submit(command: SubmitDossier, dossier: Dossier) -> Events:
         command.reuse_consent,
         through=command.through,
         claimed_exemptions=Sealed(",".join(command.claimed_exemptions)),
+        reception_due_at=reception_due,
+        reception_term=command.reception_term,
     )
     # What is owed for processing is assessed by an official while processing.
     if not terms.fee_items or terms.fee_condition is FeeCondition.PROCESSING:
@@ -333,6 +374,18 @@ def _submit(command: SubmitDossier, dossier: Dossier) -> Events:
     if owed:
         events.append(_fee(head, command.fee_id, owed, terms.fee_condition, command.competent_agency, terms))
     return tuple(events)
+
+
+def _reception_due(term: Term | None, calendar: Calendar | None, since: datetime) -> datetime | None:
+    return due_at(calendar, term, since) if term and calendar else None
+
+
+def _late_reception(command: Command, dossier: Dossier) -> Events:
+    """The lateness is a fact of its own, once, whether or not the clock came by before the office answered."""
+    due = dossier.reception_due_at
+    if due is None or dossier.reception_passed is not None or not dossier.reception_overdue(command.at):
+        return ()
+    return (ReceptionDeadlinePassed(*_head(command, dossier), due, dossier.holder),)
 
 
 def _fee(
@@ -358,21 +411,36 @@ def _receive(command: ReceiveDossier, dossier: Dossier) -> Events:
     _require_state(dossier, Settlement.NEWLY_REGISTERED)
     _require_holder(command.by, dossier)
     _require_paid(dossier, FeeCondition.RECEPTION)
-    return (_received(_head(command, dossier), command.receipt_number, command.by.agency, command.terms),)
+    received = _received(
+        _head(command, dossier), command.receipt_number, command.by.agency, command.terms, command.route
+    )
+    return (*_late_reception(command, dossier), received)
 
 
-def _received(head: tuple[str, str, datetime, str], receipt: str, agency: str, terms: Terms) -> DossierReceived:
-    due = due_at(terms.calendar, terms.term, head[2]) if terms.term else None
-    calendar = f"{terms.calendar.calendar_id}@{terms.calendar.version}"
-    step = _step_after(0, terms)
-    return DossierReceived(*head, receipt, due, terms.term, calendar, agency, terms.procedure_version, *step)
+def _received(
+    head: tuple[str, str, datetime, str], receipt: str, agency: str, terms: Terms, route: Route
+) -> DossierReceived:
+    due = due_at(terms.calendar, terms.term, route.counts_from or head[2]) if terms.term else None
+    return DossierReceived(
+        *head,
+        receipt,
+        due,
+        terms.term,
+        terms.calendar.name,
+        agency,
+        terms.procedure_version,
+        *_step_after(0, terms),
+        provisional=due is not None and is_provisional(terms.calendar, due),
+        forward_by=route.forward_by,
+        counts_from=route.counts_from,
+    )
 
 
 def _refuse(command: RefuseDossier, dossier: Dossier) -> Events:
     _require_state(dossier, Settlement.NEWLY_REGISTERED)
     _require_holder(command.by, dossier)
     require_reason(command.reason)
-    return (DossierRefused(*_head(command, dossier), command.reason),)
+    return (*_late_reception(command, dossier), DossierRefused(*_head(command, dossier), command.reason))
 
 
 def _correct(command: CorrectForm, dossier: Dossier) -> Events:
@@ -412,15 +480,28 @@ def _request_supplement(command: RequestSupplement, dossier: Dossier) -> Events:
     _require_state(dossier, Settlement.NEWLY_REGISTERED, Settlement.BEING_PROCESSED)
     _require_holder(command.by, dossier)
     require_reason(command.explanation)
-    if not command.component_codes and not command.form_fields:
+    faults = command.data_faults
+    if faults and not command.one_notice:
+        raise Rejected("NOTICE_NOT_IN_FORCE")
+    instead = (fault.component_code for fault in faults if fault.component_code)
+    codes = tuple(dict.fromkeys((*command.component_codes, *instead)))
+    if not codes and not faults and not command.form_fields:
         raise Rejected("NO_COMPONENTS")
     known = {rule.component_code for rule in command.terms.requirements}
-    if unknown := [code for code in command.component_codes if code not in known]:
+    if unknown := [code for code in codes if code not in known]:
         raise Rejected("COMPONENT_UNKNOWN", components=", ".join(unknown))
     if command.unknown_fields:
         raise Rejected("FORM_FIELD_UNKNOWN", fields=", ".join(command.unknown_fields))
-    codes, fields = tuple(dict.fromkeys(command.component_codes)), tuple(dict.fromkeys(command.form_fields))
-    return (SupplementRequested(*_head(command, dossier), codes, command.explanation, fields),)
+    fields = tuple(dict.fromkeys(command.form_fields))
+    more = sorted(_asked(codes, fields, faults) - dossier.notified)
+    if command.one_notice and dossier.notified and more:
+        raise Rejected("ALREADY_NOTIFIED", more=", ".join(more))
+    requested = SupplementRequested(*_head(command, dossier), codes, command.explanation, fields, faults)
+    return (*_late_reception(command, dossier), requested)
+
+
+def _asked(codes: tuple[str, ...], fields: tuple[str, ...], faults: tuple[DataFault, ...]) -> frozenset[str]:
+    return frozenset(codes) | frozenset(fields) | {fault.database for fault in faults}
 
 
 def _supply(command: SupplySupplement, dossier: Dossier) -> Events:
@@ -448,11 +529,12 @@ def _supply(command: SupplySupplement, dossier: Dossier) -> Events:
     new = tuple(component for component in components if component.component_code in given)
     corrected = _corrections_asked(command, dossier, new)
     head = _head(command, dossier)
-    supply = SupplementSupplied(*head, new, _resumed(dossier, command.at, command.terms))
+    due, provisional, calendar = _resumed(dossier, command.at, command.terms)
+    supply = SupplementSupplied(*head, new, due, provisional, calendar)
     if dossier.received_at is not None:
         return *corrected, supply
     # The portal leads from "supplement requested" to "being processed" only: the supplement makes the reception valid.
-    received = _received(head, command.receipt_number, dossier.reception_agency, command.reception_terms)
+    received = _received(head, command.receipt_number, dossier.reception_agency, command.reception_terms, command.route)
     return *corrected, supply, received
 
 
@@ -477,12 +559,27 @@ def _replaced(held: Sequence[Component], new: Sequence[Component]) -> tuple[Comp
     return (*(component for component in held if component.component_code not in codes), *new)
 
 
-def _resumed(dossier: Dossier, at: datetime, terms: Terms) -> datetime | None:
-    if dossier.due_at is None or dossier.term is None or dossier.paused_at is None:
-        return None
+def _resumed(dossier: Dossier, at: datetime, terms: Terms) -> tuple[datetime | None, bool, str]:
+    """The due date, whether it is provisional, and the calendar where it is another version than before."""
+    if dossier.due_at is None or dossier.paused_at is None:
+        return None, False, ""
+    calendar = terms.calendar
+    due = _counted(dossier, calendar, (*dossier.pauses, _pause(dossier.paused_at, at)))
+    return due, is_provisional(calendar, due), calendar.name if calendar.name != dossier.calendar else ""
+
+
+def _pause(paused_at: datetime, resumed_at: datetime) -> tuple[datetime, datetime]:
     # Clocks of two machines differ.
-    resumed_at = max(at, dossier.paused_at)
-    return resumed_due_at(terms.calendar, dossier.term, dossier.due_at, dossier.paused_at, resumed_at)
+    return paused_at, max(resumed_at, paused_at)
+
+
+def _counted(dossier: Dossier, calendar: Calendar, pauses: tuple[tuple[datetime, datetime], ...]) -> datetime:
+    """From the beginning by this version: what was counted by another may have counted other days."""
+    assert dossier.term is not None
+    assert dossier.counts_from is not None
+    if dossier.appointed is not None:
+        return moved(calendar, dossier.term, dossier.appointed, pauses)
+    return counted(calendar, dossier.term, dossier.counts_from, pauses)
 
 
 def _step_after(done: int, terms: Terms) -> tuple[str, str]:
@@ -542,7 +639,29 @@ def _transfer(command: TransferDossier, dossier: Dossier) -> Events:
         raise Rejected("SAME_AGENCY", agency=dossier.holder)
     if dossier.approved:
         raise Rejected("ALREADY_APPROVED")
-    return (DossierTransferred(*_head(command, dossier), dossier.holder, command.to_agency, command.reason),)
+    return (_transferred(command, dossier, command.to_agency, command.calendar),)
+
+
+def _forward(command: ForwardDossier, dossier: Dossier) -> Events:
+    """Nothing to say if it is there, or went elsewhere, or waits for somebody."""
+    here = dossier.holder == dossier.reception_agency and dossier.competent_received_at is None
+    if dossier.settlement not in (Settlement.RECEIVED, Settlement.BEING_PROCESSED) or not here:
+        return ()
+    return (_transferred(command, dossier, dossier.competent_agency, command.calendar),)
+
+
+def _transferred(
+    command: TransferDossier | ForwardDossier, dossier: Dossier, to: str, calendar: Calendar | None
+) -> DossierTransferred:
+    """The first one says that the competent agency got it; none restarts the clock."""
+    reached = dossier.competent_received_at is None
+    head = (*_head(command, dossier), dossier.holder, to, command.reason)
+    if not (reached and dossier.across_boundaries and dossier.term and calendar):
+        return DossierTransferred(*head, reached=reached)
+    due = due_at(calendar, dossier.term, command.at)
+    return DossierTransferred(
+        *head, reached=True, due_at=due, calendar=calendar.name, provisional=is_provisional(calendar, due)
+    )
 
 
 def _rehome(command: RehomeDossier, dossier: Dossier) -> Events:
@@ -609,8 +728,10 @@ def _cancel_fee(command: CancelFee, dossier: Dossier) -> Events:
 def _fee_cancelled(
     command: Command, reason: Sealed, fee: Fee, dossier: Dossier, terms: Terms | None = None
 ) -> FeeCancelled:
-    due = _resumed(dossier, command.at, terms) if terms and _ends_pause(fee, dossier) else None
-    return FeeCancelled(*_head(command, dossier), fee.fee_id, fee.amount, fee.condition, reason, due)
+    resumed = _resumed(dossier, command.at, terms) if terms and _ends_pause(fee, dossier) else (None, False, "")
+    reception_due = _lets_receive(fee, dossier, terms.calendar if terms else None, command.at)
+    head = (*_head(command, dossier), fee.fee_id, fee.amount, fee.condition, reason)
+    return FeeCancelled(*head, *resumed, reception_due)
 
 
 def _lapse(command: LapseFee, dossier: Dossier) -> Events:
@@ -645,17 +766,27 @@ def _pay(command: PayFee, dossier: Dossier) -> Events:
         raise Rejected("FEE_SETTLED", fee_id=fee.fee_id)
     if command.amount < fee.amount:
         raise Rejected("FEE_AMOUNT_WRONG", fee_id=fee.fee_id, amount=str(fee.amount))
-    due = _resumed(dossier, command.at, command.terms) if _ends_pause(fee, dossier) else None
-    return (FeePaid(*_head(command, dossier), fee.fee_id, command.amount, command.payment_id, due),)
+    resumed = _resumed(dossier, command.at, command.terms) if _ends_pause(fee, dossier) else (None, False, "")
+    reception_due = _lets_receive(fee, dossier, command.reception_calendar, command.at)
+    head = (*_head(command, dossier), fee.fee_id, command.amount, command.payment_id)
+    return (FeePaid(*head, *resumed, reception_due),)
+
+
+def _lets_receive(fee: Fee, dossier: Dossier, calendar: Calendar | None, at: datetime) -> datetime | None:
+    """By when it is to be received, where nothing else must be paid before."""
+    waited = dossier.settlement is Settlement.NEWLY_REGISTERED and fee.condition is FeeCondition.RECEPTION
+    lets = waited and not _others_due(fee, dossier, FeeCondition.RECEPTION)
+    return _reception_due(dossier.reception_term, calendar, at) if lets else None
 
 
 def _ends_pause(fee: Fee, dossier: Dossier) -> bool:
-    return dossier.settlement is Settlement.FINANCIAL_OBLIGATION_REQUESTED and not _others_due(fee, dossier)
+    waits = dossier.settlement is Settlement.FINANCIAL_OBLIGATION_REQUESTED
+    return waits and not _others_due(fee, dossier, FeeCondition.PROCESSING)
 
 
-def _others_due(fee: Fee, dossier: Dossier) -> bool:
+def _others_due(fee: Fee, dossier: Dossier, condition: FeeCondition) -> bool:
     return any(
-        other.finance is Finance.DUE and other.condition is FeeCondition.PROCESSING and other.fee_id != fee.fee_id
+        other.finance is Finance.DUE and other.condition is condition and other.fee_id != fee.fee_id
         for other in dossier.fees
     )
 
@@ -684,7 +815,8 @@ def _stop(command: StopProcessing, dossier: Dossier) -> Events:
     require_reason(command.explanation)
     if command.cause is StopCause.WITHDRAWN:
         raise Rejected("WRONG_STATE", state=dossier.settlement.name)
-    return _stopped(command, command.cause, command.explanation, dossier)
+    stopped = _stopped(command, command.cause, command.explanation, dossier)
+    return (*_late_reception(command, dossier), *stopped)
 
 
 def _approve(command: ApproveDossier, dossier: Dossier) -> Events:
@@ -739,6 +871,31 @@ def _note_deadline(command: NoteDeadline, dossier: Dossier) -> Events:
     if command.due_at != dossier.due_at or dossier.passed == dossier.due_at or not dossier.overdue(command.at):
         return ()
     return (DeadlinePassed(*_head(command, dossier), command.due_at, dossier.holder),)
+
+
+def _recount(command: RecountDeadline, dossier: Dossier) -> Events:
+    """Nothing to say if no time runs any more, or if it was counted so before."""
+    due, name = dossier.due_at, command.calendar.name
+    if dossier.settlement not in OPEN or due is None or name == dossier.calendar:
+        return ()
+    if not dossier.paused and due <= command.at:
+        return ()
+    again = _counted(dossier, command.calendar, dossier.pauses)
+    if again <= command.at < due:
+        # Nobody is late because a holiday was given up.
+        again = due
+    return (
+        DeadlineRecounted(
+            *_head(command, dossier),
+            due,
+            again,
+            name,
+            dossier.calendar,
+            is_provisional(command.calendar, again),
+            command.legal_basis,
+            dossier.holder,
+        ),
+    )
 
 
 def _extend(command: ExtendDeadline, dossier: Dossier) -> Events:
@@ -797,10 +954,14 @@ def _evolve(dossier: Dossier, event: Event) -> Dossier:
                 competent_agency=event.competent_agency,
                 holder=event.reception_agency,
                 components=event.components,
+                reception_due_at=event.reception_due_at,
+                reception_term=event.reception_term,
             )
         case FeeAssessed():
             fee = Fee(event.fee_id, event.amount, event.condition, event.items, event.pay_by, event.stops_unpaid)
             fees = (*dossier.fees, fee)
+            if event.condition is FeeCondition.RECEPTION:
+                return replace(dossier, fees=fees, reception_due_at=None)
             if event.condition is not FeeCondition.PROCESSING:
                 return replace(dossier, fees=fees)
             return replace(dossier, fees=fees, settlement=Settlement.FINANCIAL_OBLIGATION_REQUESTED, paused_at=event.at)
@@ -821,6 +982,14 @@ def _evolve(dossier: Dossier, event: Event) -> Dossier:
                 received_at=event.at,
                 term=event.term,
                 due_at=event.due_at,
+                calendar=event.calendar,
+                provisional=event.provisional,
+                counts_from=event.counts_from or event.at,
+                pauses=(),
+                across_boundaries=event.counts_from is not None,
+                competent_received_at=event.at if dossier.competent_agency == dossier.reception_agency else None,
+                forward_by=event.forward_by,
+                notified=frozenset(),
                 procedure_version=event.procedure_version,
             )
         case DossierRefused():
@@ -831,6 +1000,8 @@ def _evolve(dossier: Dossier, event: Event) -> Dossier:
                 settlement=Settlement.SUPPLEMENT_REQUESTED,
                 asked=event.component_codes,
                 asked_fields=event.form_fields,
+                data_faults=event.data_faults,
+                notified=dossier.notified | _asked(event.component_codes, event.form_fields, event.data_faults),
                 paused_at=event.at,
             )
         case FormCorrected():
@@ -842,8 +1013,12 @@ def _evolve(dossier: Dossier, event: Event) -> Dossier:
                 components=_replaced(dossier.components, event.components),
                 asked=(),
                 asked_fields=(),
+                data_faults=(),
+                pauses=_paused(dossier, event.at),
                 paused_at=None,
                 due_at=event.due_at,
+                calendar=event.calendar or dossier.calendar,
+                provisional=event.provisional,
                 approved=False,
             )
         case ProcessingStarted():
@@ -855,8 +1030,18 @@ def _evolve(dossier: Dossier, event: Event) -> Dossier:
         case DossierTransferred():
             if event.succession:
                 return _succeeded(dossier, event.from_agency, event.to_agency)
+            if event.due_at is not None:
+                dossier = replace(
+                    dossier,
+                    due_at=event.due_at,
+                    calendar=event.calendar,
+                    provisional=event.provisional,
+                    counts_from=event.at,
+                    pauses=(),
+                )
             return replace(
                 dossier,
+                competent_received_at=dossier.competent_received_at or event.at,
                 holder=event.to_agency,
                 competent_agency=event.to_agency,
                 step_code="",
@@ -878,7 +1063,11 @@ def _evolve(dossier: Dossier, event: Event) -> Dossier:
         case DeadlinePassed():
             return replace(dossier, passed=event.due_at)
         case DeadlineExtended():
-            return replace(dossier, due_at=event.due_at)
+            return replace(dossier, due_at=event.due_at, appointed=event.due_at, pauses=(), provisional=False)
+        case DeadlineRecounted():
+            return replace(dossier, due_at=event.due_at, calendar=event.calendar, provisional=event.provisional)
+        case ReceptionDeadlinePassed():
+            return replace(dossier, reception_passed=event.reception_due_at)
         case DossierRated():
             return replace(dossier, rated=True)
         case DossierSynchronised():
@@ -908,9 +1097,23 @@ def _settled(dossier: Dossier, event: FeePaid | FeeCancelled, finance: Finance) 
     after = _with_finance(dossier, event.fee_id, finance)
     owed = any(fee.finance is Finance.DUE and fee.condition is FeeCondition.PROCESSING for fee in after.fees)
     if after.settlement is not Settlement.FINANCIAL_OBLIGATION_REQUESTED or owed:
-        return after
-    due = event.due_at or after.due_at
-    return replace(after, settlement=Settlement.BEING_PROCESSED, paused_at=None, due_at=due)
+        return replace(after, reception_due_at=event.reception_due_at or after.reception_due_at)
+    return replace(
+        after,
+        settlement=Settlement.BEING_PROCESSED,
+        pauses=_paused(after, event.at),
+        paused_at=None,
+        due_at=event.due_at or after.due_at,
+        calendar=event.calendar or after.calendar,
+        provisional=event.provisional if event.due_at else after.provisional,
+    )
+
+
+def _paused(dossier: Dossier, resumed_at: datetime) -> tuple[tuple[datetime, datetime], ...]:
+    """What stood still before reception is part of no count."""
+    if dossier.paused_at is None or dossier.due_at is None:
+        return dossier.pauses
+    return (*dossier.pauses, _pause(dossier.paused_at, resumed_at))
 
 
 dossier = Decider(Dossier(), decide, evolve)

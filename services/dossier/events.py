@@ -11,6 +11,7 @@ from services.dossier.values import (
     ApplicantKind,
     Channel,
     Component,
+    DataFault,
     DeliveryMethod,
     FeeCondition,
     FeeItem,
@@ -44,6 +45,8 @@ class DossierSubmitted:
     reuse_consent: bool
     through: str = ""
     claimed_exemptions: Sealed = NOTHING
+    reception_due_at: datetime | None = None
+    reception_term: Term | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +88,9 @@ class FeeCancelled:
     condition: FeeCondition
     reason: Sealed
     due_at: datetime | None
+    provisional: bool = False
+    calendar: str = ""
+    reception_due_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +103,9 @@ class FeePaid:
     amount: int
     payment_id: str
     due_at: datetime | None
+    provisional: bool = False
+    calendar: str = ""
+    reception_due_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +133,9 @@ class DossierReceived:
     procedure_version: int
     next_step_code: str
     next_role: str
+    provisional: bool = False
+    forward_by: datetime | None = None
+    counts_from: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +156,7 @@ class SupplementRequested:
     component_codes: tuple[str, ...]
     explanation: Sealed
     form_fields: tuple[str, ...] = ()
+    data_faults: tuple[DataFault, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +176,8 @@ class SupplementSupplied:
     by: str
     components: tuple[Component, ...]
     due_at: datetime | None
+    provisional: bool = False
+    calendar: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +224,10 @@ class DossierTransferred:
     to_agency: str
     reason: Sealed
     succession: bool = False
+    reached: bool = False
+    due_at: datetime | None = None
+    calendar: str = ""
+    provisional: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,6 +303,31 @@ class DeadlinePassed:
 
 
 @dataclass(frozen=True, slots=True)
+class DeadlineRecounted:
+    code: str
+    applicant_id: str
+    at: datetime
+    by: str
+    original_due_at: datetime
+    due_at: datetime
+    calendar: str
+    original_calendar: str
+    provisional: bool
+    legal_basis: tuple[str, ...]
+    agency: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReceptionDeadlinePassed:
+    code: str
+    applicant_id: str
+    at: datetime
+    by: str
+    reception_due_at: datetime
+    agency: str
+
+
+@dataclass(frozen=True, slots=True)
 class DeadlineExtended:
     code: str
     applicant_id: str
@@ -339,6 +383,8 @@ Event = (
     | ResultReturned
     | DeadlinePassed
     | DeadlineExtended
+    | DeadlineRecounted
+    | ReceptionDeadlinePassed
     | DossierRated
     | DossierSynchronised
 )

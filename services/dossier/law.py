@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Iterator, Mapping
+from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 
-from services.chassis.deadlines import Calendar
+from services.chassis.deadlines import Calendar, first_change
 from services.chassis.decider import Rejected
 from services.chassis.law import definitions
 from services.chassis.law.cases import NOBODY, Standing, case_of, circumstances, following
+from services.chassis.law.dated import counts_from, forward_by, holds
 from services.chassis.law.definitions import Agency, Authority, FeeOverlay, Level, Procedure, calendar_of
 from services.chassis.law.fees import QuotedItem, exemptions_on, quote
 from services.chassis.law.kept import Kept, kept, newest
@@ -22,6 +23,7 @@ from services.dossier.domain import LARGEST_FEE
 from services.dossier.forms import faulty
 from services.dossier.values import (
     EVERYWHERE,
+    HERE,
     Channel,
     ComponentSource,
     Exempt,
@@ -29,6 +31,7 @@ from services.dossier.values import (
     FeeItem,
     FileKind,
     Requirement,
+    Route,
     StepRule,
     Terms,
     Waiver,
@@ -48,7 +51,8 @@ class Law:
         self._procedures: defaultdict[str, dict[int, tuple[Validity, Procedure]]] = defaultdict(dict)
         self._overlays: list[FeeOverlay] = []
         self._agencies: defaultdict[str, list[Kept]] = defaultdict(list)
-        self._calendars: defaultdict[str, list[tuple[Validity, Calendar]]] = defaultdict(list)
+        self._calendars: defaultdict[str, dict[int, tuple[Validity, Calendar]]] = defaultdict(dict)
+        self._legal_basis: dict[tuple[str, int], tuple[str, ...]] = {}
         # The last day and the successor of those that closed.
         self._closures: dict[str, tuple[str, str]] = {}
         for one in kept(db, "procedure", "overlay", "agency", "calendar"):
@@ -62,7 +66,8 @@ class Law:
                     if one.successor:
                         self._closures[one.key] = (one.validity.until, one.successor)
                 case "calendar":
-                    self._calendars[one.key].append((one.validity, calendar_of(one.value)))
+                    self._calendars[one.key][one.version] = (one.validity, calendar_of(one.value))
+                    self._legal_basis[one.key, one.version] = one.value.legal_basis
 
     def in_force(self, procedure_code: str, at: datetime) -> Procedure:
         """The newest version in force on that day. Raises Rejected PROCEDURE_UNKNOWN."""
@@ -116,6 +121,57 @@ class Law:
         if not any(_matches(agency, authority) for authority in procedure.authorities):
             raise Rejected("AGENCY_NOT_COMPETENT", agency=code, procedure_code=procedure.code)
 
+    def calendar(self, calendar_id: str, at: datetime) -> Calendar:
+        """The newest version in force on that day. Raises Rejected NOT_READY where this replica has not read of it yet."""
+        day = local_day(at)
+        for validity, calendar in reversed(self._calendars.get(calendar_id, {}).values()):
+            if day in validity:
+                return calendar
+        raise Rejected("NOT_READY")
+
+    def calendar_of(self, agency: str, at: datetime) -> Calendar:
+        return self.calendar(self.known_agency(agency, at).calendar_id, at)
+
+    def superseded(self, at: datetime) -> Iterator[tuple[str, date, Calendar, tuple[str, ...]]]:
+        """Each version of a calendar that a newer one has taken the place of, by name; the first day that the newest counts
+        differently, the newest, and its law."""
+        for calendar_id, versions in self._calendars.items():
+            newest = self.calendar(calendar_id, at)
+            for version, (_, calendar) in versions.items():
+                if version < newest.version:
+                    law = self._legal_basis[calendar_id, newest.version]
+                    yield calendar.name, first_change(calendar, newest), newest, law
+
+    def days_known(self, at: datetime) -> dict[str, int]:
+        """How many days from now on each calendar that an open agency keeps has its holidays announced."""
+        day = local_day(at)
+        open_now = (found.value for each in self._agencies.values() if (found := newest(each, day)))
+        kept = {agency.calendar_id for agency in open_now} & self._calendars.keys()
+        known = {calendar_id: self.calendar(calendar_id, at).known_until for calendar_id in kept}
+        return {calendar_id: (until - date.fromisoformat(day)).days for calendar_id, until in known.items()}
+
+    def route(self, reception: str, competent: str, channel: Channel, at: datetime) -> Route:
+        """How what is received there now comes to who is competent."""
+        if reception == competent:
+            return HERE
+        calendar, at_counter = self.calendar_of(reception, at), channel is Channel.COUNTER
+        across = holds("competent_clock", at) and not _serves(
+            self.known_agency(competent, at), self.known_agency(reception, at)
+        )
+        return Route(forward_by(calendar, at, at_counter), counts_from(calendar, at, at_counter) if across else None)
+
+    def named(self, procedure: Procedure, code: str, reception: Agency, at: datetime) -> Agency:
+        """The agency that the submitter wants to settle it: of the province, or of the country where anybody may.
+
+        Raises AGENCY_UNKNOWN, AGENCY_NOT_COMPETENT.
+        """
+        agency = self.agency(code, at)
+        for authority in procedure.authorities:
+            near = agency.province == reception.province or _serves(agency, reception)
+            if _matches(agency, authority) and (near or (authority.anywhere and holds("nationwide", at))):
+                return agency
+        raise Rejected("AGENCY_NOT_COMPETENT", agency=code, procedure_code=procedure.code)
+
     def competent(self, procedure: Procedure, reception: Agency, at: datetime) -> Agency:
         """The reception agency itself where it is competent, else the nearest that is. Raises AGENCY_NOT_COMPETENT."""
         day = local_day(at)
@@ -136,16 +192,18 @@ class Law:
         agency: Agency,
         form: Mapping[str, Any],
         at: datetime,
+        calendar_id: str = "",
         *,
         submitted_at: datetime | None = None,
         standing: Standing = NOBODY,
     ) -> Terms:
-        """The procedure resolved for one dossier. Without `submitted_at` it is submitted now.
+        """The procedure resolved for one dossier; `calendar_id`: not the agency's. Without `submitted_at` it is submitted now.
 
         Raises Rejected CHANNEL_NOT_OFFERED, DEFINITION_FAULTY, FEE_INVALID.
         """
         try:
-            return self._terms(procedure, channel, agency, form, at, local_day(submitted_at or at), standing)
+            day = local_day(submitted_at or at)
+            return self._terms(procedure, channel, agency, form, at, day, standing, calendar_id or agency.calendar_id)
         except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError) as error:
             raise faulty(procedure) from error
 
@@ -158,6 +216,7 @@ class Law:
         at: datetime,
         day: str,
         standing: Standing,
+        calendar_id: str,
     ) -> Terms:
         rule = next((rule for rule in procedure.channels if rule.channel.value == channel.value), None)
         if rule is None:
@@ -182,7 +241,7 @@ class Law:
             procedure_code=procedure.code,
             procedure_version=procedure.version,
             term=rule.term,
-            calendar=self._calendar(agency.calendar_id, at),
+            calendar=self.calendar(calendar_id, at),
             requirements=requirements,
             steps=tuple(StepRule(step.code, step.role) for step in procedure.steps),
             fee_items=tuple(
@@ -203,10 +262,6 @@ class Law:
             pay_within=fee.pay_within,
             stops_unpaid=fee.unpaid is definitions.UnpaidConsequence.STOP,
         )
-
-    def _calendar(self, calendar_id: str, at: datetime) -> Calendar:
-        day = local_day(at)
-        return next(calendar for validity, calendar in reversed(self._calendars[calendar_id]) if day in validity)
 
     def _fee_items(
         self,

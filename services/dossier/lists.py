@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -35,6 +35,8 @@ _RUNNING = [state.value for state in OPEN - PAUSED]
 # Of who has no due date: after all that have one.
 _NEVER = datetime(9000, 1, 1, tzinfo=UTC)
 _NEWEST_FIRST = (By(dossiers.c.submitted_at, newest_first=True), By(dossiers.c.code))
+_FORWARDED = [Settlement.RECEIVED.value, Settlement.BEING_PROCESSED.value]
+_UNRECEIVED = dossiers.c.settlement == Settlement.NEWLY_REGISTERED.value
 
 
 def mine(applicant_id: str, settlement: int) -> Listing:
@@ -56,6 +58,8 @@ def work(
         query = query.where(dossiers.c.assignee_id == account_id)
     if request.overdue:
         query = query.where(dossiers.c.due_at < now, dossiers.c.settlement.in_(_RUNNING))
+    if request.reception_late:
+        query = query.where(dossiers.c.reception_passed | ((dossiers.c.reception_due_at < now) & _UNRECEIVED))
 
     def as_of(position: int) -> Listing:
         due = func.coalesce(_due_at(position), _NEVER, type_=dossiers.c.due_at.type)
@@ -98,6 +102,29 @@ def due_query(now: datetime) -> Select[Any]:
     return select(dossiers.c.code, dossiers.c.due_at).where(late).order_by(dossiers.c.due_at).limit(CLOCK_PAGE)
 
 
+def reception_due_query(now: datetime) -> Select[Any]:
+    """Online dossiers that should have been received, and that is not noted yet."""
+    t = dossiers.c
+    late = (t.reception_due_at < now) & _UNRECEIVED & ~t.reception_passed
+    return select(t.code, t.reception_due_at).where(late).order_by(t.reception_due_at).limit(CLOCK_PAGE)
+
+
+def recount_query(calendar: str, changed: date, now: datetime) -> Select[Any]:
+    """Open dossiers counted by this version of a calendar whose due date is not certain or not before the change."""
+    t = dossiers.c
+    touched = t.provisional | (t.due_at >= datetime.combine(changed, time(), UTC) - timedelta(days=1))
+    running = t.settlement.in_(_PAUSED) | (t.settlement.in_(_RUNNING) & (t.due_at > now))
+    where = (t.calendar == calendar) & touched & running
+    return select(t.code).where(where).order_by(t.due_at).limit(CLOCK_PAGE)
+
+
+def forward_query(now: datetime) -> Select[Any]:
+    """Dossiers that should have passed to the competent agency."""
+    t = dossiers.c
+    here = (t.holder == t.reception_agency) & ~t.reached & t.settlement.in_(_FORWARDED)
+    return select(t.code, t.competent_agency).where(t.forward_by < now, here).order_by(t.forward_by).limit(CLOCK_PAGE)
+
+
 def oldest_due_query(now: datetime) -> Select[Any]:
     """The oldest due date that passed and is not noted yet."""
     return select(func.min(due_query(now).subquery().c.due_at))
@@ -136,6 +163,9 @@ async def summaries(rows: Sequence[Any], now: datetime, law: Law, keys: KeyRing)
 
 def _summary(row: Any, now: datetime) -> dossier_pb2.DossierSummary:
     due = utc(row.due_at) if row.due_at else None
+    reception_due = utc(row.reception_due_at) if row.reception_due_at else None
+    waiting = row.settlement == Settlement.NEWLY_REGISTERED.value
+    forward_by = utc(row.forward_by) if row.forward_by and not row.reached else None
     return dossier_pb2.DossierSummary(
         code=row.code,
         procedure_code=row.procedure_code,
@@ -153,6 +183,10 @@ def _summary(row: Any, now: datetime) -> dossier_pb2.DossierSummary:
         step_role=row.step_role,
         assignee_id=row.assignee_id,
         revision=row.revision,
+        provisional=row.provisional,
+        reception_due_at=to_timestamp(reception_due) if reception_due else None,
+        reception_late=row.reception_passed or (waiting and reception_due is not None and reception_due < now),
+        forward_by=to_timestamp(forward_by) if forward_by else None,
     )
 
 

@@ -44,6 +44,21 @@ async def shown(history: Sequence[RecordedEvent], state: Dossier, keys: KeyRing,
         procedure_version=state.procedure_version,
         received_at=to_timestamp(state.received_at) if state.received_at else None,
         due_at=to_timestamp(state.due_at) if state.due_at else None,
+        provisional=state.provisional,
+        calendar=state.calendar,
+        competent_received_at=to_timestamp(state.competent_received_at) if state.competent_received_at else None,
+        across_boundaries=state.across_boundaries,
+        forward_by=to_timestamp(state.forward_by) if state.forward_by and not state.competent_received_at else None,
+        reception_due_at=to_timestamp(state.reception_due_at) if state.reception_due_at else None,
+        reception_late=state.reception_passed is not None or state.reception_overdue(now),
+        data_faults=[
+            dossier_pb2.DataFault(
+                database=fault.database,
+                kind=dossier_pb2.DataFaultKind.ValueType(fault.kind.value),
+                component_code=fault.component_code,
+            )
+            for fault in state.data_faults
+        ],
         paused=state.paused,
         overdue=state.overdue(now),
         revision=state.revision,

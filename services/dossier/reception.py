@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -16,10 +16,12 @@ from motcua.identity.events.v1 import events_pb2 as identity
 from services.chassis.caller import NATIONAL, Caller, Origin
 from services.chassis.codec import Shape
 from services.chassis.concern import ONLINE, require_impartial, require_scope
+from services.chassis.deadlines import Term
 from services.chassis.decider import Rejected, Sealed
 from services.chassis.errors import Invalid, Violation
 from services.chassis.gathering import Gathered
 from services.chassis.law.cases import Standing, form_answers
+from services.chassis.law.dated import reply_term
 from services.chassis.law.definitions import Procedure
 from services.chassis.law.fees import exemptions_on
 from services.chassis.plain import name_fault
@@ -38,12 +40,15 @@ from services.dossier.values import (
     Channel,
     Component,
     ComponentSource,
+    DataFault,
+    DataFaultKind,
     DeliveryMethod,
     require_reason,
 )
 from services.dossier.views import accounts
 
 _COMPONENT = Shape(Component, facts.Component)
+LONGEST_NAME = 200
 _SELF = frozenset({"citizen", "organisation"})
 
 
@@ -71,6 +76,23 @@ def components_of(given: Any) -> tuple[Component, ...]:
         raise Invalid(violations)
     read = (_COMPONENT.read(component) for component in given)
     return tuple(replace(component, sha256=component.sha256.lower()) for component in read)
+
+
+def data_faults_of(given: Any) -> tuple[DataFault, ...]:
+    """Raises Invalid for a fault of no database or of no kind."""
+    violations = [
+        Violation(
+            f"data_faults[{index}]",
+            f"Thiếu loại lỗi, hoặc tên cơ sở dữ liệu không dài 1–{LONGEST_NAME} ký tự.",
+            f"It lacks its kind, or database is not 1 to {LONGEST_NAME} characters long.",
+        )
+        for index, fault in enumerate(given)
+        if not 0 < len(fault.database.strip()) <= LONGEST_NAME
+        or fault.kind not in {kind.value for kind in DataFaultKind}
+    ]
+    if violations:
+        raise Invalid(violations)
+    return tuple(DataFault(fault.database.strip(), DataFaultKind(fault.kind), fault.component_code) for fault in given)
 
 
 def attached(components: tuple[Component, ...]) -> set[str]:
@@ -194,14 +216,22 @@ async def submission(
     uploads: Uploads,
     keys: KeyRing,
     forms: Forms,
+    decided: tuple[tuple[date, Term], ...],
 ) -> SubmitDossier:
-    """The command, but for its code and its fee's id. Raises Rejected and Invalid for what can be seen before deciding."""
+    """The command, but for its code and its fee's id. `decided`: the province's own terms of reception.
+
+    Raises Rejected and Invalid for what can be seen before deciding.
+    """
     channel = channel_of(request, caller)
     procedure = law.in_force(request.procedure_code, at)
     if channel is Channel.ONLINE and caller.kind != "system" and caller.loa < procedure.loa:
         raise Rejected("ASSURANCE_TOO_LOW", required=str(procedure.loa), loa=str(caller.loa))
     reception = law.agency(request.reception_agency, at)
-    competent = law.competent(procedure, reception, at)
+    competent = (
+        law.named(procedure, request.competent_agency, reception, at)
+        if request.competent_agency
+        else law.competent(procedure, reception, at)
+    )
     if caller.kind == "system" or caller.purpose == NATIONAL:
         require_scope(caller, procedure.code, (reception.code, competent.code))
     answers = form_answers(request.form)
@@ -241,6 +271,8 @@ async def submission(
         through=caller.act or (caller.account_id if caller.kind == "system" else ""),
         claimed_exemptions=claimed,
         exemption_reason=Sealed(request.exemption_reason if granted else ""),
+        reception_term=reply_term(at, decided) if channel is Channel.ONLINE else None,
+        reception_calendar=law.calendar_of(reception.code, at),
     )
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import date, datetime
 from functools import partial
 from typing import Any
 from uuid import UUID, uuid5
 
 import structlog
+from sqlalchemy import Connection, Select
 
 from motcua.dossier.events.v1 import events_pb2 as facts
 from motcua.dossier.v1 import dossier_service_pb2 as pb
@@ -21,12 +22,14 @@ from services.chassis import dependencies, observing, telemetry
 from services.chassis.caller import Caller, Origin
 from services.chassis.codec import from_timestamp, to_timestamp
 from services.chassis.database import utc
+from services.chassis.deadlines import Term
 from services.chassis.decider import Rejected, Sealed
 from services.chassis.entrypoints import api, every, observed, on
 from services.chassis.erasures import shreds
 from services.chassis.facts import Fact, fact_of
 from services.chassis.handler import Outcome
 from services.chassis.law.cases import form_answers
+from services.chassis.law.dated import holds, site_terms
 from services.chassis.law.kept import law
 from services.chassis.observing import Sample
 from services.chassis.privacy import SubjectErased, opened
@@ -61,9 +64,12 @@ from services.dossier.lists import (
     draft_of,
     drafts_of,
     due_query,
+    forward_query,
     homed_query,
     mine,
     oldest_due_query,
+    reception_due_query,
+    recount_query,
     search,
     summaries,
     unpaid_query,
@@ -78,6 +84,7 @@ from services.dossier.reception import (
     attached,
     coded,
     components_of,
+    data_faults_of,
     fee_id_of,
     known_accounts,
     require_open_window,
@@ -93,6 +100,7 @@ from services.dossier.values import (
     FeeCondition,
     FeeItem,
     File,
+    Route,
     Settlement,
     StopCause,
     Terms,
@@ -104,6 +112,7 @@ log = structlog.get_logger()
 CLOCK = Actor("service:dossier")
 SUCCESSION = Sealed("Cơ quan đã giải thể; cơ quan kế thừa tiếp tục giải quyết.")
 UNPAID = Sealed("Đã hết thời hạn nộp phí, lệ phí mà chưa nộp.")
+FORWARDED = Sealed("Chuyển đến cơ quan có thẩm quyền giải quyết trong thời hạn luật định.")
 CODE_ATTEMPTS = 5
 MOST_DRAFTS = 50
 # Refunds that leave the fee as it was.
@@ -141,6 +150,10 @@ class DossierService:
     @property
     def registry(self) -> Registry:
         return Registry(self.platform.store, self.platform.verifier.standing)
+
+    @property
+    def reception_terms(self) -> tuple[tuple[date, Term], ...]:
+        return site_terms(self.platform.settings.reception_terms)
 
     async def _change(self, request: Any, caller: Caller, make: Make) -> Outcome[Event]:
         """Execute the command that `make` builds for the dossier's state."""
@@ -235,7 +248,16 @@ class DossierService:
             sender = require_open_window(self.platform.settings, Channel(request.channel), caller, now)
             await self._require_draft(request, caller)
             command = await submission(
-                request, sender, now, known, self.people, self.registry, self.uploads, self.keys, self.forms
+                request,
+                sender,
+                now,
+                known,
+                self.people,
+                self.registry,
+                self.uploads,
+                self.keys,
+                self.forms,
+                self.reception_terms,
             )
             dossier.decide(command, dossier.initial)  # what is refused takes no code
             await self.uploads.take(owner_of(caller), command.applicant_id, command.uploaded)
@@ -390,12 +412,18 @@ class DossierService:
     @api
     async def receive_dossier(self, request: pb.ReceiveDossierRequest, caller: Caller) -> pb.ReceiveDossierResponse:
         def make(state: Dossier, by: Actor, at: datetime, law: Law) -> c.Command:
-            return c.ReceiveDossier(by, at, _receipt(state), _reception_terms(state, law, at))
+            return c.ReceiveDossier(by, at, _receipt(state), _reception_terms(state, law, at), _route(state, law, at))
 
         outcome = await self._change(request, caller, make)
         received = _one(outcome, DossierReceived)
         due = to_timestamp(received.due_at) if received.due_at else None
-        return replied(pb.ReceiveDossierResponse, outcome, receipt_number=received.receipt_number, due_at=due)
+        return replied(
+            pb.ReceiveDossierResponse,
+            outcome,
+            receipt_number=received.receipt_number,
+            due_at=due,
+            provisional=received.provisional,
+        )
 
     @api
     async def refuse_dossier(self, request: pb.RefuseDossierRequest, caller: Caller) -> pb.RefuseDossierResponse:
@@ -423,11 +451,12 @@ class DossierService:
         self, request: pb.RequestSupplementRequest, caller: Caller
     ) -> pb.RequestSupplementResponse:
         wanted, explanation = tuple(request.component_codes), Sealed(request.explanation)
-        fields = tuple(request.form_fields)
+        fields, faults = tuple(request.form_fields), data_faults_of(request.data_faults)
 
         def make(state: Dossier, by: Actor, at: datetime, law: Law) -> c.Command:
             unknown = unknown_fields(law.version(state.procedure_code, state.procedure_version), fields)
-            return c.RequestSupplement(by, at, wanted, explanation, _terms(state, law, at), fields, unknown)
+            terms, once = _terms(state, law, at), holds("one_notice", at)
+            return c.RequestSupplement(by, at, wanted, explanation, terms, fields, unknown, faults, once)
 
         return replied(pb.RequestSupplementResponse, await self._change(request, caller, make))
 
@@ -445,15 +474,16 @@ class DossierService:
             kept = _terms(state, law, at)
             reception = _reception_terms(state, law, at) if state.received_at is None else kept
             own, others = held.own(state.applicant_id, at), held.others(state.applicant_id, at)
+            route = _route(state, law, at)
             return c.SupplySupplement(
-                by, at, components, uploaded, own, _receipt(state), kept, reception, correction, others
+                by, at, components, uploaded, own, _receipt(state), kept, reception, correction, others, route
             )
 
         outcome = await self._change(request, caller, make)
-        due = _one(outcome, SupplementSupplied).due_at
-        for event in outcome.events:
-            due = event.due_at if isinstance(event, DossierReceived) else due
-        return replied(pb.SupplySupplementResponse, outcome, due_at=to_timestamp(due) if due else None)
+        said = _one(outcome, SupplementSupplied)
+        said = next((event for event in outcome.events if isinstance(event, DossierReceived)), said)
+        due = to_timestamp(said.due_at) if said.due_at else None
+        return replied(pb.SupplySupplementResponse, outcome, due_at=due, provisional=said.provisional)
 
     @api
     async def assign_step(self, request: pb.AssignStepRequest, caller: Caller) -> pb.AssignStepResponse:
@@ -484,7 +514,9 @@ class DossierService:
     async def transfer_dossier(self, request: pb.TransferDossierRequest, caller: Caller) -> pb.TransferDossierResponse:
         def make(state: Dossier, by: Actor, at: datetime, law: Law) -> c.Command:
             law.require_competent(law.version(state.procedure_code, state.procedure_version), request.to_agency, at)
-            return c.TransferDossier(by, at, request.to_agency, Sealed(request.reason))
+            return c.TransferDossier(
+                by, at, request.to_agency, Sealed(request.reason), law.calendar_of(request.to_agency, at)
+            )
 
         return replied(pb.TransferDossierResponse, await self._change(request, caller, make))
 
@@ -620,7 +652,8 @@ class DossierService:
                 raise Rejected("NOT_FOUND", code=event.code)
             if refunded:
                 return c.RefundFee(by, now, event.fee_id, event.amount, event.payment_id)
-            return c.PayFee(by, now, event.fee_id, event.amount, event.payment_id, _terms(state, law, now))
+            calendar = law.calendar_of(state.reception_agency, now)
+            return c.PayFee(by, now, event.fee_id, event.amount, event.payment_id, _terms(state, law, now), calendar)
 
         await self.dossiers.execute(event.code, command, Origin.of_fact(fact, "note_money", self.name))
 
@@ -640,6 +673,13 @@ class DossierService:
             except Exception:
                 # The others' due dates passed as well; this one comes up again.
                 log.exception("a passed due date could not be noted", code=row.code)
+        for row in await self.lists.read(lambda db: db.execute(reception_due_query(now)).all()):
+            due = utc(row.reception_due_at)
+            origin = Origin.of_clock(f"{row.code} to be received by {due.isoformat()}", self.name)
+            try:
+                await self.dossiers.execute(row.code, c.NoteReceptionDeadline(CLOCK, now, due), origin)
+            except Exception:
+                log.exception("a late reception could not be noted", code=row.code)
 
     @every(seconds=15)
     async def stop_unpaid(self) -> None:
@@ -655,6 +695,40 @@ class DossierService:
                     await self.dossiers.execute(row.code, replace(command, explanation=Sealed()), origin)
             except Exception:
                 log.exception("a dossier whose fee is unpaid could not be stopped", code=row.code)
+
+    @every(seconds=60)
+    async def recount_deadlines(self) -> None:
+        """What was counted by an older version of a calendar that the newest counts differently, or makes certain."""
+        now, law = self.clock.now(), await self.law.get()
+        for name, changed, calendar, legal_basis in law.superseded(now):
+            query = recount_query(name, changed, now)
+            command = c.RecountDeadline(CLOCK, now, calendar, legal_basis)
+            for row in await self.lists.read(partial(_rows, query)):
+                origin = Origin.of_clock(f"{row.code} by {calendar.name}", self.name)
+                try:
+                    await self.dossiers.execute(row.code, command, origin)
+                except Exception:
+                    log.exception("a due date could not be recounted", code=row.code, calendar=calendar.name)
+
+    @every(seconds=15)
+    async def forward_dossiers(self) -> None:
+        """What was received for another agency passes to it when the law says at the latest."""
+        now, law = self.clock.now(), await self.law.get()
+        for row in await self.lists.read(lambda db: db.execute(forward_query(now)).all()):
+            origin = Origin.of_clock(f"{row.code} to {row.competent_agency}", self.name)
+            try:
+                command = c.ForwardDossier(CLOCK, now, FORWARDED, law.calendar_of(row.competent_agency, now))
+                try:
+                    await self.dossiers.execute(row.code, command, origin)
+                except SubjectErased:
+                    await self.dossiers.execute(row.code, replace(command, reason=Sealed()), origin)
+            except Exception:
+                log.exception("a dossier could not be passed on", code=row.code, to=row.competent_agency)
+
+    @observed
+    async def known_days(self) -> list[Sample]:
+        known = (await self.law.get()).days_known(self.clock.now())
+        return [observing.CALENDAR_DAYS.of(calendar_id).at(days) for calendar_id, days in known.items()]
 
     @observed
     async def unnoted_deadlines(self) -> list[Sample]:
@@ -711,13 +785,21 @@ def _origin(request: Any, caller: Caller) -> Origin:
 def _terms(state: Dossier, law: Law, at: datetime, version: int = 0) -> Terms:
     """The law that the dossier keeps."""
     procedure = law.version(state.procedure_code, version or state.procedure_version)
-    agency = law.known_agency(state.competent_agency, at)
-    return law.terms(procedure, state.channel, agency, {}, at, submitted_at=state.submitted_at)
+    agency, calendar_id = law.known_agency(state.competent_agency, at), state.calendar.partition("@")[0]
+    return law.terms(procedure, state.channel, agency, {}, at, calendar_id, submitted_at=state.submitted_at)
 
 
 def _reception_terms(state: Dossier, law: Law, at: datetime) -> Terms:
     """The law of the day of reception, which the dossier will keep."""
     return _terms(state, law, at, law.in_force(state.procedure_code, at).version)
+
+
+def _rows(query: Select[Any], db: Connection) -> Sequence[Any]:
+    return db.execute(query).all()
+
+
+def _route(state: Dossier, law: Law, at: datetime) -> Route:
+    return law.route(state.reception_agency, state.competent_agency, state.channel, at)
 
 
 def _receipt(state: Dossier) -> str:

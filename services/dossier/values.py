@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 from enum import Enum
 
 from services.chassis.deadlines import Calendar, Term
@@ -89,6 +90,12 @@ class StopCause(Enum):
     NOT_PAID = 4
 
 
+class DataFaultKind(Enum):
+    UNREADABLE = 1
+    INCOMPLETE = 2
+    WRONG = 3
+
+
 class DeliveryMethod(Enum):
     COUNTER = 1
     POST = 2
@@ -112,6 +119,15 @@ class Component:
     media_type: str = ""
     size: int = 0
     document_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DataFault:
+    """What a database of the state did not give, and the component that is asked for instead, if one is."""
+
+    database: str
+    kind: DataFaultKind
+    component_code: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +209,18 @@ class Terms:
     charge_codes: frozenset[str] = frozenset()
     pay_within: Term | None = None
     stops_unpaid: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """How a received dossier comes to the competent agency. Where it is received there, nothing is said."""
+
+    forward_by: datetime | None = None
+    counts_from: datetime | None = None
+    """When it is expected to get the dossier, where it serves another place, under a law that counts from then."""
+
+
+HERE = Route()
 
 
 @dataclass(frozen=True, slots=True)

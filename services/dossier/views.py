@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from functools import cache
 from typing import Any
 
@@ -36,7 +37,7 @@ from services.chassis.views import Projection
 # The tables' names end in the projection's version: another version fills its own beside them.
 metadata = MetaData()
 dossiers = Table(
-    "dossiers_v5",
+    "dossiers_v6",
     metadata,
     Column("code", String, primary_key=True),
     Column("applicant_id", String, nullable=False),
@@ -56,20 +57,29 @@ dossiers = Table(
     Column("submitted_at", DateTime(timezone=True), nullable=False),
     Column("due_at", DateTime(timezone=True)),
     Column("passed", Boolean, nullable=False, default=False),
+    Column("calendar", String, nullable=False, default=""),
+    Column("provisional", Boolean, nullable=False, default=False),
+    Column("reached", Boolean, nullable=False, default=False),
+    Column("forward_by", DateTime(timezone=True)),
+    Column("reception_due_at", DateTime(timezone=True)),
+    Column("reception_passed", Boolean, nullable=False, default=False),
     Column("step_code", String, nullable=False, default=""),
     Column("step_role", String, nullable=False, default=""),
     Column("assignee_id", String, nullable=False, default=""),
     Column("revision", BigInteger, nullable=False),
-    Index("dossiers_v5_by_applicant", "applicant_id", "submitted_at"),
-    Index("dossiers_v5_by_holder", "holder", "settlement", "due_at"),
-    Index("dossiers_v5_by_due", "due_at"),
+    Index("dossiers_v6_by_applicant", "applicant_id", "submitted_at"),
+    Index("dossiers_v6_by_holder", "holder", "settlement", "due_at"),
+    Index("dossiers_v6_by_due", "due_at"),
+    Index("dossiers_v6_by_reception_due", "settlement", "reception_due_at"),
+    Index("dossiers_v6_by_forward", "forward_by"),
+    Index("dossiers_v6_by_calendar", "calendar", "settlement", "due_at"),
     # Whoever is named may search; SQLite and PostgreSQL unite the four indexes.
-    Index("dossiers_v5_by_reception", "reception_agency"),
-    Index("dossiers_v5_by_competent", "competent_agency"),
-    Index("dossiers_v5_by_place", "place_of_submission"),
+    Index("dossiers_v6_by_reception", "reception_agency"),
+    Index("dossiers_v6_by_competent", "competent_agency"),
+    Index("dossiers_v6_by_place", "place_of_submission"),
 )
 fees = Table(
-    "fees_v5",
+    "fees_v6",
     metadata,
     Column("fee_id", String, primary_key=True),
     Column("code", String, nullable=False, index=True),
@@ -80,14 +90,14 @@ fees = Table(
 )
 # Those that each dossier had, from which position of the log on.
 due_dates = Table(
-    "due_dates_v5",
+    "due_dates_v6",
     metadata,
     Column("code", String, primary_key=True),
     Column("position", BigInteger, primary_key=True, autoincrement=False),
     Column("due_at", DateTime(timezone=True)),
 )
 drafts = Table(
-    "drafts_v5",
+    "drafts_v6",
     metadata,
     Column("draft_id", String, primary_key=True),
     Column("applicant_id", String, nullable=False, index=True),
@@ -99,7 +109,7 @@ drafts = Table(
     Column("saved", LargeBinary, nullable=False),
 )
 accounts = Table(
-    "accounts_v5",
+    "accounts_v6",
     metadata,
     Column("account_id", String, primary_key=True),
     Column("event_id", String, nullable=False),
@@ -108,7 +118,7 @@ accounts = Table(
     Column("level", Integer, nullable=False),
 )
 
-lists = Projection("dossiers_v5", metadata, by_stream=True)
+lists = Projection("dossiers_v6", metadata, by_stream=True)
 
 BEING_PROCESSED = Settlement.SETTLEMENT_BEING_PROCESSED
 OBLIGATION_REQUESTED = Settlement.SETTLEMENT_FINANCIAL_OBLIGATION_REQUESTED
@@ -138,6 +148,15 @@ def _set_to(db: Connection, fact: Fact[Any], **values: Any) -> None:
     db.execute(update(dossiers).where(dossiers.c.code == fact.event.code).values(revision=fact.revision, **values))
 
 
+def _moment(event: Any, name: str) -> datetime | None:
+    return from_timestamp(getattr(event, name)) if event.HasField(name) else None
+
+
+def _counted(event: Any) -> dict[str, Any]:
+    """How an event's due date was counted; a calendar is named where it is another than before."""
+    return {"provisional": event.provisional, **({"calendar": event.calendar} if event.calendar else {})}
+
+
 _SUBMIT = insert(dossiers)
 
 
@@ -163,6 +182,8 @@ def _submitted(fact: Fact[e.DossierSubmitted]) -> dict[str, Any]:
         "place_of_submission": event.place_of_submission,
         "holder": event.reception_agency,
         "submitted_at": from_timestamp(event.at),
+        "reached": event.competent_agency == event.reception_agency,
+        "reception_due_at": _moment(event, "reception_due_at"),
         "revision": fact.revision,
     }
 
@@ -176,6 +197,8 @@ def fee_assessed(db: Connection, fact: Fact[e.FeeAssessed]) -> None:
     row = {"fee_id": event.fee_id, "code": event.code, "condition": event.condition, "finance": Finance.FINANCE_DUE}
     db.execute(_ASSESS, row | {"pay_by": from_timestamp(event.pay_by) if event.stops_unpaid else None})
     values: dict[str, Any] = {"finance": Finance.FINANCE_DUE}
+    if event.condition == e.FeeCondition.FEE_CONDITION_RECEPTION:
+        values["reception_due_at"] = None
     if event.condition == PROCESSING:
         values["settlement"] = OBLIGATION_REQUESTED
     _set(db, fact, **values)
@@ -195,7 +218,9 @@ def _settled(db: Connection, fact: Fact[Any], finance: int) -> None:
     event = fact.event
     values: dict[str, Any] = {"finance": _finance(db, event.code, event.fee_id, finance)}
     if event.HasField("due_at"):
-        values["due_at"] = from_timestamp(event.due_at)
+        values |= {"due_at": from_timestamp(event.due_at), **_counted(event)}
+    if event.HasField("reception_due_at"):
+        values["reception_due_at"] = from_timestamp(event.reception_due_at)
     _set(db, fact, **values)
     owed = (fees.c.code == event.code) & (fees.c.condition == PROCESSING) & (fees.c.finance == Finance.FINANCE_DUE)
     if db.execute(select(fees.c.fee_id).where(owed).limit(1)).first() is None:
@@ -219,9 +244,9 @@ def _finance(db: Connection, code: str, fee_id: str, finance: int) -> int:
 @lists.on(e.DossierReceived)
 def received(db: Connection, fact: Fact[e.DossierReceived]) -> None:
     event = fact.event
-    due = from_timestamp(event.due_at) if event.HasField("due_at") else None
+    values = {"due_at": _moment(event, "due_at"), "forward_by": _moment(event, "forward_by"), **_counted(event)}
     step = {"step_code": event.next_step_code, "step_role": event.next_role}
-    _set(db, fact, due_at=due, procedure_version=event.procedure_version, **step)
+    _set(db, fact, **values, **step, procedure_version=event.procedure_version)
     newly = dossiers.c.settlement == Settlement.SETTLEMENT_NEWLY_REGISTERED
     db.execute(
         update(dossiers).where(dossiers.c.code == event.code, newly).values(settlement=Settlement.SETTLEMENT_RECEIVED)
@@ -240,8 +265,7 @@ def supplement_requested(db: Connection, fact: Fact[e.SupplementRequested]) -> N
 
 @lists.on(e.SupplementSupplied)
 def supplement_supplied(db: Connection, fact: Fact[e.SupplementSupplied]) -> None:
-    due = from_timestamp(fact.event.due_at) if fact.event.HasField("due_at") else None
-    _set(db, fact, settlement=BEING_PROCESSED, due_at=due)
+    _set(db, fact, settlement=BEING_PROCESSED, due_at=_moment(fact.event, "due_at"), **_counted(fact.event))
 
 
 @lists.on(e.ProcessingStarted)
@@ -264,7 +288,9 @@ def step_completed(db: Connection, fact: Fact[e.StepCompleted]) -> None:
 def transferred(db: Connection, fact: Fact[e.DossierTransferred]) -> None:
     event = fact.event
     if not event.succession:
-        _set(db, fact, holder=event.to_agency, competent_agency=event.to_agency, assignee_id="")
+        values = {"due_at": from_timestamp(event.due_at), **_counted(event)} if event.HasField("due_at") else {}
+        homes = {"holder": event.to_agency, "competent_agency": event.to_agency}
+        _set(db, fact, **homes, **values, assignee_id="", reached=True)
         return
     _set(db, fact)
     for home in (dossiers.c.reception_agency, dossiers.c.competent_agency, dossiers.c.holder):
@@ -304,7 +330,17 @@ def deadline_passed(db: Connection, fact: Fact[e.DeadlinePassed]) -> None:
 
 @lists.on(e.DeadlineExtended)
 def deadline_extended(db: Connection, fact: Fact[e.DeadlineExtended]) -> None:
-    _set(db, fact, passed=False, due_at=from_timestamp(fact.event.due_at))
+    _set(db, fact, passed=False, due_at=from_timestamp(fact.event.due_at), provisional=False)
+
+
+@lists.on(e.DeadlineRecounted)
+def deadline_recounted(db: Connection, fact: Fact[e.DeadlineRecounted]) -> None:
+    _set(db, fact, passed=False, due_at=from_timestamp(fact.event.due_at), **_counted(fact.event))
+
+
+@lists.on(e.ReceptionDeadlinePassed)
+def reception_deadline_passed(db: Connection, fact: Fact[e.ReceptionDeadlinePassed]) -> None:
+    _set(db, fact, reception_passed=True)
 
 
 @lists.on(e.FeeWaived, e.DossierApproved, e.DossierRated, e.DossierSynchronised, e.FormCorrected)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from motcua.catalogue.events.v1.definitions_pb2 import Text as Name
 from motcua.dossier.events.v1 import events_pb2 as dossier
 from services.chassis.facts import Fact
+from services.chassis.law.dated import holds
 from services.chassis.privacy import KeyRing
 from services.notification.domain import ComposeMessage, Language, channels
+from services.notification.known import Handling as Known
 from services.notification.known import KnownDossier, Stored
 from services.notification.letters import letter
 from services.notification.reading import Chosen
-from services.notification.templates import LOCALES, Dossier, Ours, render, version
+from services.notification.templates import LOCALES, Dossier, Handling, Ours, render, version
 
 
 async def compose(
@@ -21,9 +23,10 @@ async def compose(
 ) -> ComposeMessage:
     """`email` is empty where e-mail is no channel. `url` is the status pages' root."""
     event, language = fact.event, chosen.language
+    at = event.at.ToDatetime(tzinfo=UTC)
     told = letter(event, await Stored(event, fact.event_id).opened(keys))
     status_url = Ours(f"{url}/dossiers/{event.code}?lang={LOCALES[language]}")
-    text = render(told, await _dossier(about, language, keys, status_url), language)
+    text = render(told, await _dossier(about, language, keys, status_url, at), language)
     return ComposeMessage(
         account_id=event.applicant_id,
         at=now,
@@ -41,7 +44,7 @@ async def compose(
     )
 
 
-async def _dossier(about: KnownDossier, language: Language, keys: KeyRing, status_url: Ours) -> Dossier:
+async def _dossier(about: KnownDossier, language: Language, keys: KeyRing, status_url: Ours, at: datetime) -> Dossier:
     submitted = about.submitted.event
     return Dossier(
         applicant_name=(await about.submitted.opened(keys)).get("applicant_name", ""),
@@ -51,7 +54,24 @@ async def _dossier(about: KnownDossier, language: Language, keys: KeyRing, statu
         delivery=dossier.DeliveryMethod.Name(submitted.delivery_method),
         status_url=status_url,
         component_names={each.code: _in(language, each.name) for each in about.procedure.components},
+        handling=await _handling(about.handling, keys) if holds("full_notices", at) else None,
     )
+
+
+async def _handling(known: Known, keys: KeyRing) -> Handling:
+    return Handling(
+        await _name(known.receiver, keys),
+        known.received_at,
+        await _name(known.handler, keys),
+        known.handled_at,
+        known.due_at,
+        known.provisional,
+        known.result_at,
+    )
+
+
+async def _name(person: Stored | None, keys: KeyRing) -> str:
+    return (await person.opened(keys)).get("full_name", "") if person else ""
 
 
 def _in(language: Language, name: Name) -> str:

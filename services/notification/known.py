@@ -9,12 +9,28 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from google.protobuf.message import Message
-from sqlalchemy import Column, Connection, Integer, LargeBinary, MetaData, String, Table, delete, insert, select, update
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Connection,
+    DateTime,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    delete,
+    insert,
+    select,
+    update,
+)
 
 from motcua.catalogue.events.v1 import definitions_pb2 as definitions
 from motcua.catalogue.events.v1 import events_pb2 as catalogue
 from motcua.dossier.events.v1 import events_pb2 as dossier
 from motcua.identity.events.v1 import events_pb2 as identity
+from services.chassis.codec import from_timestamp
+from services.chassis.database import utc
 from services.chassis.facts import Fact, message_class
 from services.chassis.law.called import called, drop, put
 from services.chassis.privacy import UNREADABLE, KeyRing, open_message
@@ -22,7 +38,7 @@ from services.chassis.views import Projection
 
 metadata = MetaData()
 dossiers = Table(
-    "dossiers_v1",
+    "told_dossiers_v2",
     metadata,
     Column("code", String, primary_key=True),
     Column("event_id", String, nullable=False),
@@ -31,9 +47,25 @@ dossiers = Table(
     Column("procedure_version", Integer, nullable=False),
     # Who writes to the applicant now.
     Column("agency", String, nullable=False),
+    # Whom a notice names, and when they began.
+    Column("receiver", String, nullable=False, default=""),
+    Column("received_at", DateTime(timezone=True)),
+    Column("handler", String, nullable=False, default=""),
+    Column("handled_at", DateTime(timezone=True)),
+    Column("due_at", DateTime(timezone=True)),
+    Column("provisional", Boolean, nullable=False, default=False),
+    Column("result_at", DateTime(timezone=True)),
+)
+persons = Table(
+    "told_persons_v2",
+    metadata,
+    Column("account_id", String, primary_key=True),
+    Column("event_id", String, nullable=False),
+    # The registration's name alone, as it was stored: sealed.
+    Column("registered", LargeBinary, nullable=False),
 )
 contacts = Table(
-    "contacts_v1",
+    "told_contacts_v2",
     metadata,
     Column("account_id", String, primary_key=True),
     Column("event_id", String, nullable=False),
@@ -42,7 +74,7 @@ contacts = Table(
     Column("event", LargeBinary, nullable=False),
 )
 procedures = Table(
-    "procedures_v1",
+    "told_procedures_v2",
     metadata,
     Column("code", String, primary_key=True),
     Column("version", Integer, primary_key=True),
@@ -50,7 +82,7 @@ procedures = Table(
     Column("procedure", LargeBinary, nullable=False),
 )
 agencies = Table(
-    "agencies_v1",
+    "told_agencies_v2",
     metadata,
     Column("code", String, primary_key=True),
     Column("vi", String, nullable=False),
@@ -58,7 +90,7 @@ agencies = Table(
 )
 
 ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
-known = Projection("known_v1", metadata)
+known = Projection("known_v2", metadata)
 
 
 @known.on(dossier.DossierSubmitted)
@@ -90,23 +122,62 @@ def _set(db: Connection, code: str, **values: Any) -> None:
 
 @known.on(dossier.DossierReceived)
 def received(db: Connection, fact: Fact[dossier.DossierReceived]) -> None:
-    _set(db, fact.event.code, procedure_version=fact.event.procedure_version)
+    event = fact.event
+    values = {"procedure_version": event.procedure_version, "received_at": from_timestamp(event.at), **_due(event)}
+    # Whoever supplies what was asked for makes the reception valid, and is no official.
+    if event.by != event.applicant_id:
+        values["receiver"] = event.by
+    _set(db, event.code, **values)
+
+
+@known.on(dossier.SupplementRequested)
+def supplement_requested(db: Connection, fact: Fact[dossier.SupplementRequested]) -> None:
+    before = (dossiers.c.code == fact.event.code) & dossiers.c.received_at.is_(None)
+    db.execute(update(dossiers).where(before).values(receiver=fact.event.by))
+
+
+@known.on(dossier.SupplementSupplied, dossier.FeePaid, dossier.DeadlineExtended, dossier.DeadlineRecounted)
+def due_moved(db: Connection, fact: Fact[Any]) -> None:
+    if fact.event.HasField("due_at"):
+        _set(db, fact.event.code, **_due(fact.event))
+
+
+@known.on(dossier.StepAssigned)
+def step_assigned(db: Connection, fact: Fact[dossier.StepAssigned]) -> None:
+    _set(db, fact.event.code, handler=fact.event.assignee_id)
+
+
+@known.on(dossier.ResultIssued)
+def result_issued(db: Connection, fact: Fact[dossier.ResultIssued]) -> None:
+    _set(db, fact.event.code, result_at=from_timestamp(fact.event.at))
+
+
+def _due(event: Any) -> dict[str, Any]:
+    if not event.HasField("due_at"):
+        return {}
+    return {"due_at": from_timestamp(event.due_at), "provisional": getattr(event, "provisional", False)}
 
 
 @known.on(dossier.ProcessingStarted)
 def processing_started(db: Connection, fact: Fact[dossier.ProcessingStarted]) -> None:
-    _set(db, fact.event.code, agency=fact.event.agency)
+    _set(db, fact.event.code, agency=fact.event.agency, handled_at=from_timestamp(fact.event.at))
 
 
 @known.on(dossier.DossierTransferred)
 def transferred(db: Connection, fact: Fact[dossier.DossierTransferred]) -> None:
-    _set(db, fact.event.code, agency=fact.event.to_agency)
+    event = fact.event
+    gone = {} if event.succession else {"handler": ""}
+    _set(db, event.code, agency=event.to_agency, **gone, **_due(event))
 
 
 @known.on(identity.AccountRegistered)
 def account_registered(db: Connection, fact: Fact[identity.AccountRegistered]) -> None:
     kept = identity.AccountRegistered(account_id=fact.event.account_id, email=fact.event.email)
     _keep_contact(db, fact, kept)
+    named = identity.AccountRegistered(account_id=fact.event.account_id, full_name=fact.event.full_name)
+    row = {"event_id": str(fact.event_id), "registered": named.SerializeToString()}
+    db.execute(delete(persons).where(persons.c.account_id == fact.event.account_id))
+    db.execute(insert(persons).values(account_id=fact.event.account_id, **row))
 
 
 @known.on(identity.ProfileChanged)
@@ -162,10 +233,24 @@ class Stored:
 
 
 @dataclass(frozen=True, slots=True)
+class Handling:
+    """Who received and who handles it, and when; officials' names are sealed as anybody's."""
+
+    receiver: Stored | None = None
+    received_at: datetime | None = None
+    handler: Stored | None = None
+    handled_at: datetime | None = None
+    due_at: datetime | None = None
+    provisional: bool = False
+    result_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class KnownDossier:
     submitted: Stored
     procedure: definitions.Procedure
     agency: definitions.Text
+    handling: Handling = Handling()
 
 
 def dossier_of(db: Connection, code: str, agency: str) -> KnownDossier | None:
@@ -179,9 +264,33 @@ def dossier_of(db: Connection, code: str, agency: str) -> KnownDossier | None:
     procedure = definitions.Procedure.FromString(named or b"")
     if named is None:
         procedure.name.vi = event.procedure_code
-    writer = called(db, agencies, agency or row.agency, datetime.now(ZONE).date().isoformat())
-    name = definitions.Text(vi=writer.vi, en=writer.en) if writer else definitions.Text(vi=agency or row.agency)
-    return KnownDossier(Stored(event, UUID(row.event_id)), procedure, name)
+    today = datetime.now(ZONE).date().isoformat()
+    name = agency_name(db, agency or row.agency, today)
+    handling = Handling(
+        _person(db, row.receiver),
+        _utc(row.received_at),
+        _person(db, row.handler),
+        _utc(row.handled_at),
+        _utc(row.due_at),
+        row.provisional,
+        _utc(row.result_at),
+    )
+    return KnownDossier(Stored(event, UUID(row.event_id)), procedure, name, handling)
+
+
+def agency_name(db: Connection, code: str, day: str) -> definitions.Text:
+    """On that day; by its code where it has no name here."""
+    found = called(db, agencies, code, day)
+    return definitions.Text(vi=found.vi, en=found.en) if found else definitions.Text(vi=code)
+
+
+def _person(db: Connection, account_id: str) -> Stored | None:
+    row = db.execute(select(persons).where(persons.c.account_id == account_id)).one_or_none() if account_id else None
+    return Stored(identity.AccountRegistered.FromString(row.registered), UUID(row.event_id)) if row else None
+
+
+def _utc(at: datetime | None) -> datetime | None:
+    return utc(at) if at else None
 
 
 def contact_of(db: Connection, account_id: str) -> Stored | None:

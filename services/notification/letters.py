@@ -12,6 +12,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from motcua.dossier.events.v1 import events_pb2 as dossier
 from motcua.options.v1 import options_pb2
+from services.chassis.law.dated import holds
 from services.notification.domain import MessageKind
 
 
@@ -36,18 +37,33 @@ _LETTERS: dict[type[Message], tuple[str, MessageKind]] = {
     dossier.WithdrawalDeclined: ("withdrawal_declined", MessageKind.OUTCOME),
     dossier.ProcessingStopped: ("stopped", MessageKind.OUTCOME),
     dossier.DeadlinePassed: ("overdue", MessageKind.DELAY),
+    dossier.DeadlineRecounted: ("deadline_recounted", MessageKind.DELAY),
     dossier.DeadlineExtended: ("deadline_extended", MessageKind.DELAY),
     dossier.ResultIssued: ("result_issued", MessageKind.OUTCOME),
     dossier.ResultReturned: ("result_returned", MessageKind.OUTCOME),
 }
 
+# Told too where the law asks for every change.
+_EVERY_CHANGE: dict[type[Message], tuple[str, MessageKind]] = {
+    dossier.ProcessingStarted: ("processing_started", MessageKind.PROGRESS),
+    dossier.DossierTransferred: ("transferred", MessageKind.PROGRESS),
+    dossier.WithdrawalRequested: ("withdrawal_requested", MessageKind.PROGRESS),
+}
+
 # The facts to react to.
-TOLD = tuple(_LETTERS)
+TOLD = (*_LETTERS, *_EVERY_CHANGE)
+
+
+def is_told(fact: Any) -> bool:
+    """A recount that leaves everything as it was is not."""
+    if isinstance(fact, dossier.DeadlineRecounted):
+        return not fact.provisional or fact.due_at != fact.original_due_at
+    return type(fact) in _LETTERS or holds("full_notices", fact.at.ToDatetime(tzinfo=UTC))
 
 
 def letter(fact: Message, opened: Mapping[str, str]) -> Letter:
     """`opened` holds the clear text of the fact's sealed fields; one that was erased is missing."""
-    template, kind = _LETTERS[type(fact)]
+    template, kind = (_LETTERS | _EVERY_CHANGE)[type(fact)]
     if isinstance(fact, dossier.ProcessingStopped) and fact.cause == dossier.STOP_CAUSE_WITHDRAWN:
         template = "withdrawn"
     return Letter(template, kind, {name: _value(fact, name, opened) for name in fact.DESCRIPTOR.fields_by_name})
@@ -58,6 +74,8 @@ def _value(fact: Message, name: str, opened: Mapping[str, str]) -> Any:
     if field.GetOptions().HasExtension(options_pb2.sealed):
         return opened.get(name, "")
     value = getattr(fact, name)
+    if field.is_repeated and field.message_type:
+        return tuple({name: _value(each, name, {}) for name in each.DESCRIPTOR.fields_by_name} for each in value)
     if field.is_repeated:
         return tuple(value)
     if isinstance(value, Timestamp):

@@ -21,7 +21,7 @@ from services.notification import domain as d
 from services.notification.codec import message_codec, preferences_codec
 from services.notification.composing import compose
 from services.notification.known import contact_of, dossier_of, known
-from services.notification.letters import TOLD
+from services.notification.letters import TOLD, is_told
 from services.notification.lists import failure_of, failures, inbox, summary_of, unread_query, waiting_query
 from services.notification.reading import Chosen, address_of, chosen_of, preferences_of, shown
 from services.notification.sending import Outbox, mailer_of
@@ -103,6 +103,8 @@ class NotificationService:
     @on(*TOLD)
     async def tell(self, fact: Fact[Any]) -> None:
         event = fact.event
+        if not is_told(event):
+            return
         about, contact = await self.known.read(
             lambda db: (
                 dossier_of(db, event.code, getattr(event, "agency", "")),

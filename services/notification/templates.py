@@ -41,6 +41,21 @@ class Dossier:
     delivery: str
     status_url: Ours
     component_names: Mapping[str, str] = field(default_factory=dict)
+    # Where the law asks for it.
+    handling: Handling | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Handling:
+    """Empty names: nobody yet, or erased."""
+
+    receiver: str = ""
+    received_at: datetime | None = None
+    handler: str = ""
+    handled_at: datetime | None = None
+    due_at: datetime | None = None
+    provisional: bool = False
+    result_at: datetime | None = None
 
 
 class Ours(str):

@@ -33,7 +33,7 @@ from services.warehouse.indicators import COUNTERS, Counts, DossierRow, Key, inc
 
 metadata = MetaData()
 dossiers = Table(
-    "counted_dossiers_v1",
+    "counted_dossiers_v2",
     metadata,
     Column("code", String, primary_key=True),
     Column("province", String, nullable=False),
@@ -43,7 +43,7 @@ dossiers = Table(
     Column("overdue", Boolean, nullable=False),
 )
 indicators = Table(
-    "indicators_v1",
+    "indicators_v2",
     metadata,
     # 2026-03-02, in Viet Nam.
     Column("day", String, primary_key=True),
@@ -59,9 +59,9 @@ indicators = Table(
 # What earlier days add to a later one's overdue dossiers.
 _LATE = (indicators.c.overdue > 0) | (indicators.c.overdue_ended > 0)
 # On PostgreSQL of all rows: to name its dialect here would load its drivers at every start.
-Index("indicators_v1_overdue", indicators.c.day, sqlite_where=_LATE)
+Index("indicators_v2_overdue", indicators.c.day, sqlite_where=_LATE)
 
-counters = Projection("indicators_v1", metadata)
+counters = Projection("indicators_v2", metadata)
 
 
 @counters.on(
@@ -74,6 +74,7 @@ counters = Projection("indicators_v1", metadata)
     d.ProcessingStopped,
     d.ResultReturned,
     d.DeadlinePassed,
+    d.ReceptionDeadlinePassed,
     d.DossierRated,
 )
 def counted(db: Connection, fact: Fact[Any]) -> None:

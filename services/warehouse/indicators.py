@@ -39,6 +39,7 @@ COUNTERS = (
     "reused_components",
     "ratings",
     "satisfaction_sum",
+    "reception_late",
 )
 Counts = Mapping[str, int]
 
@@ -109,6 +110,8 @@ def increments(event: Message, row: DossierRow) -> Counts:
             return {"returned": 1}  # settled already when the result was issued
         case dossier.DeadlinePassed():
             return {} if row.overdue else {"overdue": 1}
+        case dossier.ReceptionDeadlinePassed():
+            return {"reception_late": 1}
         case dossier.DossierRated():
             return {"ratings": 1, "satisfaction_sum": event.score}
         case _:
@@ -143,16 +146,19 @@ class Rates:
     online_percent: Decimal | None
     reuse_percent: Decimal | None
     satisfaction: Decimal | None
+    reception_on_time_percent: Decimal | None
 
 
 def rates(period: Counts, until: Counts) -> Rates:
     """`period` sums the days of the period, `until` all days until its end."""
+    online = period.get("submitted_online", 0)
     due = period.get("settled", 0) + overdue_open(until)
     return Rates(
         _ratio(100 * period.get("settled_on_time", 0), due),
-        _ratio(100 * period.get("submitted_online", 0), period.get("submitted", 0)),
+        _ratio(100 * online, period.get("submitted", 0)),
         _ratio(100 * period.get("reused_components", 0), period.get("components", 0)),
         _ratio(period.get("satisfaction_sum", 0), period.get("ratings", 0)),
+        _ratio(100 * max(online - period.get("reception_late", 0), 0), online),
     )
 
 

@@ -36,6 +36,7 @@ EVERYTHING: Object = {
     "database": {"caSecret": "database-ca"},
     "blobs": {"endpoint": "https://s3.example", "region": "vn-1", "secret": "bucket"},
     "telemetry": {"endpoint": "http://collector.observability:4317", "sampled": 0.25, "logLevel": "DEBUG"},
+    "submission": {"receptionTerms": "2026-10-01:8h"},
     "vneid": {"trustedClients": ["portal", "other"], "hosts": ["keys.vneid.example"]},
     "scanner": {"url": "tcp://clamd.scanners:3310"},
     "mail": {"enabled": True, "from": "Một cửa <motcua@khanhhoa.example>"},

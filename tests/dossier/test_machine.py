@@ -1,6 +1,7 @@
 """Whatever is asked in whatever order: the dossier stays within the portal's states, and its row in the lists agrees."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
@@ -129,6 +130,9 @@ ASKS: dict[str, Ask] = {
     "issue": lambda _, by, at, law: c.IssueResult(by, at, "1", w.SCAN, w.UPLOADED, law),
     "return": lambda _, by, at, __: w.hand_over(by, at),
     "note": lambda state, _, at, __: w.note(at, state.due_at or at),
+    "note reception": lambda state, _, at, __: c.NoteReceptionDeadline(w.CLOCK, at, state.reception_due_at or at),
+    "forward": lambda _, __, at, law: c.ForwardDossier(w.CLOCK, at, w.REASON, law.calendar),
+    "recount": lambda _, __, at, law: c.RecountDeadline(w.CLOCK, at, replace(law.calendar, version=next(numbers)), ()),
     "extend": lambda _, by, at, __: w.extend(at, at + timedelta(days=3), by),
     "rate": lambda _, __, ___, ____: w.rate(),
     "confirm": lambda state, _, __, ___: w.confirm(state.revision),
@@ -143,7 +147,8 @@ class Life(RuleBasedStateMachine):
         self.code = f"P56.22.336-20260301-{next(numbers):07d}"
         self.history: list[e.Event] = []
         self.state = dossier.initial
-        self.send(w.submit(code=self.code, terms=law, fee_id=f"{self.code}/fee"))
+        waits = {"reception_term": Term(8, Unit.HOURS), "reception_calendar": law.calendar}
+        self.send(w.submit(code=self.code, terms=law, fee_id=f"{self.code}/fee", **waits))
         assert self.state.settlement is S.NEWLY_REGISTERED
 
     @rule(ask=st.sampled_from(sorted(ASKS)))
@@ -237,6 +242,10 @@ class Life(RuleBasedStateMachine):
             state.reception_agency,
         )
         assert (due, row.passed) == (state.due_at, state.passed is not None and state.passed == state.due_at)
+        assert (row.calendar, row.provisional) == (state.calendar, state.provisional)
+        reception_due = row.reception_due_at.replace(tzinfo=UTC) if row.reception_due_at else None
+        assert (reception_due, row.reception_passed) == (state.reception_due_at, state.reception_passed is not None)
+        assert row.reached is (state.competent_received_at is not None) or state.received_at is None
         assert (row.revision, row.assignee_id if state.step_code else "") == (state.revision, state.assignee_id)
 
 

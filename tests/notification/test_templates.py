@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import product
 from typing import Any
@@ -11,11 +12,12 @@ from jinja2 import UndefinedError
 
 from motcua.dossier.events.v1 import events_pb2 as dossier
 from services.notification.domain import Language, MessageKind
-from services.notification.letters import TOLD, Letter, letter
-from services.notification.templates import FOLDER, LOCALES, Dossier, Ours, Text, render, render_html, version
+from services.notification.letters import TOLD, Letter, is_told, letter
+from services.notification.templates import FOLDER, LOCALES, Dossier, Handling, Ours, Text, render, render_html, version
 
 AT = datetime(2026, 3, 2, 2, 5, tzinfo=UTC)  # 09:05 in Hà Nội
 DUE = datetime(2026, 3, 9, 10, tzinfo=UTC)
+FAULT = dossier.DataFault
 CODE = "P56.22.336-20260302-0000001"
 URL = "https://motcua.example.vn"
 NUMBER = "056095001234"
@@ -47,6 +49,7 @@ def fact(kind: type[Message], **changed: Any) -> Message:
         "signer": "Trưởng Công an phường",
         "result_number": "12/KQ",
         "on_time": True,
+        "legal_basis": ["45/2019/QH14", "28/2026/QH16"],
     }
     names = {field.name for field in kind.DESCRIPTOR.fields}
     return kind(**{name: value for name, value in {**values, **changed}.items() if name in names})
@@ -59,8 +62,17 @@ def variants() -> list[Message]:
         dossier.ProcessingStopped: [{"cause": n} for n in dossier.StopCause.values()],
         dossier.ResultIssued: [{"on_time": flag} for flag in (True, False)],
         dossier.ResultReturned: [{"delivery_method": n} for n in dossier.DeliveryMethod.values()],
-        dossier.DossierReceived: [{}, {"due_at": None}],
-        dossier.SupplementRequested: [{}, {"form_fields": ["mother_name", "children.0.name"]}],
+        dossier.DossierReceived: [{}, {"due_at": None}, {"provisional": True}],
+        dossier.SupplementRequested: [
+            {"form_fields": ["mother_name", "children.0.name"]},
+            *(
+                {"data_faults": [FAULT(kind=n, database="Cơ sở dữ liệu quốc gia về dân cư", component_code=code)]}
+                for n in dossier.DataFaultKind.values()[1:]
+                for code in ("", "ct01")
+            ),
+        ],
+        dossier.DossierTransferred: [{}, {"due_at": None}],
+        dossier.DeadlineRecounted: [{"original_due_at": at} for at in (AT, DUE, datetime(2026, 4, 1, tzinfo=UTC))],
         dossier.SupplementSupplied: [{}, {"due_at": None}],
         dossier.FeePaid: [{}, {"due_at": None}],
     }
@@ -73,6 +85,9 @@ def everything() -> list[tuple[Message, Dossier, dict[str, str]]]:
         Dossier("", False, "P", "A", "DELIVERY_METHOD_POST", DOSSIER.status_url),
         Dossier("Công ty An Bình", True, "P", "A", "DELIVERY_METHOD_ELECTRONIC", DOSSIER.status_url),
         Dossier("", True, "P", "A", "DELIVERY_METHOD_COUNTER", DOSSIER.status_url),
+        replace(DOSSIER, handling=Handling()),
+        replace(DOSSIER, handling=Handling("Lê Thị Nhận", AT, "Trần Văn Xử", AT, DUE, True)),
+        replace(DOSSIER, handling=Handling("", AT, "", AT, DUE, False, DUE)),
     ]
     return list(product(variants(), dossiers, [OPENED, {}]))
 
@@ -99,6 +114,50 @@ def test_a_subject_holds_no_personal_data(language: Language) -> None:
         assert NUMBER not in subject
         assert "Bình" not in subject
         assert DOSSIER.procedure_name not in subject
+
+
+def test_a_notice_names_agency_persons_and_times_and_what_is_provisional() -> None:
+    about = replace(DOSSIER, handling=Handling("Lê Thị Nhận", AT, "Trần Văn Xử", AT, DUE, True))
+    for kind in TOLD:
+        body = render(letter(fact(kind), {}), about, Language.VIETNAMESE).body
+        assert (
+            "Cơ quan: Công an phường Nha Trang.\n"
+            "Tiếp nhận: 09:05 ngày 02/03/2026, người tiếp nhận Lê Thị Nhận.\n"
+            "Giải quyết: từ 09:05 ngày 02/03/2026, người giải quyết Trần Văn Xử.\n"
+            "Hẹn trả kết quả: 17:00 ngày 09/03/2026 (tạm tính).\n\n"
+            "Theo dõi hồ sơ tại:"
+        ) in body
+
+
+def test_a_later_due_date_is_told_with_the_words_of_form_04() -> None:
+    text = render(letter(fact(dossier.DeadlineRecounted), {}), DOSSIER, Language.VIETNAMESE)
+    assert text.subject == f"Xin lỗi và hẹn lại: hồ sơ {CODE}, ngày 09/03/2026"
+    assert "Hẹn trước: 09:05 ngày 02/03/2026.\nHẹn lại: 17:00 ngày 09/03/2026.\n" in text.body
+    assert "(45/2019/QH14; 28/2026/QH16)" in text.body
+
+
+def test_a_notice_says_that_a_database_could_not_be_read() -> None:
+    fault = FAULT(kind=dossier.DATA_FAULT_KIND_UNREADABLE, database="CSDL dân cư", component_code="ct01")
+    text = render(letter(fact(dossier.SupplementRequested, data_faults=[fault]), {}), DOSSIER, Language.VIETNAMESE)
+    assert "- housing\n- Không đọc được CSDL dân cư; thay bằng: Tờ khai CT01\n" in text.body
+
+
+@pytest.mark.parametrize(
+    ("told", "day", "is_so"),
+    [
+        (dossier.ProcessingStarted, datetime(2026, 6, 30, 16, 59, tzinfo=UTC), False),
+        (dossier.ProcessingStarted, datetime(2026, 6, 30, 17, 0, tzinfo=UTC), True),
+        (dossier.DossierReceived, datetime(2026, 6, 30, 16, 59, tzinfo=UTC), True),
+    ],
+)
+def test_every_change_is_told_from_the_law_s_day_on(told: type[Message], day: datetime, is_so: bool) -> None:
+    assert is_told(fact(told, at=day)) is is_so
+
+
+def test_a_recount_that_changes_nothing_is_not_told() -> None:
+    same = {"due_at": DUE, "original_due_at": DUE}
+    assert not is_told(fact(dossier.DeadlineRecounted, **same, provisional=True))
+    assert is_told(fact(dossier.DeadlineRecounted, **same))
 
 
 def test_the_officials_own_words_are_in_the_body() -> None:

@@ -116,6 +116,6 @@ def test_each_service_makes_its_tables_with_its_own_role_and_the_backup_reads_th
             for table in ("keys.subject_keys", "ledger.leaves", '"dossier-uploads".uploads_v2'):
                 assert db.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,)
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
-                db.execute("SELECT * FROM dossier.dossiers_v5")
+                db.execute("SELECT * FROM dossier.dossiers_v6")
     finally:
         server.stop()

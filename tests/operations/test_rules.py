@@ -73,6 +73,7 @@ KEYS = gauge("motcua_keyring_failures_total", service="dossier")
 BLOBS, LAG = gauge("motcua_blob_failures_total"), gauge("motcua_ledger_lag_seconds")
 UNREAD = gauge("motcua_observation_failures_total", observation="lag of v")
 DEADLINES, EMAILS = gauge("motcua_deadlines_unnoted_seconds"), gauge("motcua_emails_oldest_seconds")
+CALENDAR = gauge("motcua_calendar_known_days", calendar="general")
 SIGNING = gauge("motcua_signing_key_rotation_due_timestamp_seconds")
 SITE = gauge("motcua_certificate_not_after_timestamp_seconds", certificate="site")
 BEGAN = gauge("motcua_certificate_not_before_timestamp_seconds", certificate="site")
@@ -169,6 +170,8 @@ CASES = {
     "hourly work rests": Case({DONE: "0x60 3600x60", RESTS: "3600x120"}, 100),
     "due dates are not noted": fires("MotcuaDeadlinesUnnoted", {DEADLINES: "0+60x60"}, 40, "critical"),
     "due dates are noted": Case({DEADLINES: "12x60"}, 40),
+    "a calendar ends": fires("MotcuaCalendarEnds", {CALENDAR: "89x120"}, 90, "warning"),
+    "a calendar goes on": Case({CALENDAR: "90x120"}, 90),
     "e-mails wait": fires("MotcuaEmailsWait", {EMAILS: "0+60x120"}, 90, "warning"),
     "e-mails go": Case({EMAILS: "200x120"}, 90),
     "a checkout stays open": fires("MotcuaPaymentsWait", {CHECKOUTS: "0+60x60"}, 40, "warning"),

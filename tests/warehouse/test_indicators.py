@@ -43,6 +43,7 @@ REQUESTED = dossier.SupplementRequested(at=AT, component_codes=["ct01"])
 SUPPLIED = dossier.SupplementSupplied(at=AT, components=[REUSED])
 TRANSFERRED = dossier.DossierTransferred(at=AT, from_agency="P56.22.336.1", to_agency="P56.1")
 LATE = dossier.DeadlinePassed(at=AT, agency="P56.1")
+NOT_RECEIVED = dossier.ReceptionDeadlinePassed(at=AT, agency="P56.22.336")
 EXTENDED = dossier.DeadlineExtended(at=AT)
 ISSUED = dossier.ResultIssued(at=AT, on_time=True, agency="P56.1")
 ISSUED_LATE = dossier.ResultIssued(at=AT, on_time=False, agency="P56.1")
@@ -100,6 +101,7 @@ def test_each_channel_has_its_counter(channel: dossier.Channel.ValueType, counte
         ([LATE, WITHDRAWN], {"settled": 1, "settled_overdue": 1, "withdrawn": 1, "overdue": 1, "overdue_ended": 1}),
         ([STOPPED], {"stopped": 1}),
         ([LATE], {"overdue": 1}),
+        ([NOT_RECEIVED, RECEIVED], {"received": 1, "reception_late": 1}),
         ([LATE, EXTENDED, LATE], {"overdue": 1}),
         ([LATE, EXTENDED, ISSUED], {"settled": 1, "settled_overdue": 1, "overdue": 1, "overdue_ended": 1}),
         ([LATE, STOPPED], {"stopped": 1, "overdue": 1, "overdue_ended": 1}),
@@ -177,7 +179,14 @@ def test_rates_of_a_period() -> None:
         online_percent=Decimal("100.00"),
         reuse_percent=Decimal("50.00"),
         satisfaction=Decimal("4.00"),
+        reception_on_time_percent=Decimal("100.00"),
     )
+
+
+def test_online_dossiers_that_waited_too_long_for_their_reception() -> None:
+    period = summed([(NOT_RECEIVED, RECEIVED, ISSUED), (RECEIVED, ISSUED), ()])
+    assert period["reception_late"] == 1
+    assert rates(period, period).reception_on_time_percent == Decimal("66.67")
 
 
 def test_what_was_overdue_before_the_period_weighs_in_it() -> None:
@@ -186,7 +195,7 @@ def test_what_was_overdue_before_the_period_weighs_in_it() -> None:
 
 
 def test_a_zero_denominator_is_not_applicable() -> None:
-    assert rates({}, {}) == Rates(None, None, None, None)
+    assert rates({}, {}) == Rates(None, None, None, None, None)
 
 
 def test_two_decimals_rounded_half_up() -> None:

@@ -45,7 +45,7 @@ FOLLOWERS = {
     if isinstance(entrypoint, On)
 } | {projection.name: tuple(projection.folds) for projection in (lists, counters, procedures)}
 TABLES = (
-    *("documents_v3", "erased_v3", "counted_dossiers_v1", "indicators_v1"),
+    *("documents_v3", "erased_v3", "counted_dossiers_v2", "indicators_v2"),
     *("procedure_components_v2", "procedure_results_v2"),
 )
 

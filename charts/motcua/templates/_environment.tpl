@@ -153,6 +153,7 @@
 {{- $_ := set $found "MOTCUA_TLS_KEY" "/etc/motcua/tls/tls.key" -}}
 {{- $_ := set $found "MOTCUA_TLS_AUTHORITY" "/etc/motcua/tls/ca.crt" -}}
 {{- end -}}
+{{- with $values.submission.receptionTerms }}{{ $_ := set $found "MOTCUA_RECEPTION_TERMS" . }}{{ end -}}
 {{- if and $values.submission.cutover (not $values.sandbox.enabled) -}}
 {{- $_ := set $found "MOTCUA_SUBMISSION_CUTOVER" (include "motcua.day" $values.submission.cutover) -}}
 {{- $_ := set $found "MOTCUA_SUBMISSION_ADDRESS" $values.submission.address -}}

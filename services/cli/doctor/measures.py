@@ -17,6 +17,7 @@ from services.cli.doctor.finding import SECONDS, Finding, Patient, bad, doubtful
 
 Values = dict[str, dict[tuple[tuple[str, str], ...], float]]
 SLOW, STALLED = 10.0, 60.0
+DAYS_KNOWN = 90
 LAGS = {
     "motcua_view_lag_seconds": ("view", "Lists and pages show an older state than the log has."),
     "motcua_reaction_lag_seconds": ("reaction", "What follows from events does not happen."),
@@ -40,7 +41,14 @@ async def examine(patient: Patient) -> AsyncIterator[Finding]:
         except (httpx.HTTPError, OSError, ValueError) as silent:
             do = f"Does it run? Its log says why not: kubectl logs deploy/motcua-{name}, or logs/ in the data folder"
             yield bad(name, f"http://{address}/metrics: {said(silent)}", "Nobody knows how it is.", do)
-    for finding in (*_background(values), *_lag(values), *_parked(values), *_periodic(values), *_unread(values)):
+    for finding in (
+        *_background(values),
+        *_lag(values),
+        *_parked(values),
+        *_periodic(values),
+        *_calendars(values),
+        *_unread(values),
+    ):
         yield finding
     if "ledger" in patient.services:
         async for finding in _ledger(patient, values):
@@ -135,6 +143,23 @@ def _periodic(values: Values) -> list[Finding]:
             do = "The log says why: grep 'background work' <its log>; docs/runbooks/MotcuaPeriodicWorkStalled.md"
             found.append(bad("periodic work", what, "Due dates, e-mails or payments wait for it.", do))
     return found or ([good("periodic work", f"{len(done)} of them, all done")] if done else [])
+
+
+def _calendars(values: Values) -> list[Finding]:
+    of = {labels[0][1]: int(days) for labels, days in values.get("motcua_calendar_known_days", {}).items()}
+    short = {calendar: days for calendar, days in of.items() if days < DAYS_KNOWN}
+    if of and not short:
+        return [good("calendars", f"{len(of)}, with holidays announced for {min(of.values())} days and more")]
+    return [
+        (bad if days < 0 else doubtful)(
+            "calendars",
+            f"{calendar}: holidays are announced for {max(days, 0)} days from now on, fewer than {DAYS_KNOWN}",
+            "Due dates beyond are provisional, and each is moved by an event and a letter when the holidays are known.",
+            "Publish the calendar's next version as soon as the year's days off are announced; "
+            "docs/runbooks/MotcuaCalendarEnds.md",
+        )
+        for calendar, days in sorted(short.items())
+    ]
 
 
 def _unread(values: Values) -> list[Finding]:
