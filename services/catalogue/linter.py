@@ -13,6 +13,7 @@ from services.catalogue import form_lint
 from services.catalogue.domain import LARGEST_AMOUNT, LEAST_AMOUNT, is_date
 from services.chassis.deadlines import Term, Unit
 from services.chassis.law import forms
+from services.chassis.law.dated import first_day
 from services.chassis.law.definitions import (
     AgencyKind,
     Authority,
@@ -29,6 +30,7 @@ from services.chassis.law.definitions import (
     Ground,
     Level,
     OnlineLevel,
+    PartialReason,
     Procedure,
     Result,
     Step,
@@ -169,12 +171,22 @@ def _channels(procedure: Procedure) -> Iterator[Fault]:
             "Nộp trực tuyến phải có biểu mẫu điện tử.",
             "A procedure offered online needs an electronic form.",
         )
-    if online != (procedure.online_level in (OnlineLevel.PARTIAL, OnlineLevel.FULL)):
+    if online != (procedure.level in (OnlineLevel.PARTIAL, OnlineLevel.FULL)):
         yield _fault(
             "ONLINE_LEVEL",
             "online_level",
             "Mức độ trực tuyến không khớp với hình thức nộp.",
             "The online level does not agree with the channels.",
+        )
+    lasts = not procedure.valid_until or procedure.valid_until >= first_day("full_online")
+    if (procedure.level is OnlineLevel.PARTIAL and lasts) != (
+        procedure.partial_reason is not PartialReason.UNSPECIFIED
+    ):
+        yield _fault(
+            "PARTIAL_REASON",
+            "partial_reason",
+            "Trực tuyến một phần từ 01/7/2026 phải nêu lý do; toàn trình thì không.",
+            "What is partly online on or after 1 July 2026 says why; nothing else does.",
         )
     if online and procedure.loa < 1:
         yield _fault(
@@ -450,7 +462,7 @@ def _component(component: Component, path: str, procedure: Procedure) -> Iterato
     if ComponentSource.FORM in sources and not procedure.form:
         yield _fault("SOURCE_FORM", f"{path}.sources", "Thủ tục không có biểu mẫu.", "The procedure has no form.")
     online = any(rule.channel is Channel.ONLINE for rule in procedure.channels)
-    if online and procedure.online_level is OnlineLevel.FULL and sources == {ComponentSource.PAPER}:
+    if online and procedure.level is OnlineLevel.FULL and sources == {ComponentSource.PAPER}:
         yield _fault(
             "PAPER_ONLINE",
             f"{path}.sources",

@@ -82,7 +82,7 @@ def summary_of(kept: Kept) -> catalogue_pb2.ProcedureSummary:
         sector=procedure.sector,
         channels=[rule.channel for rule in procedure.channels],
         authorities=procedure.authorities,
-        online_level=procedure.online_level,
+        online_level=kept.value.level.value,
         valid_from=procedure.valid_from,
         valid_until=procedure.valid_until,
     )

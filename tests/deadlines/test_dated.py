@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from services.chassis.deadlines import Term, Unit
-from services.chassis.law.dated import counts_from, forward_by, holds, reply_term, site_terms
+from services.chassis.law.dated import counts_from, forward_by, holds, owner, reply_term, site_terms
 from tests.deadlines.test_deadlines import OFFICE, POLICE
 
 ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
@@ -25,6 +25,7 @@ def at(text: str) -> datetime:
         ("one_notice", "2026-08-05"),
         ("forwarding", "2026-08-05"),
         ("full_notices", "2026-07-01"),
+        ("full_online", "2026-07-01"),
         ("reply", "2025-07-01"),
     ],
 )
@@ -32,6 +33,14 @@ def test_a_rule_holds_from_its_first_day_in_vietnam(rule: str, since: str) -> No
     first = at(since)
     eve = datetime.fromtimestamp(first.timestamp() - 1, ZONE)
     assert (holds(rule, eve), holds(rule, first)) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("rule", "after"), [("forms_owner", "Bộ Tư pháp"), ("code_rule_owner", "Bộ Công an"), ("index_owner", "Bộ Tư pháp")]
+)
+def test_forms_codes_and_index_have_another_owner_since_5_august_2026(rule: str, after: str) -> None:
+    days = ("2025-06-30", "2025-07-01", "2026-08-04T23:59", "2026-08-05")
+    assert [owner(rule, at(day)) for day in days] == ["", "Văn phòng Chính phủ", "Văn phòng Chính phủ", after]
 
 
 @pytest.mark.parametrize(

@@ -162,7 +162,7 @@ def test_nothing_is_imported_that_fetches_or_runs_what_its_input_says() -> None:
         # In a confined process.
         "pikepdf": {"services/dossier/files/documents.py"},
         "PIL": {"services/dossier/files/pictures.py"},
-        "pillow_heif": {"services/dossier/files/pictures.py"},
+        "pi_heif": {"services/dossier/files/pictures.py"},
         "pickle": {"services/chassis/confined.py"},
         "yaml": {"services/catalogue/reader.py", "services/catalogue/remote.py", "gateway/edge/__main__.py"},
     }

@@ -30,6 +30,16 @@ def _at(rule: str, at: datetime) -> Mapping[str, Any] | None:
     return next((entry for entry in reversed(_dated()[rule]) if entry["since"] <= day), None)
 
 
+def first_day(rule: str) -> str:
+    return str(_dated()[rule][0]["since"].isoformat())
+
+
+def owner(rule: str, at: datetime) -> str:
+    """Who keeps the forms, the code rule or the index on that day; "" before there was one."""
+    entry = _at(rule, at)
+    return str(entry["owner"]) if entry else ""
+
+
 def holds(rule: str, at: datetime) -> bool:
     return _at(rule, at) is not None
 

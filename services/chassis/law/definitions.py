@@ -68,6 +68,14 @@ class OnlineLevel(Enum):
     FULL = 3
 
 
+class PartialReason(Enum):
+    UNSPECIFIED = 0
+    PRESENCE = 1
+    FIELD_CHECK = 2
+    OUTAGE = 3
+    TECHNICAL = 4
+
+
 class ChargeBasis(Enum):
     UNSPECIFIED = 0
     FIXED = 1
@@ -239,7 +247,6 @@ class Procedure:
     components: tuple[Component, ...]
     steps: tuple[Step, ...]
     results: tuple[Result, ...]
-    online_level: OnlineLevel
     loa: int
     legal_basis: tuple[str, ...]
     valid_until: str = ""
@@ -247,6 +254,15 @@ class Procedure:
     form: Form | None = None
     children: tuple[Child, ...] = ()
     unverified: tuple[Unverified, ...] = ()
+    online_level: OnlineLevel = OnlineLevel.UNSPECIFIED
+    partial_reason: PartialReason = PartialReason.UNSPECIFIED
+
+    @property
+    def level(self) -> OnlineLevel:
+        """Full unless it says less, where it is offered online."""
+        online = any(rule.channel is Channel.ONLINE for rule in self.channels)
+        default = OnlineLevel.FULL if online else OnlineLevel.INFORMATION
+        return default if self.online_level is OnlineLevel.UNSPECIFIED else self.online_level
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Iterator
 from typing import Any
 
-import pillow_heif
+import pi_heif
 from PIL import Image, ImageFile, MpoImagePlugin, TiffImagePlugin
 
 from services.dossier.files.faults import Faulty, damaged
@@ -26,7 +26,7 @@ Image.preinit()
 _LOADED = (MpoImagePlugin, TiffImagePlugin)
 Image.MAX_IMAGE_PIXELS = None  # ours is asked first
 ImageFile.LOAD_TRUNCATED_IMAGES = False
-pillow_heif.options.DECODE_THREADS = 1
+pi_heif.options.DECODE_THREADS = 1
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PNG_KEPT = frozenset(
@@ -85,7 +85,7 @@ def _png(content: bytearray) -> bytes:
 def _heic_as_jpeg(content: bytearray) -> bytes:
     """Raises Faulty."""
     try:
-        image = pillow_heif.open_heif(io.BytesIO(content), convert_hdr_to_8bit=True)
+        image = pi_heif.open_heif(io.BytesIO(content), convert_hdr_to_8bit=True)
         _bounded(image.size)
         picture = Image.frombytes(image.mode, image.size, bytes(image.data), "raw", image.mode, image.stride)
     except (Faulty, MemoryError):
