@@ -82,6 +82,8 @@ WHOLE = {
     "locked against changes": saved(encryption=pikepdf.Encryption(user="", owner="o")),
     "after a printer's words": b"\x1b%-12345X@PJL\r\n".ljust(1019, b" ") + pdf(),
     "before blanks": pdf() + b"\r\n" * 100,
+    "filled up with line ends": pdf() + b"\n" * 70_000,
+    "filled up with zeros": pdf() + bytes(70_000),
     "a table that leads nowhere": untabled(pdf("x")),
 }
 NOT_WHOLE = {

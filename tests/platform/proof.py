@@ -192,7 +192,7 @@ class Site:
 async def prove(site: Site, witness: Witness, day: Day) -> None:
     """Nothing that was acknowledged is lost or done twice, and every fact had its consequences."""
     deployment = site.deployment
-    assert day.failures == []
+    assert day.failures == [], day.failures
     assert len(day.codes) > 0
     assert await replies_again(witness) == []
     await witness.close()

@@ -13,6 +13,8 @@ from services.dossier.files.kinds import HEADER_WITHIN, PDF
 
 # ISO 32000-1, annex H, note 18: where readers look for the end.
 END_WITHIN = 1024
+# ISO 32000-1, 7.2.2. Programs fill their files up with them.
+_BLANKS = b"\0\t\n\f\r "
 MOST_PAGES = 10_000
 # What a file that is two begins with; a printer's or a mail's leftovers before a header do not.
 _BEGINS_OTHERS = (
@@ -35,13 +37,14 @@ def _check(content: bytearray) -> None:
     start = content.find(b"%PDF-", 0, HEADER_WITHIN)
     if start > 0 and bytes(content[:start]).lstrip().startswith(_BEGINS_OTHERS):
         raise Faulty("UPLOAD_CONTENT_WRONG", why="%PDF-")
-    if content.rfind(b"%%EOF", max(0, len(content) - END_WITHIN)) < 0:
+    end = len(content.rstrip(_BLANKS))
+    if content.rfind(b"%%EOF", max(0, end - END_WITHIN)) < 0:
         raise damaged(PDF)
-    if not _opens(content):
+    if not _opens(memoryview(content)[:end]):
         raise damaged(PDF)
 
 
-def _opens(content: bytearray) -> bool:
+def _opens(content: memoryview) -> bool:
     """Raises Faulty for what is a whole PDF, and nothing to read."""
     try:
         with pikepdf.open(io.BytesIO(content), suppress_warnings=True) as pdf:
