@@ -867,11 +867,12 @@ def _without(versions: tuple[Version[D], ...], number: int) -> tuple[Version[D],
 
 
 def in_force(versions: Sequence[Version[D]]) -> list[Validity]:
-    """When each is in force: one that is open-ended ends on the eve of a later one."""
+    """When each is in force: until the eve of a later one, or its own last day before."""
+    # One that ended before its first day never took another's place.
+    begin = [since for each in versions if (since := each.validity.since) <= (each.validity.until or since)]
     return [
         each.validity.ended(_eve(min(later)))
-        if not each.validity.until
-        and (later := [other.validity.since for other in versions if other.validity.since > each.validity.since])
+        if (later := [since for since in begin if since > each.validity.since])
         else each.validity
         for each in versions
     ]
