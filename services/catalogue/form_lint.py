@@ -10,8 +10,6 @@ from difflib import get_close_matches
 from math import ceil, floor
 from typing import Any
 
-import jsonschema_rs
-
 from services.chassis.law import forms
 from services.chassis.law.definitions import Circumstance, Form, Ground, Procedure
 
@@ -350,7 +348,7 @@ def _fits(root: dict[str, Any], rule: dict[str, Any], value: Any) -> bool:
         } | rule
     try:
         return forms.compiled_apart(document).is_valid(value)
-    except (ValueError, jsonschema_rs.ReferencingError):
+    except forms.UNREADABLE:
         return True  # said of it elsewhere
 
 

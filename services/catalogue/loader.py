@@ -46,6 +46,7 @@ _KINDS = {
 }
 
 
+_DIGITS = re.compile(r"[0-9]+")
 _LOCAL = ("xã", "phường", "đặc khu")
 _LISTS = ("agencies", "calendars", "overlays", "provinces")
 
@@ -353,8 +354,8 @@ def _commune_fault(commune: Commune, provinces: Container[str]) -> str:
         ("code", commune.code, 5),
         ("earlier_code", commune.earlier_code or "00000", 5),
     ):
-        if not re.fullmatch(rf"[0-9]{{{digits}}}", code):
-            lost = f"; the zeros before it are lost, write {code:0>{digits}}" if re.fullmatch(r"[0-9]+", code) else ""
+        if not (_DIGITS.fullmatch(code) and len(code) == digits):
+            lost = f"; the zeros before it are lost, write {code:0>{digits}}" if _DIGITS.fullmatch(code) else ""
             return f"{name} {code!r} has not {digits} digits{lost}"
     if commune.province not in provinces:
         return f"there is no province {commune.province!r}"

@@ -178,7 +178,7 @@ async def test_one_is_rebuilt_at_a_time(database: Database, other: Database) -> 
         ("law_v3", "several services have it: choose of identity/law_v3, catalogue/law_v3, dossier/law_v3"),
         ("codes_v2", "holds numbers that were drawn and are in no event yet"),
         ("payment/receipts_v1", "stop the service payment, drop the table receipts_given_v1"),
-        ("payment/dossiers_v5", "there is no view payment/dossiers_v4"),
+        ("payment/dossiers_v4", "there is no view payment/dossiers_v4"),
     ],
 )
 def test_what_cannot_be_rebuilt_is_told(name: str, said: str) -> None:

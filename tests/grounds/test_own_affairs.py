@@ -47,6 +47,7 @@ def test_nobody_acts_as_an_official_in_an_own_affair(lives: Lives) -> None:
 OFFICIAL_COMMANDS: dict[str, dict[str, Any]] = {
     "ReceiveDossier": {},
     "RefuseDossier": {"reason": "Không thuộc thẩm quyền"},
+    "CorrectForm": {"form": {}},
     "RequestSupplement": {"component_codes": ["ct01"], "explanation": "Bản chụp bị mờ"},
     "SupplySupplement": {"components": [paper()]},
     "AssignStep": {"step_code": "receive"},

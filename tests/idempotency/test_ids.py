@@ -69,13 +69,18 @@ REFUSED: dict[str, dict[str, str]] = {
         "draft_id": "DRAFT_NOT_FOUND",
         "applicant_id": "ACCOUNT_UNKNOWN",
         "reception_agency": "AGENCY_UNKNOWN",
+        "competent_agency": "AGENCY_UNKNOWN",
         "exemption_codes": "EXEMPTION_UNKNOWN",
         **COMPONENTS,
     },
     "AssessFee": {"items.charge_code": "CHARGE_UNKNOWN"},
     "WaiveFee": {"fee_id": "FEE_UNKNOWN", "exemption_code": "EXEMPTION_UNKNOWN"},
     "CancelFee": {"fee_id": "FEE_UNKNOWN"},
-    "RequestSupplement": {"component_codes": "COMPONENT_UNKNOWN", "form_fields": "FORM_FIELD_UNKNOWN"},
+    "RequestSupplement": {
+        "component_codes": "COMPONENT_UNKNOWN",
+        "data_faults.component_code": "COMPONENT_UNKNOWN",
+        "form_fields": "FORM_FIELD_UNKNOWN",
+    },
     "SupplySupplement": COMPONENTS,
     "AssignStep": {"step_code": "STEP_UNKNOWN", "assignee_id": "ASSIGNEE_UNKNOWN"},
     "CompleteStep": {"step_code": "STEP_UNKNOWN"},
@@ -165,6 +170,8 @@ def _name_nothing(sending: Sending, path: str) -> None:
     if isinstance(at, facts.Component):
         at.component_code = at.component_code or "ct01"
         at.source = SOURCES.get(last, facts.COMPONENT_SOURCE_PAPER)
+    if path.startswith("data_faults."):
+        at.database, at.kind = "dân cư", 1
     if path.startswith("scopes.") and last != "purpose":
         at.purpose, at.all_procedures = "settle", last != "procedures"
         if last == "procedures":

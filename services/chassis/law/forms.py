@@ -160,6 +160,10 @@ def compiled(schema: str) -> Form:
     return Form(_validator(found, PATTERN_BYTES), weight)
 
 
+# What a part of a form that leads elsewhere may raise when an answer is held against it.
+UNREADABLE = (ValueError, jsonschema_rs.ReferencingError)
+
+
 def compiled_apart(part: dict[str, Any]) -> jsonschema_rs.Validator:
     """A part of a form that was compiled as a whole. Raises Unusable."""
     return _validator(part, PATTERN_BYTES)
