@@ -12,11 +12,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
-
 from services.catalogue.domain import territory_fault
 from services.catalogue.linter import lint
-from services.catalogue.reader import Reader, UnreadableError, text_of
+from services.catalogue.reader import Node, Reader, UnreadableError, text_of
 from services.chassis.law.definitions import (
     Agency,
     AgencyKind,
@@ -278,7 +276,7 @@ def is_yaml(path: Path) -> bool:
     return path.suffix.lower() in (".yaml", ".yml")
 
 
-def check(reader: Reader, each: Any, node: yaml.Node) -> None:
+def check(reader: Reader, each: Any, node: Node) -> None:
     """Notes what a definition that could be read says wrongly."""
     match each:
         case Procedure():

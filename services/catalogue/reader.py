@@ -19,6 +19,7 @@ from services.chassis.deadlines import Term, Unit
 from services.chassis.law.definitions import Json
 
 T = TypeVar("T")
+Node = yaml.Node
 # libyaml's loader where PyYAML was built with it: a tenth of the time.
 Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
