@@ -57,6 +57,10 @@ EXTRACT = "2.000635"
 EXTRACT_FORM: Form = {"event_kind": "birth", "subject_name": "Trần Minh An", "copies": 2}
 
 
+# A token lives 15 minutes.
+FRESH_SECONDS = 300
+
+
 def pdf(text: str, size: int = 0) -> bytes:
     """Another one each time."""
     return papers.pdf(f"{text} {uuid4()}", size)
@@ -84,12 +88,12 @@ class Clock:
 
 @dataclass
 class People:
-    """Tokens of the sandbox's sample persons and officials. One login each."""
+    """Tokens of the sandbox's sample persons and officials. A login each, and another before the token ends."""
 
     deployment: Deployment
     clock: Clock
     _next: Iterator[int] = field(default_factory=lambda: (n for n in itertools.count(1) if n % 10 != LOW_ASSURANCE))
-    _tokens: dict[tuple[int, str], str] = field(default_factory=dict)
+    _tokens: dict[tuple[int, str], tuple[float, str]] = field(default_factory=dict)
 
     def somebody(self) -> str:
         """A citizen who was not here before."""
@@ -112,9 +116,10 @@ class People:
         return str(min(agency for agency in agencies if f"{agency}.1" in agencies and agency.count(".") == 2))
 
     def token(self, person: int, appointment_id: str = "", level: int = 2) -> str:
-        if (person, appointment_id) not in self._tokens:
-            self._tokens[person, appointment_id] = asyncio.run(self._log_in(person, appointment_id, level))
-        return self._tokens[person, appointment_id]
+        of = (person, appointment_id)
+        if of not in self._tokens or time.monotonic() - self._tokens[of][0] > FRESH_SECONDS:
+            self._tokens[of] = (time.monotonic(), asyncio.run(self._log_in(*of, level)))
+        return self._tokens[of][1]
 
     async def _log_in(self, person: int, appointment_id: str, level: int) -> str:
         door = Door(self.deployment.url)
