@@ -239,8 +239,10 @@ def test_a_log_file_that_cannot_be_opened_at_first_is_opened_later(tmp_path: Pat
     ]
 
 
-def test_what_libraries_log_is_a_line_of_the_log(tmp_path: Path) -> None:
+def test_what_libraries_log_is_a_line_of_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "log"
+    # A server of another test in this process may have changed it.
+    monkeypatch.setattr(logging.getLogger("uvicorn"), "propagate", True)
     with logging_to(path):
         for name in ("uvicorn.error", "grpc._cython.cygrpc", "asyncio"):
             logging.getLogger(name).error("of %s", name)
