@@ -302,8 +302,7 @@ def test_a_checkout_expires_and_a_lost_callback_is_found(site: Site) -> None:
 def test_who_may_see_what(site: Site) -> None:
     fee = site.assess()
     own = site.payment(fee)
-    listed = site.call("ListPayments", pb.ListPaymentsRequest(code=own.code))
-    assert list(listed.payments) == [own]
+    eventually(lambda: list(site.call("ListPayments", pb.ListPaymentsRequest(code=own.code)).payments) == [own])
     assert list(site.call("ListPayments", pb.ListPaymentsRequest(code=own.code), CASHIER).payments) == [own]
     assert not site.call("ListPayments", pb.ListPaymentsRequest(code=own.code), ELSEWHERE).payments
     for stranger in (ELSEWHERE, token("payer-2")):
