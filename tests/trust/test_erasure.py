@@ -330,8 +330,8 @@ READS = {
 }  # fmt: skip
 # What shows nobody's personal data: the law, the state's own organisation and work, money by codes, the platform itself.
 IMPERSONAL = {
-    "LintProcedure", "GetProcedure", "GetProcedureRepair", "ListProcedures", "QuoteFee", "PreviewDeadline", "ListFeeOverlays", "GetAgency",
-    "ListAgencies", "GetCalendar", "ListProvinces", "ListCommunes",
+    "LintProcedure", "GetProcedure", "ListProcedures", "QuoteFee", "PreviewDeadline", "ListFeeOverlays", "GetAgency",
+    "ListAgencies", "GetProcedureRepair", "GetCalendar", "ListProvinces", "ListCommunes",
     "ListAppointments", "ListSystems", "GetSigningKeys", "GetSubjectKeys",
     "GetPayment", "ListPayments", "ListUnmatchedMoney", "ReconcileDay",
     "ListFailures", "GetIndicators", "WatchIndicators", "ListParked", "RetryParked",
