@@ -51,8 +51,8 @@ class Law:
         self._procedures: defaultdict[str, dict[int, tuple[Validity, Procedure]]] = defaultdict(dict)
         self._overlays: list[FeeOverlay] = []
         self._agencies: defaultdict[str, list[Kept]] = defaultdict(list)
-        self._calendars: defaultdict[str, dict[int, tuple[Validity, Calendar]]] = defaultdict(dict)
-        self._legal_basis: dict[tuple[str, int], tuple[str, ...]] = {}
+        # Each with its law.
+        self._calendars: defaultdict[str, list[tuple[Validity, Calendar, tuple[str, ...]]]] = defaultdict(list)
         # The last day and the successor of those that closed.
         self._closures: dict[str, tuple[str, str]] = {}
         for one in kept(db, "procedure", "overlay", "agency", "calendar"):
@@ -66,8 +66,8 @@ class Law:
                     if one.successor:
                         self._closures[one.key] = (one.validity.until, one.successor)
                 case "calendar":
-                    self._calendars[one.key][one.version] = (one.validity, calendar_of(one.value))
-                    self._legal_basis[one.key, one.version] = one.value.legal_basis
+                    known = (one.validity, calendar_of(one.value), one.value.legal_basis)
+                    self._calendars[one.key].append(known)
 
     def in_force(self, procedure_code: str, at: datetime) -> Procedure:
         """The newest version in force on that day. Raises Rejected PROCEDURE_UNKNOWN."""
@@ -123,11 +123,14 @@ class Law:
 
     def calendar(self, calendar_id: str, at: datetime) -> Calendar:
         """The newest version in force on that day. Raises Rejected NOT_READY where this replica has not read of it yet."""
-        day = local_day(at)
-        for validity, calendar in reversed(self._calendars.get(calendar_id, {}).values()):
-            if day in validity:
-                return calendar
-        raise Rejected("NOT_READY")
+        if (found := self._calendar(calendar_id, at)) is None:
+            raise Rejected("NOT_READY")
+        return found[0]
+
+    def _calendar(self, calendar_id: str, at: datetime) -> tuple[Calendar, tuple[str, ...]] | None:
+        """The newest version in force on that day, with its law."""
+        day, versions = local_day(at), self._calendars.get(calendar_id, [])
+        return next(((calendar, law) for validity, calendar, law in reversed(versions) if day in validity), None)
 
     def calendar_of(self, agency: str, at: datetime) -> Calendar:
         return self.calendar(self.known_agency(agency, at).calendar_id, at)
@@ -136,19 +139,20 @@ class Law:
         """Each version of a calendar that a newer one has taken the place of, by name; the first day that the newest counts
         differently, the newest, and its law."""
         for calendar_id, versions in self._calendars.items():
-            newest = self.calendar(calendar_id, at)
-            for version, (_, calendar) in versions.items():
-                if version < newest.version:
-                    law = self._legal_basis[calendar_id, newest.version]
+            if (found := self._calendar(calendar_id, at)) is None:  # its first day is to come
+                continue
+            newest, law = found
+            for _, calendar, _ in versions:
+                if calendar.version < newest.version:
                     yield calendar.name, first_change(calendar, newest), newest, law
 
     def days_known(self, at: datetime) -> dict[str, int]:
         """How many days from now on each calendar that an open agency keeps has its holidays announced."""
         day = local_day(at)
         open_now = (found.value for each in self._agencies.values() if (found := newest(each, day)))
-        kept = {agency.calendar_id for agency in open_now} & self._calendars.keys()
-        known = {calendar_id: self.calendar(calendar_id, at).known_until for calendar_id in kept}
-        return {calendar_id: (until - date.fromisoformat(day)).days for calendar_id, until in known.items()}
+        kept = {agency.calendar_id: self._calendar(agency.calendar_id, at) for agency in open_now}
+        today = date.fromisoformat(day)
+        return {calendar_id: (found[0].known_until - today).days for calendar_id, found in kept.items() if found}
 
     def route(self, reception: str, competent: str, channel: Channel, at: datetime) -> Route:
         """How what is received there now comes to who is competent."""

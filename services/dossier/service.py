@@ -665,65 +665,58 @@ class DossierService:
     @every(seconds=15)
     async def note_deadlines(self) -> None:
         now = self.clock.now()
-        for row in await self.lists.read(lambda db: db.execute(due_query(now)).all()):
+        for row in await self.lists.read(partial(_rows, due_query(now))):
             due = utc(row.due_at)
-            origin = Origin.of_clock(f"{row.code} due {due.isoformat()}", self.name)
-            try:
-                await self.dossiers.execute(row.code, c.NoteDeadline(CLOCK, now, due), origin)
-            except Exception:
-                # The others' due dates passed as well; this one comes up again.
-                log.exception("a passed due date could not be noted", code=row.code)
-        for row in await self.lists.read(lambda db: db.execute(reception_due_query(now)).all()):
+            await self._by_clock(
+                row.code, f"{row.code} due {due.isoformat()}", partial(c.NoteDeadline, CLOCK, now, due)
+            )
+        for row in await self.lists.read(partial(_rows, reception_due_query(now))):
             due = utc(row.reception_due_at)
-            origin = Origin.of_clock(f"{row.code} to be received by {due.isoformat()}", self.name)
-            try:
-                await self.dossiers.execute(row.code, c.NoteReceptionDeadline(CLOCK, now, due), origin)
-            except Exception:
-                log.exception("a late reception could not be noted", code=row.code)
+            occasion = f"{row.code} to be received by {due.isoformat()}"
+            await self._by_clock(row.code, occasion, partial(c.NoteReceptionDeadline, CLOCK, now, due))
 
     @every(seconds=15)
     async def stop_unpaid(self) -> None:
         """The dossiers whose fee was not paid in time, where the law says that they end then."""
         now = self.clock.now()
-        for row in await self.lists.read(lambda db: db.execute(unpaid_query(now)).all()):
-            command = c.LapseFee(CLOCK, now, row.fee_id, UNPAID)
-            origin = Origin.of_clock(f"{row.fee_id} unpaid by {utc(row.pay_by).isoformat()}", self.name)
-            try:
-                try:
-                    await self.dossiers.execute(row.code, command, origin)
-                except SubjectErased:
-                    await self.dossiers.execute(row.code, replace(command, explanation=Sealed()), origin)
-            except Exception:
-                log.exception("a dossier whose fee is unpaid could not be stopped", code=row.code)
+        for row in await self.lists.read(partial(_rows, unpaid_query(now))):
+            command = partial(c.LapseFee, CLOCK, now, row.fee_id, UNPAID)
+            occasion = f"{row.fee_id} unpaid by {utc(row.pay_by).isoformat()}"
+            await self._by_clock(row.code, occasion, command, sealed="explanation")
 
     @every(seconds=60)
     async def recount_deadlines(self) -> None:
         """What was counted by an older version of a calendar that the newest counts differently, or makes certain."""
         now, law = self.clock.now(), await self.law.get()
         for name, changed, calendar, legal_basis in law.superseded(now):
-            query = recount_query(name, changed, now)
-            command = c.RecountDeadline(CLOCK, now, calendar, legal_basis)
-            for row in await self.lists.read(partial(_rows, query)):
-                origin = Origin.of_clock(f"{row.code} by {calendar.name}", self.name)
-                try:
-                    await self.dossiers.execute(row.code, command, origin)
-                except Exception:
-                    log.exception("a due date could not be recounted", code=row.code, calendar=calendar.name)
+            command = partial(c.RecountDeadline, CLOCK, now, calendar, legal_basis)
+            for row in await self.lists.read(partial(_rows, recount_query(name, changed, now))):
+                await self._by_clock(row.code, f"{row.code} by {calendar.name}", command)
 
     @every(seconds=15)
     async def forward_dossiers(self) -> None:
         """What was received for another agency passes to it when the law says at the latest."""
         now, law = self.clock.now(), await self.law.get()
-        for row in await self.lists.read(lambda db: db.execute(forward_query(now)).all()):
-            origin = Origin.of_clock(f"{row.code} to {row.competent_agency}", self.name)
+        for row in await self.lists.read(partial(_rows, forward_query(now))):
+            command = partial(_forwarding, law, now, row.competent_agency)
+            await self._by_clock(row.code, f"{row.code} to {row.competent_agency}", command, sealed="reason")
+
+    async def _by_clock(self, code: str, occasion: str, command: Callable[[], c.Command], sealed: str = "") -> None:
+        """Execute what nobody asked for. What fails comes up again, and the others go on.
+
+        `sealed`: the command's field that is left out where the applicant was erased.
+        """
+        origin, without = Origin.of_clock(occasion, self.name), dict[str, Any]({sealed: Sealed()})
+        try:
+            made = command()
             try:
-                command = c.ForwardDossier(CLOCK, now, FORWARDED, law.calendar_of(row.competent_agency, now))
-                try:
-                    await self.dossiers.execute(row.code, command, origin)
-                except SubjectErased:
-                    await self.dossiers.execute(row.code, replace(command, reason=Sealed()), origin)
-            except Exception:
-                log.exception("a dossier could not be passed on", code=row.code, to=row.competent_agency)
+                await self.dossiers.execute(code, made, origin)
+            except SubjectErased:
+                if not sealed:
+                    raise
+                await self.dossiers.execute(code, replace(made, **without), origin)
+        except Exception:
+            log.exception("what the clock asks for could not be done", code=code, occasion=occasion)
 
     @observed
     async def known_days(self) -> list[Sample]:
@@ -750,17 +743,10 @@ class DossierService:
         now, successions = self.clock.now(), (await self.law.get()).successions(self.clock.now())
         if not successions:
             return
-        for row in await self.lists.read(lambda db: db.execute(homed_query(successions)).all()):
+        for row in await self.lists.read(partial(_rows, homed_query(successions))):
             for closed in sorted({row.reception_agency, row.competent_agency, row.holder} & successions.keys()):
-                command = c.RehomeDossier(CLOCK, now, closed, successions[closed], SUCCESSION)
-                origin = Origin.of_clock(f"{row.code} from {closed}", self.name)
-                try:
-                    try:
-                        await self.dossiers.execute(row.code, command, origin)
-                    except SubjectErased:
-                        await self.dossiers.execute(row.code, replace(command, reason=Sealed()), origin)
-                except Exception:
-                    log.exception("a dossier could not be passed on", code=row.code, closed=closed)
+                command = partial(c.RehomeDossier, CLOCK, now, closed, successions[closed], SUCCESSION)
+                await self._by_clock(row.code, f"{row.code} from {closed}", command, sealed="reason")
 
     async def _taken(self, state: Dossier, hashes: Collection[str], caller: Caller) -> dict[str, File]:
         """Those of the files that the caller uploaded, now the applicant's."""
@@ -796,6 +782,10 @@ def _reception_terms(state: Dossier, law: Law, at: datetime) -> Terms:
 
 def _rows(query: Select[Any], db: Connection) -> Sequence[Any]:
     return db.execute(query).all()
+
+
+def _forwarding(law: Law, at: datetime, to: str) -> c.ForwardDossier:
+    return c.ForwardDossier(CLOCK, at, FORWARDED, law.calendar_of(to, at))
 
 
 def _route(state: Dossier, law: Law, at: datetime) -> Route:

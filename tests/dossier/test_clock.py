@@ -18,7 +18,8 @@ from services.catalogue.loader import load
 from services.catalogue.views import Definitions
 from services.chassis.codec import from_timestamp
 from services.chassis.deadlines import Calendar, Term, Unit, is_provisional
-from services.chassis.law.definitions import calendar_of
+from services.chassis.decider import Rejected
+from services.chassis.law.definitions import CalendarVersion, calendar_of
 from services.chassis.law.kept import SHAPES
 from services.chassis.law.kept import law as kept_law
 from services.dossier import commands as c
@@ -315,12 +316,15 @@ def written(kind: str, each: Any) -> Any:
     return SHAPES[kind].write(each)
 
 
-def published() -> Any:
+def published(*calendars: CalendarVersion) -> Any:
     engine = create_engine("sqlite://")
     db = engine.connect()
     kept_law.metadata.create_all(db)
     facts: list[Any] = [
-        *(events_pb2.CalendarPublished(calendar=written("calendar", each)) for each in CATALOGUE.calendars),
+        *(
+            events_pb2.CalendarPublished(calendar=written("calendar", each))
+            for each in (*CATALOGUE.calendars, *calendars)
+        ),
         *(events_pb2.ProcedurePublished(procedure=written("procedure", each)) for each, _ in OFFERED),
         events_pb2.AgencyOpened(agency=written("agency", SHOP)),
     ]
@@ -344,3 +348,14 @@ def test_preview_and_reception_count_alike(offered: Any, received_at: datetime) 
     assert isinstance(promised, e.DossierReceived)
     assert (from_timestamp(told.due_at), told.provisional) == (promised.due_at, promised.provisional)
     assert f"{told.calendar_id}@{told.calendar_version}" == promised.calendar
+
+
+def test_what_an_older_calendar_counted_is_counted_anew_and_one_of_a_later_day_stops_nothing() -> None:
+    law, _ = published(replace(CATALOGUE.calendars[0], calendar_id="treasury", version=1, valid_from="2027-01-01"))
+    assert {(name, calendar.name) for name, _, calendar, _ in law.superseded(w.RECEIVED)} == {
+        ("general@1", "general@2"),
+        ("police@1", "police@2"),
+    }
+    assert law.days_known(w.RECEIVED).keys() == {SHOP.calendar_id}
+    with pytest.raises(Rejected, match="NOT_READY"):
+        law.calendar("treasury", w.RECEIVED)

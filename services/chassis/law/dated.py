@@ -44,6 +44,7 @@ def holds(rule: str, at: datetime) -> bool:
     return _at(rule, at) is not None
 
 
+@cache
 def site_terms(text: str) -> tuple[tuple[date, Term], ...]:
     """What a province decided: `2026-01-01:8h,2027-01-01:1d`, working hours or working days. Raises ValueError."""
     found = []
