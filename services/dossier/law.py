@@ -148,11 +148,14 @@ class Law:
 
     def days_known(self, at: datetime) -> dict[str, int]:
         """How many days from now on each calendar that an open agency keeps has its holidays announced."""
-        day = local_day(at)
-        open_now = (found.value for each in self._agencies.values() if (found := newest(each, day)))
-        kept = {agency.calendar_id: self._calendar(agency.calendar_id, at) for agency in open_now}
-        today = date.fromisoformat(day)
+        today = date.fromisoformat(local_day(at))
+        kept = {agency.calendar_id: self._calendar(agency.calendar_id, at) for agency in self._open(at)}
         return {calendar_id: (found[0].known_until - today).days for calendar_id, found in kept.items() if found}
+
+    def _open(self, at: datetime) -> Iterator[Agency]:
+        """Every agency that is in force on that day, as it is then."""
+        day = local_day(at)
+        return (found.value for each in self._agencies.values() if (found := newest(each, day)))
 
     def route(self, reception: str, competent: str, channel: Channel, at: datetime) -> Route:
         """How what is received there now comes to who is competent."""
@@ -178,11 +181,7 @@ class Law:
 
     def competent(self, procedure: Procedure, reception: Agency, at: datetime) -> Agency:
         """The reception agency itself where it is competent, else the nearest that is. Raises AGENCY_NOT_COMPETENT."""
-        day = local_day(at)
-        near: list[Agency] = [
-            reception,
-            *(found.value for each in self._agencies.values() if (found := newest(each, day))),
-        ]
+        near = [reception, *self._open(at)]
         for authority in procedure.authorities:
             for agency in near:
                 if _matches(agency, authority) and _serves(agency, reception):

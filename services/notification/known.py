@@ -253,8 +253,9 @@ class KnownDossier:
     handling: Handling = Handling()
 
 
-def dossier_of(db: Connection, code: str, agency: str) -> KnownDossier | None:
-    """`agency` is the one that the fact names; empty: the one that has the dossier. What has no name goes by its code."""
+def dossier_of(db: Connection, code: str, agency: str, at: datetime) -> KnownDossier | None:
+    """`agency` is the one that the fact names, empty: the one that has the dossier; it is called as on the day of `at`. What has no
+    name goes by its code."""
     row = db.execute(select(dossiers).where(dossiers.c.code == code)).one_or_none()
     if row is None:
         return None
@@ -264,8 +265,7 @@ def dossier_of(db: Connection, code: str, agency: str) -> KnownDossier | None:
     procedure = definitions.Procedure.FromString(named or b"")
     if named is None:
         procedure.name.vi = event.procedure_code
-    today = datetime.now(ZONE).date().isoformat()
-    name = agency_name(db, agency or row.agency, today)
+    name = _agency_name(db, agency or row.agency, at.astimezone(ZONE).date().isoformat())
     handling = Handling(
         _person(db, row.receiver),
         _utc(row.received_at),
@@ -278,7 +278,7 @@ def dossier_of(db: Connection, code: str, agency: str) -> KnownDossier | None:
     return KnownDossier(Stored(event, UUID(row.event_id)), procedure, name, handling)
 
 
-def agency_name(db: Connection, code: str, day: str) -> definitions.Text:
+def _agency_name(db: Connection, code: str, day: str) -> definitions.Text:
     """On that day; by its code where it has no name here."""
     found = called(db, agencies, code, day)
     return definitions.Text(vi=found.vi, en=found.en) if found else definitions.Text(vi=code)

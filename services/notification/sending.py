@@ -154,7 +154,7 @@ class Outbox:
         event: e.MessageComposed = first.event
         opened = await Stored(event, first.event_id).opened(self.keys)
         dossier, contact = await self.known.read(
-            lambda db: (dossier_of(db, event.code, ""), contact_of(db, event.account_id))
+            lambda db: (dossier_of(db, event.code, "", self.clock.now()), contact_of(db, event.account_id))
         )
         address = await address_of(await self.chosen(event.account_id), dossier, contact, self.keys)
         if not opened or not address:

@@ -105,9 +105,10 @@ class NotificationService:
         event = fact.event
         if not is_told(event):
             return
+        now = self.clock.now()
         about, contact = await self.known.read(
             lambda db: (
-                dossier_of(db, event.code, getattr(event, "agency", "")),
+                dossier_of(db, event.code, getattr(event, "agency", ""), now),
                 contact_of(db, event.applicant_id),
             ),
             position_token(fact.position),
@@ -117,7 +118,7 @@ class NotificationService:
         chosen = await self._chosen(event.applicant_id)
         email = await address_of(chosen, about, contact, self.keys) if self.mailer else ""
         origin = Origin.of_fact(fact, "tell", self.name)
-        url, now = self.platform.settings.url, self.clock.now()
+        url = self.platform.settings.url
         command = await compose(fact, about, chosen, email, self.keys, url, origin.actor, now)
         try:
             await self.messages.execute(
