@@ -41,6 +41,7 @@ class Report:
             "submitted": len(self.submitted),
             "completed": len(self.completed),
             "failed": self.failed,
+            "failures": self.failures,
             "codes": self.submitted,
         }
 

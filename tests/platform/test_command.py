@@ -134,7 +134,7 @@ class TestRunning:
         assert (ran.returncode, ran.stderr) == (0, "")
         (line,) = ran.stdout.splitlines()
         report = json.loads(line)
-        assert report.keys() == {"submitted", "completed", "failed", "codes"}
+        assert report.keys() == {"submitted", "completed", "failed", "failures", "codes"}
         assert (report["submitted"], report["failed"], len(set(report["codes"]))) == (20, 0, 20)
         assert report["completed"] >= 20
 
