@@ -1,7 +1,12 @@
-"""A podman of the drill's own: its images, containers, networks and secrets lie in one folder and end with it."""
+"""A podman of the drill's own: its images, containers, networks and secrets lie in one folder and end with it.
+
+Not the names that netavark's server answers with: they lie in /run for all. What a drill that was interrupted left there is
+answered beside what is true, so the next one takes it away first.
+"""
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -50,6 +55,8 @@ runroot = "{folder}/run"
 graphroot = "{folder}/graph"
 """
 END_AT_ONCE = ("--all", "--force", "--time", "0")
+# Below /var/tmp; in each the folder of its podman, which its drill holds locked.
+DRILLS = ("/var/tmp", "drill-")
 
 
 def why_not() -> str:
@@ -74,18 +81,41 @@ class Podman(Engine):
 def podman(folder: Path) -> Iterator[Podman]:
     """Whatever happens, nothing of it is left. Raises ImagesError."""
     folder.mkdir(parents=True)
-    for name, text in (("containers.conf", CONTAINERS), ("storage.conf", STORAGE)):
-        (folder / name).write_text(text.format(folder=folder))
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        sweep()
+        for name, text in (("containers.conf", CONTAINERS), ("storage.conf", STORAGE)):
+            (folder / name).write_text(text.format(folder=folder))
+        try:
+            yield _of(folder)
+        finally:
+            _end(folder)
+
+
+def sweep(place: Path = Path(DRILLS[0])) -> None:
+    """End what drills left that were interrupted."""
+    for folder in place.glob(f"{DRILLS[1]}*/podman"):
+        with (folder / "lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            _end(folder)
+        shutil.rmtree(folder.parent)
+
+
+def _of(folder: Path) -> Podman:
     path = os.pathsep.join((os.environ.get("PATH", ""), *SYSTEM_AT))
     files = {"CONTAINERS_CONF": folder / "containers.conf", "CONTAINERS_STORAGE_CONF": folder / "storage.conf"}
-    engine = Podman("podman", {"PATH": path, "TMPDIR": str(folder)} | {key: str(file) for key, file in files.items()})
-    try:
-        yield engine
-    finally:
+    return Podman("podman", {"PATH": path, "TMPDIR": str(folder)} | {key: str(file) for key, file in files.items()})
+
+
+def _end(folder: Path) -> None:
+    if all((folder / name).exists() for name in ("containers.conf", "storage.conf")):
         for arguments in (("pod", "rm", *END_AT_ONCE), ("rm", *END_AT_ONCE), ("network", "prune", "--force")):
-            subprocess.run(["podman", *arguments], env=engine.whole_environment, capture_output=True, check=False)
-        _unmount(folder)
-        shutil.rmtree(folder)
+            subprocess.run(["podman", *arguments], env=_of(folder).whole_environment, capture_output=True, check=False)
+    _unmount(folder)
+    shutil.rmtree(folder)
 
 
 def _unmount(folder: Path) -> None:

@@ -49,9 +49,12 @@ class Site:
     site: str
     province: str
     secrets: dict[str, dict[str, str]] = field(default_factory=dict)
+    network: str = ""
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True)
+        # Another one each time: what is known of one stays, where its drill was interrupted.
+        self.network = f"drill-{self.profile}-{secrets.token_hex(3)}"
         self.authority = Authority(self.folder / "authority")
         self.secrets = {"motcua": self._keys(), "motcua-bucket": dict(stand_ins.BUCKET_KEYS)}
         self.secrets |= {f"{RELEASE}-{part}-certificate": self._certificate(part) for part in PARTS}
@@ -129,10 +132,6 @@ class Site:
         done = subprocess.run([helm(), "template", RELEASE, CHART, *files], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         return rendered([one for one in yaml.safe_load_all(done.stdout) if one], self.secrets)
-
-    @property
-    def network(self) -> str:
-        return f"drill-{self.profile}"
 
     def install(self) -> None:
         """As `helm install --wait`."""

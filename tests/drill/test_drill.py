@@ -26,7 +26,7 @@ from scripts import sbom
 from scripts.images import IMAGES, ROOT, Origin, build_all, origin, wheelhouse
 from services.chassis.settings import SERVICES
 from tests.drill import base, confinement, stand_ins
-from tests.drill.podman import Podman, podman, why_not
+from tests.drill.podman import DRILLS, Podman, podman, why_not
 from tests.drill.site import RELEASE, Site
 from tests.support.authority import context
 from tests.support.waiting import eventually
@@ -52,7 +52,7 @@ def images() -> Iterator[Images]:
             pytest.fail(f"The drill must run here, and cannot: {why}")
         pytest.skip(f"The drill cannot run here: {why}")
     # Not below pytest's folders: sockets' paths are short. Not in /tmp, which may be in memory.
-    with tempfile.TemporaryDirectory(prefix="drill-", dir="/var/tmp") as temporary:
+    with tempfile.TemporaryDirectory(dir=DRILLS[0], prefix=DRILLS[1]) as temporary:
         folder = Path(temporary)
         with podman(folder / "podman") as engine:
             engine.run("import", "--quiet", str(base.tar()), BASE)
