@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
-import structlog
-from structlog.dev import ConsoleRenderer, plain_traceback
 
+from tests.support.logs import log_plainly
 from tests.support.loops import MOST_SECONDS, Loops
 
 if TYPE_CHECKING:
@@ -20,10 +19,7 @@ if TYPE_CHECKING:
 hypothesis.settings.register_profile("motcua", deadline=None, derandomize="CI" in os.environ)
 hypothesis.settings.load_profile("motcua")
 
-# As the product prints them: the library's own form with all variables takes seconds.
-structlog.configure(
-    processors=[*structlog.get_config()["processors"][:-1], ConsoleRenderer(exception_formatter=plain_traceback)]
-)
+log_plainly()
 
 loops = Loops()
 loops.install()

@@ -25,6 +25,7 @@ from rich.console import Console
 from services.chassis import output, telemetry
 from services.chassis.output import Output
 from tests.support.full_disk import small_disk
+from tests.support.logs import log_plainly
 
 
 class Mute:
@@ -87,7 +88,7 @@ def logging_to(path: Path | None) -> Iterator[Any]:
     try:
         yield structlog.get_logger()
     finally:
-        structlog.reset_defaults()
+        log_plainly()
         root.handlers = handlers
         sys.stdout, sys.stderr = streams
 

@@ -17,6 +17,7 @@ from services.chassis import tasks
 from services.chassis.store.port import NO_STREAM, EventStore, NewEvent, StoreUnavailable
 from services.chassis.store.sqlite import SqliteStore
 from services.chassis.tasks import Owned, OwnedThread, troubles
+from tests.support.logs import log_plainly
 from tests.support.waiting import PATIENCE_SECONDS, eventually_here
 
 
@@ -58,7 +59,7 @@ def _logging(request: pytest.FixtureRequest) -> Iterator[None]:
     if request.param == "the log raises":
         structlog.configure(processors=[full], cache_logger_on_first_use=False)
     yield
-    structlog.reset_defaults()
+    log_plainly()
 
 
 def ends(name: str) -> float:

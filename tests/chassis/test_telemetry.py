@@ -13,6 +13,7 @@ from joserfc import jwe, jwt
 from joserfc.jwk import OctKey
 
 from services.chassis import telemetry
+from tests.support.logs import log_plainly
 
 KEY = OctKey.generate_key(256)
 SIGNED = jwt.encode({"alg": "HS256"}, {"sub": "somebody"}, KEY)
@@ -45,7 +46,7 @@ def test_secrets_are_taken_out_of_a_line(tmp_path: Path, said: str, kept: str | 
         except ValueError:
             structlog.get_logger().exception("failed")
     finally:
-        structlog.reset_defaults()
+        log_plainly()
     first, second = (json.loads(line) for line in path.read_text().splitlines())
     wanted = said if kept is None else kept
     assert (first["text"], first["listed"]) == (wanted, [wanted])
