@@ -6,7 +6,6 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 from services.catalogue import form_lint
@@ -66,7 +65,6 @@ _IDENTITY_CARD = re.compile(
 _COUNCIL = re.compile(r"hđnd|hội đồng nhân dân|people['’]s council|the council", re.IGNORECASE)
 _PATH = re.compile(r"[a-z][a-z_]*(\[\d+\])?(\.[a-z][a-z_]*(\[\d+\])?)*", re.ASCII)
 MOST_MONTHS = 1200
-MOST_FAULTS = 200
 OLDEST = 130
 
 
@@ -75,11 +73,6 @@ class Fault:
     code: str
     path: str
     text: Text
-
-
-def linted(procedure: Procedure) -> list[tuple[str, str, str, str]]:
-    """The first faults, as JSON has them, for a process of its own: what a procedure costs is up to whoever wrote it."""
-    return [(each.code, each.path, each.text.vi, each.text.en) for each in islice(lint(procedure), MOST_FAULTS)]
 
 
 def lint(procedure: Procedure) -> Iterator[Fault]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from services.catalogue.linter import Fault, linted
+from services.catalogue.linter import Fault
 from services.chassis.confined import Confined, Exhausted
 from services.chassis.errors import Invalid, Violation
 from services.chassis.law.definitions import Procedure, Text
@@ -15,7 +15,7 @@ PROCESSES = 1
 
 class Linting:
     def __init__(self) -> None:
-        self._linted = Confined(linted, PROCESSES)
+        self._linted = Confined("services.catalogue.apart:linted", PROCESSES)
 
     @classmethod
     def of(cls, container: Any) -> Linting:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import sys
+
 import pytest
 
 from motcua.dossier.v1 import dossier_service_pb2 as dossiers
 from motcua.identity.v1 import identity_service_pb2 as identity
 from motcua.notification.v1 import notification_service_pb2 as notification
 from services.chassis import requests
+from services.chassis.confined import Confined
 from services.chassis.contact import email_of, phone_of, sent_to
 from services.chassis.errors import Invalid
 
@@ -83,3 +87,17 @@ def test_whoever_is_written_to_is_checked_where_the_address_comes_in() -> None:
     profile = identity.UpdateProfileRequest(request_id=ID, email=" a@VÍ-DỤ.vn", phone="0912\u00a0345 678 ")
     requests.check(profile)
     assert (profile.email, profile.phone) == ("a@ví-dụ.vn", "0912 345 678")
+
+
+async def test_only_a_process_that_can_read_no_file_knows_all_countries_from_its_start() -> None:
+    loaded = (
+        "import sys, services.dossier.service; print([m for m in sys.modules if m.startswith('phonenumbers.data.reg')])"
+    )
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", loaded, stdout=asyncio.subprocess.PIPE)
+    assert (await process.communicate())[0] == b"[]\n"
+    wrong = Confined("services.chassis.law.apart:wrong", 1)
+    try:
+        schema = '{"items": {"format": "phone"}}'
+        assert await wrong(schema, '["+81 3-3211-4211", "024 3825 0000", "+49 1"]', "") == [[["2"], "format"]]
+    finally:
+        await wrong.close()

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from services.catalogue.loader import load
-from services.chassis.law import forms
+from services.chassis.law import faults, forms
 from services.chassis.law.forms import Unusable, compiled, light
 
 SECRET = "a-key-that-nobody-reads"
@@ -171,7 +171,7 @@ def test_any_json_is_a_form_or_is_refused(outside: Outside, schema: Any, answers
         except Unusable:
             continue
         assert lead >= len(addresses)
-        assert len(found) <= forms.MOST_FAULTS
+        assert len(found) <= faults.MOST_FAULTS
     assert not outside.is_asked()
 
 

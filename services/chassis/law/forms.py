@@ -7,18 +7,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
-from itertools import chain, islice
 from typing import Any, NoReturn
 
 import jsonschema_rs
-from jsonschema_rs import ValidationErrorKind as Kind
 
 from services.chassis.contact import is_email, is_phone
+from services.chassis.law.faults import Faults, Wrong
 
 # Without draft-04: there a plain `id` moves the base of references.
 DIALECTS = frozenset(
@@ -43,7 +42,6 @@ LIGHT_PATTERN_BYTES = 16 * 1024
 LIGHT_CHARACTERS = 16_000
 # Beyond it numbers are not exact (RFC 7493, 2.2).
 LARGEST_NUMBER = 2**53
-MOST_FAULTS = 200
 # A pattern reads an answer about as long as so many other rules do.
 PATTERN_WEIGHT = 20
 
@@ -105,49 +103,32 @@ class Unusable(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Wrong:
-    """An answer that breaks a rule: where, and which."""
-
-    path: tuple[str, ...]
-    rule: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Form:
+    schema: Any
     validator: jsonschema_rs.Validator
     # How much of an answer's byte it reads, in rules.
     weight: int
 
+    def takes(self, answers: Any, today: str = "") -> bool:
+        """Much cheaper than to name what is wrong."""
+        _today.set(today)
+        return bool(self.validator.is_valid(answers))
+
     def wrong(self, answers: Any, today: str = "") -> list[Wrong]:
         """The first of them. `today`: by which past-date and birth-date are judged; without it they are dates."""
         _today.set(today)
-        return list(islice(chain.from_iterable(map(_wrong, self.validator.iter_errors(answers))), MOST_FAULTS))
-
-
-def _wrong(error: jsonschema_rs.ValidationError) -> Iterator[Wrong]:
-    """Where an answer is missing, or is one too many, it is that answer that is named, not what it would stand in."""
-    path, rule = tuple(map(str, error.instance_path)), tuple(map(str, error.schema_path))
-    match error.kind:
-        case Kind.Required(property=name):
-            yield Wrong((*path, name), (*rule, "required"))
-        case Kind.AdditionalProperties(unexpected=names) | Kind.UnevaluatedProperties(unexpected=names):
-            for name in names:
-                yield Wrong((*path, name), (*rule, "additionalProperties"))
-        case Kind.PropertyNames(error=inner):
-            yield Wrong((*path, str(inner.instance)), (*rule, "additionalProperties"))
-        case _:
-            yield Wrong(path, rule)
+        return Faults(self.schema).of(self.validator.iter_errors(answers))
 
 
 @lru_cache(maxsize=512)
 def light(schema: str) -> Form | None:
     """Compiled at once; None where that may take a moment. Raises Unusable."""
-    found = parsed(schema)
-    weight, repeats = _measured(found)
+    root = parsed(schema)
+    weight, repeats = _measured(root)
     if repeats or len(schema) > LIGHT_CHARACTERS:
         return None
     try:
-        return Form(_validator(found, LIGHT_PATTERN_BYTES), weight)
+        return Form(root, _validator(root, LIGHT_PATTERN_BYTES), weight)
     except Unusable:  # or a pattern is larger
         return None
 
@@ -155,9 +136,9 @@ def light(schema: str) -> Form | None:
 @lru_cache(maxsize=64)
 def compiled(schema: str) -> Form:
     """For a process that may be ended: it takes up to a second. Raises Unusable."""
-    found = parsed(schema)
-    weight, _ = _measured(found)
-    return Form(_validator(found, PATTERN_BYTES), weight)
+    root = parsed(schema)
+    weight, _ = _measured(root)
+    return Form(root, _validator(root, PATTERN_BYTES), weight)
 
 
 # What a part of a form that leads elsewhere may raise when an answer is held against it.
@@ -336,15 +317,6 @@ def _validator(schema: dict[str, Any], pattern_bytes: int) -> jsonschema_rs.Vali
 
 def _never(address: str) -> NoReturn:
     raise LookupError("a form stands by itself")
-
-
-def wrong(schema: str, answers: str, today: str) -> list[tuple[tuple[str, ...], tuple[str, ...]]] | None:
-    """As JSON has it, for a process of its own; None for an unusable schema."""
-    try:
-        form = compiled(schema)
-    except Unusable:
-        return None
-    return [(each.path, each.rule) for each in form.wrong(json.loads(answers), today)]
 
 
 def is_plain(text: str) -> bool:
