@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
+from typing import Any, Generic, TypeVar
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, select
+from google.protobuf.message import Message
+from sqlalchemy import Connection, Row, select
 
 from gateway.status.model import Bilingual, Procedures
 from gateway.status.views import definitions
@@ -19,51 +22,49 @@ from motcua.catalogue.events.v1.definitions_pb2 import (
     TerritorialUnit,
     Text,
 )
+from services.chassis.law.validity import Validity, in_turn, nearest, newest
 from services.chassis.search import search
 
 ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
+Definition = TypeVar("Definition", bound=Message)
 
 
 @dataclass(frozen=True, slots=True)
-class _Agency:
-    name: Bilingual
-    province: str
-    valid_from: str
-    valid_until: str
+class _Version(Generic[Definition]):
+    validity: Validity
+    of: Definition
 
 
 class Catalogue:
     def __init__(self, db: Connection) -> None:
-        self._procedures: defaultdict[str, dict[int, tuple[str, Procedure]]] = defaultdict(dict)
-        # Versions, oldest first.
-        self._agencies: defaultdict[str, list[_Agency]] = defaultdict(list)
+        self._procedures: defaultdict[str, dict[int, _Version[Procedure]]] = defaultdict(dict)
+        self._agencies: dict[str, list[_Version[Agency]]] = {}
         self._provinces: dict[str, Bilingual] = {}
         self._calendars: dict[str, Bilingual] = {}
-        for row in db.execute(select(definitions).order_by(definitions.c.key, definitions.c.version)):
-            match row.kind:
+        t = definitions
+        rows = db.execute(select(t).order_by(t.c.kind, t.c.key, t.c.version))
+        for (kind, key), grouped in groupby(rows, key=lambda row: (row.kind, row.key)):
+            versions = list(grouped)
+            match kind:
                 case "procedure":
-                    procedure = Procedure.FromString(row.definition)
-                    self._procedures[row.key][row.version] = (row.valid_until, procedure)
+                    numbers = (row.version for row in versions)
+                    self._procedures[key] = dict(zip(numbers, _versions(versions, Procedure), strict=True))
                 case "agency":
-                    agency = Agency.FromString(row.definition)
-                    known = _Agency(_both(agency.name), agency.province, agency.valid_from, row.valid_until)
-                    self._agencies[row.key].append(known)
+                    self._agencies[key] = _versions(versions, Agency)
                 case "province":
-                    self._provinces[row.key] = _both(TerritorialUnit.FromString(row.definition).name)
+                    self._provinces[key] = _both(TerritorialUnit.FromString(versions[-1].definition).name)
                 case "calendar":
-                    calendar = CalendarVersion.FromString(row.definition)
-                    self._calendars[f"{row.key}@{row.version}"] = _both(calendar.name)
+                    for row in versions:
+                        self._calendars[f"{key}@{row.version}"] = _both(CalendarVersion.FromString(row.definition).name)
 
     def version(self, code: str, version: int) -> Procedure | None:
-        _, procedure = self._procedures.get(code, {}).get(version, ("", None))
-        return procedure
+        found = self._procedures.get(code, {}).get(version)
+        return found.of if found else None
 
     def in_force(self, code: str, day: str) -> Procedure | None:
         """The newest version in force on a day."""
-        for until, procedure in reversed(self._procedures.get(code, {}).values()):
-            if procedure.valid_from <= day and (not until or day <= until):
-                return procedure
-        return None
+        found = newest(self._procedures.get(code, {}).values(), day)
+        return found.of if found else None
 
     def search(self, words: str, day: str, offset: int, limit: int) -> Procedures:
         """Procedures in force as the API finds them."""
@@ -73,14 +74,14 @@ class Catalogue:
 
     def procedure_name(self, code: str, day: str) -> Bilingual:
         """Of the version in force or, where there is none, of the newest; the code where there is none either."""
-        newest = next(reversed(self._procedures.get(code, {})), 0)
-        procedure = self.in_force(code, day) or self.version(code, newest)
+        last = next(reversed(self._procedures.get(code, {})), 0)
+        procedure = self.in_force(code, day) or self.version(code, last)
         return _both(procedure.name) if procedure else Bilingual(code, code)
 
     def agency_names(self, codes: Collection[str]) -> Mapping[str, Bilingual]:
         """As they are called today."""
         day = datetime.now(ZONE).date().isoformat()
-        return {code: _on(self._agencies[code], day).name for code in codes if code in self._agencies}
+        return {code: _both(nearest(self._agencies[code], day).of.name) for code in codes if code in self._agencies}
 
     def province_names(self, codes: Collection[str]) -> Mapping[str, Bilingual]:
         return {code: self._provinces[code] for code in codes if code in self._provinces}
@@ -89,16 +90,14 @@ class Catalogue:
         return self._calendars.get(calendar)
 
     def serves(self, province: str, agency: str, day: str) -> bool:
-        if agency not in self._agencies:
-            return False
-        known = _on(self._agencies[agency], day)
-        return known.province == province and (not known.valid_until or day <= known.valid_until)
+        found = newest(self._agencies.get(agency, ()), day)
+        return found is not None and found.of.province == province
 
 
-def _on(versions: list[_Agency], day: str) -> _Agency:
-    return max(
-        (each for each in versions if each.valid_from <= day), key=lambda each: each.valid_from, default=versions[0]
-    )
+def _versions(rows: Sequence[Row[Any]], kind: type[Definition]) -> list[_Version[Definition]]:
+    found: list[Any] = [kind.FromString(row.definition) for row in rows]
+    stated = [Validity(each.valid_from, row.valid_until) for each, row in zip(found, rows, strict=True)]
+    return [_Version(validity, each) for validity, each in zip(in_turn(stated), found, strict=True)]
 
 
 def _both(name: Text) -> Bilingual:

@@ -27,7 +27,7 @@ from services.chassis.law.definitions import (
     UnitKind,
     calendar_of,
 )
-from services.chassis.law.validity import Validity
+from services.chassis.law.validity import Validity, in_turn
 
 D = TypeVar("D")
 
@@ -868,14 +868,7 @@ def _without(versions: tuple[Version[D], ...], number: int) -> tuple[Version[D],
 
 def in_force(versions: Sequence[Version[D]]) -> list[Validity]:
     """When each is in force: until the eve of a later one, or its own last day before."""
-    # One that ended before its first day never took another's place.
-    begin = [since for each in versions if (since := each.validity.since) <= (each.validity.until or since)]
-    return [
-        each.validity.ended(_eve(min(later)))
-        if (later := [since for since in begin if since > each.validity.since])
-        else each.validity
-        for each in versions
-    ]
+    return in_turn([each.validity for each in versions])
 
 
 def _admit(new: Validity, versions: Sequence[Version[D]], today: str, replaces: bool) -> list[int]:

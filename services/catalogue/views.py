@@ -10,7 +10,8 @@ from sqlalchemy import Connection
 from motcua.catalogue.events.v1 import definitions_pb2
 from services.chassis.decider import Rejected
 from services.chassis.law.definitions import FeeOverlay
-from services.chassis.law.kept import Kept, kept, newest, span
+from services.chassis.law.kept import Kept, kept, span
+from services.chassis.law.validity import nearest, newest
 from services.chassis.names import folded
 
 
@@ -57,8 +58,7 @@ class Definitions:
         versions = self._by_kind["agency"].get(code)
         if not versions:
             raise Rejected("AGENCY_UNKNOWN", code=code)
-        found = newest(versions, day) or (versions[0] if day < versions[0].validity.since else versions[-1])
-        return replace(found, validity=span(versions))
+        return replace(nearest(versions, day), validity=span(versions))
 
     def agencies(self, day: str) -> list[Kept]:
         """All of them, by code."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -17,8 +18,8 @@ from services.chassis.law.cases import NOBODY, Standing, case_of, circumstances,
 from services.chassis.law.dated import counts_from, forward_by, holds
 from services.chassis.law.definitions import Agency, Authority, FeeOverlay, Level, Procedure, calendar_of
 from services.chassis.law.fees import QuotedItem, exemptions_on, quote
-from services.chassis.law.kept import Kept, kept, newest
-from services.chassis.law.validity import Validity
+from services.chassis.law.kept import Kept, kept
+from services.chassis.law.validity import Validity, nearest, newest
 from services.dossier.domain import LARGEST_FEE
 from services.dossier.forms import faulty
 from services.dossier.values import (
@@ -44,21 +45,29 @@ def local_day(at: datetime) -> str:
     return at.astimezone(ZONE).date().isoformat()
 
 
+@dataclass(frozen=True, slots=True)
+class _Calendar:
+    """One version, with its law."""
+
+    validity: Validity
+    calendar: Calendar
+    legal_basis: tuple[str, ...]
+
+
 class Law:
     """All of it, in memory."""
 
     def __init__(self, db: Connection) -> None:
-        self._procedures: defaultdict[str, dict[int, tuple[Validity, Procedure]]] = defaultdict(dict)
+        self._procedures: defaultdict[str, dict[int, Kept]] = defaultdict(dict)
         self._overlays: list[FeeOverlay] = []
         self._agencies: defaultdict[str, list[Kept]] = defaultdict(list)
-        # Each with its law.
-        self._calendars: defaultdict[str, list[tuple[Validity, Calendar, tuple[str, ...]]]] = defaultdict(list)
+        self._calendars: defaultdict[str, list[_Calendar]] = defaultdict(list)
         # The last day and the successor of those that closed.
         self._closures: dict[str, tuple[str, str]] = {}
         for one in kept(db, "procedure", "overlay", "agency", "calendar"):
             match one.kind:
                 case "procedure":
-                    self._procedures[one.key][one.version] = (one.validity, one.value)
+                    self._procedures[one.key][one.version] = one
                 case "overlay":
                     self._overlays.append(one.value)
                 case "agency":
@@ -66,28 +75,29 @@ class Law:
                     if one.successor:
                         self._closures[one.key] = (one.validity.until, one.successor)
                 case "calendar":
-                    known = (one.validity, calendar_of(one.value), one.value.legal_basis)
+                    known = _Calendar(one.validity, calendar_of(one.value), one.value.legal_basis)
                     self._calendars[one.key].append(known)
 
     def in_force(self, procedure_code: str, at: datetime) -> Procedure:
         """The newest version in force on that day. Raises Rejected PROCEDURE_UNKNOWN."""
-        day = local_day(at)
-        for validity, procedure in reversed(self._procedures.get(procedure_code, {}).values()):
-            if day in validity:
-                return procedure
-        raise Rejected("PROCEDURE_UNKNOWN", procedure_code=procedure_code)
+        found = newest(self._procedures.get(procedure_code, {}).values(), local_day(at))
+        if found is None:
+            raise Rejected("PROCEDURE_UNKNOWN", procedure_code=procedure_code)
+        procedure: Procedure = found.value
+        return procedure
 
     def version(self, procedure_code: str, version: int) -> Procedure:
         """Raises Rejected NOT_READY where this replica has not read of it yet."""
         known = self._procedures.get(procedure_code, {}).get(version)
         if known is None:
             raise Rejected("NOT_READY")
-        return known[1]
+        procedure: Procedure = known.value
+        return procedure
 
     def name_of(self, procedure_code: str, version: int) -> definitions.Text | None:
         """None where this replica has not read of it yet."""
         known = self._procedures.get(procedure_code, {}).get(version)
-        return known[1].name if known else None
+        return known.value.name if known else None
 
     def agency(self, code: str, at: datetime) -> Agency:
         """As it is on that day. Raises Rejected AGENCY_UNKNOWN."""
@@ -102,7 +112,7 @@ class Law:
         versions = self._agencies.get(code)
         if not versions:
             raise Rejected("NOT_READY")
-        agency: Agency = (newest(versions, local_day(at)) or versions[-1]).value
+        agency: Agency = nearest(versions, local_day(at)).value
         return agency
 
     def lies_in(self, code: str, province: str) -> bool:
@@ -125,12 +135,10 @@ class Law:
         """The newest version in force on that day. Raises Rejected NOT_READY where this replica has not read of it yet."""
         if (found := self._calendar(calendar_id, at)) is None:
             raise Rejected("NOT_READY")
-        return found[0]
+        return found.calendar
 
-    def _calendar(self, calendar_id: str, at: datetime) -> tuple[Calendar, tuple[str, ...]] | None:
-        """The newest version in force on that day, with its law."""
-        day, versions = local_day(at), self._calendars.get(calendar_id, [])
-        return next(((calendar, law) for validity, calendar, law in reversed(versions) if day in validity), None)
+    def _calendar(self, calendar_id: str, at: datetime) -> _Calendar | None:
+        return newest(self._calendars.get(calendar_id, []), local_day(at))
 
     def calendar_of(self, agency: str, at: datetime) -> Calendar:
         return self.calendar(self.known_agency(agency, at).calendar_id, at)
@@ -141,16 +149,16 @@ class Law:
         for calendar_id, versions in self._calendars.items():
             if (found := self._calendar(calendar_id, at)) is None:  # its first day is to come
                 continue
-            newest, law = found
-            for _, calendar, _ in versions:
-                if calendar.version < newest.version:
-                    yield calendar.name, first_change(calendar, newest), newest, law
+            now = found.calendar
+            for version in versions:
+                if version.calendar.version < now.version:
+                    yield version.calendar.name, first_change(version.calendar, now), now, found.legal_basis
 
     def days_known(self, at: datetime) -> dict[str, int]:
         """How many days from now on each calendar that an open agency keeps has its holidays announced."""
         today = date.fromisoformat(local_day(at))
         kept = {agency.calendar_id: self._calendar(agency.calendar_id, at) for agency in self._open(at)}
-        return {calendar_id: (found[0].known_until - today).days for calendar_id, found in kept.items() if found}
+        return {calendar_id: (found.calendar.known_until - today).days for calendar_id, found in kept.items() if found}
 
     def _open(self, at: datetime) -> Iterator[Agency]:
         """Every agency that is in force on that day, as it is then."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
 from functools import cached_property
 from itertools import groupby
 from typing import Any
@@ -31,7 +30,7 @@ from motcua.catalogue.events.v1 import definitions_pb2, events_pb2
 from services.chassis.codec import Shape
 from services.chassis.facts import Fact
 from services.chassis.law import definitions
-from services.chassis.law.validity import Validity
+from services.chassis.law.validity import Validity, in_turn
 from services.chassis.views import Projection
 
 metadata = MetaData()
@@ -84,23 +83,13 @@ def kept(db: Connection, *kinds: str) -> Iterator[Kept]:
 
 
 def _versions(rows: list[Row[Any]]) -> Iterator[Kept]:
-    # One that ended before its first day never took another's place.
-    begin = [row.valid_from for row in rows if not row.valid_until or row.valid_from <= row.valid_until]
-    for row in rows:
-        later = [since for since in begin if since > row.valid_from] if row.valid_from else []
-        eves = [(date.fromisoformat(min(later)) - timedelta(days=1)).isoformat()] if later else []
-        until = min(filter(None, (row.valid_until, *eves)), default="")
+    spans = in_turn([Validity(row.valid_from, row.valid_until) for row in rows])
+    for row, validity in zip(rows, spans, strict=True):
         message: Any = SHAPES[row.kind].message()
         message.ParseFromString(row.definition)
         if "valid_until" in message.DESCRIPTOR.fields_by_name:
-            message.valid_until = until
-        validity = Validity(row.valid_from, until)
+            message.valid_until = validity.until
         yield Kept(row.kind, row.key, row.version, message, validity, row.successor, row.revision)
-
-
-def newest(versions: Sequence[Kept], day: str) -> Kept | None:
-    """The newest in force on a day."""
-    return next((each for each in reversed(versions) if day in each.validity), None)
 
 
 def span(versions: Sequence[Kept]) -> Validity:
