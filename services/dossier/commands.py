@@ -210,6 +210,8 @@ class WaiveFee:
     exemption_code: str
     reason: Sealed
     terms: Terms
+    # By which the time to receive an online dossier counts, once nothing is to be paid before.
+    reception_calendar: Calendar | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +221,7 @@ class CancelFee:
     fee_id: str
     reason: Sealed
     terms: Terms
+    reception_calendar: Calendar | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -712,7 +712,8 @@ def _waive(command: WaiveFee, dossier: Dossier) -> Events:
         raise Rejected("EXEMPTION_WITHOUT_GAIN", exemption=exempt.code, fee_id=fee.fee_id)
     head = _head(command, dossier)
     granted = FeeWaived(*head, fee.fee_id, waived, Sealed(exempt.code), command.reason)
-    ended = _fee_cancelled(command, command.reason, fee, dossier, command.terms)
+    calendar = None if owed else command.reception_calendar
+    ended = _fee_cancelled(command, command.reason, fee, dossier, command.terms, calendar)
     if not owed:
         return granted, ended
     left = _fee(head, command.left_id, owed, fee.condition, dossier.competent_agency, command.terms)
@@ -722,14 +723,19 @@ def _waive(command: WaiveFee, dossier: Dossier) -> Events:
 
 def _cancel_fee(command: CancelFee, dossier: Dossier) -> Events:
     fee = _unpaid_fee(command, dossier)
-    return (_fee_cancelled(command, command.reason, fee, dossier, command.terms),)
+    return (_fee_cancelled(command, command.reason, fee, dossier, command.terms, command.reception_calendar),)
 
 
 def _fee_cancelled(
-    command: Command, reason: Sealed, fee: Fee, dossier: Dossier, terms: Terms | None = None
+    command: Command,
+    reason: Sealed,
+    fee: Fee,
+    dossier: Dossier,
+    terms: Terms | None = None,
+    reception_calendar: Calendar | None = None,
 ) -> FeeCancelled:
     resumed = _resumed(dossier, command.at, terms) if terms and _ends_pause(fee, dossier) else (None, False, "")
-    reception_due = _lets_receive(fee, dossier, terms.calendar if terms else None, command.at)
+    reception_due = _lets_receive(fee, dossier, reception_calendar, command.at)
     head = (*_head(command, dossier), fee.fee_id, fee.amount, fee.condition, reason)
     return FeeCancelled(*head, *resumed, reception_due)
 

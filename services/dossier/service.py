@@ -538,7 +538,8 @@ class DossierService:
 
         def make(state: Dossier, by: Actor, at: datetime, law: Law) -> c.Command:
             terms, reason = _terms(state, law, at), Sealed(request.reason)
-            return c.WaiveFee(by, at, request.fee_id, left_id, request.exemption_code, reason, terms)
+            calendar = law.calendar_of(state.reception_agency, at)
+            return c.WaiveFee(by, at, request.fee_id, left_id, request.exemption_code, reason, terms, calendar)
 
         outcome = await self._change(request, caller, make)
         waived = _one(outcome, FeeWaived).amount
@@ -550,7 +551,8 @@ class DossierService:
     @api
     async def cancel_fee(self, request: pb.CancelFeeRequest, caller: Caller) -> pb.CancelFeeResponse:
         def make(state: Dossier, by: Actor, at: datetime, law: Law) -> c.Command:
-            return c.CancelFee(by, at, request.fee_id, Sealed(request.reason), _terms(state, law, at))
+            calendar = law.calendar_of(state.reception_agency, at)
+            return c.CancelFee(by, at, request.fee_id, Sealed(request.reason), _terms(state, law, at), calendar)
 
         return replied(pb.CancelFeeResponse, await self._change(request, caller, make))
 

@@ -136,7 +136,13 @@ def supplement_requested(db: Connection, fact: Fact[dossier.SupplementRequested]
     db.execute(update(dossiers).where(before).values(receiver=fact.event.by))
 
 
-@known.on(dossier.SupplementSupplied, dossier.FeePaid, dossier.DeadlineExtended, dossier.DeadlineRecounted)
+@known.on(
+    dossier.SupplementSupplied,
+    dossier.FeePaid,
+    dossier.FeeCancelled,
+    dossier.DeadlineExtended,
+    dossier.DeadlineRecounted,
+)
 def due_moved(db: Connection, fact: Fact[Any]) -> None:
     if fact.event.HasField("due_at"):
         _set(db, fact.event.code, **_due(fact.event))

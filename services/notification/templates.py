@@ -25,6 +25,7 @@ FOLDER = Path(__file__).parent / "templates"
 ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
 LOCALES = {Language.VIETNAMESE: "vi", Language.ENGLISH: "en"}
 _DAY = {"vi": "dd/MM/yyyy", "en": "d MMMM yyyy"}
+_PROVISIONAL = {"vi": " (tạm tính)", "en": " (provisional)"}
 _MOMENT = {"vi": "HH:mm 'ngày' dd/MM/yyyy", "en": "d MMMM yyyy, HH:mm"}
 
 
@@ -104,7 +105,8 @@ def _parts(paragraph: str) -> Iterator[tuple[bool, Iterator[str]]]:
 def version(template: str, language: Language) -> str:
     """The wording's own digest, so that nobody can forget to raise a number."""
     folder = FOLDER / LOCALES[language]
-    return sha256((folder / "letter.txt").read_bytes() + (folder / f"{template}.txt").read_bytes()).hexdigest()[:16]
+    parts = ((folder / f"{name}.txt").read_bytes() for name in ("letter", "provisional", template))
+    return sha256(b"".join(parts)).hexdigest()[:16]
 
 
 @cache
@@ -130,6 +132,9 @@ def _letters(locale: str) -> Environment:
     filters: dict[str, Any] = {
         "day": lambda at: Ours(_format(at, _DAY[locale], locale)),
         "moment": lambda at: Ours(_format(at, _MOMENT[locale], locale)),
+        # A due date, which says of itself when it is not certain yet.
+        "due": lambda at, provisional: Ours(_due(at, provisional, _MOMENT, locale)),
+        "due_day": lambda at, provisional: Ours(_due(at, provisional, _DAY, locale)),
         "dong": lambda amount: Ours(f"{format_decimal(amount, locale=locale)} đồng"),
         "quoted": lambda prose: Ours(quoted(prose)),
     }
@@ -140,6 +145,10 @@ def _letters(locale: str) -> Environment:
 def _inserted(value: Any) -> Any:
     """Every value that a template inserts passes here."""
     return plain(value) if isinstance(value, str) and not isinstance(value, Ours) else value
+
+
+def _due(at: datetime, provisional: bool, patterns: Mapping[str, str], locale: str) -> str:
+    return _format(at, patterns[locale], locale) + (_PROVISIONAL[locale] if provisional else "")
 
 
 def _format(at: datetime, pattern: str, locale: str) -> str:

@@ -18,7 +18,8 @@ from services.catalogue import domain, remote
 from services.catalogue.domain import calendars, is_date, overlays, procedures, territories
 from services.catalogue.loader import DATA, FaultyCatalogueError, enacted, load
 from services.chassis.codec import Codec, Shape
-from services.chassis.law.definitions import AgencyKind, Level, Procedure, UnitKind, calendar_of
+from services.chassis.deadlines import Term, Unit
+from services.chassis.law.definitions import AgencyKind, Level, Procedure, UnitKind, UnpaidConsequence, calendar_of
 from services.chassis.names import folded
 from tests.catalogue.samples import catalogue
 from tests.catalogue.test_domain import AT, BY
@@ -68,6 +69,13 @@ def test_a_form_accepts_only_what_it_asks_for(procedure: Procedure) -> None:
     missing = {error.message for error in validator.iter_errors({})}
     assert len(missing) >= len(schema["required"]) > 0
     assert not validator.is_valid({"unasked": True})
+
+
+def test_a_shipped_procedure_says_how_long_its_fee_can_be_paid_and_what_happens_then() -> None:
+    stated = [(each.code, each.fee.pay_within, each.fee.unpaid) for each in catalogue().procedures if each.fee]
+    assert [each for each in stated if each[1]] == [
+        ("1.001456", Term(10, Unit.WORKING_DAYS), UnpaidConsequence.STOP),
+    ]
 
 
 def test_children_are_procedures_of_the_catalogue() -> None:

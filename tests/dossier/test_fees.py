@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 import pytest
@@ -137,6 +137,27 @@ def test_a_fee_that_was_assessed_wrongly_is_cancelled_and_the_work_goes_on() -> 
     # It was being paid, or given back, meanwhile.
     given(dossier, *events).when(w.pay()).then()
     given(dossier, *events).when(w.refund()).then()
+
+
+def test_once_nothing_is_to_be_paid_the_time_to_receive_counts_by_the_calendar_of_who_receives() -> None:
+    """The agency that settles may keep other days."""
+    police = replace(w.CALENDAR, calendar_id="police", worked=w.CALENDAR.worked | {date(2026, 3, 7)})
+    online = w.submit(
+        terms=w.owing(v.FeeCondition.RECEPTION),
+        reception_term=Term(1, Unit.WORKING_DAYS),
+        reception_calendar=w.CALENDAR,
+    )
+    friday = w.at("2026-03-06T10:00")
+    for law, calendar, due in (
+        (w.terms(calendar=police), w.CALENDAR, w.at("2026-03-09T17:00")),
+        (w.TERMS, police, w.at("2026-03-07T17:00")),
+    ):
+        changes = {"at": friday, "fee_id": "fee-0", "terms": law, "reception_calendar": calendar}
+        for command in (replace(cancel(), **changes), waive("poor", **changes)):
+            state = dossier.fold(history(online, command))
+            assert (state.reception_due_at, state.finance) == (due, v.Finance.NOTHING_DUE)
+        # What is left is to be paid first.
+        assert dossier.fold(history(online, waive("student", **changes))).reception_due_at is None
 
 
 def test_a_dossier_that_waits_for_money_can_be_stopped() -> None:

@@ -71,10 +71,11 @@ def variants() -> list[Message]:
                 for code in ("", "ct01")
             ),
         ],
-        dossier.DossierTransferred: [{}, {"due_at": None}],
+        dossier.DossierTransferred: [{}, {"due_at": None}, {"provisional": True}],
         dossier.DeadlineRecounted: [{"original_due_at": at} for at in (AT, DUE, datetime(2026, 4, 1, tzinfo=UTC))],
         dossier.SupplementSupplied: [{}, {"due_at": None}],
         dossier.FeePaid: [{}, {"due_at": None}],
+        dossier.FeeCancelled: [{}, {"due_at": None}, {"provisional": True}],
     }
     return [fact(kind, **changed) for kind in TOLD for changed in several.get(kind, [{}])]
 
@@ -127,6 +128,36 @@ def test_a_notice_names_agency_persons_and_times_and_what_is_provisional() -> No
             "Hẹn trả kết quả: 17:00 ngày 09/03/2026 (tạm tính).\n\n"
             "Theo dõi hồ sơ tại:"
         ) in body
+
+
+@pytest.mark.parametrize("kind", [kind for kind in TOLD if "provisional" in kind.DESCRIPTOR.fields_by_name])
+@pytest.mark.parametrize(
+    ("language", "day", "mark", "words"),
+    [
+        (Language.VIETNAMESE, "09/03/2026", " (tạm tính)", "tính lại"),
+        (Language.ENGLISH, "9 March 2026", " (provisional)", "provisional: "),
+    ],
+)
+def test_wherever_a_letter_names_a_due_date_it_says_whether_it_is_provisional(
+    kind: type[Message], language: Language, day: str, mark: str, words: str
+) -> None:
+    for provisional in (True, False):
+        text = render(letter(fact(kind, provisional=provisional), {}), DOSSIER, language)
+        for said in (text.subject, text.body):
+            named = re.findall(rf"{day}(?:, \d\d:\d\d)?( \([^)]*\))?", said)
+            assert all(found == (mark if provisional else "") for found in named), said
+        assert re.search(day, text.body)
+        assert kind is dossier.DeadlineRecounted or (words in text.body) is provisional
+
+
+def test_no_letter_names_a_due_date_in_its_own_way() -> None:
+    """Past ones and appointments are certain."""
+    own = {
+        path.name
+        for path in FOLDER.glob("*/*.txt")
+        if re.search(r"(?<!original_)\bdue_at \| (?:moment|day)\b", path.read_text(encoding="utf-8"))
+    }
+    assert own == {"overdue.txt", "deadline_extended.txt"}
 
 
 def test_a_later_due_date_is_told_with_the_words_of_form_04() -> None:
@@ -220,7 +251,7 @@ def test_a_missing_variable_is_an_error() -> None:
 def test_every_template_is_used_and_exists_in_both_languages() -> None:
     used = {letter(told, {}).template for told in variants()} | {"letter"}
     for locale in LOCALES.values():
-        assert {path.stem for path in (FOLDER / locale).iterdir()} == used
+        assert {path.stem for path in (FOLDER / locale).iterdir()} == used | {"provisional"}
 
 
 def test_the_html_says_the_same_and_is_escaped() -> None:
