@@ -152,7 +152,7 @@ def test_once_nothing_is_to_be_paid_the_time_to_receive_counts_by_the_calendar_o
         (w.terms(calendar=police), w.CALENDAR, w.at("2026-03-09T17:00")),
         (w.TERMS, police, w.at("2026-03-07T17:00")),
     ):
-        changes = {"at": friday, "fee_id": "fee-0", "terms": law, "reception_calendar": calendar}
+        changes: dict[str, Any] = {"at": friday, "fee_id": "fee-0", "terms": law, "reception_calendar": calendar}
         for command in (replace(cancel(), **changes), waive("poor", **changes)):
             state = dossier.fold(history(online, command))
             assert (state.reception_due_at, state.finance) == (due, v.Finance.NOTHING_DUE)

@@ -42,17 +42,18 @@ from tests.support.waiting import eventually
 
 WEEK = Term(7, Unit.DAYS)
 THREE_DAYS = tuple(ChannelRule(channel, Term(3, Unit.WORKING_DAYS)) for channel in (Channel.ONLINE, Channel.COUNTER))
+OWED = Fee(FeeCondition.PROCESSING, (CHARGE,), pay_within=WEEK, unpaid=UnpaidConsequence.STOP)
 PAID_FOR = replace(
     PROCEDURE_OF_ONE_COMPONENT,
     code="1.000657",
     name=Text("Thủ tục có hạn nộp phí", "To be paid in time"),
     channels=THREE_DAYS,
-    fee=Fee(FeeCondition.PROCESSING, (CHARGE,), pay_within=WEEK, unpaid=UnpaidConsequence.STOP),
+    fee=OWED,
 )
 PAID_FIRST = replace(
     PAID_FOR,
     code="1.000658",
-    fee=replace(PAID_FOR.fee, condition=FeeCondition.RECEPTION, charges=(replace(CHARGE, per=""),)),
+    fee=replace(OWED, condition=FeeCondition.RECEPTION, charges=(replace(CHARGE, per=""),)),
 )
 PAPER = [facts.Component(component_code="deed", source=facts.COMPONENT_SOURCE_PAPER)]
 REASON = "Nộp nhầm khoản lệ phí này"
