@@ -60,6 +60,8 @@ class Citizen:
     email: str
     phone: str
     level_of_assurance: int
+    # Of the address; every fourth has none yet.
+    place_code: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +131,7 @@ def citizen(index: int) -> Citizen:
         f"{slug}.{index}@example.com",
         f"09{draw.below('phone', 100_000_000):08d}",
         1 if index % 10 == 9 else 2,
+        None if index % 4 == 3 else f"{draw.below('place code', 10**12):012d}",
     )
 
 

@@ -1,11 +1,15 @@
-"""The national population database for trying the platform without the state: sample persons over HTTP and JSON."""
+"""The national population database for trying the platform without the state: sample persons over HTTP and JSON.
+
+Its answers are the four of Thông tư 136/2026/TT-BCA.
+"""
 
 from __future__ import annotations
 
 import base64
 import hmac
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import unquote
 
 from starlette.applications import Starlette
@@ -15,8 +19,12 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from gateway.sandbox.outage import Outage, OutageMiddleware
-from gateway.sandbox.people import citizen_by_number
+from gateway.sandbox.people import Citizen, citizen_by_number
+from services.chassis.law.days import is_birth
 from services.chassis.names import same_name
+
+# Sample persons whose records are being corrected.
+DISPUTED = frozenset({1_999})
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,37 +45,51 @@ def create_app(settings: Settings) -> Starlette:
                 return _problem(400, f"{header}-missing", f"state the header {header}, percent-encoded UTF-8")
         try:
             body = await request.json()
-            number, name = body["personal_number"], body["full_name"]
+            number, name, born = stated = tuple(body[key] for key in ("personal_number", "full_name", "birth_date"))
+            wanted = body["fields"]
         except (ValueError, KeyError, TypeError, RecursionError):
-            number = name = None
-        if not isinstance(number, str) or not isinstance(name, str):
-            return _problem(400, "malformed", "send personal_number and full_name as JSON")
-        person = citizen_by_number(number)
-        if person is None:
-            return _problem(404, "person-unknown", "no person has this number")
-        if not same_name(person.full_name, name):
-            return _problem(409, "name-mismatch", "the number belongs to another name")
-        return JSONResponse(
-            {
-                "personal_number": person.personal_number,
-                "full_name": person.full_name,
-                "birth_date": person.birth_date.isoformat(),
-                "gender": person.gender,
-                "nationality": "VN",
-                "residence": {
-                    "province": person.place.province_code,
-                    "commune": person.place.commune_code,
-                    "address": f"{person.address}, {person.place.commune}, {person.place.province}",
-                },
-                "marital_status": person.marital_status,
-            },
-            headers={"cache-control": "no-store"},
-        )
+            return _malformed()
+        known = isinstance(wanted, list) and all(isinstance(name, str) and name in FIELDS for name in wanted)
+        if not known or not all(isinstance(text, str) for text in stated) or not is_birth(born, ""):
+            return _malformed()
+        return JSONResponse(_answer(number, name, born, wanted), headers={"cache-control": "no-store"})
 
     return Starlette(
         routes=[Route("/v1/persons:lookup", look_up, methods=["POST"]), outage.route],
         middleware=[Middleware(OutageMiddleware, outage=outage)],
     )
+
+
+def _answer(number: str, name: str, birth_date: str, wanted: list[str]) -> dict[str, Any]:
+    person = citizen_by_number(number)
+    if person is None:
+        return {"answer": "no-data"}
+    born = person.birth_date.isoformat()
+    if not same_name(person.full_name, name) or not born.startswith(birth_date):
+        return {"answer": "no-match"}
+    if birth_date != born:
+        return {"answer": "not-enough-basis", "reason": "birth-date"}
+    if person.index in DISPUTED:
+        return {"answer": "not-enough-basis", "reason": "record-disputed"}
+    told = {"personal_number": person.personal_number, "full_name": person.full_name, "birth_date": born}
+    return {"answer": "match", "person": told | {field: FIELDS[field](person) for field in wanted}}
+
+
+def _residence(person: Citizen) -> dict[str, str | None]:
+    return {
+        "province": person.place.province_code,
+        "commune": person.place.commune_code,
+        "address": f"{person.address}, {person.place.commune}, {person.place.province}",
+        "place_code": person.place_code,
+    }
+
+
+FIELDS: Mapping[str, Callable[[Citizen], Any]] = {
+    "gender": lambda person: person.gender,
+    "nationality": lambda person: "VN",
+    "residence": _residence,
+    "marital_status": lambda person: person.marital_status,
+}
 
 
 def _authentic(request: Request, clients: Mapping[str, str]) -> bool:
@@ -80,6 +102,11 @@ def _authentic(request: Request, clients: Mapping[str, str]) -> bool:
     return (
         scheme.lower() == "basic" and expected is not None and hmac.compare_digest(expected.encode(), secret.encode())
     )
+
+
+def _malformed() -> Response:
+    what = "personal_number, full_name and birth_date (1990-03-02, 1950-03 or 1950)"
+    return _problem(400, "malformed", f"send {what} as JSON, and as fields a list of {', '.join(FIELDS)}")
 
 
 def _problem(status: int, code: str, detail: str) -> Response:

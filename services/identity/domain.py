@@ -10,6 +10,7 @@ from enum import Enum
 from typing import assert_never
 
 from services.chassis.decider import Decider, Rejected, Sealed
+from services.chassis.law.days import is_birth
 
 PERSONAL_NUMBER = re.compile(r"[0-9]{12}")
 TAX_CODE = re.compile(r"[0-9]{10}(?:[0-9]{3})?")
@@ -43,6 +44,24 @@ class LookupOutcome(Enum):
     FOUND = 1
     NOT_FOUND = 2
     NAME_MISMATCH = 3
+    NO_MATCH = 4
+    NOT_ENOUGH_BASIS = 5
+
+
+class LookupGap(Enum):
+    UNSPECIFIED = 0
+    BIRTH_DATE = 1
+    RECORD_INCOMPLETE = 2
+    RECORD_DISPUTED = 3
+    REQUEST = 4
+    OTHER = 5
+
+
+class PersonField(Enum):
+    GENDER = 1
+    NATIONALITY = 2
+    RESIDENCE = 3
+    MARITAL_STATUS = 4
 
 
 class ErasureOutcome(Enum):
@@ -140,6 +159,8 @@ class PopulationLookedUp:
     outcome: LookupOutcome
     personal_number: Sealed
     dossier_code: str
+    wanted: tuple[PersonField, ...] = ()
+    gap: LookupGap = LookupGap.UNSPECIFIED
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,6 +331,8 @@ class RecordLookup:
     personal_number: str
     dossier_code: str
     verified: tuple[VerifiedData, ...]
+    wanted: tuple[PersonField, ...] = ()
+    gap: LookupGap = LookupGap.UNSPECIFIED
 
 
 @dataclass(frozen=True, slots=True)
@@ -407,6 +430,12 @@ def require(**fields: str) -> None:
 def require_personal_number(number: str) -> None:
     if not PERSONAL_NUMBER.fullmatch(number):
         raise Rejected("IDENTIFIER_MALFORMED", field="personal_number")
+
+
+def require_birth_date(text: str, today: str) -> None:
+    """A day, or a month or year where no more is known. Raises Rejected BIRTH_DATE_INVALID."""
+    if not is_birth(text, today):
+        raise Rejected("BIRTH_DATE_INVALID", field="birth_date")
 
 
 def require_tax_code(code: str) -> None:
@@ -600,6 +629,8 @@ def _look_up(command: RecordLookup) -> Sequence[AccountEvent]:
         command.outcome,
         Sealed(command.personal_number),
         command.dossier_code,
+        command.wanted,
+        command.gap,
     )
     if command.outcome is not LookupOutcome.FOUND:
         return (looked_up,)

@@ -1,16 +1,43 @@
-"""Asking the population database: lawful first, recorded always."""
+"""Asking the population database: lawful first, recorded always.
+
+It answers as Thông tư 136/2026/TT-BCA has it: match, no match, no data, or not enough basis. All four are replies: none of them is
+a fault of the request.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from zoneinfo import ZoneInfo
 
+from motcua.identity.events.v1 import events_pb2 as facts
+from motcua.identity.v1 import identity_pb2
 from motcua.identity.v1 import identity_service_pb2 as pb
 from services.chassis.caller import Caller
 from services.chassis.decider import Rejected
+from services.chassis.handler import Outcome
 from services.chassis.uses import Purpose, purposes
-from services.identity.domain import RecordLookup, require_lawful
-from services.identity.population import Answer, Lookup, Population, PopulationUnavailable, verified_data
+from services.chassis.views import position_token
+from services.identity.domain import (
+    AccountEvent,
+    LookupOutcome,
+    PersonField,
+    PopulationLookedUp,
+    RecordLookup,
+    require_birth_date,
+    require_lawful,
+)
+from services.identity.population import Answer, Lookup, Person, Population, PopulationUnavailable, verified_data
+from services.identity.reading import member, person_of
+
+ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
+ANSWERS = {
+    LookupOutcome.FOUND: identity_pb2.LOOKUP_ANSWER_MATCH,
+    LookupOutcome.NOT_FOUND: identity_pb2.LOOKUP_ANSWER_NO_DATA,
+    LookupOutcome.NAME_MISMATCH: identity_pb2.LOOKUP_ANSWER_NO_MATCH,
+    LookupOutcome.NO_MATCH: identity_pb2.LOOKUP_ANSWER_NO_MATCH,
+    LookupOutcome.NOT_ENOUGH_BASIS: identity_pb2.LOOKUP_ANSWER_NOT_ENOUGH_BASIS,
+}
 
 
 def basis_of(purpose: Purpose, stated: str) -> str:
@@ -26,11 +53,22 @@ async def look_up(
 ) -> tuple[Answer, Callable[[str], RecordLookup]]:
     """The answer, and the command that records it on the person's account.
 
-    Raises Rejected IDENTIFIER_MALFORMED, LEGAL_BASIS_UNKNOWN, UNAVAILABLE; PopulationRefused.
+    Raises Rejected IDENTIFIER_MALFORMED, BIRTH_DATE_INVALID, LEGAL_BASIS_UNKNOWN, UNAVAILABLE; Invalid; PopulationRefused.
     """
+    wanted = tuple(dict.fromkeys(member(PersonField, field, "wanted") for field in request.wanted))
+    require_birth_date(request.birth_date, now.astimezone(ZONE).date().isoformat())
     legal_basis = basis_of(purposes()[request.purpose], request.legal_basis)
     require_lawful(request.personal_number, request.purpose, legal_basis)
-    lookup = Lookup(request.personal_number, request.full_name, request.purpose, legal_basis, caller.actor)
+    lookup = Lookup(
+        request.personal_number,
+        request.full_name,
+        request.birth_date,
+        wanted,
+        request.purpose,
+        legal_basis,
+        caller.actor,
+        caller.agency,
+    )
     try:
         answer = await population.look_up(lookup)
     except PopulationUnavailable:
@@ -48,6 +86,27 @@ async def look_up(
             request.personal_number,
             request.dossier_code,
             verified_data(answer.person, now) if answer.person else (),
+            wanted,
+            answer.gap,
         )
 
     return answer, record
+
+
+def told(outcome: Outcome[AccountEvent], account_id: str, person: Person | None) -> pb.LookUpPersonResponse:
+    """What was recorded is the answer, also where the database would say something else by now.
+
+    Without a match nothing leads from the number to an account: neither its id nor how long its history is.
+    """
+    recorded = next(event for event in outcome.events if isinstance(event, PopulationLookedUp))
+    answer, position = ANSWERS[recorded.outcome], position_token(outcome.position)
+    if recorded.outcome is not LookupOutcome.FOUND:
+        gap = facts.LookupGap.ValueType(recorded.gap.value)
+        return pb.LookUpPersonResponse(answer=answer, gap=gap, position=position)
+    return pb.LookUpPersonResponse(
+        answer=answer,
+        account_id=account_id,
+        person=person_of(person) if person else None,
+        revision=outcome.revision,
+        position=position,
+    )

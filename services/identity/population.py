@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from datetime import date, datetime, timedelta
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, Protocol, cast, get_args
@@ -13,14 +13,29 @@ from urllib.parse import quote
 
 import httpx
 
+from services.chassis.law.days import is_birth
+from services.chassis.law.places import is_place_code
 from services.chassis.outbound import ask
-from services.identity.domain import LookupOutcome, VerifiedData
+from services.identity.domain import LookupGap, LookupOutcome, PersonField, VerifiedData
 
 # Of what it says that is told on.
 LONGEST_CODE = 80
 
 Gender = Literal["male", "female"]
 MaritalStatus = Literal["single", "married", "divorced", "widowed"]
+# As the database names them.
+FIELDS: Mapping[PersonField, str] = {
+    PersonField.GENDER: "gender",
+    PersonField.NATIONALITY: "nationality",
+    PersonField.RESIDENCE: "residence",
+    PersonField.MARITAL_STATUS: "marital_status",
+}
+GAPS: Mapping[str, LookupGap] = {
+    "birth-date": LookupGap.BIRTH_DATE,
+    "record-incomplete": LookupGap.RECORD_INCOMPLETE,
+    "record-disputed": LookupGap.RECORD_DISPUTED,
+    "request": LookupGap.REQUEST,
+}
 
 
 class PopulationUnavailable(Exception):
@@ -36,33 +51,42 @@ class Residence:
     province: str
     commune: str
     address: str
+    # None: the place was given no code yet.
+    place_code: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Person:
+    """What was not asked for, or is not known, is None."""
+
     personal_number: str
     full_name: str
-    birth_date: date
-    gender: Gender
-    nationality: str
-    residence: Residence
-    marital_status: MaritalStatus
+    # A day, or a month or year where no more is known.
+    birth_date: str
+    gender: Gender | None = None
+    nationality: str | None = None
+    residence: Residence | None = None
+    marital_status: MaritalStatus | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
     personal_number: str
     full_name: str
+    birth_date: str
+    wanted: tuple[PersonField, ...]
     purpose: str
     legal_basis: str
-    # The official or system that asks, as facts name it.
+    # The official or system that asks, as facts name it, and the official's agency.
     on_behalf_of: str
+    agency: str
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
     outcome: LookupOutcome
     person: Person | None = None
+    gap: LookupGap = LookupGap.UNSPECIFIED
 
 
 class Population(Protocol):
@@ -89,12 +113,18 @@ class HttpPopulation:
                 self._http,
                 "POST",
                 f"{self._settings.url}/v1/persons:lookup",
-                json={"personal_number": lookup.personal_number, "full_name": lookup.full_name},
+                json={
+                    "personal_number": lookup.personal_number,
+                    "full_name": lookup.full_name,
+                    "birth_date": lookup.birth_date,
+                    "fields": [FIELDS[field] for field in lookup.wanted],
+                },
                 # Header values are ASCII; these are not.
                 headers={
                     "purpose": quote(lookup.purpose),
                     "legal-basis": quote(lookup.legal_basis),
                     "on-behalf-of": quote(lookup.on_behalf_of),
+                    "agency": quote(lookup.agency),
                 },
                 auth=(self._settings.client_id, self._settings.client_secret),
                 timeout=self._settings.timeout,
@@ -104,35 +134,55 @@ class HttpPopulation:
             raise PopulationUnavailable(type(error).__name__) from None
         if not isinstance(body, dict):
             raise PopulationUnavailable(f"HTTP {answer.status}")
-        match answer.status, body.get("code"):
-            case 200, _:
-                return Answer(LookupOutcome.FOUND, _person(body))
-            case 404, "person-unknown":
-                return Answer(LookupOutcome.NOT_FOUND)
-            case 409, "name-mismatch":
-                return Answer(LookupOutcome.NAME_MISMATCH)
-            case ((400 | 401 | 403), code):
-                raise PopulationRefused(str(code)[:LONGEST_CODE])
-            case status, _:
+        match answer.status:
+            case 200:
+                return _answer(body, lookup)
+            case 400 | 401 | 403:
+                raise PopulationRefused(str(body.get("code"))[:LONGEST_CODE])
+            case status:
                 raise PopulationUnavailable(f"HTTP {status}")
 
 
-def _person(body: Mapping[str, Any]) -> Person:
+def _answer(body: Mapping[str, Any], lookup: Lookup) -> Answer:
+    match body.get("answer"):
+        case "match":
+            return Answer(LookupOutcome.FOUND, _person(body, lookup))
+        case "no-match":
+            return Answer(LookupOutcome.NO_MATCH)
+        case "no-data":
+            return Answer(LookupOutcome.NOT_FOUND)
+        case "not-enough-basis" if isinstance(reason := body.get("reason"), str) and reason:
+            return Answer(LookupOutcome.NOT_ENOUGH_BASIS, gap=GAPS.get(reason, LookupGap.OTHER))
+        case _:
+            raise PopulationUnavailable("the answer is none of those that there are")
+
+
+def _person(body: Mapping[str, Any], lookup: Lookup) -> Person:
+    """Of what it says only what was asked for."""
     try:
-        residence = Residence(**{name: str(body["residence"][name]) for name in Residence.__dataclass_fields__})
-        if body["gender"] not in get_args(Gender) or body["marital_status"] not in get_args(MaritalStatus):
-            raise ValueError("unknown word")
-        return Person(
-            str(body["personal_number"]),
-            str(body["full_name"]),
-            date.fromisoformat(body["birth_date"]),
-            cast(Gender, body["gender"]),
-            str(body["nationality"]),
-            residence,
-            cast(MaritalStatus, body["marital_status"]),
-        )
-    except (KeyError, TypeError, ValueError) as error:
+        told = body["person"]
+        given = {FIELDS[field]: told.get(FIELDS[field]) for field in lookup.wanted}
+        person = Person(told["personal_number"], told["full_name"], told["birth_date"], **given)
+        if place := person.residence:
+            person = replace(person, residence=_residence(cast(Mapping[str, Any], place)))
+        if (
+            person.personal_number != lookup.personal_number
+            or not (isinstance(person.full_name, str) and is_birth(str(person.birth_date), ""))
+            or not (person.nationality is None or isinstance(person.nationality, str))
+            or person.gender not in (None, *get_args(Gender))
+            or person.marital_status not in (None, *get_args(MaritalStatus))
+        ):
+            raise ValueError("another person, or an unknown word")
+        return person
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise PopulationUnavailable(f"the answer cannot be read: {type(error).__name__}") from None
+
+
+def _residence(place: Mapping[str, Any]) -> Residence:
+    place_code = place.get("place_code")
+    if not (place_code is None or (isinstance(place_code, str) and is_place_code(place_code))):
+        raise ValueError("place code")
+    return Residence(str(place["province"]), str(place["commune"]), str(place["address"]), place_code)
 
 
 @cache
@@ -143,19 +193,22 @@ def reuse_periods() -> Mapping[str, timedelta]:
 
 
 def verified_data(person: Person, at: datetime) -> tuple[VerifiedData, ...]:
-    """What an answer lets people reuse instead of papers."""
-    data: dict[str, dict[str, Any]] = {
-        "identity": {
+    """What an answer lets people reuse instead of papers: each kind of which all was told."""
+    data: dict[str, dict[str, Any]] = {}
+    if person.gender and person.nationality:
+        data["identity"] = {
             "personal_number": person.personal_number,
             "full_name": person.full_name,
-            "birth_date": person.birth_date.isoformat(),
+            "birth_date": person.birth_date,
             "gender": person.gender,
             "nationality": person.nationality,
-        },
-        "residence": asdict(person.residence),
-        "marital-status": {"marital_status": person.marital_status},
-    }
+        }
+    if person.residence:
+        data["residence"] = asdict(person.residence)
+    if person.marital_status:
+        data["marital-status"] = {"marital_status": person.marital_status}
     return tuple(
         VerifiedData(kind, json.dumps(data[kind], ensure_ascii=False, sort_keys=True), at + period)
         for kind, period in reuse_periods().items()
+        if kind in data
     )

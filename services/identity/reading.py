@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import datetime
 from enum import Enum
 from typing import TypeVar
@@ -94,17 +95,14 @@ def _stamp(moment: datetime | None) -> Timestamp | None:
 
 
 def person_of(person: Person) -> identity_pb2.Person:
-    residence = person.residence
     return identity_pb2.Person(
         personal_number=person.personal_number,
         full_name=person.full_name,
-        birth_date=person.birth_date.isoformat(),
-        gender=person.gender,
-        nationality=person.nationality,
-        residence=identity_pb2.Residence(
-            province=residence.province, commune=residence.commune, address=residence.address
-        ),
-        marital_status=person.marital_status,
+        birth_date=person.birth_date,
+        gender=person.gender or "",
+        nationality=person.nationality or "",
+        residence=identity_pb2.Residence(**asdict(person.residence)) if person.residence else None,
+        marital_status=person.marital_status or "",
     )
 
 

@@ -16,7 +16,6 @@ from services.chassis import dependencies, observing, telemetry
 from services.chassis.caller import Caller, Origin
 from services.chassis.clock import MACHINE
 from services.chassis.codec import from_timestamp
-from services.chassis.decider import Rejected
 from services.chassis.entrypoints import api, every, observed, on
 from services.chassis.erasures import shreds
 from services.chassis.facts import Fact
@@ -46,10 +45,10 @@ from services.identity.lists import (
     system_of,
     systems_listed,
 )
-from services.identity.lookup import look_up
+from services.identity.lookup import look_up, told
 from services.identity.national import CALLBACK, National
 from services.identity.offices import Offices, reach_of, require_known_purposes
-from services.identity.reading import account_of, member, own_account, person_of, signing_key_of, subject_keys_of
+from services.identity.reading import account_of, member, own_account, signing_key_of, subject_keys_of
 from services.identity.sessions import Sessions
 from services.identity.signing import PrivateKeys, Signing, introduced_by
 from services.identity.uses import uses
@@ -172,13 +171,7 @@ class IdentityService:
         account_id = await self.identifiers.claim(d.AccountKind.CITIZEN, number, proposed)
         # Stored before anything is shown, whatever the answer was.
         outcome = await self.accounts.execute(account_id, make(account_id), _origin(request, caller))
-        match answer.outcome:
-            case d.LookupOutcome.NOT_FOUND:
-                raise Rejected("PERSON_UNKNOWN")
-            case d.LookupOutcome.NAME_MISMATCH:
-                raise Rejected("PERSON_MISMATCH")
-        person = person_of(answer.person) if answer.person else None
-        return replied(pb.LookUpPersonResponse, outcome, account_id=account_id, person=person)
+        return told(outcome, account_id, answer.person)
 
     async def _count_walk_in(self, request: pb.LookUpPersonRequest, caller: Caller) -> None:
         now = self.clock.now()

@@ -102,7 +102,9 @@ FORM = {"form": {"child_name": EVIL, "parents": [{"mother_name": EVIL}], "place"
 FEE = ParseDict(
     {"requestId": str(uuid4()), "code": "x", "condition": 1, "items": [{"name": EVIL}]}, dossiers.AssessFeeRequest()
 )
-LOOK_UP = identity.LookUpPersonRequest(request_id=str(uuid4()), personal_number="1", full_name=EVIL, legal_basis="x")
+LOOK_UP = identity.LookUpPersonRequest(
+    request_id=str(uuid4()), personal_number="1", full_name=EVIL, birth_date="1990", legal_basis="x"
+)
 DRAFT = {"requestId": str(uuid4()), "procedureCode": "1", **FORM}
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from gateway.sandbox.people import citizen
 from motcua.dossier.events.v1 import events_pb2 as facts
 from tests.grounds.lives import ALL, Lives
+from tests.support.grounds import particulars
 
 Fields = Callable[[Lives, str], dict[str, Any]]
 
@@ -34,14 +35,8 @@ def paper() -> facts.Component:
     return facts.Component(component_code="ct01", source=facts.COMPONENT_SOURCE_PAPER)
 
 
-def look_up(lives: Lives, code: str, number: str = "", name: str = "") -> dict[str, Any]:
-    person = lives.person
-    return {
-        "personal_number": number or person.personal_number,
-        "full_name": name or person.full_name,
-        "purpose": "look-up",
-        "dossier_code": code,
-    }
+def look_up(lives: Lives, code: str, person: Any = None) -> dict[str, Any]:
+    return particulars(person or lives.person) | {"purpose": "look-up", "dossier_code": code}
 
 
 CASES = {
@@ -55,7 +50,7 @@ CASES = {
         look_up,
         ("receptionist", "processor", "approver"),
         "look-up",
-        of_another=lambda x, code: look_up(x, code, citizen(8).personal_number, citizen(8).full_name),
+        of_another=lambda x, code: look_up(x, code, citizen(8)),
     ),
     "GetDossier": Case(dossier, ALL, "settle", own=True),
     "ListHistory": Case(dossier, ALL, "settle", own=True),

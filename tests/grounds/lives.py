@@ -88,8 +88,7 @@ def live(world: World) -> Lives:
     person, store = citizen(7), world.client.host.platform.store
     for one in (me, stranger, gone):
         world.client.host.run(grounds.look_up(store, one, AGENCY))
-    walk_in = {"purpose": "walk-in", "personal_number": person.personal_number, "full_name": person.full_name}
-    known = world.done("LookUpPerson", "receptionist", **walk_in).account_id
+    known = world.done("LookUpPerson", "receptionist", purpose="walk-in", **grounds.particulars(person)).account_id
     long_ago = f"{AGENCY}-20250302-0000001"
     world.client.host.run(grounds.submit(store, long_ago, me, AGENCY, procedure=PROCEDURE))
     world.client.host.run(grounds.end(store, long_ago, me, datetime.now(UTC) - timedelta(days=400)))

@@ -6,6 +6,7 @@ from uuid import uuid4
 
 from motcua.dossier.events.v1 import events_pb2 as facts
 from motcua.identity.events.v1 import events_pb2 as identity
+from motcua.identity.v1.identity_pb2 import LOOKUP_ANSWER_NO_DATA
 from motcua.options.v1 import options_pb2
 from services.chassis.store.port import START
 from tests.grounds.lives import Lives
@@ -26,8 +27,9 @@ def test_an_applicant_is_an_account_that_exists(lives: Lives) -> None:
         fields = lives.world.submission(str(uuid4())) | {"channel": channel}
         assert lives.call("SubmitDossier", who, fields).reason == "ACCOUNT_UNKNOWN"
     # Whom the population database does not know has none either, though the question left a stream.
-    unknown = {"purpose": "walk-in", "personal_number": "056000000000", "full_name": "X", "request_id": str(uuid4())}
-    assert lives.call("LookUpPerson", receptionist, unknown).reason == "PERSON_UNKNOWN"
+    unknown = {"purpose": "walk-in", "personal_number": "056000000000", "full_name": "X", "birth_date": "1990"}
+    answered = lives.call("LookUpPerson", receptionist, unknown).reply
+    assert (answered.answer, answered.account_id) == (LOOKUP_ANSWER_NO_DATA, "")
     (use,) = (one for one in _looked_up(lives) if one.outcome == identity.LOOKUP_OUTCOME_NOT_FOUND)
     fields = lives.world.submission(use.account_id)
     assert lives.call("SubmitDossier", receptionist, fields).reason == "ACCOUNT_UNKNOWN"

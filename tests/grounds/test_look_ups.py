@@ -14,6 +14,7 @@ from services.identity import walk_ins
 from tests.grounds.cases import look_up
 from tests.grounds.lives import Lives, refused
 from tests.idempotency.world import AGENCY
+from tests.support import grounds
 
 
 def _looked_up(lives: Lives) -> list[identity.PopulationLookedUp]:
@@ -36,7 +37,7 @@ def test_walk_ins_are_bounded_per_official_and_hour(lives: Lives, monkeypatch: p
     monkeypatch.setattr(walk_ins, "WALK_INS_PER_HOUR", 3)
     person, me = citizen(9), str(uuid4())
     who = lives.official(AGENCY, "receptionist", sub=me)
-    fields = {"purpose": "walk-in", "personal_number": person.personal_number, "full_name": person.full_name}
+    fields = {"purpose": "walk-in", **grounds.particulars(person)}
     first = fields | {"request_id": str(uuid4())}
     for asked in (first, first, first, fields, fields):  # the same request counts once
         assert lives.call("LookUpPerson", who, asked).code is grpc.StatusCode.OK
@@ -49,3 +50,28 @@ def test_walk_ins_are_bounded_per_official_and_hour(lives: Lives, monkeypatch: p
     assert refused(lives, "LookUpPerson", lives.official(AGENCY, "processor"), fields) == "INVALID_REQUEST"
     lives.world.wait(hours=1)
     assert lives.call("LookUpPerson", who, fields).code is grpc.StatusCode.OK
+
+
+def test_whoever_has_no_ground_does_not_learn_who_there_is(lives: Lives) -> None:
+    """The same refusal, word for word, whatever is true of the number; and nobody is asked."""
+    somebody = grounds.particulars(citizen(21))
+    stated = {
+        "right": {},
+        "another name": {"full_name": "Ai Đó"},
+        "another birth date": {"birth_date": "1900-01-01"},
+        "half a birth date": {"birth_date": somebody["birth_date"][:4]},
+        "nobody's number": {"personal_number": "056000000000"},
+        "all fields": {"wanted": [1, 2, 3, 4]},
+    }
+    for who, more in (
+        (lives.official(), {"purpose": "look-up", "dossier_code": lives.code}),
+        (lives.official(province="79"), {"purpose": "walk-in"}),
+        (lives.system("look-up", agencies=(AGENCY,)), {"purpose": "look-up", "dossier_code": lives.code}),
+    ):
+        before = lives.recorded()
+        answers = {}
+        for what, change in stated.items():
+            answer = lives.call("LookUpPerson", who, somebody | more | change)
+            answers[what] = (answer.code, str(answer.status))
+        assert set(answers.values()) == {answers["right"]}
+        assert lives.recorded() == before

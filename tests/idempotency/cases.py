@@ -28,6 +28,7 @@ from services.payment.codec import payment_codec
 from services.warehouse import domain as w
 from services.warehouse.codec import document_codec
 from tests.idempotency.world import AGENCY, ANSWERS, OFFICIALS, PROCEDURE, Sending, World, day
+from tests.support.grounds import particulars
 
 Case = Callable[[World], Sending]
 CASES: dict[str, Case] = {}
@@ -319,9 +320,7 @@ def reinstate_system(world: World) -> Sending:
 def look_up_person(world: World) -> Sending:
     person = citizen(next(world.numbers))
     fields: dict[str, Any] = {"purpose": "walk-in", "legal_basis": "Điều 10 Luật Căn cước 2023"}
-    return world.sending(
-        "LookUpPerson", "receptionist", personal_number=person.personal_number, full_name=person.full_name, **fields
-    )
+    return world.sending("LookUpPerson", "receptionist", **particulars(person), **fields)
 
 
 @case

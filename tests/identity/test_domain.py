@@ -25,10 +25,12 @@ from services.identity.domain import (
     IdentityVerified,
     Language,
     LoginSucceeded,
+    LookupGap,
     LookupOutcome,
     NoteRepresentation,
     Office,
     OfficialAppointed,
+    PersonField,
     PopulationLookedUp,
     ProfileChanged,
     PurposeScope,
@@ -98,6 +100,7 @@ look_up = RecordLookup(
     "056090123456",
     "G09.20-20260302-0000001",
     (VerifiedData("residence", "{}", AT + DAY),),
+    (PersonField.RESIDENCE,),
 )
 looked_up = PopulationLookedUp(
     AN,
@@ -109,6 +112,7 @@ looked_up = PopulationLookedUp(
     LookupOutcome.FOUND,
     Sealed("056090123456"),
     "G09.20-20260302-0000001",
+    (PersonField.RESIDENCE,),
 )
 asked_erasure = ErasureRequested(AN, AT, AN)
 erased = ErasureDecided(AN, AT, BINH, ErasureOutcome.SHREDDED, "")
@@ -361,9 +365,16 @@ def test_a_person_without_an_account_can_be_looked_up_and_log_in_later() -> None
     given(account, looked_up).when(log_in).then(registered, logged_in)
 
 
-@pytest.mark.parametrize("outcome", [LookupOutcome.NOT_FOUND, LookupOutcome.NAME_MISMATCH])
-def test_a_lookup_without_an_answer_confirms_nothing(outcome: LookupOutcome) -> None:
-    given(account).when(replace(look_up, outcome=outcome)).then(replace(looked_up, outcome=outcome))
+@pytest.mark.parametrize(
+    ("outcome", "gap"),
+    [
+        (LookupOutcome.NOT_FOUND, LookupGap.UNSPECIFIED),
+        (LookupOutcome.NO_MATCH, LookupGap.UNSPECIFIED),
+        (LookupOutcome.NOT_ENOUGH_BASIS, LookupGap.RECORD_DISPUTED),
+    ],
+)
+def test_a_lookup_without_a_match_confirms_nothing(outcome: LookupOutcome, gap: LookupGap) -> None:
+    given(account).when(replace(look_up, outcome=outcome, gap=gap)).then(replace(looked_up, outcome=outcome, gap=gap))
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,16 @@ from joserfc.jwk import KeySet, OKPKey
 
 from gateway.sandbox.people import Citizen, citizen, organisation
 from motcua.identity.events.v1 import events_pb2 as facts
+from motcua.identity.v1 import identity_pb2
 from motcua.identity.v1 import identity_service_pb2 as pb
+from motcua.identity.v1.identity_pb2 import (
+    LOOKUP_ANSWER_MATCH,
+    LOOKUP_ANSWER_NO_DATA,
+    LOOKUP_ANSWER_NO_MATCH,
+    LOOKUP_ANSWER_NOT_ENOUGH_BASIS,
+    LookupAnswer,
+    Residence,
+)
 from motcua.identity.v1.identity_service_pb2_grpc import IdentityServiceStub
 from motcua.options.v1 import options_pb2
 from services.chassis.platform import Platform
@@ -38,7 +47,7 @@ from services.identity.service import IdentityService
 from services.identity.tokens import Person, key_id
 from services.identity.web import ID_TOKEN, JWT_BEARER, TOKEN_EXCHANGE
 from tests.identity.sandboxes import ADMIN, SECRET, sandboxes
-from tests.support.grounds import open_agencies, submit
+from tests.support.grounds import open_agencies, particulars, submit
 from tests.support.hosted import Host, hosted
 from tests.support.postgresql import Engine, current, settings_of
 from tests.support.waiting import eventually
@@ -293,10 +302,20 @@ def test_an_outage_of_vneid_is_told(world: World) -> None:
 def test_a_look_up_leaves_a_fact_that_the_person_sees(world: World) -> None:
     code = world.dossier_of(world.account_id(AN.personal_number))
     token, asked = world.official(0), {"purpose": "settle", "legal_basis": LEGAL_BASIS, "dossier_code": code}
-    found = world.call("LookUpPerson", token, personal_number=AN.personal_number, full_name=AN.full_name, **asked)
-    assert (found.person.full_name, found.person.birth_date) == (AN.full_name, AN.birth_date.isoformat())
-    wrong = dict(personal_number=AN.personal_number, full_name="Nguyễn Văn Khác", **asked)
-    assert world.refusal("LookUpPerson", token, **wrong)[0] == "PERSON_MISMATCH"
+    found = world.call("LookUpPerson", token, **particulars(AN), wanted=list(facts.PersonField.values())[1:], **asked)
+    assert found.answer == LOOKUP_ANSWER_MATCH
+    place = AN.place
+    residence = Residence(
+        province=place.province_code,
+        commune=place.commune_code,
+        address=f"{AN.address}, {place.commune}, {place.province}",
+        place_code=AN.place_code,
+    )
+    expected = particulars(AN) | {"gender": AN.gender, "nationality": "VN", "marital_status": AN.marital_status}
+    assert found.person == identity_pb2.Person(residence=residence, **expected)
+    wrong = particulars(AN) | asked | {"full_name": "Nguyễn Văn Khác"}
+    answered = world.call("LookUpPerson", token, **wrong)
+    assert answered == pb.LookUpPersonResponse(answer=LOOKUP_ANSWER_NO_MATCH, position=answered.position)
     mine = world.token(AN.personal_number)
     assert claims(world, mine)["sub"] == found.account_id
     uses = eventually(
@@ -307,7 +326,7 @@ def test_a_look_up_leaves_a_fact_that_the_person_sees(world: World) -> None:
     ] * 2
     assert {use.dossier_code for use in uses[:2]} == {code}
     outcomes = [event.outcome for event in stored(world, found.account_id, facts.PopulationLookedUp)]
-    assert outcomes[-2:] == [facts.LOOKUP_OUTCOME_FOUND, facts.LOOKUP_OUTCOME_NAME_MISMATCH]
+    assert outcomes[-2:] == [facts.LOOKUP_OUTCOME_FOUND, facts.LOOKUP_OUTCOME_NO_MATCH]
     kinds = {event.component_kind for event in stored(world, found.account_id, facts.IdentityVerified)}
     assert kinds == {"identity", "residence", "marital-status"}
 
@@ -322,21 +341,50 @@ def stored(world: World, account_id: str, kind: type[Any]) -> list[Any]:
 
 def test_a_look_up_of_nobody_is_a_fact_too(world: World) -> None:
     asked = {"purpose": "walk-in", "legal_basis": LEGAL_BASIS, "full_name": "X", "personal_number": "056000000000"}
+    asked["birth_date"] = "1990-03-02"
     request_id = str(uuid.uuid4())
     for _ in range(2):
-        reason, code = world.refusal("LookUpPerson", world.official(0), request_id=request_id, **asked)
-        assert (reason, code) == ("PERSON_UNKNOWN", grpc.StatusCode.NOT_FOUND)
+        answered = world.call("LookUpPerson", world.official(0), request_id=request_id, **asked)
+        assert answered == pb.LookUpPersonResponse(answer=LOOKUP_ANSWER_NO_DATA, position=answered.position)
     account_id = str(uuid.uuid5(uuid.UUID(request_id), "account"))
     outcomes = [event.outcome for event in stored(world, account_id, facts.PopulationLookedUp)]
     assert outcomes == [facts.LOOKUP_OUTCOME_NOT_FOUND]
     malformed = {**asked, "personal_number": "56"}
     assert world.refusal("LookUpPerson", world.official(0), **malformed)[0] == "IDENTIFIER_MALFORMED"
+    tomorrow = (datetime.now(UTC) + timedelta(days=2)).date().isoformat()
+    for birth_date in ("1990-02-30", "02/03/1990", "0000", "19900302", "1990-3-2", tomorrow):
+        wrong = {**asked, "birth_date": birth_date}
+        assert world.refusal("LookUpPerson", world.official(0), **wrong)[0] == "BIRTH_DATE_INVALID"
+
+
+@pytest.mark.parametrize(
+    ("stated", "answer", "gap"),
+    [
+        ({}, LOOKUP_ANSWER_MATCH, 0),
+        ({"full_name": AN.full_name.upper()}, LOOKUP_ANSWER_MATCH, 0),
+        ({"full_name": "Ai Đó"}, LOOKUP_ANSWER_NO_MATCH, 0),
+        ({"birth_date": "1900-01-01"}, LOOKUP_ANSWER_NO_MATCH, 0),
+        ({"birth_date": "1900"}, LOOKUP_ANSWER_NO_MATCH, 0),
+        ({"birth_date": AN.birth_date.isoformat()[:4]}, LOOKUP_ANSWER_NOT_ENOUGH_BASIS, facts.LOOKUP_GAP_BIRTH_DATE),
+        ({"personal_number": "056000000000"}, LOOKUP_ANSWER_NO_DATA, 0),
+        (particulars(citizen(1_999)), LOOKUP_ANSWER_NOT_ENOUGH_BASIS, facts.LOOKUP_GAP_RECORD_DISPUTED),
+    ],
+)
+def test_the_population_database_has_four_answers(
+    world: World, stated: dict[str, Any], answer: LookupAnswer.ValueType, gap: facts.LookupGap.ValueType
+) -> None:
+    answered = world.call("LookUpPerson", world.official(0), purpose="walk-in", **particulars(AN) | stated)
+    assert (answered.answer, answered.gap) == (answer, gap)
+    # What was not asked for is not shown, and without a match nothing is.
+    matched = answer == LOOKUP_ANSWER_MATCH
+    assert answered.person == identity_pb2.Person(**(particulars(AN) if matched else {}))
+    assert (bool(answered.account_id), bool(answered.revision)) == (matched, matched)
 
 
 def test_a_system_names_a_purpose_of_its_token(world: World) -> None:
     token = world.system_token().json()["access_token"]
     code = world.dossier_of(world.account_id(AN.personal_number))
-    asked = {"personal_number": AN.personal_number, "full_name": AN.full_name, "dossier_code": code}
+    asked = {"dossier_code": code, **particulars(AN)}
     assert world.refusal("LookUpPerson", token, purpose="sell", **asked)[0] == "PURPOSE_MISSING"
     found = world.call("LookUpPerson", token, purpose="settle", **asked)
     assert stored(world, found.account_id, facts.PopulationLookedUp)[-1].by == "system:tax"

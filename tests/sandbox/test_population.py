@@ -12,7 +12,7 @@ import pytest
 
 from gateway.sandbox import population as sandbox
 from gateway.sandbox.people import citizen
-from services.identity.domain import LookupOutcome
+from services.identity.domain import LookupGap, LookupOutcome, PersonField
 from services.identity.population import (
     Answer,
     HttpPopulation,
@@ -26,15 +26,27 @@ from services.identity.population import (
 )
 
 AN = citizen(0)
-LOOKUP = Lookup(AN.personal_number, AN.full_name, "Tiếp nhận hồ sơ", "Điều 10 Luật Căn cước 2023", "account")
+BORN = AN.birth_date.isoformat()
+LOOKUP = Lookup(
+    AN.personal_number,
+    AN.full_name,
+    BORN,
+    tuple(PersonField),
+    "Tiếp nhận hồ sơ",
+    "Điều 10 Luật Căn cước 2023",
+    "account",
+    "P56.22.336",
+)
 SETTINGS = PopulationSettings("http://population.test", "motcua", "secret")
+PLACED = {"province": "56", "commune": AN.place.commune_code, "address": "1 Lê Lợi"}
+MATCHED = {"personal_number": AN.personal_number, "full_name": AN.full_name, "birth_date": BORN}
 PERSON = Person(
     AN.personal_number,
     AN.full_name,
-    AN.birth_date,
+    BORN,
     AN.gender,
     "VN",
-    Residence("56", AN.place.commune_code, f"{AN.address}, {AN.place.commune}, {AN.place.province}"),
+    Residence("56", AN.place.commune_code, f"{AN.address}, {AN.place.commune}, {AN.place.province}", AN.place_code),
     AN.marital_status,
 )
 
@@ -50,11 +62,24 @@ async def test_a_person_is_found_by_number_and_name(http: httpx.AsyncClient) -> 
     assert await HttpPopulation(SETTINGS, http).look_up(LOOKUP) == Answer(LookupOutcome.FOUND, PERSON)
 
 
-async def test_an_unknown_number_and_another_name_show_nothing(http: httpx.AsyncClient) -> None:
-    population = HttpPopulation(SETTINGS, http)
-    unknown = replace(LOOKUP, personal_number="056090123456")
-    assert await population.look_up(unknown) == Answer(LookupOutcome.NOT_FOUND)
-    assert await population.look_up(replace(LOOKUP, full_name="Ai Đó")) == Answer(LookupOutcome.NAME_MISMATCH)
+@pytest.mark.parametrize(
+    ("change", "answer"),
+    [
+        ({"wanted": ()}, Answer(LookupOutcome.FOUND, Person(AN.personal_number, AN.full_name, BORN))),
+        (
+            {"wanted": (PersonField.GENDER,)},
+            Answer(LookupOutcome.FOUND, Person(AN.personal_number, AN.full_name, BORN, AN.gender)),
+        ),
+        ({"personal_number": "056090123456"}, Answer(LookupOutcome.NOT_FOUND)),
+        ({"full_name": "Ai Đó"}, Answer(LookupOutcome.NO_MATCH)),
+        ({"birth_date": "1900-01-01"}, Answer(LookupOutcome.NO_MATCH)),
+        ({"birth_date": BORN[:7]}, Answer(LookupOutcome.NOT_ENOUGH_BASIS, gap=LookupGap.BIRTH_DATE)),
+    ],
+)
+async def test_an_answer_holds_what_was_asked_for(
+    http: httpx.AsyncClient, change: dict[str, Any], answer: Answer
+) -> None:
+    assert await HttpPopulation(SETTINGS, http).look_up(replace(LOOKUP, **change)) == answer
 
 
 @pytest.mark.parametrize("missing", ["purpose", "legal_basis", "on_behalf_of"])
@@ -81,7 +106,13 @@ async def test_an_outage_is_told_apart_from_an_unknown_person(http: httpx.AsyncC
     [
         httpx.Response(200, text="<html>"),
         httpx.Response(200, json={"full_name": "x"}),
-        httpx.Response(404, json={"code": "no-such-route"}),
+        httpx.Response(404, json={"answer": "no-data"}),
+        httpx.Response(200, json={"answer": "maybe"}),
+        httpx.Response(200, json={"answer": "not-enough-basis"}),
+        httpx.Response(200, json={"answer": "match"}),
+        httpx.Response(200, json={"answer": "match", "person": MATCHED | {"personal_number": "056090123456"}}),
+        httpx.Response(200, json={"answer": "match", "person": MATCHED | {"gender": "x"}}),
+        httpx.Response(200, json={"answer": "match", "person": MATCHED | {"residence": PLACED | {"place_code": "12"}}}),
         httpx.Response(200, json=["x"]),
     ],
 )
@@ -106,3 +137,11 @@ def test_what_an_answer_lets_people_reuse() -> None:
     assert set(items) == {"identity", "residence", "marital-status"}
     assert items["marital-status"].data == f'{{"marital_status": "{AN.marital_status}"}}'
     assert items["marital-status"].valid_until == at + timedelta(days=30)
+    assert verified_data(replace(PERSON, gender=None, residence=None, marital_status=None), at) == ()
+
+
+async def test_a_reason_that_is_new_is_a_reason() -> None:
+    told = httpx.Response(200, json={"answer": "not-enough-basis", "reason": "something new"})
+    async with httpx.AsyncClient(transport=httpx.MockTransport(lambda _: told)) as http:
+        answer = await HttpPopulation(SETTINGS, http).look_up(LOOKUP)
+    assert answer == Answer(LookupOutcome.NOT_ENOUGH_BASIS, gap=LookupGap.OTHER)

@@ -246,7 +246,7 @@ ENDPOINTS = {
     "token_endpoint": f"{ISSUER}/token",
     "jwks_uri": f"{ISSUER}/keys",
 }
-LOOKUP = Lookup("001099000001", "Nguyễn Văn A", "verification", "1/QĐ", "citizen-1")
+LOOKUP = Lookup("001099000001", "Nguyễn Văn A", "1999-03-02", (), "verification", "1/QĐ", "citizen-1", "P56")
 
 
 def provider(http: httpx.AsyncClient) -> Provider:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Any
 from uuid import uuid4
 
 from google.protobuf.message import Message
 
+from gateway.sandbox.people import Citizen
 from motcua.catalogue.events.v1 import definitions_pb2 as definitions
 from motcua.catalogue.events.v1 import events_pb2 as catalogue
 from motcua.dossier.events.v1 import events_pb2 as dossier
@@ -17,6 +19,15 @@ from services.chassis.codec import to_timestamp
 from services.chassis.store.port import ANY, EventStore, NewEvent
 
 PROCEDURE = "1.004222"
+
+
+def particulars(person: Citizen) -> dict[str, Any]:
+    """As a request states them to the population database."""
+    return {
+        "personal_number": person.personal_number,
+        "full_name": person.full_name,
+        "birth_date": person.birth_date.isoformat(),
+    }
 
 
 async def tell(store: EventStore, stream: str, *events: Message) -> None:
@@ -48,7 +59,7 @@ async def register(store: EventStore, account_id: str, *, organisation: bool = F
 
 async def look_up(store: EventStore, account_id: str, agency: str, *, found: bool = True) -> None:
     """The agency asked the population database for the person who stood at its counter."""
-    outcome = identity.LOOKUP_OUTCOME_FOUND if found else identity.LOOKUP_OUTCOME_NAME_MISMATCH
+    outcome = identity.LOOKUP_OUTCOME_FOUND if found else identity.LOOKUP_OUTCOME_NO_MATCH
     event = identity.PopulationLookedUp(
         account_id=account_id,
         at=to_timestamp(_now(None)),

@@ -10,14 +10,15 @@ import re
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
-from datetime import date
 from functools import lru_cache
 from typing import Any, NoReturn
 
 import jsonschema_rs
 
 from services.chassis.contact import is_email, is_phone
+from services.chassis.law.days import is_birth, is_day, is_past
 from services.chassis.law.faults import Faults, Wrong
+from services.chassis.law.places import is_place_code
 
 # Without draft-04: there a plain `id` moves the base of references.
 DIALECTS = frozenset(
@@ -49,43 +50,18 @@ PATTERN_WEIGHT = 20
 _PLAIN_POINTER = re.compile(r"#(?:/(?:[A-Za-z0-9._$\-]|~[01])*)*")
 _INDEX = re.compile(r"0|[1-9][0-9]{0,5}")
 
-_DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
-# Of a person older than any, whose papers may know the year alone, or the month.
-_BIRTH = re.compile(r"(?:18|19|20)\d{2}(?:-\d{2}(?:-\d{2})?)?", re.ASCII)
 _today: ContextVar[str] = ContextVar("_today", default="")
-
-
-def _is_day(text: str) -> bool:
-    """One that there is: year 0 is none."""
-    if not _DAY.fullmatch(text):
-        return False
-    try:
-        date.fromisoformat(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _is_past(text: str) -> bool:
-    today = _today.get()
-    return _is_day(text) and (not today or text <= today)
-
-
-def _is_birth(text: str) -> bool:
-    today = _today.get()
-    first = f"{text}-01-01"[:10] if len(text) == len("1950") else f"{text}-01"[:10]
-    return bool(_BIRTH.fullmatch(text)) and _is_day(first) and (not today or text <= today)
-
 
 # What `format` asks beyond JSON Schema's own words, or more strictly.
 OWN_FORMATS: Mapping[str, Callable[[str], bool]] = {
-    "date": _is_day,
+    "date": is_day,
     # Today or before.
-    "past-date": _is_past,
+    "past-date": lambda text: is_past(text, _today.get()),
     # The same, or a year or month where no more is known.
-    "birth-date": _is_birth,
+    "birth-date": lambda text: is_birth(text, _today.get()),
     "email": is_email,
     "phone": is_phone,
+    "place-code": is_place_code,
 }
 
 _KEYWORDS = frozenset({"$schema", "$ref", "$defs", "$comment"})
