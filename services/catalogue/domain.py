@@ -399,6 +399,8 @@ class OpenAgency:
     at: datetime
     by: str
     territory: TerritoryState | None = None
+    # Of the parent; empty for one of the nation.
+    parent_province: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -434,6 +436,10 @@ class CloseAgency:
     legal_basis: str
     at: datetime
     by: str
+    # Empty for an agency of the nation.
+    successor_province: str = ""
+    # What the closing agency's own province became a part of.
+    merged_into: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -485,10 +491,15 @@ class AgencyState:
     def validity(self) -> Validity | None:
         return Validity(self.versions[0].validity.since, self.until) if self.versions else None
 
+    @property
+    def province(self) -> str:
+        """Empty for an agency of the nation; no version changes it."""
+        return self.versions[0].definition.province if self.versions else ""
+
 
 def decide_agency(command: AgencyCommand, state: AgencyState) -> Sequence[AgencyEvent]:
     match command:
-        case OpenAgency(agency, calendar_known, parent_known, at, by, territory):
+        case OpenAgency(agency, calendar_known, parent_known, at, by, territory, parent_province):
             if state.validity:
                 raise Rejected("AGENCY_EXISTS", code=agency.code)
             if not _ORGANISATION.fullmatch(agency.code):
@@ -498,6 +509,8 @@ def decide_agency(command: AgencyCommand, state: AgencyState) -> Sequence[Agency
                 raise Rejected("CALENDAR_UNKNOWN", calendar_id=agency.calendar_id)
             if agency.parent and not parent_known:
                 raise Rejected("AGENCY_UNKNOWN", code=agency.parent)
+            if parent_province not in ("", agency.province):
+                raise Rejected("PARENT_ELSEWHERE", parent=agency.parent, province=agency.province or "-")
             _lies_there(agency, territory or TerritoryState())
             return [AgencyOpened(agency, at, by)]
         case ChangeAgency(code, name, calendar_id, calendar_known, valid_from, legal_basis, at, by, replaces):
@@ -528,12 +541,14 @@ def decide_agency(command: AgencyCommand, state: AgencyState) -> Sequence[Agency
             if len(state.versions) > 1 and state.versions[0].number == version:
                 raise Rejected("VERSION_IS_FOLLOWED", code=code, version=str(version))
             return [AgencyVersionWithdrawn(code, version, reason, at, by)]
-        case CloseAgency(code, successor, successor_open, valid_until, legal_basis, at, by):
+        case CloseAgency(code, successor, successor_open, valid_until, legal_basis, at, by, province, merged_into):
             _open(state, code)
             if successor == code:
                 raise Rejected("SUCCESSOR_IS_ITSELF", code=code)
             if not successor_open:
                 raise Rejected("SUCCESSOR_UNKNOWN", successor=successor)
+            if province not in ("", state.province, merged_into):
+                raise Rejected("SUCCESSOR_ELSEWHERE", successor=successor, province=province)
             _dated(valid_until)
             _based(legal_basis)
             _not_past(valid_until, today(at))
@@ -740,6 +755,7 @@ class TerritoryState:
     # With the codes of its communes.
     versions: tuple[Version[frozenset[str]], ...] = ()
     merged_until: str = ""
+    merged_into: str = ""
 
     def has(self, day: str) -> bool:
         """Whether there is the province on that day or later."""
@@ -787,8 +803,8 @@ def evolve_territory(state: TerritoryState, event: TerritoryEvent) -> TerritoryS
             codes = frozenset(commune.code for commune in territory.communes)
             new = Version(territory.version, Validity(territory.valid_from), codes)
             return replace(state, last_version=territory.version, versions=(*state.versions, new))
-        case ProvinceMerged(valid_until=valid_until):
-            return replace(state, merged_until=valid_until)
+        case ProvinceMerged(valid_until=valid_until, successor=successor):
+            return replace(state, merged_until=valid_until, merged_into=successor)
         case _:
             assert_never(event)
 

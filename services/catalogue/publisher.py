@@ -106,6 +106,7 @@ class Publisher:
             at=at,
             by=by,
             territory=territory,
+            parent_province=parent.province,
         )
         return await self.agencies.execute(agency.code, command, origin)
 

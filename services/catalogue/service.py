@@ -205,6 +205,8 @@ class CatalogueService:
     @api
     async def close_agency(self, request: pb.CloseAgencyRequest, caller: Caller) -> pb.CloseAgencyResponse:
         successor, _ = await self.agencies.load(request.successor)
+        closing, _ = await self.agencies.load(request.code)
+        territory, _ = await self.territories.load(closing.province or "none")
         command = domain.CloseAgency(
             request.code,
             request.successor,
@@ -214,6 +216,8 @@ class CatalogueService:
             request.legal_basis,
             self.clock.now(),
             caller.actor,
+            successor.province,
+            territory.merged_into,
         )
         outcome = await self.agencies.execute(request.code, command, _origin(request, caller))
         return replied(pb.CloseAgencyResponse, outcome)

@@ -76,9 +76,18 @@ class Caller:
 ANYBODY = Caller()
 
 
+# The nation's site: it decides for all provinces.
+NATION = "vn"
+
+
 def of_site(agency: str, province: str, site: str) -> bool:
     """Whether it is the site's own authority: no agency is above it."""
     return agency not in ("", "online") and "." not in agency and province in ("", site.removeprefix("vn-"))
+
+
+def decides_for(site: str, province: str) -> bool:
+    """Whether the site decides for agencies of the province; the nation's have none. Others are another site's."""
+    return site == NATION or province in ("", site.removeprefix("vn-"))
 
 
 def require_of_site(caller: Caller, site: str) -> None:

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 
+from services.chassis.caller import decides_for
 from services.chassis.deadlines import Calendar, first_change
 from services.chassis.decider import Rejected
 from services.chassis.law import definitions
@@ -107,6 +108,13 @@ class Law:
         agency: Agency = found.value
         return agency
 
+    def agency_here(self, code: str, at: datetime, site: str) -> Agency:
+        """The same of one that this site decides for. Raises Rejected AGENCY_UNKNOWN, AGENCY_ELSEWHERE."""
+        agency = self.agency(code, at)
+        if not decides_for(site, agency.province):
+            raise Rejected("AGENCY_ELSEWHERE", agency=code, province=agency.province)
+        return agency
+
     def known_agency(self, code: str, at: datetime) -> Agency:
         """In force or not. Raises Rejected NOT_READY where this replica has not read of it yet."""
         versions = self._agencies.get(code)
@@ -124,12 +132,6 @@ class Law:
         """The agencies that closed before this day, each with the one that took its place."""
         day = local_day(at)
         return {code: successor for code, (until, successor) in self._closures.items() if until < day}
-
-    def require_competent(self, procedure: Procedure, code: str, at: datetime) -> None:
-        """Raises Rejected AGENCY_UNKNOWN, AGENCY_NOT_COMPETENT."""
-        agency = self.agency(code, at)
-        if not any(_matches(agency, authority) for authority in procedure.authorities):
-            raise Rejected("AGENCY_NOT_COMPETENT", agency=code, procedure_code=procedure.code)
 
     def calendar(self, calendar_id: str, at: datetime) -> Calendar:
         """The newest version in force on that day. Raises Rejected NOT_READY where this replica has not read of it yet."""
@@ -175,12 +177,12 @@ class Law:
         )
         return Route(forward_by(calendar, at, at_counter), counts_from(calendar, at, at_counter) if across else None)
 
-    def named(self, procedure: Procedure, code: str, reception: Agency, at: datetime) -> Agency:
-        """The agency that the submitter wants to settle it: of the province, or of the country where anybody may.
+    def named(self, procedure: Procedure, code: str, reception: Agency, at: datetime, site: str) -> Agency:
+        """The agency that somebody wants to settle it: of the province, or where anybody may of all for which the site decides.
 
-        Raises AGENCY_UNKNOWN, AGENCY_NOT_COMPETENT.
+        Raises AGENCY_UNKNOWN, AGENCY_ELSEWHERE, AGENCY_NOT_COMPETENT.
         """
-        agency = self.agency(code, at)
+        agency = self.agency_here(code, at, site)
         for authority in procedure.authorities:
             near = agency.province == reception.province or _serves(agency, reception)
             if _matches(agency, authority) and (near or (authority.anywhere and holds("nationwide", at))):

@@ -217,6 +217,7 @@ async def submission(
     keys: KeyRing,
     forms: Forms,
     decided: tuple[tuple[date, Term], ...],
+    site: str,
 ) -> SubmitDossier:
     """The command, but for its code and its fee's id. `decided`: the province's own terms of reception.
 
@@ -226,9 +227,9 @@ async def submission(
     procedure = law.in_force(request.procedure_code, at)
     if channel is Channel.ONLINE and caller.kind != "system" and caller.loa < procedure.loa:
         raise Rejected("ASSURANCE_TOO_LOW", required=str(procedure.loa), loa=str(caller.loa))
-    reception = law.agency(request.reception_agency, at)
+    reception = law.agency_here(request.reception_agency, at, site)
     competent = (
-        law.named(procedure, request.competent_agency, reception, at)
+        law.named(procedure, request.competent_agency, reception, at, site)
         if request.competent_agency
         else law.competent(procedure, reception, at)
     )

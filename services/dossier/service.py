@@ -183,7 +183,7 @@ class DossierService:
         def command(_: d.Draft) -> d.SaveDraft:
             procedure = known.in_force(request.procedure_code, now)
             if request.reception_agency:
-                known.agency(request.reception_agency, now)
+                known.agency_here(request.reception_agency, now, self.platform.settings.site)
             named(components, {component.code for component in procedure.components}, there, held)
             return d.SaveDraft(
                 draft_id, caller.actor, now, request.procedure_code, form, components, request.reception_agency, new
@@ -258,6 +258,7 @@ class DossierService:
                 self.keys,
                 self.forms,
                 self.reception_terms,
+                self.platform.settings.site,
             )
             dossier.decide(command, dossier.initial)  # what is refused takes no code
             await self.uploads.take(owner_of(caller), command.applicant_id, command.uploaded)
@@ -513,7 +514,8 @@ class DossierService:
     @api
     async def transfer_dossier(self, request: pb.TransferDossierRequest, caller: Caller) -> pb.TransferDossierResponse:
         def make(state: Dossier, by: Actor, at: datetime, law: Law) -> c.Command:
-            law.require_competent(law.version(state.procedure_code, state.procedure_version), request.to_agency, at)
+            procedure, site = law.version(state.procedure_code, state.procedure_version), self.platform.settings.site
+            law.named(procedure, request.to_agency, law.known_agency(state.reception_agency, at), at, site)
             return c.TransferDossier(
                 by, at, request.to_agency, Sealed(request.reason), law.calendar_of(request.to_agency, at)
             )

@@ -281,6 +281,20 @@ def test_opening_is_refused() -> None:
     given(agencies).when(opening(valid_from="today")).then_rejected("DATE_INVALID", value="today")
     given(agencies).when(opening(calendar_known=False)).then_rejected("CALENDAR_UNKNOWN", calendar_id="general")
     given(agencies).when(opening(parent_known=False)).then_rejected("AGENCY_UNKNOWN", code="P56")
+    under = replace(opening(parent="P79"), parent_province="79")
+    given(agencies).when(under).then_rejected("PARENT_ELSEWHERE", parent="P79", province="56")
+
+
+@pytest.mark.parametrize(
+    ("province", "merged_into", "refused"),
+    [("56", "", False), ("", "", False), ("79", "", True), ("66", "66", False), ("79", "66", True)],
+)
+def test_open_dossiers_pass_to_an_agency_of_the_same_province(province: str, merged_into: str, refused: bool) -> None:
+    told = given(agencies, OPENED).when(closing(successor_province=province, merged_into=merged_into))
+    if refused:
+        told.then_rejected("SUCCESSOR_ELSEWHERE", successor="P56.22.333", province=province)
+    else:
+        told.then(AgencyClosed(AGENCY.code, "P56.22.333", "2026-12-31", "NQ 1", AT, BY))
 
 
 def test_an_agency_lies_where_there_is_a_place() -> None:

@@ -132,7 +132,7 @@ def agency(code: str) -> definitions.Agency:
         name=definitions.Text(vi="x", en="x"),
         level=definitions.LEVEL_COMMUNE,
         kind=definitions.AGENCY_KIND_PEOPLES_COMMITTEE,
-        province="79",
+        province="56",
         commune="00001",
         calendar_id="offices",
         valid_from="2020-01-01",

@@ -10,17 +10,21 @@ from uuid import uuid4
 import pytest
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
+from motcua.catalogue.events.v1.events_pb2 import AgencyOpened
 from motcua.dossier.events.v1 import events_pb2 as facts
 from tests.idempotency.cases import CASES
 from tests.idempotency.test_idempotency import folder, key, life, population, world  # noqa: F401
-from tests.idempotency.world import Sending, World
+from tests.idempotency.world import AGENCY, Sending, World
+from tests.support.grounds import tell
 from tests.support.rpcs import MUTATIONS
+from tests.support.waiting import eventually
 
 # What names a thing, by the field's name.
 NAMING = re.compile(
     r"(?:^|_)(?:id|ids|code|codes|agency|agencies|province|commune|sha256|role|parent|successor|to_agency|procedures|purposes?"
     r"|only_if|unless|per|fields|zone)$"
 )
+AGENCIES = re.compile(r"(?:^|[._])(?:agency|agencies|parent|successor)$")
 NOBODY = "00000000-0000-4000-8000-000000000000"
 SCOPES = {
     "scopes.purpose": "SCOPE_MALFORMED",
@@ -98,6 +102,17 @@ SOURCES = {
     "sha256": facts.COMPONENT_SOURCE_ATTACHMENT,
     "document_id": facts.COMPONENT_SOURCE_WAREHOUSE,
 }
+# What is answered to an agency of another province, which is another site's.
+OF_ANOTHER_PROVINCE: dict[str, dict[str, str]] = {
+    "AppointOfficial": {"agency": "BEYOND_REACH"},
+    "RegisterSystem": {"operator_agency": "BEYOND_REACH", "scopes.agencies": "BEYOND_REACH"},
+    "ChangeSystem": {"scopes.agencies": "BEYOND_REACH"},
+    "OpenAgency": {"agency.parent": "PARENT_ELSEWHERE"},
+    "CloseAgency": {"successor": "SUCCESSOR_ELSEWHERE"},
+    "SaveDraft": {"reception_agency": "AGENCY_ELSEWHERE"},
+    "SubmitDossier": {"reception_agency": "AGENCY_ELSEWHERE", "competent_agency": "AGENCY_ELSEWHERE"},
+    "TransferDossier": {"to_agency": "AGENCY_ELSEWHERE"},
+}
 # Ids that name nothing that there is before, and why; the lists of a definition refer to each other: its linter's tests have them.
 NEW = {
     "RegisterSystem": {"client_id"},
@@ -159,7 +174,49 @@ def test_an_id_of_nothing_is_refused(world: World, name: str, path: str) -> None
     assert world.effects(sending.request_id) == []
 
 
+@pytest.fixture(scope="module")
+def elsewhere(world: World) -> str:  # noqa: F811
+    """The same agency as ours, of a province that has a site of its own."""
+    agency = world.done("GetAgency", "citizen", code=AGENCY).agency.agency
+    agency.code, agency.province, agency.parent = "P79.26.740.1", "79", ""
+    host = world.client.host
+    host.run(tell(host.platform.store, f"agency-{agency.code}", AgencyOpened(agency=agency)))
+    eventually(lambda: _refused_draft(world, agency.code) != "AGENCY_UNKNOWN")
+    return str(agency.code)
+
+
+def _refused_draft(world: World, agency: str) -> str:  # noqa: F811
+    sending = CASES["SaveDraft"](world)
+    _name(sending, "reception_agency", agency)
+    return world.send(sending).reason
+
+
+def test_the_list_has_every_agency_of_every_command() -> None:
+    naming = {
+        name: {path for path in paths if AGENCIES.search(path)} - {"code", "agency.code"}
+        for name, paths in _names().items()
+    }
+    assert {name: {*paths} for name, paths in naming.items() if paths} == {
+        name: {*paths} for name, paths in OF_ANOTHER_PROVINCE.items()
+    } | {"MergeProvince": {"successor"}}
+
+
+@pytest.mark.parametrize(
+    ("name", "path"), [(name, path) for name, paths in OF_ANOTHER_PROVINCE.items() for path in paths]
+)
+def test_an_agency_of_another_province_is_refused(world: World, elsewhere: str, name: str, path: str) -> None:  # noqa: F811
+    sending = CASES[name](world)
+    _name(sending, path, elsewhere)
+    answer = world.send(sending)
+    assert answer.reason == OF_ANOTHER_PROVINCE[name][path], str(answer)
+    assert world.effects(sending.request_id) == []
+
+
 def _name_nothing(sending: Sending, path: str) -> None:
+    _name(sending, path, _nothing(path.rpartition(".")[2]))
+
+
+def _name(sending: Sending, path: str, value: str) -> None:
     *way, last = path.split(".")
     at: Any = sending.request
     for name in way:
@@ -176,7 +233,6 @@ def _name_nothing(sending: Sending, path: str) -> None:
         at.purpose, at.all_procedures = "settle", last != "procedures"
         if last == "procedures":
             at.agencies.append("P56.22.333.1")
-    value = _nothing(last)
     if at.DESCRIPTOR.fields_by_name[last].is_repeated:
         getattr(at, last)[:] = [value]
     else:
