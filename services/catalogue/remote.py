@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -64,12 +64,12 @@ class Report:
     refused: list[tuple[Entry, str]] = field(default_factory=list)
 
 
-def entries(path: Path, province: str = "") -> list[Entry]:
-    """Of a YAML file with lists of definitions, or of a folder laid out as the sample, with the agencies of a province.
+def entries(path: Path, provinces: Sequence[str] = ()) -> list[Entry]:
+    """Of a YAML file with lists of definitions, or of a folder laid out as the sample, with the agencies of these provinces.
 
     Raises FaultyCatalogueError with every fault.
     """
-    return _of_folder(path, province) if path.is_dir() else _of_files([path])
+    return _of_folder(path, provinces) if path.is_dir() else _of_files([path])
 
 
 def load(
@@ -112,15 +112,24 @@ def _of_files(paths: Iterable[Path]) -> list[Entry]:
     return sorted(found.values(), key=lambda entry: order.index(entry.kind))
 
 
-def _of_folder(path: Path, province: str) -> list[Entry]:
-    if not (path / "communes.csv").exists() and not (path / "procedures").exists():
+def is_whole(path: Path) -> bool:
+    """Laid out as the sample, not a folder of files with lists."""
+    return path.is_dir() and ((path / "communes.csv").exists() or (path / "procedures").exists())
+
+
+def _of_folder(path: Path, provinces: Sequence[str]) -> list[Entry]:
+    if not is_whole(path):
         return _of_files(loader.only_yaml(path))
     known = loader.load(path)
+    if unknown := [
+        f"provinces.yaml:1: there is no province {each!r}" for each in provinces if each not in known.organisations
+    ]:
+        raise loader.FaultyCatalogueError(tuple(unknown))
     lists: list[tuple[str, str, Iterable[Any]]] = [
         ("calendar", "calendars", known.calendars),
         ("territory", "provinces", known.territories),
         ("procedure", "procedures", known.procedures),
-        ("agency", "agencies", known.agencies(province) if province else ()),
+        ("agency", "agencies", (agency for each in provinces for agency in known.agencies(each))),
         ("overlay", "overlays", known.overlays),
     ]
     return [

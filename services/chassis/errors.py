@@ -84,9 +84,9 @@ class Errors:
             add(error_details_pb2.RetryInfo(retry_delay=Duration(seconds=RETRY_SECONDS)))
         texts = {"vi": (error.vi, error.action_vi), "en": (error.en, error.action_en)}
         for locale, (what, action) in texts.items():
-            message = f"{_filled(what, facts)} {action}".strip()
+            message = _filled(f"{what} {action}".strip(), facts)
             add(error_details_pb2.LocalizedMessage(locale=locale, message=message))
-        return Status(code=error.code, message=f"{_filled(error.en, facts)} {error.action_en}".strip(), details=details)
+        return Status(code=error.code, message=_filled(f"{error.en} {error.action_en}".strip(), facts), details=details)
 
 
 def _declared(enum: EnumDescriptor) -> dict[str, options_pb2.Error]:

@@ -93,8 +93,21 @@ def _reception_terms(value: str) -> str:
     return value
 
 
+def _form(pattern: str, says: str) -> AfterValidator:
+    """Of a text; an empty one is left to the default's meaning where the pattern takes it."""
+
+    def check(value: str) -> str:
+        if not re.fullmatch(pattern, value):
+            raise ValueError(f"it must be {says}")
+        return value
+
+    return AfterValidator(check)
+
+
 KURRENTDB = ("kurrentdb", "kurrentdb+discover", "esdb", "esdb+discover")
 Ip = Annotated[str, AfterValidator(_ip)]
+Hex32 = Annotated[str, _form(r"([0-9a-f]{64})?", "64 digits, 0-9 and a-f: openssl rand -hex 32")]
+OneWord = Annotated[str, _form(r"[^\s+]*", "without blanks and +")]
 Web = Annotated[str, AfterValidator(partial(_server, schemes=("https", "http")))]
 
 
@@ -109,14 +122,18 @@ class Settings(BaseSettings):
     """Everything that must survive: events, views, blobs, keys."""
     port: Annotated[int, Field(ge=1024, le=65000)] = 8080
     """The edge; TLS listens on the port 363 above it."""
-    site: Annotated[str, Field(pattern=r"^vn(-\d{2})?$")] = "vn-56"
+    site: Annotated[
+        str, _form(r"vn(-[0-9]{2})?", "vn for the nation, or vn- and the two digits of a province: vn-56")
+    ] = "vn-56"
     event_store: Annotated[str, AfterValidator(_log)] = "sqlite:"
     """`sqlite:` keeps events in the data folder; `memory:` forgets them; kurrentdb:// or esdb:// is a KurrentDB cluster."""
     database: Annotated[
         str, AfterValidator(partial(_server, schemes=("postgresql+psycopg",), user=True, hosts=range(10)))
     ] = ""
     """SQLAlchemy URL of the views, postgresql+psycopg://...; SQLite in the data folder if empty. A schema for each service."""
-    blobs: Annotated[str, Field(pattern=r"^(s3://[a-z0-9][a-z0-9.-]+(/[\w.-]+)*/?|file:///\S+)?$")] = ""
+    blobs: Annotated[
+        str, _form(r"(s3://[a-z0-9][a-z0-9.-]+(/[\w.-]+)*/?|file:///\S+)?", "s3://bucket/prefix or file:///folder")
+    ] = ""
     """s3://bucket/prefix or file:///folder of attachments, results and the ledger's files; the data folder if empty.
 
     A bucket's endpoint, region and credentials are those of the AWS_* variables.
@@ -132,11 +149,11 @@ class Settings(BaseSettings):
     """Let others than this machine reach a site with sandboxes, where anybody logs in as an administrator."""
     public_url: Web = ""
     """As citizens reach the edge; http://localhost:<port> if empty."""
-    service_secret: Annotated[str, Field(pattern=r"^(.{32,})?$")] = ""
+    service_secret: Annotated[str, _form(r"(.{32,})?", "at least 32 characters on one line")] = ""
     """Shared by this site's services, at least 32 characters; made and kept in the data folder if empty."""
-    master_key: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""
+    master_key: Hex32 = ""
     """32 bytes in hexadecimal that wrap what wraps subjects' keys; made and kept in the data folder if empty."""
-    master_key_previous: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""
+    master_key_previous: Hex32 = ""
     """The one before, until `motcua keys rotate-master` is done."""
     key_cache_seconds: Annotated[float, Field(ge=0, le=3600)] = 300
     """How long a subject's key may be used after it was last asked for: an erasure takes effect within this time."""
@@ -158,11 +175,11 @@ class Settings(BaseSettings):
     tls_authority: Path | None = None
     client_authority: Path | None = None
     """Authorities, PEM, whose client certificates the edge takes from other systems; nobody shows one if empty."""
-    qr_key: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""
+    qr_key: Hex32 = ""
     """32 bytes in hexadecimal that seal printed QR codes; made and kept in the data folder if empty."""
-    ledger_origin: Annotated[str, Field(pattern=r"^[^\s+]*$")] = ""
+    ledger_origin: OneWord = ""
     """The name of this site's public ledger, for ever: its public address without scheme; <site>.motcua.local/ledger if empty."""
-    ledger_key: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""
+    ledger_key: Hex32 = ""
     """Seed of the Ed25519 key that signs the ledger, 32 bytes in hexadecimal; made and kept in the data folder if empty."""
     ledger_checkpoint_seconds: Annotated[float, Field(ge=0, le=60)] = 1.0
     """The least time between two checkpoints of the ledger."""
@@ -170,11 +187,14 @@ class Settings(BaseSettings):
     """Who cosigns our ledger: `<vkey> <url>` pairs with commas between; add-checkpoint is below the URL."""
     ledger_witnessed: str = ""
     """Logs that we cosign: their vkeys, with commas between."""
-    ledger_witness_name: Annotated[str, Field(pattern=r"^[^\s+]*$")] = ""
+    ledger_witness_name: OneWord = ""
     """Our name as a witness; <site>.motcua.local/witness if empty."""
-    witness_key: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""
+    witness_key: Hex32 = ""
     """The same for the key that cosigns, which signs nothing else."""
-    identity_address: Annotated[str, Field(pattern=r"^((dns:///|ipv[46]:)?[^\s@]+:\d{1,5})?$")] = ""
+    identity_address: Annotated[
+        str,
+        _form(r"((dns:///|ipv[46]:)?[^\s@]+:[0-9]{1,5})?", "host:port, dns:///name:port or ipv4:host:port,host:port"),
+    ] = ""
     """host:port of the identity service, for a service that runs alone.
 
     Of several replicas as gRPC names them: dns:///name:port where a name has all their addresses, ipv4:host:port,host:port.

@@ -20,6 +20,7 @@ from gateway.ledger.checkpoint import Checkpoint
 from gateway.ledger.errors import LedgerError
 from gateway.ledger.note import Note
 from motcua.site.events.v1 import events_pb2 as facts
+from services.catalogue.loader import organisations
 from services.chassis.blobs import BlobsUnavailable
 from services.chassis.codec import to_timestamp
 from services.chassis.database import Database
@@ -29,7 +30,7 @@ from services.chassis.platform import Platform, open_blobs, open_database, open_
 from services.chassis.privacy import sealed_fields
 from services.chassis.settings import Settings
 from services.chassis.site import files, judging, marks
-from services.chassis.site.identity import Identity, found, identity_of, record, stream_of
+from services.chassis.site.identity import FOUNDED, Identity, found, identity_of, record, stream_of
 from services.chassis.site.judging import Fault, Log, Part
 from services.chassis.site.refusal import SiteRefused
 from services.chassis.site.watching import Kept, Watch, newest
@@ -188,6 +189,8 @@ async def _faults(
 ) -> list[Fault]:
     async with _log(settings) as store:
         before = await identity_of(store, settings.site) if store else None
+        if before is None and (fault := await _no_site(settings, store)):
+            return [Fault(fault)]
         parts = [await _part(settings, place) for place in asked]
         identity = await identity_of(store, settings.site) if store else None
         head = await store.head() if store else START
@@ -202,6 +205,18 @@ async def _faults(
                 if master_key and set(services) == set(CLASSES):
                     said += map(Fault, secrets_kept.faults(settings, keys.memory.marks))
     return said
+
+
+async def _no_site(settings: Settings, store: EventStore | None) -> str:
+    """Where the log knows no site of this name: what is wrong with the name, which every event would have for ever."""
+    said = [message_of(recorded) for recorded in await store.read_all(START, (FOUNDED,), 9)] if store else []
+    others = {fact.site for fact in said if isinstance(fact, facts.SiteFounded)}
+    if others:
+        return f"MOTCUA_SITE is {settings.site}, and {log_label(settings)} is the log of the site {', '.join(sorted(others))}"
+    known = await asyncio.to_thread(organisations)
+    if settings.site == "vn" or settings.site.removeprefix("vn-") in known:
+        return ""
+    return f"MOTCUA_SITE is {settings.site}, and no province has this code: vn, or vn- and one of {', '.join(sorted(known))}"
 
 
 @asynccontextmanager

@@ -17,8 +17,8 @@ from services.chassis.store.port import StoreUnavailable
 from services.cli.console import err, fail, out
 
 
-def load(settings: Settings, file: Path, token: str, *, replaces: bool = False) -> int:
-    found = _read(file)
+def load(settings: Settings, file: Path, token: str, provinces: Sequence[str], *, replaces: bool = False) -> int:
+    found = _read(settings, file, provinces)
     with grpc.insecure_channel(f"localhost:{settings.port}") as channel:
         try:
             report = remote.load(channel, token, found, replaces=replaces)
@@ -28,9 +28,9 @@ def load(settings: Settings, file: Path, token: str, *, replaces: bool = False) 
     return _tell(len(report.published), len(report.unchanged), refused)
 
 
-async def load_into_store(settings: Settings, file: Path, *, replaces: bool = False) -> int:
+async def load_into_store(settings: Settings, file: Path, provinces: Sequence[str], *, replaces: bool = False) -> int:
     """Inside the site, through the same rules, without a service and a token."""
-    found = _read(file)
+    found = _read(settings, file, provinces)
     platform = await Platform.open(settings)
     try:
         definitions = [(entry.kind, entry.definition) for entry in found]
@@ -42,9 +42,15 @@ async def load_into_store(settings: Settings, file: Path, *, replaces: bool = Fa
     return _tell(report.published, report.unchanged, report.refused)
 
 
-def _read(file: Path) -> list[remote.Entry]:
+def _read(settings: Settings, file: Path, provinces: Sequence[str]) -> list[remote.Entry]:
+    """Of a folder laid out as the sample, with the agencies of the site's own province if none is named."""
+    wanted = list(provinces) or [part for part in settings.site.split("-")[1:] if remote.is_whole(file)]
+    if provinces and not remote.is_whole(file):
+        fail(f"{file} names its agencies itself.", "--province is for a folder with provinces.yaml and agencies.yaml.")
+    if not wanted and remote.is_whole(file):
+        err.print("[yellow]![/] No agency is opened: name provinces with --province.", highlight=False)
     try:
-        return remote.entries(file)
+        return remote.entries(file, wanted)
     except FaultyCatalogueError as faulty:
         for fault in faulty.faults:
             err.print(f"[red]✗[/] {fault}", highlight=False)

@@ -66,7 +66,9 @@ def settings(**given: str) -> Settings:
             name = "MOTCUA_" + "_".join(map(str, error["loc"])).upper() if error["loc"] else "Settings"
             # The error output of a pod is a log, where a secret that is too short has no place either.
             public = error["loc"] and error["loc"][0] in REPEATED
-            text = f"{name}: {error['msg']}" + (f" (it is {error['input']!r})" if public else "")
+            text = f"{name}: {error['msg'].removeprefix('Value error, ')}" + (
+                f" (it is {error['input']!r})" if public else ""
+            )
             err.print(f"[bold red]✗[/] {escape(text)}", highlight=False)
         fail("The settings are not usable.", "Correct the environment variables above.")
 
@@ -394,6 +396,13 @@ def appoint(
     none_is_left: Annotated[
         bool, typer.Option("--none-is-left", help="There were administrators, and nobody can appoint anybody any more.")
     ] = False,
+    instead_of: Annotated[
+        str,
+        typer.Option(
+            metavar="APPOINTMENT",
+            help="Of the only administrator, who cannot act: a slip in the number, a death. It is ended.",
+        ),
+    ] = "",
     wait: Annotated[float, typer.Option(min=0, help="Seconds for a site that is just being installed.")] = 0,
 ) -> None:
     """Appoint the first administrator of a site that has none, once. They appoint the others, through the API."""
@@ -404,7 +413,7 @@ def appoint(
         if not (agency := agency or appointing.authority_of(known.site)):
             fail(f"Which agency is the own authority of {known.site}?", "Name it with --agency.")
         given = sys.stdin.readline().strip() if number == "-" else number
-        asked = Asked(given, agency, title, decision, none_is_left)
+        asked = Asked(given, agency, title, decision, none_is_left, instead_of)
         sys.exit(asyncio.run(appointing.appoint(known, asked, wait)))
 
 
@@ -415,6 +424,10 @@ def catalogue_load(
     into_store: Annotated[
         bool, typer.Option("--into-store", help="Straight into the event store, by its operator: no token is needed.")
     ] = False,
+    province: Annotated[
+        list[str] | None,
+        typer.Option(help="Whose agencies a folder laid out as services/catalogue/data opens; the site's own if none."),
+    ] = None,
     replaces: Annotated[
         bool, typer.Option("--replace", help="In place of what is not in force yet and overlaps with it.")
     ] = False,
@@ -422,12 +435,13 @@ def catalogue_load(
     """Publish definitions; what is published already is left alone."""
     from services.cli import catalogue
 
+    wanted = province or []
     if into_store:
         with site() as known:
-            sys.exit(asyncio.run(catalogue.load_into_store(known, file, replaces=replaces)))
+            sys.exit(asyncio.run(catalogue.load_into_store(known, file, wanted, replaces=replaces)))
     if not access_token:
         fail("A token of an editor is missing.", "Give --token or MOTCUA_TOKEN; inside the site, --into-store.")
-    sys.exit(catalogue.load(settings(), file, access_token, replaces=replaces))
+    sys.exit(catalogue.load(settings(), file, access_token, wanted, replaces=replaces))
 
 
 @app.command()

@@ -48,7 +48,7 @@ async def _all(settings: Settings, services: Sequence[str], drop_old: bool) -> N
 
 
 async def _create(database: Database, schema: Schema) -> list[str]:
-    made = [name for metadata in schema.others for name in await database.create(metadata)]
+    made = [name for metadata in (*schema.others, *schema.seldom) for name in await database.create(metadata)]
     for view in schema.views:
         made += await create(view, database)
     return sorted(made)

@@ -29,6 +29,8 @@ class Schema:
     durable: bool = False
     views: tuple[Projection, ...] = ()
     others: tuple[MetaData, ...] = ()
+    # Made by whoever needs them first.
+    seldom: tuple[MetaData, ...] = ()
 
 
 _DURABLE = {
@@ -48,9 +50,8 @@ def schemas_of(service: str) -> Sequence[Schema]:
         others = [positions.metadata]
         if any(isinstance(each, On) for _, held in inspect.getmembers(cls) for each in _entrypoints(held)):
             others.append(reactions.metadata)
-        if service == "catalogue":
-            others.append(seed.metadata)
-        found.append(Schema(service, views=views, others=(*others, marks.metadata)))
+        seldom = (seed.metadata,) if service == "catalogue" else ()
+        found.append(Schema(service, views=views, others=(*others, marks.metadata), seldom=seldom))
     return [*found, _DURABLE[service]] if service in _DURABLE else found
 
 

@@ -102,6 +102,8 @@ class Said:
             out.print(
                 f"  sandboxes     whoever reaches this site is an administrator of it: {reached}", highlight=False
             )
+        else:
+            out.print("  first checks  motcua doctor: what is missing before anybody can use it", highlight=False)
         out.print(f"  data, logs    {self._settings.data}, {self._logs}", highlight=False)
         out.print("\n  Ctrl-C stops everything; the next start finds all data again.")
 

@@ -26,6 +26,7 @@ from services.identity.domain import (
     EVERYWHERE,
     AccountKind,
     AppointOfficial,
+    EndAppointment,
     Office,
     Role,
     account,
@@ -58,13 +59,15 @@ class Asked:
     title: str
     decision_number: str
     none_is_left: bool = False
+    # The appointment of an administrator who cannot act, which is ended.
+    instead_of: str = ""
 
 
 async def appoint_administrator(platform: Platform, asked: Asked, office: Office | None) -> Named:
     """Once; the same again changes nothing, also after a crash in between. `office`: None where there is no such agency.
 
-    Raises Rejected ADMINISTRATOR_EXISTS, ADMINISTRATOR_IN_FORCE, SITE_AUTHORITY_REQUIRED, REVISION_CONFLICT, and what refuses an
-    appointment.
+    Raises Rejected ADMINISTRATOR_EXISTS, ADMINISTRATOR_IN_FORCE, SITE_AUTHORITY_REQUIRED, REVISION_CONFLICT, APPOINTMENT_UNKNOWN,
+    and what refuses an appointment.
     """
     site, now, vault = platform.settings.site, platform.clock.now(), Vault.of(platform)
     require_personal_number(asked.personal_number)
@@ -94,20 +97,18 @@ async def appoint_administrator(platform: Platform, asked: Asked, office: Office
     identifiers = Identifiers(vault)
     known = await identifiers.find(AccountKind.CITIZEN, asked.personal_number)
     state, revision = await naming.load(site)
-    newest = state.newest
+    newest, database, others = state.newest, platform.database("identity"), asked.none_is_left or bool(asked.instead_of)
+    replaced = await database.read(partial(_held_by, appointment_id=asked.instead_of)) if asked.instead_of else ""
     if newest and known and known == newest.account_id and asked.agency == newest.agency and not asked.none_is_left:
+        await _end(people, replaced, asked, now)
         await people.execute(known, appoint(known, newest.appointment_id), _origin("appoint", newest.appointment_id))
         return Named(newest.appointment_id, newest.at, before=True)
 
     appointed = newest is None and await _was_appointed(platform.store, site)
-    holding = (
-        await platform.database("identity").read(partial(_holding, site=site, at=now)) if asked.none_is_left else ""
-    )
+    holding = await database.read(partial(_holding, site=site, at=now, but=asked.instead_of)) if others else ""
 
     def name(account_id: str, appointment_id: str) -> NameAdministrator:
-        return NameAdministrator(
-            account_id, now, ACTOR, appointment_id, asked.agency, appointed, asked.none_is_left, holding
-        )
+        return NameAdministrator(account_id, now, ACTOR, appointment_id, asked.agency, appointed, others, holding)
 
     # Refused before anything is stored.
     account_id = known or str(uuid4())
@@ -115,7 +116,8 @@ async def appoint_administrator(platform: Platform, asked: Asked, office: Office
     account.decide(appoint(account_id, account_id), (await people.load(account_id))[0])
     account_id = await identifiers.claim(AccountKind.CITIZEN, asked.personal_number, account_id)
     appointment_id = str(uuid5(UUID(account_id), f"named at {revision}"))
-    origin = _origin("name", appointment_id, revision if asked.none_is_left else None)
+    origin = _origin("name", appointment_id, revision if others else None)
+    await _end(people, replaced, asked, now)
     await naming.execute(site, name(account_id, appointment_id), origin)
     await people.execute(account_id, appoint(account_id, appointment_id), _origin("appoint", appointment_id))
     return Named(appointment_id, now, before=False)
@@ -163,5 +165,25 @@ def administrators(db: Connection, site: str, at: datetime) -> list[str]:
     ]
 
 
-def _holding(db: Connection, site: str, at: datetime) -> str:
-    return next(iter(administrators(db, site, at)), "")
+def _holding(db: Connection, site: str, at: datetime, but: str) -> str:
+    return next((each for each in administrators(db, site, at) if each != but), "")
+
+
+def _held_by(db: Connection, appointment_id: str) -> str:
+    """Raises Rejected."""
+    query = select(appointments.c.account_id).where(appointments.c.appointment_id == appointment_id)
+    account_id = db.execute(query).scalar_one_or_none()
+    if account_id is None:
+        raise Rejected("APPOINTMENT_UNKNOWN", appointment_id=appointment_id)
+    return str(account_id)
+
+
+async def _end(people: Handler[Any, Any, Any], account_id: str, asked: Asked, at: datetime) -> None:
+    if not account_id:
+        return
+    ending = EndAppointment(account_id, at, ACTOR, asked.instead_of, asked.decision_number, EVERYWHERE)
+    try:
+        await people.execute(account_id, ending, _origin("end", asked.instead_of))
+    except Rejected as rejected:
+        if rejected.reason != "APPOINTMENT_OVER":
+            raise

@@ -414,7 +414,7 @@ def test_only_editors_publish(catalogue: Catalogue) -> None:
 
 
 def test_a_folder_that_is_published_already(catalogue: Catalogue) -> None:
-    found = [entry for entry in remote.entries(DATA, "31") if entry.name not in ("96 1", "92 1")]
+    found = [entry for entry in remote.entries(DATA, ["31"]) if entry.name not in ("96 1", "92 1")]
     report = remote.load(catalogue.channel, catalogue.token, found)
     assert (report.published, report.refused) == ([], [])
     assert len(report.unchanged) == len(found)

@@ -1,6 +1,7 @@
 """Every refusal that the code can give is listed in a proto, and is small enough to be sent."""
 
 import ast
+import re
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -19,19 +20,32 @@ SERVICES = sorted(path.parent.name for path in (ROOT / "services").glob("*/servi
 LAW, OPERATIONS = "catalogue", "operations"
 
 
-def reasons(path: Path) -> Iterator[str]:
-    """The literals of Rejected("...") and Invalid(..., "...")."""
+def refusals(path: Path) -> Iterator[tuple[str, set[str] | None]]:
+    """The literals of Rejected("...") and Invalid(..., "..."), with the names of their facts; None where those are unpacked."""
     for node in ast.walk(ast.parse(path.read_text())):
         if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
             continue
         place = {"Rejected": 0, "Invalid": 1}.get(node.func.id)
         if place is not None and len(node.args) > place and isinstance(node.args[place], ast.Constant):
-            yield node.args[place].value  # type: ignore[attr-defined]
+            names = [keyword.arg for keyword in node.keywords]
+            facts = None if None in names else {name for name in names if name} | ({"count"} if place else set())
+            yield node.args[place].value, facts  # type: ignore[attr-defined]
+
+
+def reasons(path: Path) -> Iterator[str]:
+    return (reason for reason, _ in refusals(path))
+
+
+def places(text: str) -> set[str]:
+    return set(re.findall(r"{(\w+)}", text))
 
 
 def listed(service: str) -> set[str]:
-    enum = next(iter(import_module(f"motcua.{service}.v1.errors_pb2").DESCRIPTOR.enum_types_by_name.values()))
-    return set(Errors(enum)._errors)
+    return set(Errors(_enum(service))._errors)
+
+
+def _enum(service: str) -> Any:
+    return next(iter(import_module(f"motcua.{service}.v1.errors_pb2").DESCRIPTOR.enum_types_by_name.values()))
 
 
 def given_in(folder: Path) -> dict[str, set[str]]:
@@ -62,6 +76,24 @@ def test_the_walk_finds_reasons() -> None:
     assert {"NOT_FOUND", "FORM_INVALID", "STEP_UNKNOWN"} <= set(given_in(ROOT / "services" / "dossier"))
 
 
+@pytest.mark.parametrize("service", [*SERVICES, ""])
+def test_texts_have_places_for_what_is_given_with_the_reason_only(service: str) -> None:
+    errors = Errors(_enum(service))._errors if service else Errors(None)._errors
+    wanted = {}
+    for reason, error in errors.items():
+        texts = {language: places(f"{what} {action}") for language, what, action in _texts(error)}
+        assert texts["vi"] == texts["en"], reason
+        wanted[reason] = texts["en"]
+    for path in (ROOT / "services" / (service or "chassis")).rglob("*.py"):
+        for reason, facts in refusals(path):
+            if facts is not None and reason in wanted:
+                assert wanted[reason] <= facts, f"{path}: {reason}"
+
+
+def _texts(error: Any) -> list[tuple[str, str, str]]:
+    return [("vi", error.vi, error.action_vi), ("en", error.en, error.action_en)]
+
+
 ERRORS = Errors(dossier_errors.DossierError.DESCRIPTOR)
 
 
@@ -89,6 +121,12 @@ def test_a_refusal_says_what_is_wrong_and_what_to_do_in_two_languages() -> None:
     (info,) = found["ErrorInfo"]
     assert (info.reason, info.domain, dict(info.metadata)) == ("WRONG_AGENCY", "motcua", {"agency": "P56"})
     assert "RetryInfo" not in found
+
+
+def test_what_to_do_names_what_it_speaks_of() -> None:
+    errors = Errors(_enum("identity"))
+    told = errors.status(Rejected("PURPOSE_UNKNOWN", purpose="nonsense", known="settle, submit"))
+    assert told.message == "There is no purpose nonsense for systems. Choose from: settle, submit."
 
 
 def test_what_passes_says_when_to_come_back() -> None:

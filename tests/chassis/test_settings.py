@@ -58,6 +58,26 @@ def test_garbage_is_refused_in_a_line_that_names_the_variable(field: str, value:
         assert "Traceback" not in said
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        (
+            "site",
+            "VN-56",
+            "it must be vn for the nation, or vn- and the two digits of a province: vn-56 (it is 'VN-56')",
+        ),
+        ("master_key", "ab", "it must be 64 digits, 0-9 and a-f: openssl rand -hex 32"),
+        ("service_secret", "short", "it must be at least 32 characters on one line"),
+        ("blobs", "S3://x", "it must be s3://bucket/prefix or file:///folder"),
+        ("ledger_origin", "a b", "it must be without blanks and +"),
+    ],
+)
+def test_a_refusal_says_what_the_value_must_be(field: str, value: str, said: str, capsys: Any) -> None:
+    found, told = started({f"MOTCUA_{field.upper()}": value}, capsys)
+    assert found is None
+    assert f"✗ MOTCUA_{field.upper()}: {said}" in " ".join(told.split())
+
+
 @FUZZ
 @given(field=st.sampled_from(SECRETS), value=PASSWORDS)
 def test_a_refusal_holds_no_part_of_what_may_be_a_secret(field: str, value: str, capsys: Any) -> None:

@@ -118,6 +118,9 @@ def test_an_office_opens(office: Office, tmp_path: Path) -> None:
     loaded = site.run("catalogue", "load", str(tmp_path / "catalogue.yaml"), "--into-store")
     assert (loaded.returncode, loaded.stdout) == (0, "4 published, 0 unchanged, 0 refused\n"), loaded.stderr
 
+    # What the first start did not need is nobody's to make.
+    assert "lacks" not in site.run("doctor").stdout
+
     # Before the first login, by number alone.
     code, said = office.appoint(ADMINISTRATOR)
     assert code == 0, said
@@ -183,3 +186,30 @@ def test_who_is_gone_is_followed_by_another(office: Office) -> None:
     code, said = office.appoint(ADMINISTRATOR)
     assert (code, "nothing is changed" in said) == (0, True)
     assert office.log_in(ADMINISTRATOR, scope=scope)["status"] == 400
+
+
+def test_the_only_one_who_cannot_act_is_replaced(office: Office) -> None:
+    """A number that nobody has: no login will ever end it."""
+    log = Log(office.site.data)
+    held = [each.event.appointment_id for each in log.of(facts.OfficialAppointed)]
+    slip = Citizen("001090000009", *(getattr(OTHER, name) for name in list(Citizen.__dataclass_fields__)[1:]))
+    code, said = office.appoint(slip, "--instead-of", "none")
+    assert (code, "none" in said) == (1, True)
+    code, said = office.appoint(slip, "--none-is-left")
+    in_office = next(each for each in held if each in said)
+    assert (code, f"--instead-of {in_office}" in said) == (1, True)
+    code, said = office.appoint(slip, "--instead-of", in_office)
+    assert code == 0, said
+    named = said.split("/login?scope=appointment:")[1].split()[0]
+    code, said = eventually(lambda: _when(0, office.appoint(ADMINISTRATOR, "--instead-of", named)))
+    ended = [each.event for each in Log(office.site.data).of(facts.AppointmentEnded)]
+    assert [(each.appointment_id, each.by) for each in ended[-2:]] == [(in_office, "operator"), (named, "operator")]
+    # Again it changes nothing.
+    rows = len(Log(office.site.data).rows)
+    assert office.appoint(ADMINISTRATOR, "--instead-of", named)[0] == 0
+    assert len(Log(office.site.data).rows) == rows
+
+
+def _when(code: int, done: tuple[int, str]) -> tuple[int, str] | None:
+    """The lists follow the log a moment later."""
+    return done if done[0] == code else None

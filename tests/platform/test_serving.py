@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
+from services.catalogue.loader import load
 from services.chassis.settings import Settings
 from services.cli import children
 from services.cli.postgresql import PrivatePostgresql
@@ -158,6 +159,31 @@ def test_a_catalogue_is_loaded_into_the_store_once(tmp_path: Path) -> None:
     count = len(Log(deployment.data).rows)
     assert first.stdout.split() == [str(count), "published,", "0", "unchanged,", "0", "refused"]
     assert second.stdout.split() == ["0", "published,", str(count), "unchanged,", "0", "refused"]
+
+
+def test_a_folder_opens_the_agencies_of_the_site_s_province(tmp_path: Path) -> None:
+    folder, wanted = ROOT / "services" / "catalogue" / "data", [each.code for each in load().agencies("92")]
+    deployment = Deployment(tmp_path / "data", settings={"MOTCUA_SITE": "vn-92"})
+    ran = deployment.run("catalogue", "load", str(folder), "--into-store", seconds=180)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    opened = [row[4] for row in Log(deployment.data).rows if row[4].startswith("agency-")]
+    assert sorted(opened) == sorted(f"agency-{code}" for code in wanted)
+
+
+@pytest.mark.parametrize(
+    ("site", "given", "said"),
+    [
+        ("vn-92", ["--province", "57"], "there is no province '57'"),
+        ("vn", [], "No agency is opened: name provinces with --province."),
+        ("vn-92", ["--token", "x", "--province", "57"], "there is no province '57'"),
+    ],
+)
+def test_whose_agencies_are_opened_is_never_guessed(tmp_path: Path, site: str, given: list[str], said: str) -> None:
+    deployment = Deployment(tmp_path / "data", settings={"MOTCUA_SITE": site})
+    more = [] if "--token" in given else ["--into-store"]
+    ran = deployment.run("catalogue", "load", str(ROOT / "services" / "catalogue" / "data"), *more, *given, seconds=180)
+    assert said in ran.stderr
+    assert (ran.returncode == 0) == (not given)
 
 
 def test_a_faulty_catalogue_is_not_loaded(tmp_path: Path) -> None:

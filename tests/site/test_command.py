@@ -51,6 +51,21 @@ def test_a_log_that_is_lost(lived: Lived, tmp_path: Path, arguments: tuple[str, 
     assert not (there.data / "events.db").exists()
 
 
+@pytest.mark.parametrize("site", ["vn-52", "vn"])
+@pytest.mark.parametrize("arguments", [("up",), ("serve", "identity")], ids=" ".join)
+def test_a_setting_that_names_another_site(lived: Lived, tmp_path: Path, arguments: tuple[str, ...], site: str) -> None:
+    there = deployment(lived, tmp_path)
+    there.settings |= {"MOTCUA_IDENTITY_ADDRESS": "127.0.0.1:9", "MOTCUA_SITE": site}
+    refused(there.run(*arguments), f"MOTCUA_SITE is {site}, and", "is the log of the site vn-56")
+
+
+@pytest.mark.parametrize("site", ["vn-99", "vn-00", "vn-57"])
+def test_a_site_that_is_none_is_not_founded(tmp_path: Path, site: str) -> None:
+    there = Deployment(tmp_path / "data", settings={"MOTCUA_SITE": site})
+    refused(there.run("up"), f"MOTCUA_SITE is {site}, and no province has this code", "56")
+    assert not (there.data / "events.db").exists()
+
+
 @pytest.mark.parametrize("command", [("up",), ("serve", "identity"), ("doctor",)], ids=" ".join)
 def test_a_damaged_page(lived: Lived, tmp_path: Path, command: tuple[str, ...]) -> None:
     there = deployment(lived, tmp_path)
