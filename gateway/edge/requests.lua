@@ -1,18 +1,20 @@
--- What the transcoder lets pass: text that is no UTF-8, names that no message has, methods that a path does not have, HEAD.
--- Before it come TEMPLATES (by verb: {pattern, {method = request message}}) and MESSAGES (name -> {field -> false or a message}),
--- REFUSALS (by HTTP status, as JSON with %s for what is at fault) and OWN, the name under which filters tell each other things.
+-- What the transcoder lets pass: text that is no UTF-8, bodies that are no JSON, names that no message has or that stand twice,
+-- paths and methods that there are not, HEAD.
+-- Before it come TEMPLATES (by verb: {pattern, {method = request message}, fields in the path}) and MESSAGES (name -> {field -> a message, else
+-- whether it is repeated}), REFUSALS (by HTTP status, as JSON with @MORE@ for what is at fault) OWN, the name under which filters tell
+-- each other things, and the bounds of a body, MOST_VALUES and DEEPEST.
 
-local DEEPEST = 100
 local MOST_NAMED = 20
 local LONGEST_NAMED = 100
--- Of a body: more than any definition has, and read in a moment.
-local MOST_VALUES = 200000
 
 local WORDS = {
   path = {"Đường dẫn hoặc tham số không phải UTF-8.", "The path or a parameter is not UTF-8."},
   body = {"Nội dung không phải UTF-8.", "The body is not UTF-8."},
+  json = {"Nội dung không phải JSON (RFC 8259).", "The body is not JSON (RFC 8259)."},
+  deep = {"Nội dung lồng quá nhiều cấp.", "The body is nested too deeply."},
   many = {"Nội dung có quá nhiều giá trị.", "The body has too many values."},
   field = {"Không có mục này trong yêu cầu.", "The request has no such field."},
+  twice = {"Mục này xuất hiện hai lần.", "It stands there twice."},
 }
 
 -- RFC 3629, 4.
@@ -44,34 +46,35 @@ local function quoted(text)
   return '"' .. string.gsub(text, '[%c"\\]', function(c) return string.format("\\u%04x", string.byte(c)) end) .. '"'
 end
 
--- The template's methods; nil for a path that none has.
+-- The template's methods, nil for a path that none has; and what stands in the path, as a field is spelled.
 local function methods_of(path)
   local verb = string.match(path, ":([^/:]*)$")
-  local found = nil
+  local found, variables = nil, {}
   for _, template in ipairs(TEMPLATES[verb] or TEMPLATES[""]) do
     if string.find(path, template[1]) then
       found = found or {}
       for method, message in pairs(template[2]) do
         found[method] = found[method] or message
       end
+      for name in pairs(template[3]) do variables[name] = true end
     end
   end
-  return found
+  return found, variables
 end
 
--- Walks JSON as RFC 8259 has it and notes names that the message does not have. What is no JSON is left to the transcoder: it
--- ends with an error that nobody hears.
+-- Walks JSON as RFC 8259 has it, which the transcoder does not, and notes names that the message does not have, or that an object
+-- has twice.
 local Walk = {}
 Walk.__index = Walk
 
 function Walk:blank()
-  self.at = string.find(self.text, "[^ \t\r\n]", self.at) or error("end")
+  self.at = string.find(self.text, "[^ \t\r\n]", self.at) or error("json", 0)
   return string.sub(self.text, self.at, self.at)
 end
 
 function Walk:expect(pattern)
   local _, last = string.find(self.text, pattern, self.at)
-  if not last then error("no JSON") end
+  if not last then error("json", 0) end
   self.at = last + 1
 end
 
@@ -80,17 +83,53 @@ function Walk:string()
   local first = self.at + 1
   local at = first
   while true do
-    at = string.find(self.text, '["\\]', at) or error("end")
-    if string.byte(self.text, at) == 34 then break end
-    at = at + 2
+    at = string.find(self.text, '[%z\1-\31"\\]', at) or error("json", 0)
+    local byte = string.byte(self.text, at)
+    if byte == 34 then break end
+    if byte < 32 then error("json", 0) end
+    local _, last = string.find(self.text, '^["\\/bfnrt]', at + 1)
+    if not last then _, last = string.find(self.text, "^u%x%x%x%x", at + 1) end
+    at = (last or error("json", 0)) + 1
   end
   self.at = at + 1
   return string.sub(self.text, first, at - 1)
 end
 
--- Names of ours are of ASCII.
+function Walk:scalar()
+  for _, literal in ipairs({"true", "false", "null"}) do
+    if string.sub(self.text, self.at, self.at + #literal - 1) == literal then
+      self.at = self.at + #literal
+      return
+    end
+  end
+  if string.find(self.text, "^-?0%d", self.at) then error("json", 0) end
+  self:expect("^-?%d+")
+  if string.find(self.text, "^%.", self.at) then self:expect("^%.%d+") end
+  if string.find(self.text, "^[eE]", self.at) then self:expect("^[eE][+-]?%d+") end
+end
+
+local function letter(code)
+  if code < 128 then return string.char(code) end
+  if code < 2048 then return string.char(192 + math.floor(code / 64), 128 + code % 64) end
+  return string.char(224 + math.floor(code / 4096), 128 + math.floor(code / 64) % 64, 128 + code % 64)
+end
+
+local ESCAPED = {b = "\b", f = "\f", n = "\n", r = "\r", t = "\t"}
+
+-- A name as it is meant. Halves of a pair (RFC 8259, 7) stay as they are written.
 local function plain(name)
-  return (string.gsub(name, "\\u00([0-7]%x)", function(hex) return string.char(tonumber(hex, 16)) end))
+  if not string.find(name, "\\", 1, true) then return name end
+  return (string.gsub(name, "\\(.)(%x?%x?%x?%x?)", function(kind, hex)
+    if kind ~= "u" then return (ESCAPED[kind] or kind) .. hex end
+    local code = tonumber(hex, 16)
+    if code >= 55296 and code <= 57343 then return "\\u" .. hex end
+    return letter(code)
+  end))
+end
+
+-- A field has two spellings.
+local function spelled(name)
+  return string.lower((string.gsub(name, "_", "")))
 end
 
 -- So much of a name as an answer repeats, in whole letters.
@@ -99,9 +138,14 @@ local function short(name)
   return (string.gsub(string.sub(name, 1, LONGEST_NAMED), "[\192-\247][\128-\191]*$", ""))
 end
 
+function Walk:note(name, words)
+  if #self.faults < MOST_NAMED then table.insert(self.faults, {name, words}) end
+end
+
 function Walk:value(message, path, depth)
   self.values = self.values + 1
-  if depth > DEEPEST or self.values > MOST_VALUES then error("too much") end
+  if depth > DEEPEST then error("deep", 0) end
+  if self.values > MOST_VALUES then error("many", 0) end
   local c = self:blank()
   if c == "{" then
     self:object(message, path, depth)
@@ -110,34 +154,38 @@ function Walk:value(message, path, depth)
   elseif c == '"' then
     self:string()
   else
-    self:expect("^[%w.+-]+")
+    self:scalar()
   end
 end
 
 function Walk:object(message, path, depth)
   local fields = message and MESSAGES[message]
+  -- Of a map, every name is one.
+  local any = fields and fields["*"]
+  local seen = {}
   self.at = self.at + 1
   if self:blank() == "}" then self.at = self.at + 1 return end
   while true do
-    if self:blank() ~= '"' then error("no JSON") end
+    if self:blank() ~= '"' then error("json", 0) end
     local name = plain(self:string())
     self:blank()
     self:expect("^:")
     local inner = nil
     if fields then
-      -- Of a map, every name is one.
       inner = fields[name]
-      if inner == nil then inner = fields["*"] end
-      if inner == nil and #self.unknown < MOST_NAMED then
-        table.insert(self.unknown, path .. short(name))
-      end
+      if inner == nil then inner = any end
+      if inner == nil then self:note(path .. short(name), WORDS.field) end
     end
+    local key = fields and any == nil and spelled(name) or name
+    if seen[key] then self:note(path .. short(name), WORDS.twice) end
+    seen[key] = true
+    if inner == true then inner = nil end
     -- Paths are made where something may be at fault: a form's answers have any names, and are many.
     self:value(inner or nil, inner and path .. short(name) .. "." or "", depth + 1)
     local c = self:blank()
     self.at = self.at + 1
     if c == "}" then return end
-    if c ~= "," then error("no JSON") end
+    if c ~= "," then error("json", 0) end
   end
 end
 
@@ -152,19 +200,26 @@ function Walk:array(message, path, depth)
     local c = self:blank()
     self.at = self.at + 1
     if c == "]" then return end
-    if c ~= "," then error("no JSON") end
+    if c ~= "," then error("json", 0) end
   end
 end
 
--- Adds the names that the message does not have; whether there were too many values to find all.
-local function walked_out(text, message, unknown)
-  local walk = setmetatable({text = text, at = 1, unknown = unknown, values = 0}, Walk)
-  pcall(walk.value, walk, message, "", 0)
-  return walk.values > MOST_VALUES
+-- What is wrong with it.
+local function walked(text, message)
+  local walk = setmetatable({text = text, at = 1, faults = {}, values = 0}, Walk)
+  local read, why = pcall(function()
+    walk:value(message, "", 0)
+    walk:expect("^[ \t\r\n]*$")
+  end)
+  if not read then return {{"", WORDS[why] or WORDS.json}} end
+  return walk.faults
 end
 
-local function unknown_in_query(query, message)
-  local unknown = {}
+local function faults_of_query(query, message, variables)
+  local faults, seen = {}, {}
+  local function note(name, words)
+    if #faults < MOST_NAMED then table.insert(faults, {short(name), words}) end
+  end
   for name in string.gmatch(query, "([^&=]+)[^&]*") do
     name = unescaped((string.gsub(name, "+", " ")))
     local inner = message
@@ -175,12 +230,15 @@ local function unknown_in_query(query, message)
         if inner == nil then inner = fields["*"] end
       end
       if inner == nil then
-        if #unknown < MOST_NAMED then table.insert(unknown, short(name)) end
+        note(name, WORDS.field)
         break
       end
     end
+    local key = spelled(name)
+    if variables[key] or inner == false and seen[key] then note(name, WORDS.twice) end
+    seen[key] = true
   end
-  return unknown
+  return faults
 end
 
 local function refuse(handle, status, faults, headers)
@@ -209,14 +267,16 @@ function envoy_on_request(handle)
   if not is_utf8(unescaped(whole)) then
     return refuse(handle, "400", {{"", WORDS.path}})
   end
-  local methods = methods_of(path)
-  if not methods then return end
+  local methods, variables = methods_of(path)
+  if not methods then
+    return refuse(handle, "404", {})
+  end
   if method == "HEAD" and methods.GET and not methods.STREAM then
     handle:streamInfo():dynamicMetadata():set(OWN, "head", true)
     headers:replace(":method", "GET")
     method = "GET"
   end
-  local message, faults = methods[method], {}
+  local message = methods[method]
   if not message then
     local allowed = {}
     for each in pairs(methods) do
@@ -225,21 +285,22 @@ function envoy_on_request(handle)
     if methods.GET and not methods.STREAM then table.insert(allowed, "HEAD") end
     table.insert(allowed, "OPTIONS")
     table.sort(allowed)
-    return refuse(handle, "405", {}, {allow = table.concat(allowed, ", ")})
+    local allow = table.concat(allowed, ", ")
+    if method == "OPTIONS" then
+      return handle:respond({[":status"] = "204", allow = allow}, "")
+    end
+    return refuse(handle, "405", {}, {allow = allow})
   end
-  local unknown = unknown_in_query(string.match(whole, "?(.*)") or "", message)
+  local faults = faults_of_query(string.match(whole, "?(.*)") or "", message, variables)
   local body = method ~= "GET" and handle:body()
   if body and body:length() > 0 then
     local text = body:getBytes(0, body:length())
     if not is_utf8(text) then
       return refuse(handle, "400", {{"", WORDS.body}})
     end
-    if walked_out(text, message, unknown) then
-      return refuse(handle, "400", {{"", WORDS.many}})
+    for _, fault in ipairs(walked(text, message)) do
+      table.insert(faults, fault)
     end
-  end
-  for _, name in ipairs(unknown) do
-    table.insert(faults, {name, WORDS.field})
   end
   if #faults > 0 then
     return refuse(handle, "400", faults)

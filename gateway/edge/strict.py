@@ -12,6 +12,9 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from gateway.edge.api import Method
 from gateway.edge.replies import REPLIES
 
+# Of a body: more than any definition has, and read in a moment.
+MOST_VALUES = 200_000
+DEEPEST = 100
 # Under which the edge's own filters tell each other what they did with a request.
 OWN = "motcua.edge"
 
@@ -26,20 +29,28 @@ _OF_THEIR_OWN = "google.protobuf."
 def script(methods: Iterable[Method]) -> str:
     templates: dict[str, dict[str, dict[str, str]]] = {"": {}}
     messages: dict[str, dict[str, object]] = {}
+    variables: dict[tuple[str, str], dict[str, bool]] = {}
     for method in methods:
         for verb, path, body in _bindings(method):
             named = _message(method.descriptor.input_type, body, messages)
             pattern, custom = _pattern(path)
             known = templates.setdefault(custom, {}).setdefault(pattern, {})
             known[verb] = named
+            named_in_path = (each.strip("{}").partition("=")[0] for each in _VARIABLE.findall(path))
+            variables[custom, pattern] = {name.replace("_", "").lower(): True for name in named_in_path}
             if method.streams:
                 known["STREAM"] = named
-    ordered = {verb: [[pattern, known] for pattern, known in found.items()] for verb, found in templates.items()}
+    ordered = {
+        verb: [[pattern, known, variables[verb, pattern]] for pattern, known in found.items()]
+        for verb, found in templates.items()
+    }
     tables = {
         "TEMPLATES": ordered,
         "MESSAGES": messages,
-        "REFUSALS": {str(reply.http): reply.text("@MORE@") for reply in REPLIES if reply.http in (400, 405)},
+        "REFUSALS": {str(reply.http): reply.text("@MORE@") for reply in REPLIES if reply.http in (400, 404, 405)},
         "OWN": OWN,
+        "MOST_VALUES": MOST_VALUES,
+        "DEEPEST": DEEPEST,
     }
     head = "\n".join(f"local {name} = {_lua(value)}" for name, value in tables.items())
     return f"{head}\n{Path(__file__).with_name('requests.lua').read_text()}"
@@ -88,10 +99,10 @@ def _note(descriptor: Descriptor, messages: dict[str, dict[str, object]]) -> Non
 
 
 def _inside(field: FieldDescriptor, messages: dict[str, dict[str, object]]) -> object:
-    """The message that the field's objects are; False where they may have any name."""
+    """The message that the field's objects are; else whether a parameter of that name may stand several times."""
     inner = field.message_type
     if inner is None or inner.full_name.startswith(_OF_THEIR_OWN):
-        return False
+        return bool(field.is_repeated)
     if inner.GetOptions().map_entry:
         name = inner.full_name
         messages[name] = {"*": _inside(inner.fields_by_name["value"], messages)}
@@ -104,6 +115,8 @@ def _lua(value: object) -> str:
     match value:
         case bool():
             return "true" if value else "false"
+        case int():
+            return str(value)
         case str():
             return json.dumps(value, ensure_ascii=False)
         case dict():

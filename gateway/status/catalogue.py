@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from itertools import groupby
 from typing import Any, Generic, TypeVar
-from zoneinfo import ZoneInfo
 
 from google.protobuf.message import Message
 from sqlalchemy import Connection, Row, select
@@ -25,7 +23,6 @@ from motcua.catalogue.events.v1.definitions_pb2 import (
 from services.chassis.law.validity import Validity, in_turn, nearest, newest
 from services.chassis.search import search
 
-ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
 Definition = TypeVar("Definition", bound=Message)
 
 
@@ -66,11 +63,11 @@ class Catalogue:
         found = newest(self._procedures.get(code, {}).values(), day)
         return found.of if found else None
 
-    def search(self, words: str, day: str, offset: int, limit: int) -> Procedures:
+    def search(self, words: str, day: str, after: str, limit: int) -> Procedures:
         """Procedures in force as the API finds them."""
         in_force = [found for code in self._procedures if (found := self.in_force(code, day))]
         having = search(words, in_force, lambda each: ((each.name.vi, each.name.en), each.code))
-        return Procedures(tuple(having[offset : offset + limit]), len(having))
+        return Procedures.cut(having, after, limit)
 
     def procedure_name(self, code: str, day: str) -> Bilingual:
         """Of the version in force or, where there is none, of the newest; the code where there is none either."""
@@ -78,9 +75,8 @@ class Catalogue:
         procedure = self.in_force(code, day) or self.version(code, last)
         return _both(procedure.name) if procedure else Bilingual(code, code)
 
-    def agency_names(self, codes: Collection[str]) -> Mapping[str, Bilingual]:
-        """As they are called today."""
-        day = datetime.now(ZONE).date().isoformat()
+    def agency_names(self, codes: Collection[str], day: str) -> Mapping[str, Bilingual]:
+        """As they are called on a day."""
         return {code: _both(nearest(self._agencies[code], day).of.name) for code in codes if code in self._agencies}
 
     def province_names(self, codes: Collection[str]) -> Mapping[str, Bilingual]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from enum import Enum, IntEnum
@@ -413,3 +415,16 @@ class Procedures:
 
     entries: tuple[definitions.Procedure, ...]
     total: int
+    # The codes after which the pages before and behind this one begin: "" is the list's start, None where there is no such page.
+    before: str | None = None
+    behind: str | None = None
+
+    @classmethod
+    def cut(cls, found: Iterable[definitions.Procedure], after: str, limit: int) -> Procedures:
+        """In order of their codes, which never change: what comes and goes meanwhile hides and repeats no other."""
+        ordered = sorted(found, key=lambda each: each.code)
+        codes = [each.code for each in ordered]
+        start = bisect_right(codes, after)
+        end = start + limit
+        before = None if start == 0 else codes[start - limit - 1] if start > limit else ""
+        return cls(tuple(ordered[start:end]), len(codes), before, codes[end - 1] if end < len(codes) else None)

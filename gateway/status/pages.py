@@ -174,17 +174,14 @@ class _Pages:
 
     async def procedures(self, request: Request) -> Response:
         words = request.query_params.get("q", "").strip()[:LONGEST_QUERY]
-        number = _page_number(request.query_params.get("page", "1"))
-        found = await self.reader.procedures(words, (number - 1) * PAGE_SIZE, PAGE_SIZE)
-        pages = max(1, -(-found.total // PAGE_SIZE))
-        if number > pages:
+        after = request.query_params.get("after", "")[:LONGEST_QUERY]
+        found = await self.reader.procedures(words, after, PAGE_SIZE)
+        if found.total and not found.entries:
             raise HTTPException(404)
         context = {
             "words": words,
             "found": found,
-            "at_page": number,
-            "pages": pages,
-            "to_page": lambda wanted: "/procedures?" + urlencode({"q": words, "page": wanted}),
+            "to_page": lambda code: "/procedures?" + urlencode({"q": words} | ({"after": code} if code else {})),
         }
         return await self._render(request, "procedures.html", context, _CATALOGUE)
 
@@ -343,12 +340,6 @@ def _code(request: Request, name: str) -> str:
     if "\0" in code:
         raise HTTPException(404)
     return code
-
-
-def _page_number(written: str) -> int:
-    if not (written.isascii() and written.isdigit() and 0 < int(written) < 10_000):
-        raise HTTPException(404)
-    return int(written)
 
 
 def _cached(request: Request, body: bytes, media_type: str, caching: str, status: int = 200) -> Response:

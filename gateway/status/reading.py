@@ -107,7 +107,7 @@ class ViewReader:
         known = catalogue.province_names([province])
         if not sums and not known:
             return None
-        names = {code: _known(catalogue.agency_names([code]), code) for code in sums}
+        names = {code: _known(catalogue.agency_names([code], self._day()), code) for code in sums}
         return _board(province, _known(known, province), sums, names)
 
     async def agency(self, province: str, agency: str) -> Board | None:
@@ -117,17 +117,17 @@ class ViewReader:
         if not sums and not catalogue.serves(province, agency, day):
             return None
         names = {code: catalogue.procedure_name(code, day) for code in sums}
-        return _board(agency, _known(catalogue.agency_names([agency]), agency), sums, names)
+        return _board(agency, _known(catalogue.agency_names([agency], day), agency), sums, names)
 
-    async def procedures(self, words: str, offset: int, limit: int) -> Procedures:
-        return (await self._catalogue.get()).search(words, self._day(), offset, limit)
+    async def procedures(self, words: str, after: str, limit: int) -> Procedures:
+        return (await self._catalogue.get()).search(words, self._day(), after, limit)
 
     async def procedure(self, code: str, version: int | None = None) -> Procedure | None:
         catalogue = await self._catalogue.get()
         return catalogue.in_force(code, self._day()) if version is None else catalogue.version(code, version)
 
     async def agency_names(self, codes: Collection[str]) -> Mapping[str, Bilingual]:
-        return (await self._catalogue.get()).agency_names(codes)
+        return (await self._catalogue.get()).agency_names(codes, self._day())
 
     async def province_names(self, codes: Collection[str]) -> Mapping[str, Bilingual]:
         return (await self._catalogue.get()).province_names(codes)

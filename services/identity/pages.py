@@ -30,11 +30,10 @@ from services.identity.uses import data_uses, name_of_agency, name_of_system
 ROOT = "/my"
 DATA = "/my/data"
 PAGE_SIZE = 50
-LAST_PAGE = 10_000
 # Digits: of 63 bits.
 LONGEST_NUMBER = 18
 _FOLDER = Path(__file__).parent
-_ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
+ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
 _MOMENT = {"vi": ("HH:mm, dd/MM/yyyy", "vi"), "en": ("HH:mm, d MMMM yyyy", "en_GB")}
 _YEAR = 31_536_000
 _TEMPLATES = Environment(
@@ -66,18 +65,19 @@ class Use:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A page of those until a position of the log: what is recorded while somebody leafs moves no page."""
+    """Uses are ordered by their position in the log, newest first: the page begins below one, or ends above one."""
 
-    page: int = 1
-    until: int | None = None
+    below: int | None = None
+    above: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Uses:
     shown: Sequence[Use]
-    # Whether older ones follow.
-    more: bool
-    place: Place
+    # None where there are none.
+    newer: Place | None
+    older: Place | None
+    here: Place
 
 
 @cache
@@ -92,24 +92,36 @@ def language_of(request: Request) -> str:
 
 def place_of(request: Request) -> Place:
     """The first page where the address names none that there can be."""
-    page, until = (request.query_params.get(name, "") for name in ("page", "until"))
-    return Place(min(max(_number(page), 1), LAST_PAGE), _number(until) or None)
+    below, above = (_number(request.query_params.get(name, "")) for name in ("below", "above"))
+    return Place(below) if below is not None else Place(above=above)
 
 
-def _number(written: str) -> int:
+def _number(written: str) -> int | None:
     plain = written.isascii() and written.isdigit() and len(written) <= LONGEST_NUMBER
-    return int(written) if plain else 0
+    return int(written) if plain else None
 
 
-def read(db: Connection, account_id: str, place: Place, language: str) -> Uses:
-    query = data_uses_query(account_id)
-    if place.until:
-        query = query.where(data_uses.c.position <= place.until)
-    newest_first = query.order_by(data_uses.c.position.desc())
-    rows = db.execute(newest_first.offset((place.page - 1) * PAGE_SIZE).limit(PAGE_SIZE + 1)).all()
-    shown = _joined(_use(db, row, language) for row in rows[:PAGE_SIZE])
-    until = place.until or (rows[0].position if rows else None)
-    return Uses(shown, len(rows) > PAGE_SIZE, Place(place.page, until))
+def read(db: Connection, account_id: str, place: Place, language: str, day: str) -> Uses:
+    """Agencies are called as on the day."""
+    query, position = data_uses_query(account_id), data_uses.c.position
+    if place.above is not None:
+        rows = db.execute(query.where(position > place.above).order_by(position).limit(PAGE_SIZE + 1)).all()
+        newer, rows = len(rows) > PAGE_SIZE, list(reversed(rows[:PAGE_SIZE]))
+        older = db.execute(query.where(position <= place.above).limit(1)).first() is not None
+    else:
+        below = query if place.below is None else query.where(position < place.below)
+        rows = list(db.execute(below.order_by(position.desc()).limit(PAGE_SIZE + 1)).all())
+        newer = (
+            place.below is not None and db.execute(query.where(position >= place.below).limit(1)).first() is not None
+        )
+        older, rows = len(rows) > PAGE_SIZE, rows[:PAGE_SIZE]
+    first, last = (rows[0].position, rows[-1].position) if rows else (0, 0)
+    return Uses(
+        _joined(_use(db, row, language, day) for row in rows),
+        Place(above=first) if newer and rows else Place() if newer else None,
+        Place(below=last) if older and rows else Place() if older else None,
+        place,
+    )
 
 
 def _joined(uses: Iterable[Use]) -> list[Use]:
@@ -124,14 +136,14 @@ def _joined(uses: Iterable[Use]) -> list[Use]:
     return joined
 
 
-def _use(db: Connection, row: Any, language: str) -> Use:
+def _use(db: Connection, row: Any, language: str, day: str) -> Use:
     purpose = purposes().get(row.purpose)
     system = row.by.startswith("system:")
     if system:
-        who = name_of_system(db, row.by.removeprefix("system:"), language, _t(language, "data.system"))
+        who = name_of_system(db, row.by.removeprefix("system:"), language, _t(language, "data.system"), day)
     else:
-        who = name_of_agency(db, row.agency, language)
-    at = utc(row.at).astimezone(_ZONE)
+        who = name_of_agency(db, row.agency, language, day)
+    at = utc(row.at).astimezone(ZONE)
     return Use(
         at=at,
         since=at,
@@ -151,11 +163,16 @@ def data(request: Request, session: Session, name: str, language: str, uses: Use
         "name": name,
         "form_token": session.form_token,
         "uses": uses.shown,
-        "more": uses.more,
-        "page": uses.place.page,
-        "at": lambda page: urlencode({"page": page, "until": uses.place.until}),
+        "newer": uses.newer and _address(uses.newer),
+        "older": uses.older and _address(uses.older),
+        "here": _address(uses.here),
     }
     return _render(request, "data.html", language, context)
+
+
+def _address(place: Place) -> str:
+    named = {"below": place.below, "above": place.above}
+    return urlencode({name: position for name, position in named.items() if position is not None})
 
 
 def enter(request: Request) -> Response:
@@ -193,10 +210,10 @@ def _render(request: Request, template: str, language: str, context: Mapping[str
     pattern, locale = _MOMENT[language]
     words = {
         "lang": language,
-        "page": 1,
+        "here": "",
         "t": lambda key, **facts: _t(language, key, **facts),
         "known": lambda family, word: _words(language)[family].get(word, word),
-        "moment": lambda at: format_datetime(at, pattern, tzinfo=_ZONE, locale=locale),
+        "moment": lambda at: format_datetime(at, pattern, tzinfo=ZONE, locale=locale),
     }
     html = _TEMPLATES.get_template(template).render(words | dict(context))
     headers = {

@@ -342,7 +342,8 @@ class IdentityService:
         if session is None or account is None:
             return own_pages.enter(request)
         place, language = own_pages.place_of(request), own_pages.language_of(request)
-        uses = await self.uses.read(lambda db: own_pages.read(db, session.account_id, place, language))
+        day = self.clock.now().astimezone(own_pages.ZONE).date().isoformat()
+        uses = await self.uses.read(lambda db: own_pages.read(db, session.account_id, place, language, day))
         return own_pages.data(request, session, account.full_name, language, uses)
 
     @http("POST", "/my/logout")

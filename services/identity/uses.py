@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import BigInteger, Column, Connection, DateTime, Index, MetaData, String, Table, insert, select
 
@@ -61,24 +59,23 @@ walk_ins = Table(
     Column("at", DateTime(timezone=True), nullable=False),
 )
 
-ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
 uses = Projection("data_uses_v2", metadata, kept=(walk_ins,))
 
 
-def name_of_agency(db: Connection, code: str, language: str) -> str:
+def name_of_agency(db: Connection, code: str, language: str, day: str) -> str:
     """The code itself where the catalogue does not know it."""
-    row = called(db, agencies, code, datetime.now(ZONE).date().isoformat())
+    row = called(db, agencies, code, day)
     if row is None:
         return code
     name: str = row.en if language == "en" and row.en else row.vi
     return name
 
 
-def name_of_system(db: Connection, client_id: str, language: str, pattern: str) -> str:
+def name_of_system(db: Connection, client_id: str, language: str, pattern: str, day: str) -> str:
     row = db.execute(select(systems).where(systems.c.client_id == client_id)).one_or_none()
     if row is None:
         return client_id
-    return pattern.format(name=row.name, agency=name_of_agency(db, row.agency, language))
+    return pattern.format(name=row.name, agency=name_of_agency(db, row.agency, language, day))
 
 
 def _use(db: Connection, fact: Fact[Any], account_id: str, source: str, **values: str) -> None:

@@ -17,6 +17,8 @@ from google.protobuf.json_format import ParseDict
 from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from yaml import safe_load
 
 from gateway.edge import certificates
@@ -117,12 +119,15 @@ async def test_what_the_edge_refuses(
         ('{"amount": "1", "parts": [{"text": "a"}, {"txet": "b"}], "byName": {"any": {"text": ""}, "b": {"q": 1}}}',
          ["parts[1].txet", "byName.b.q"]),
         ('{"form": {"any": {"thing": []}}, "at": "2026-01-01T00:00:00Z", "\\u0061mount": 1}', []),
-        ('{"' + "x" * 99 + 'ế": 1, "\\u00e9": 1}', ["x" * 99, "\\u00e9"]),
+        ('{"' + "x" * 99 + 'ế": 1, "\\u00e9": 1}', ["x" * 99, "é"]),
+        ('{"amount": "1", "amount": "2"}', ["amount"]),
+        ('{"request_id": "a", "requestId": "b", "form": {"a": 1, "\\u0061": 2}}', ["requestId", "a"]),
+        ('{"form": {"a": 1, "b": {"a": 1}, "é": [{"a": -0.5e+3}], "A": true, "\\ud83d\\ude00": "\\ud83d\\ude00"}}', []),
         ('{ "amount" : 1 , "parts" : [ ] , "form":{} }', []),
     ],
 )  # fmt: skip
 async def test_a_name_that_no_message_has_is_refused_by_name(edge: Running, body: str, named: list[str]) -> None:
-    reply = await edge.http.post("/v1/amounts", content=body, headers={"content-type": "application/json"})
+    reply = await edge.http.post("/v1/amounts", content=body, headers=edge.bearer(sub="names"))
     assert reply.status_code == (400 if named else 200), reply.text
     bad = error_details_pb2.BadRequest()
     details = ParseDict(reply.json(), status_pb2.Status()).details if named else []
@@ -130,9 +135,75 @@ async def test_a_name_that_no_message_has_is_refused_by_name(edge: Running, body
     assert found == named
 
 
-async def test_a_parameter_that_no_message_has_is_refused_by_name(edge: Running) -> None:
-    reply = await edge.http.get("/v1/trials/A-1?amount=1&clour=COLOUR_RED")
-    assert (reply.status_code, reply.json()["details"][-1]["fieldViolations"][0]["field"]) == (400, "clour")
+@pytest.mark.parametrize(
+    "body",
+    [
+        *("{'amount': 1, \"zzz\": 1}", '{amount: 1, "zzz": 1}', '{"amount": 1,}', '{"amount": 01}', '{"amount": .5}'),
+        *('{"amount": 1} x', '{"amount": 1}{}', '\ufeff{"amount": 1}', '{"amount": 1 "zzz": 1}', '{"amount": tru}'),
+        *('{"amount": NaN}', '{"amount": 0x1}', '{"requestId": "a\tb"}', '{"requestId": "\\x"}', '{"requestId": "a}', "{", " "),
+        '{"form": {"a": 1 /* */}}',
+    ],
+)  # fmt: skip
+async def test_a_body_that_is_no_json_is_refused_before_anybody_reads_half_of_it(edge: Running, body: str) -> None:
+    reply = await edge.http.post("/v1/amounts", content=body.encode(), headers=edge.bearer(sub="no JSON"))
+    violations = [
+        {"field": "", "description": "Nội dung không phải JSON (RFC 8259). / The body is not JSON (RFC 8259)."}
+    ]
+    assert (reply.status_code, reply.json()["details"][-1].get("fieldViolations")) == (400, violations)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(form=st.dictionaries(st.text(), JSON, max_size=3), ascii_only=st.booleans(), indent=st.sampled_from([None, 1]))
+async def test_all_json_passes(edge: Running, form: Any, ascii_only: bool, indent: int | None) -> None:
+    """As Python writes it: a form has any names and values."""
+    body = json.dumps({"amount": 1, "form": form}, ensure_ascii=ascii_only, indent=indent)
+    reply = await edge.http.post("/v1/amounts", content=body.encode(), headers=edge.bearer(sub=body))
+    assert reply.status_code == 200, (body, reply.text)
+
+
+@pytest.mark.parametrize(
+    ("query", "named"),
+    [
+        ("amount=1&clour=COLOUR_RED", "clour"),
+        ("amount=1&amount=2", "amount"),
+        ("amount=1&%61mount=2", "amount"),
+        ("trial_code=B-2", "trial_code"),
+        ("trialCode=B-2", "trialCode"),
+    ],
+)
+async def test_a_parameter_that_cannot_be_is_refused_by_name(edge: Running, query: str, named: str) -> None:
+    reply = await edge.http.get(f"/v1/trials/A-1?{query}", headers=edge.bearer(sub="queries"))
+    assert (reply.status_code, reply.json()["details"][-1]["fieldViolations"][0]["field"]) == (400, named)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/v1/amounts/", "/v1/amounts;x=1", "/v1/amounts/x", "/v1/"],
+)
+async def test_what_is_no_path_is_nobody_s(edge: Running, path: str) -> None:
+    reply = await edge.http.post(path, content='{"amuont": 1}', headers=edge.bearer(sub="paths"))
+    assert (reply.status_code, reply.json()["details"][0]["reason"]) == (404, "INVALID_REQUEST")
+
+
+@pytest.mark.parametrize("path", ["/v1//amounts", "/v1/%61mounts", "/v1/x/../amounts", "/v1/./amounts"])
+async def test_another_spelling_of_a_path_is_read_as_strictly(edge: Running, path: str) -> None:
+    reply = await edge.http.post(path, content='{"amuont": 1}', headers=edge.bearer(sub="paths"))
+    assert (reply.status_code, reply.json()["details"][-1]["fieldViolations"][0]["field"]) == (400, "amuont")
+
+
+@pytest.mark.parametrize(
+    ("path", "allow"), [("/v1/amounts", "OPTIONS, POST"), ("/v1/trials/A-1", "GET, HEAD, OPTIONS")]
+)
+async def test_whoever_asks_is_told_the_methods_of_a_path(edge: Running, path: str, allow: str) -> None:
+    reply = await edge.http.options(path, headers=edge.bearer(sub="options"))
+    assert (reply.status_code, reply.headers["allow"], reply.content) == (204, allow, b"")
 
 
 @pytest.mark.parametrize("path", [b"/v1/trials/\xff", b"/about/\xff", b"/v1/trials/A-1?amount=\xff", b"/about?q=\xff"])

@@ -15,6 +15,7 @@ import pytest_asyncio
 
 from gateway.edge.envoy import Address, Edge
 from gateway.edge.process import EdgeProcess
+from gateway.edge.strict import DEEPEST, MOST_VALUES
 from services.chassis.access import LONGEST_TOKEN
 from tests.edge.trial import Trial, grpc_server, web_server
 
@@ -84,6 +85,29 @@ async def test_bodies(behind: Edge, tmp_path: Path) -> None:
         page = await http.post("/about", content=b"x" * LARGEST)
         assert (page.status_code, page.text) == (200, f"/about {LARGEST}")
         assert (await http.post("/about", content=b"x" * (LARGEST + 1))).status_code == 413
+
+
+async def test_values_and_levels_of_a_body(behind: Edge, tmp_path: Path) -> None:
+    """The body is the first value, the form the second, and its list the third."""
+    values = [0] * (MOST_VALUES - 3)
+    levels = '{"a":' * (DEEPEST - 1)
+    wide = '{"form":{"a":%s}}'
+    deep = '{"form":%s0%s}'
+    closed = "}" * (DEEPEST - 1)
+    many = "The body has too many values."
+    async with (
+        started(replace(behind, max_request_bytes=8 * 1024 * 1024), tmp_path) as process,
+        client(process) as http,
+    ):
+        for body, why in (
+            (wide % json.dumps(values), ""),
+            (wide % json.dumps([*values, 0]), many),
+            (deep % (levels, closed), ""),
+            (deep % (levels + "[", "]" + closed), "The body is nested too deeply."),
+        ):
+            reply = await http.post("/v1/amounts", content=body)
+            assert why in reply.text
+            assert bool(why) is ("The request cannot be read." in reply.text)
 
 
 async def test_headers(behind: Edge, tmp_path: Path) -> None:

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from unittest.mock import patch
 
 import httpx
 import pytest
-from sqlalchemy import create_engine
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Connection, create_engine, insert
 from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.sandbox.people import citizen
+from motcua.catalogue.events.v1.definitions_pb2 import Agency, Text
 from motcua.privacy.events.v1.events_pb2 import DataListed, ListedRow
+from services.chassis.law.called import put
 from services.identity import endpoints, pages, sessions
 from services.identity.endpoints import SESSION
 from services.identity.lists import data_use_of, data_uses_query
 from services.identity.pages import PAGE_SIZE
 from services.identity.sessions import Session
-from services.identity.uses import uses
+from services.identity.uses import agencies, data_uses, uses
 from tests.identity.test_service import AN, World, world_in
 from tests.support.facts import fact_of
 from tests.support.waiting import eventually
@@ -177,14 +182,67 @@ def test_uses_come_in_pages_and_repetitions_are_one_line(world: World) -> None:
     cuong = Person(world, citizen(4).personal_number)
     read_by_official(world, cuong.number, times=PAGE_SIZE + 3)
     cuong.log_in()
-    eventually(lambda: "page=2" in cuong.data().text)
+    (older_than,) = eventually(lambda: re.findall(r'href="/my/data\?below=([0-9]+)"', cuong.data().text))
     newest = cuong.data().text
     assert newest.count("<time ") == 1
     assert f"{PAGE_SIZE} lần, " in newest
-    older: Any = eventually(lambda: "3 lần, " in (page := cuong.data(page="2").text) and page)
-    assert "page=1" in older
-    for odd in ("0", "-1", "x", "٣", "9" * 9):
-        assert cuong.data(page=odd).status_code == 200
+    older = cuong.data(below=older_than).text
+    assert "3 lần, " in older
+    (newer_than,) = re.findall(r'href="/my/data\?above=([0-9]+)"', older)
+    assert f"{PAGE_SIZE} lần, " in cuong.data(above=newer_than).text
+    assert f"?lang=en&amp;below={older_than}" in older
+    for odd in ("0", "-1", "x", "٣", "9" * 9, "9" * 30):
+        assert all(cuong.data(**{name: odd}).status_code == 200 for name in ("below", "above"))
+
+
+RECORDED = st.lists(st.integers(1, 10_000), unique=True, max_size=30)
+
+
+@settings(max_examples=60, deadline=None)
+@given(at_first=RECORDED, meanwhile=RECORDED, size=st.integers(1, 7))
+def test_pages_lose_and_repeat_no_use_while_others_are_recorded(at_first: Any, meanwhile: Any, size: int) -> None:
+    newer = [10_000 + position for position in meanwhile]
+    with create_engine("sqlite://").connect() as db, patch.object(pages, "PAGE_SIZE", size):
+        uses.metadata.create_all(db)
+        record(db, at_first)
+        older, place = [], pages.Place()
+        for position in [*newer, *[None] * (len(at_first) + 1)]:
+            page = pages.read(db, "an", place, "vi", "2026-03-02")
+            older += listed(page)
+            record(db, [position] if position else [])
+            if page.older is None:
+                break
+            place = page.older
+        assert older == sorted(at_first, reverse=True)
+        back = listed(page) if older else []
+        while page.newer is not None and page.newer != pages.Place():
+            page = pages.read(db, "an", page.newer, "vi", "2026-03-02")
+            back = listed(page) + back
+    assert back[-len(at_first) :] == older or not older
+
+
+def record(db: Connection, positions: list[int]) -> None:
+    for position in positions:
+        moment = datetime(2026, 3, 2, tzinfo=UTC) + timedelta(minutes=position)
+        row = {"position": position, "account_id": "an", "at": moment, "by": "o", "agency": "P56.1"}
+        db.execute(insert(data_uses).values(**row, purpose="settle", source=str(position)))
+
+
+def listed(page: pages.Uses) -> list[int]:
+    return [int(use.opened) for use in page.shown]
+
+
+def test_an_agency_is_called_as_the_platform_s_clock_has_it() -> None:
+    with create_engine("sqlite://").connect() as db:
+        uses.metadata.create_all(db)
+        for version, (day, name) in enumerate((("2026-01-01", "Phòng cũ"), ("2027-01-01", "Phòng mới")), 1):
+            put(db, agencies, Agency(code="P56.1", name=Text(vi=name), valid_from=day, version=version))
+        record(db, [1])
+        days = ("2026-12-31", "2027-01-01")
+        assert [pages.read(db, "an", pages.Place(), "vi", day).shown[0].who for day in days] == [
+            "Phòng cũ",
+            "Phòng mới",
+        ]
 
 
 def test_words_are_the_same_in_both_languages() -> None:
@@ -206,7 +264,7 @@ def test_a_page_of_a_list_is_a_use_of_everybody_on_it() -> None:
         uses.metadata.create_all(db)
         uses.folds[DataListed.DESCRIPTOR.full_name](db, [fact_of(seen, stream="use-list-official-1")])
         found = {who: [data_use_of(row) for row in db.execute(data_uses_query(who))] for who in ("an", "binh", "chi")}
-        shown = pages.read(db, "an", pages.Place(), "vi")
+        shown = pages.read(db, "an", pages.Place(), "vi", "2026-03-02")
     assert {who: [(use.dossier_code, use.source) for use in shown] for who, shown in found.items()} == {
         "an": [("c-1, c-3", "applicant")],
         "binh": [("c-2", "applicant")],

@@ -88,14 +88,14 @@ class MemoryReader:
         pages = [page for page in self.pages() if (page.province, page.competent_agency) == (province, agency)]
         return self._board(agency, AGENCIES[agency], lambda page: page.procedure_code, names, pages)
 
-    async def procedures(self, words: str, offset: int, limit: int) -> Procedures:
+    async def procedures(self, words: str, after: str, limit: int) -> Procedures:
         wanted = words.casefold().split()
         found = [
             item
             for item in PROCEDURES.values()
             if all(word in f"{item.code} {item.name.vi} {item.name.en}".casefold() for word in wanted)
         ]
-        return Procedures(tuple(found[offset : offset + limit]), len(found))
+        return Procedures.cut(found, after, limit)
 
     async def procedure(self, code: str, version: int | None = None) -> Procedure | None:
         return PROCEDURES.get(code)

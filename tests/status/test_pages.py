@@ -8,11 +8,14 @@ from typing import Any
 
 import httpx
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gateway.status import codes, live
-from gateway.status.model import DossierPage
+from gateway.status.model import DossierPage, Procedures
 from gateway.status.pages import application
 from gateway.status.settings import Settings
+from motcua.catalogue.events.v1.definitions_pb2 import Procedure
 from motcua.dossier.events.v1 import events_pb2 as facts
 from tests.status.memory import MemoryReader
 from tests.status.samples import CODES, HISTORIES, NOW, SECRET, fact, issued, local
@@ -28,7 +31,7 @@ PAGES = [
     "/boards/56/P56.22.336.1",
     "/boards/92",
     "/procedures",
-    "/procedures?q=cư+trú&page=2",
+    "/procedures?q=cư+trú&after=1.004222",
     "/procedures?q=nothing",
     "/procedures/1.001456",
     "/procedures/2.000001",
@@ -176,12 +179,40 @@ async def test_what_has_not_changed_is_not_sent_again(client: httpx.AsyncClient)
 
 @pytest.mark.parametrize(
     "path",
-    ["/boards/99", "/boards/56/X", "/procedures/x", "/procedures?page=99", "/procedures?page=0", "/static/x", "/a/b"],
+    [
+        "/boards/99",
+        "/boards/56/X",
+        "/procedures/x",
+        "/procedures?after=9.999999",
+        "/procedures?after=x",
+        "/static/x",
+        "/a/b",
+    ],
 )
 async def test_nothing_to_show(client: httpx.AsyncClient, path: str) -> None:
     answer = await client.get(path)
     assert answer.status_code == 404
     assert "Không có trang này để xem" in answer.text
+
+
+@settings(max_examples=100, deadline=None)
+@given(data=st.data())
+def test_pages_lose_and_repeat_no_procedure_while_others_come_and_go(data: st.DataObject) -> None:
+    codes = [f"1.{number:06}" for number in range(30)]
+    kept = data.draw(st.sets(st.sampled_from(codes)))
+    limit, after, seen = data.draw(st.integers(1, 7)), "", []
+    for _ in range(100):
+        there = kept | data.draw(st.sets(st.sampled_from(codes), max_size=5))
+        page = Procedures.cut([Procedure(code=code) for code in there], after, limit)
+        seen += [each.code for each in page.entries]
+        if page.before is not None and page.entries:
+            before = Procedures.cut([Procedure(code=code) for code in there], page.before, limit)
+            assert not any(before.entries[-1].code < code < page.entries[0].code for code in there)
+        if page.behind is None:
+            break
+        after = page.behind
+    assert seen == sorted(set(seen))
+    assert set(seen) >= kept
 
 
 async def test_robots_keep_out_of_dossiers(client: httpx.AsyncClient) -> None:

@@ -94,9 +94,10 @@ async def test_a_second_reading_of_the_log_gives_the_same(
 
 
 async def test_the_catalogue_is_searched_with_or_without_marks(reader: ViewReader, expected: MemoryReader) -> None:
-    assert await reader.procedures("", 20, 20) == await expected.procedures("", 20, 20)
+    for after in ("", "1.003677", "9.999999"):
+        assert await reader.procedures("", after, 20) == await expected.procedures("", after, 20)
     for words in ("hộ chiếu", "ho chieu", "PASSPORT ordinary", "1.001456"):
-        found = await reader.procedures(words, 0, 20)
+        found = await reader.procedures(words, "", 20)
         assert [item.code for item in found.entries] == ["1.001456"]
     assert await reader.procedure("1.001456") == await reader.procedure("1.001456", 1) == PROCEDURES["1.001456"]
     assert await reader.procedure("1.001456", 2) is None
