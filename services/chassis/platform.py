@@ -12,7 +12,7 @@ import grpc
 from services.chassis import clients
 from services.chassis.access import Verifier
 from services.chassis.blobs import BlobStore, FolderBlobs
-from services.chassis.clock import Clock, ShiftedClock, SystemClock
+from services.chassis.clock import Clock
 from services.chassis.database import Database
 from services.chassis.erasures import Erasures
 from services.chassis.observing import observe
@@ -52,7 +52,7 @@ class Platform:
         credentials = Credentials(settings.tls_files, settings.site) if settings.tls_files else None
         keep_private(settings.data)
         store = MeasuredStore(await open_store(settings))
-        clock = ShiftedClock(settings.clock_shift_file) if settings.clock_shift_file else SystemClock()
+        clock = settings.clock
         verifier = Verifier(store, settings.secret("service", settings.service_secret))
         verifier.start()
         erasures = Erasures(store)

@@ -20,7 +20,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from services.chassis import addresses
 from services.chassis.certificates import Files, read
-from services.chassis.clock import ShiftedClock
+from services.chassis.clock import Clock, ShiftedClock, SystemClock
 from services.chassis.law.dated import site_terms
 from services.chassis.site.refusal import SiteRefused
 
@@ -289,6 +289,10 @@ class Settings(BaseSettings):
         for name, file in (("MOTCUA_CLIENT_AUTHORITY", self.client_authority), ("MOTCUA_SMTP_URL: ?ca_file=", mail)):
             if file and not os.access(file, os.R_OK):
                 yield name
+
+    @property
+    def clock(self) -> Clock:
+        return ShiftedClock(self.clock_shift_file) if self.clock_shift_file else SystemClock()
 
     @property
     def edge_listens(self) -> str:

@@ -18,6 +18,7 @@ from uuid import uuid4
 
 import pytest
 from aiosmtpd.controller import Controller
+from sqlalchemy import create_engine
 
 from gateway.edge.certificates import make, save
 from motcua.payment.events.v1.events_pb2 import PaymentConfirmed
@@ -25,9 +26,10 @@ from services.chassis.certificates import Files
 from services.chassis.settings import Settings
 from services.chassis.store.sqlite import SqliteStore
 from services.cli.doctor import _examine as examined
-from services.cli.doctor import certificates, configuration, measures, neighbours, stores
+from services.cli.doctor import administration, certificates, configuration, measures, neighbours, stores
 from services.cli.doctor.finding import Examination, Finding, Patient, State
 from services.cli.postgresql import PrivatePostgresql
+from services.identity.views import lists, systems
 from tests.platform.deployment import Deployment
 from tests.support.authority import BOTH, Authority
 from tests.support.postgresql import QUICK
@@ -81,6 +83,37 @@ async def test_settings_that_are_valid_and_wrong(
 ) -> None:
     found = [f for f in await told(configuration.examine, Patient(settings(tmp_path, **given))) if f.about == name]
     assert any(f.state is state and what in f.what and f.why and f.do for f in found), found
+
+
+@pytest.mark.parametrize(
+    ("cutover", "purposes", "suspended", "state", "what"),
+    [
+        ("2026-12-01", None, False, State.DOUBTFUL, "needed from 2026-12-01 on"),
+        ("2026-12-01", "submit read", False, State.DOUBTFUL, "needed from 2026-12-01 on"),
+        ("2026-12-01", "submit-national", True, State.DOUBTFUL, "needed from 2026-12-01 on"),
+        ("2026-11-30", None, False, State.BAD, "has been needed from 2026-11-30 on"),
+        ("2026-11-30", "submit-nationally", False, State.BAD, "has been needed from 2026-11-30 on"),
+        ("2026-11-30", "read submit-national", False, State.GOOD, "may submit from 2026-11-30 on: the portal"),
+    ],
+)
+async def test_nobody_is_registered_to_submit_for_the_national_portal(
+    tmp_path: Path, cutover: str, purposes: str | None, suspended: bool, state: State, what: str
+) -> None:
+    """The day by the platform's clock: of the cut-over in Vietnam, of the day before in UTC."""
+    shift = datetime(2026, 11, 29, 17, 30, tzinfo=UTC) - datetime.now(UTC)
+    (tmp_path / "shift").write_text(str(shift.total_seconds()))
+    (tmp_path / "views").mkdir()
+    engine = create_engine(f"sqlite:///{tmp_path / 'views' / 'identity.db'}")
+    with engine.begin() as db:
+        lists.metadata.create_all(db)
+        if purposes is not None:
+            row = {"client_id": "portal", "name": "the portal", "operator_agency": "", "kid": "", "public_jwk": ""}
+            row |= {"purposes": purposes, "scopes": b"", "suspended": suspended, "certificate_required": False}
+            db.execute(systems.insert().values(**row, registered_at=datetime.now(UTC), revision=0))
+    engine.dispose()
+    given = settings(tmp_path, submission_cutover=date.fromisoformat(cutover), clock_shift_file=tmp_path / "shift")
+    found = await one(administration.examine, Patient(given), "national portal")
+    assert (found.state, what in found.what) == (state, True), found
 
 
 async def test_a_secret_that_others_may_read(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ import os
 import shutil
 import stat
 from collections.abc import AsyncIterator
-from datetime import datetime
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
@@ -79,7 +78,7 @@ def _trial(patient: Patient) -> list[Finding]:
     settings = patient.settings
     found = []
     local = urlsplit(settings.url).hostname in LOCAL
-    today = datetime.now(ZoneInfo("Asia/Ho_Chi_Minh")).date()
+    today = patient.settings.clock.now().astimezone(ZoneInfo("Asia/Ho_Chi_Minh")).date()
     if settings.sandbox and not local:
         found.append(
             doubtful(
