@@ -48,6 +48,9 @@ _NAME = re.compile(
 # Fields that hold the name of a person, an organisation or a thing, as letters and papers show it; and those of a person.
 _NAMED = frozenset({"name", "applicant_name", "full_name", "signer", "title"})
 _PERSON = frozenset({"full_name"})
+# Identifiers of digits, which are printed in groups.
+_NUMBERS = frozenset({"personal_number"})
+_BETWEEN_DIGITS = re.compile(r"[\s.\-\u200b-\u200f\ufeff]+")
 # Where `code` is that of a dossier.
 _OF_DOSSIERS = frozenset({"motcua.dossier.v1", "motcua.payment.v1"})
 # How somebody is written to or called.
@@ -208,8 +211,12 @@ _LONGEST = {"schema": LONGEST_SCHEMA, "page_token": LONGEST_PAGE_TOKEN}
 
 
 def _text(name: str) -> Callable[[str, str, Found], str]:
-    """Reads text: in NFC, so that what looks the same is the same, before anything is compared, counted or kept."""
+    """Reads text: in NFC, so that what looks the same is the same, before anything is compared, counted or kept; what names a
+    thing without the blanks around it that are pasted along, a number without those within it.
+    """
     longest = _LONGEST.get(name, LONGEST_NAME if _NAME.search(name) else LONGEST_STRING)
+
+    names, digits = bool(_NAME.search(name)), name in _NUMBERS
 
     def read(written: str, path: str, violations: Found) -> str:
         text = written if written.isascii() or len(written) > longest * _MOST_MARKS else composed(written)
@@ -217,7 +224,9 @@ def _text(name: str) -> Callable[[str, str, Found], str]:
             violations.append(Violation(path, f"Dài quá {longest} ký tự.", f"It exceeds {longest} characters."))
         elif "\0" in text:
             violations.append(Violation(path, "Có ký tự U+0000.", "It contains U+0000."))
-        return text
+        elif digits:
+            return _BETWEEN_DIGITS.sub("", text)
+        return text.strip() if names else text
 
     return read
 

@@ -25,6 +25,8 @@ PROCESSES = 2
 MOST_WORK = 500_000
 # Rules times answers, each of which may be a fault with its texts: some 20 microseconds.
 MOST_NAMED = 3_000
+# Of what the form asks for, within a fault's text.
+LONGEST_ASKED = 60
 
 
 class Forms:
@@ -49,17 +51,17 @@ class Forms:
         if found is None:
             raise faulty(procedure)
         if found:
-            violations = (Violation(".".join(["form", *path]), *_FAULTS.get(rule, _FAULT)) for path, rule in found)
+            violations = (Violation(".".join(["form", *path]), *_said(rule, asked)) for path, rule, asked in found)
             raise Invalid(list(dict.fromkeys(violations)), "FORM_INVALID")
 
     async def _found(self, schema: str, answers: Mapping[str, Any], today: str) -> list[Any] | None:
-        """Path and rule of each fault; None where the schema is unusable. Raises Unusable, Exhausted."""
+        """Path, rule and what it asks for of each fault; None where the schema is unusable. Raises Unusable, Exhausted."""
         text, form = form_text(answers) or "{}", light(schema)
         if form and form.weight * len(text) <= MOST_WORK:
             if form.takes(answers, today):
                 return []
             if form.weight * _values(answers) <= MOST_NAMED:
-                return [(each.path, each.rule) for each in form.wrong(answers, today)]
+                return [(each.path, each.rule, each.asked) for each in form.wrong(answers, today)]
         found: list[Any] | None = await self._wrong(schema, text, today)
         return found
 
@@ -79,25 +81,41 @@ def faulty(procedure: Procedure) -> Rejected:
     return Rejected("DEFINITION_FAULTY", procedure_code=procedure.code, version=str(procedure.version))
 
 
-# Never the validator's own message: it repeats the answer, which is personal data.
+def _said(rule: str, asked: str) -> tuple[str, str]:
+    vi, en = _FORMATS.get(asked, _FORMAT) if rule == "format" else _FAULTS.get(rule, _FAULT)
+    short = asked if len(asked) <= LONGEST_ASKED else f"{asked[:LONGEST_ASKED]}…"
+    return vi.replace("{}", short), en.replace("{}", short)
+
+
+# Never the validator's own message: it repeats the answer, which is personal data. {} is what the form asks for.
+_FORMATS = {
+    "date": ("Phải là ngày có thật, viết như 2026-11-30.", "It must be a day that exists, written as 2026-11-30."),
+    "past-date": (
+        "Phải là ngày có thật, không sau hôm nay, viết như 2026-11-30.",
+        "It must be a day that exists, not after today, written as 2026-11-30.",
+    ),
+    "birth-date": (
+        "Phải là ngày có thật, không sau hôm nay: 1950-03-02, hoặc 1950-03, 1950.",
+        "It must be a day that exists, not after today: 1950-03-02, or 1950-03, 1950.",
+    ),
+    "email": ("Phải là địa chỉ thư điện tử, như ten@example.vn.", "It must be an e-mail address, as name@example.vn."),
+    "phone": ("Phải là số điện thoại, như 0912345678.", "It must be a telephone number, as 0912345678."),
+}
+_FORMAT = ("Không đúng định dạng {}.", "It has not the format {}.")
 _FAULTS = {
     "required": ("Thiếu mục bắt buộc.", "A required answer is missing."),
-    "pattern": ("Không đúng định dạng.", "It has not the required format."),
-    "format": (
-        "Không đúng định dạng, hoặc ngày không thể có.",
-        "It has not the required format, or is a date that cannot be.",
-    ),
-    "enum": ("Không nằm trong các lựa chọn.", "It is none of the choices."),
-    "const": ("Không đúng giá trị yêu cầu.", "It is not the required value."),
-    "type": ("Không đúng kiểu dữ liệu.", "It is of another type than asked for."),
-    "minLength": ("Quá ngắn.", "It is too short."),
-    "maxLength": ("Quá dài.", "It is too long."),
-    "minimum": ("Quá nhỏ.", "It is too small."),
-    "maximum": ("Quá lớn.", "It is too large."),
-    "minItems": ("Quá ít mục.", "It has too few items."),
-    "maxItems": ("Quá nhiều mục.", "It has too many items."),
-    "exclusiveMinimum": ("Quá nhỏ.", "It is too small."),
-    "exclusiveMaximum": ("Quá lớn.", "It is too large."),
+    "pattern": ("Không đúng mẫu {}", "It does not match {}"),
+    "enum": ("Phải là một trong: {}.", "It must be one of: {}."),
+    "const": ("Phải là: {}.", "It must be: {}."),
+    "type": ("Phải thuộc kiểu: {}.", "It must be of the type: {}."),
+    "minLength": ("Quá ngắn: ít nhất {} ký tự.", "It is too short: at least {} characters."),
+    "maxLength": ("Quá dài: nhiều nhất {} ký tự.", "It is too long: at most {} characters."),
+    "minimum": ("Quá nhỏ: ít nhất {}.", "It is too small: at least {}."),
+    "maximum": ("Quá lớn: nhiều nhất {}.", "It is too large: at most {}."),
+    "minItems": ("Quá ít mục: ít nhất {}.", "It has too few items: at least {}."),
+    "maxItems": ("Quá nhiều mục: nhiều nhất {}.", "It has too many items: at most {}."),
+    "exclusiveMinimum": ("Quá nhỏ: phải lớn hơn {}.", "It is too small: more than {} is asked for."),
+    "exclusiveMaximum": ("Quá lớn: phải nhỏ hơn {}.", "It is too large: less than {} is asked for."),
     "uniqueItems": ("Có mục lặp lại.", "It has an item twice."),
     "oneOf": (
         "Chỉ được trả lời theo một cách: bỏ mục này hoặc những mục kia.",

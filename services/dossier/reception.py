@@ -24,15 +24,16 @@ from services.chassis.law.cases import Standing, form_answers
 from services.chassis.law.dated import reply_term
 from services.chassis.law.definitions import Procedure
 from services.chassis.law.fees import exemptions_on
+from services.chassis.names import same_name
 from services.chassis.plain import name_fault
-from services.chassis.privacy import UNREADABLE, KeyRing, open_message
+from services.chassis.privacy import UNREADABLE, KeyRing, comparing, open_message
 from services.chassis.settings import Settings
 from services.dossier.commands import SubmitDossier
 from services.dossier.forms import Forms
 from services.dossier.holdings import NOTHING, Holdings, holdings_of
 from services.dossier.law import Law, local_day
 from services.dossier.reading import form_text
-from services.dossier.registry import Registry
+from services.dossier.registry import NOBODY, Registered, Registry
 from services.dossier.uploads import Uploads, owner_of
 from services.dossier.values import (
     Actor,
@@ -59,6 +60,13 @@ class Applicant:
     name: str
     email: str
     phone: str
+
+
+# The name itself is told by LookUpPerson, to whom it may be.
+_ANOTHER_NAME = (
+    "Không phải họ tên của tài khoản này; lấy từ LookUpPerson.",
+    "It is not the name that this account has; take LookUpPerson's.",
+)
 
 
 def actor_of(caller: Caller) -> Actor:
@@ -121,8 +129,7 @@ def _of_national_portal(caller: Caller) -> bool:
 class Known:
     """What is known of an account: its registration as it was stored, and its documents in the warehouse."""
 
-    event_id: str = ""
-    registered: bytes = b""
+    registration: Registered = NOBODY
     # The highest that the person logged in with.
     level: int = 0
     documents: Holdings = NOTHING
@@ -136,7 +143,9 @@ def known_accounts(db: Connection, account_ids: Sequence[str]) -> dict[str, Know
     held = holdings_of(db, account_ids)
     found = {account_id: Known(documents=documents) for account_id, documents in held.items()}
     for row in db.execute(_ACCOUNTS, {"ids": account_ids}):
-        found[row.account_id] = Known(row.event_id, row.registered, row.level, held[row.account_id])
+        kind = identity.AccountRegistered.FromString(row.registered).kind
+        registration = Registered(kind, row.event_id, row.registered)
+        found[row.account_id] = Known(registration, row.level, held[row.account_id])
     return found
 
 
@@ -157,7 +166,7 @@ async def applicant_of(
         registry.require_open(caller.account_id)
         kind = ApplicantKind.CITIZEN if "citizen" in caller.roles else ApplicantKind.ORGANISATION
         known = await people.get(caller.account_id) or Known()
-        opened = await _opened(known, keys)
+        opened = await _opened(known.registration, keys)
         applicant = Applicant(
             caller.account_id,
             kind,
@@ -166,8 +175,9 @@ async def applicant_of(
             request.phone or opened.get("phone", ""),
         )
         return applicant, known
-    if not request.applicant_id or not request.applicant_name or not request.applicant_kind:
-        raise Rejected("APPLICANT_REQUIRED")
+    lacks = [name for name in ("applicant_id", "applicant_name", "applicant_kind") if not getattr(request, name)]
+    if lacks:
+        raise Invalid([Violation(name, "Bắt buộc.", "It is required.") for name in lacks], "APPLICANT_REQUIRED")
     if not _is_account_id(request.applicant_id):
         # Nobody's personal number is taken for one: the id stands in clear in the log.
         raise Invalid([Violation("applicant_id", "Phải là mã tài khoản.", "It must be an account's id, a UUID.")])
@@ -176,8 +186,20 @@ async def applicant_of(
         raise Invalid([Violation("applicant_name", *fault)])
     require_impartial(caller, request.applicant_id)
     known = await people.get(request.applicant_id) or Known()
-    await registry.require(request.applicant_id, kind, known.registered)
-    return Applicant(request.applicant_id, kind, request.applicant_name, request.email, request.phone), known
+    registration = await registry.require(request.applicant_id, kind, known.registration)
+    name = await _name_of(kind, request.applicant_name, registration, keys)
+    return Applicant(request.applicant_id, kind, name, request.email, request.phone), known
+
+
+async def _name_of(kind: ApplicantKind, written: str, registration: Registered, keys: KeyRing) -> str:
+    """A citizen's as the state verified it at a login, however it was typed. Raises Invalid for another name."""
+    if kind is not ApplicantKind.CITIZEN or not registration.event_id:
+        return written
+    with comparing():
+        name = (await _opened(registration, keys)).get("full_name", "")
+    if name and not same_name(name, written):
+        raise Invalid([Violation("applicant_name", *_ANOTHER_NAME)])
+    return name or written
 
 
 def _is_account_id(text: str) -> bool:
@@ -187,12 +209,12 @@ def _is_account_id(text: str) -> bool:
         return False
 
 
-async def _opened(known: Known, keys: KeyRing) -> Mapping[str, str]:
-    if not known.event_id:
+async def _opened(registration: Registered, keys: KeyRing) -> Mapping[str, str]:
+    if not registration.event_id:
         # The first login is a moment old.
         raise Rejected("NOT_READY")
-    event = identity.AccountRegistered.FromString(known.registered)
-    opened = await open_message(event, UUID(known.event_id), keys)
+    event = identity.AccountRegistered.FromString(registration.event)
+    opened = await open_message(event, UUID(registration.event_id), keys)
     return {name: text for name, text in opened.items() if text not in UNREADABLE}
 
 

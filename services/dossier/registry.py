@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from motcua.identity.events.v1 import events_pb2 as identity
 from services.chassis.decider import Rejected
 from services.chassis.facts import message_of
@@ -10,20 +12,33 @@ from services.chassis.store.port import EventStore
 from services.dossier.values import ApplicantKind
 
 
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """An account: its kind, 0 for none; and its registration, once somebody has logged in."""
+
+    kind: int = 0
+    event_id: str = ""
+    event: bytes = b""
+
+
+NOBODY = Registered()
+
+
 class Registry:
     def __init__(self, store: EventStore, standing: Standing) -> None:
         self._store = store
         self._standing = standing
 
-    async def require(self, account_id: str, kind: ApplicantKind, registered: bytes) -> None:
-        """`registered`: the AccountRegistered that the views hold already, if they do.
+    async def require(self, account_id: str, kind: ApplicantKind, registered: Registered) -> Registered:
+        """`registered`: as the views hold it already, if they do. Returned as it is then, or as the log has it.
 
         Raises Rejected ACCOUNT_UNKNOWN, SUBJECT_ERASED, ACCOUNT_RESTRICTED.
         """
-        known = identity.AccountRegistered.FromString(registered).kind if registered else await self._kind(account_id)
-        if known != kind.value:
+        found = registered if registered.event_id else await self._registered(account_id)
+        if found.kind != kind.value:
             raise Rejected("ACCOUNT_UNKNOWN", account_id=account_id, kind=kind.name.lower())
         self.require_open(account_id)
+        return found
 
     def require_open(self, account_id: str) -> None:
         """Raises Rejected SUBJECT_ERASED, ACCOUNT_RESTRICTED."""
@@ -32,13 +47,13 @@ class Registry:
         if account_id in self._standing.restricted:
             raise Rejected("ACCOUNT_RESTRICTED")
 
-    async def _kind(self, account_id: str) -> int:
-        """A person whom the population database knows has an account before the first login; 0 for none."""
-        kind = 0
-        for event in map(message_of, await self._store.read(f"account-{account_id}")):
-            match event:
-                case identity.AccountRegistered():
-                    return event.kind
-                case identity.PopulationLookedUp() if event.outcome == identity.LOOKUP_OUTCOME_FOUND:
-                    kind = identity.ACCOUNT_KIND_CITIZEN
-        return kind
+    async def _registered(self, account_id: str) -> Registered:
+        """A person whom the population database knows has an account before the first login."""
+        found = NOBODY
+        for recorded in await self._store.read(f"account-{account_id}"):
+            match message_of(recorded):
+                case identity.AccountRegistered() as event:
+                    return Registered(event.kind, str(recorded.id), event.SerializeToString())
+                case identity.PopulationLookedUp() as event if event.outcome == identity.LOOKUP_OUTCOME_FOUND:
+                    found = Registered(identity.ACCOUNT_KIND_CITIZEN)
+        return found

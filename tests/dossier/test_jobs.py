@@ -175,7 +175,7 @@ def test_a_new_calendar_counts_the_open_due_dates_again_and_the_operator_is_told
 def test_what_the_counter_takes_after_three_is_forwarded_when_the_next_day_opens(site: Jobs) -> None:
     today = datetime.now(ZONE).date()
     site.at(datetime.combine(today, time(15, 1), ZONE))
-    clerk, names = site.official(), {"applicant_name": "Trần Thị B", "applicant_kind": facts.APPLICANT_KIND_CITIZEN}
+    clerk, names = site.official(), {"applicant_name": "Nguyễn Văn A", "applicant_kind": facts.APPLICANT_KIND_CITIZEN}
     applicant = str(uuid4())
     site.register(applicant)
     counter = {"channel": facts.CHANNEL_COUNTER, "components": PAPER, "applicant_id": applicant, **names}

@@ -17,6 +17,7 @@ from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc import error_details_pb2
 from google.rpc.status_pb2 import Status
+from grpc_status import rpc_status
 
 from motcua.catalogue.events.v1 import definitions_pb2 as definitions
 from motcua.catalogue.events.v1 import events_pb2 as catalogue
@@ -287,7 +288,7 @@ def somebody() -> dict[str, Any]:
     """For whom an official applies."""
     return {
         "applicant_id": str(uuid4()),
-        "applicant_name": "Trần Thị B",
+        "applicant_name": "Nguyễn Văn A",
         "applicant_kind": facts.APPLICANT_KIND_CITIZEN,
     }
 
@@ -315,6 +316,41 @@ def test_no_path_is_a_file(site: Site) -> None:
     assert [(held.sha256, held.media_type) for held in shown.components] == [("", "")]
     read = pb.GetAttachmentRequest(code=code, sha256=path, purpose="settle")
     assert refused(lambda: list(site.stub.GetAttachment(read, metadata=who))) == "ATTACHMENT_UNKNOWN"
+
+
+@pytest.mark.parametrize(
+    ("written", "kept"),
+    [
+        ("Nguyễn Văn A", "Nguyễn Văn A"),
+        ("NGUYỄN  VĂN A", "Nguyễn Văn A"),
+        ("Nguyên Văn A", None),
+        ("nguyen van a", None),
+        ("Trần Thị B", None),
+    ],
+)
+def test_an_applicant_at_the_counter_has_the_name_that_the_account_has(
+    site: Site, written: str, kept: str | None
+) -> None:
+    paper = facts.Component(component_code="deed", source=facts.COMPONENT_SOURCE_PAPER)
+    clerk, person = site.official(), somebody() | {"applicant_name": written}
+    site.register(person["applicant_id"])
+    submit = partial(site.submit, clerk, channel=facts.CHANNEL_COUNTER, components=[paper], **person)
+    if kept is None:
+        assert refused(submit) == "INVALID_REQUEST"
+        return
+    asked = pb.GetDossierRequest(code=submit().code, purpose="settle")
+    assert site.stub.GetDossier(asked, metadata=clerk).dossier.applicant.name == kept
+
+
+@pytest.mark.parametrize("lacking", ["applicant_id", "applicant_name", "applicant_kind"])
+def test_what_the_applicant_lacks_is_named(site: Site, lacking: str) -> None:
+    person = {name: value for name, value in somebody().items() if name != lacking}
+    with pytest.raises(grpc.RpcError) as error:
+        site.submit(site.official(), channel=facts.CHANNEL_COUNTER, **person)
+    failed: Any = error.value
+    status = rpc_status.from_call(failed)
+    bad = error_details_pb2.BadRequest()
+    assert [each.field for detail in status.details if detail.Unpack(bad) for each in bad.field_violations] == [lacking]
 
 
 def test_drafts_have_a_limit_and_nobody_closes_another_s(site: Site) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import json
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -192,7 +192,7 @@ def test_the_only_one_who_cannot_act_is_replaced(office: Office) -> None:
     """A number that nobody has: no login will ever end it."""
     log = Log(office.site.data)
     held = [each.event.appointment_id for each in log.of(facts.OfficialAppointed)]
-    slip = Citizen("001090000009", *(getattr(OTHER, name) for name in list(Citizen.__dataclass_fields__)[1:]))
+    slip = replace(OTHER, personal_number="001090000009")
     code, said = office.appoint(slip, "--instead-of", "none")
     assert (code, "none" in said) == (1, True)
     code, said = office.appoint(slip, "--none-is-left")

@@ -17,6 +17,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from motcua.dossier.events.v1 import events_pb2 as facts
 from motcua.dossier.v1 import dossier_pb2
 from motcua.dossier.v1 import dossier_service_pb2 as pb
+from motcua.identity.v1 import identity_service_pb2 as identity
 from motcua.notification.events.v1.events_pb2 import MessageKind
 from motcua.notification.v1 import notification_service_pb2 as notification
 from motcua.payment.events.v1 import events_pb2 as money
@@ -322,7 +323,7 @@ def test_cash_is_taken_at_the_counter(world: World) -> None:
         channel=COUNTER,
         applicant_id=world.account_id(applicant),
         applicant_kind=facts.ApplicantKind.APPLICANT_KIND_CITIZEN,
-        applicant_name="Nguyễn Thị Lan",
+        applicant_name=world.call(applicant, identity.GetMyAccountRequest()).account.full_name,
         form=ParseDict(TEMPORARY_RESIDENCE_FORM, Struct()),
         components=[paper, declaration],
         reception_agency=world.people.commune,

@@ -273,7 +273,7 @@ def _live(world: World, person: int, given: Given) -> None:
         channel=facts.Channel.CHANNEL_COUNTER,
         applicant_id=world.account_id(me),
         applicant_kind=facts.ApplicantKind.APPLICANT_KIND_CITIZEN,
-        applicant_name=given.name("Tại quầy"),
+        applicant_name=citizen(person).full_name,
         email=given.email(),
         phone=given.phone(),
         form=ParseDict(residence, Struct()),

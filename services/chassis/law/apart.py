@@ -10,10 +10,10 @@ from services.chassis.law.forms import Unusable, compiled
 contact.load_all()
 
 
-def wrong(schema: str, answers: str, today: str) -> list[tuple[tuple[str, ...], str]] | None:
+def wrong(schema: str, answers: str, today: str) -> list[tuple[tuple[str, ...], str, str]] | None:
     """As JSON has it; None for an unusable schema."""
     try:
         form = compiled(schema)
     except Unusable:
         return None
-    return [(each.path, each.rule) for each in form.wrong(json.loads(answers), today)]
+    return [(each.path, each.rule, each.asked) for each in form.wrong(json.loads(answers), today)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from itertools import islice
@@ -25,6 +26,8 @@ class Wrong:
 
     path: tuple[str, ...]
     rule: str
+    # What the rule asks for, as the schema has it: a format's name, the choices, a limit. Nothing of the answer.
+    asked: str = ""
 
 
 class Faults:
@@ -69,14 +72,14 @@ class Faults:
             case Kind.FalseSchema():
                 yield Wrong(path, "not")
             case _:
-                yield Wrong(path, str(error.schema_path[-1]) if error.schema_path else "")
+                yield Wrong(path, str(error.schema_path[-1]) if error.schema_path else "", _asked(error.kind))
 
     def _nearest(
         self, error: ValidationError, path: tuple[str, ...], ways: Sequence[Sequence[ValidationError]]
     ) -> list[Wrong]:
         faults = [self.of(way) for way in ways]
         if len(ways) > 1 and all(each.path == path and each.rule in _CHOICES for way in faults for each in way):
-            return [Wrong(path, "enum")]
+            return [Wrong(path, "enum", _joined(each.asked for way in faults for each in way))]
         given = set(error.instance) if isinstance(error.instance, dict) else set()
         rules = _at(self._root, error.schema_path)
 
@@ -103,6 +106,27 @@ class Faults:
             own = {*rule.get("properties", ()), *rule.get("required", ())}
             self._known[id(rule)] = known = frozenset(own).union(*map(self._names, inner))
         return known
+
+
+def _asked(kind: Any) -> str:
+    match kind:
+        case Kind.Enum(options=options):
+            return _joined(options)
+        case Kind.Constant(expected_value=value):
+            return _joined([value])
+        case Kind.Type(types=types):
+            return _joined(types)
+        case Kind.Format(format=name):
+            return str(name)
+        case Kind.Pattern(pattern=pattern):
+            return str(pattern)
+        case _:
+            limit = getattr(kind, "limit", None)
+            return "" if limit is None else str(limit)
+
+
+def _joined(values: Iterable[Any]) -> str:
+    return ", ".join(value if isinstance(value, str) else json.dumps(value) for value in values)
 
 
 def target(root: Any, reference: str) -> Any:
