@@ -155,9 +155,9 @@ def _to_pay(event: facts.FeeAssessed) -> dict[str, Any]:
 
 
 def _fee_cancelled(page: DossierPage, event: facts.FeeCancelled) -> DossierPage:
-    owed = [index for index, fee in enumerate(page.fees) if fee.owed]
-    alike = [index for index in owed if page.fees[index].condition == event.condition]
-    index = _of_amount(page, alike or owed, event.amount)
+    standing = [index for index, fee in enumerate(page.fees) if not fee.cancelled_at and event.paid is not fee.owed]
+    alike = [index for index in standing if page.fees[index].condition == event.condition]
+    index = _of_amount(page, alike or standing, event.amount)
     page, due = _settled(page, event, index, cancelled_at=_time(event.at))
     return _add(page, StepKind.FEE_CANCELLED, event.at, amount=event.amount, due=due, provisional=event.provisional)
 

@@ -84,21 +84,31 @@ class Correction:
     """All of the form's answers, as they are now to be. Rules never read sealed text: what it changes is said beside it.
 
     `changed`: the paths of the answers that differ. `version`: how often the form that they were compared with had been corrected.
-    `terms`: the law that the dossier keeps, for these answers. `price`: what was owed for the answers before, in đồng.
+    `terms`: the law that the dossier keeps, for these answers. `before`: what the answers before owed by the same law.
+    `fee_id`: of what they owe now. `reason`: why the fee before is cancelled. `documents`: as a submission has them.
     """
 
     form: Sealed
     changed: tuple[str, ...]
     version: int
     terms: Terms
-    price: int
+    before: tuple[FeeItem, ...] = ()
+    fee_id: str = ""
+    reason: Sealed = NOTHING
+    documents: Mapping[str, str] = field(default_factory=dict)
+    reception_calendar: Calendar | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class CorrectForm:
+    """`components`: those that only these answers need."""
+
     by: Actor
     at: datetime
     correction: Correction
+    components: tuple[Component, ...] = ()
+    uploaded: Mapping[str, File] = field(default_factory=dict)
+    others_documents: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,63 +3,104 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 from motcua.dossier.events.v1 import events_pb2 as facts
 from services.chassis.codec import from_timestamp
 from services.chassis.comparing import changes
 from services.chassis.decider import Sealed
-from services.chassis.facts import fact_of
+from services.chassis.facts import Fact, fact_of
 from services.chassis.law import fields
-from services.chassis.law.cases import form_answers
+from services.chassis.law.cases import Standing, following, form_answers
 from services.chassis.law.definitions import Procedure
 from services.chassis.privacy import ERASED, LOST, KeyLost, KeyRing, SubjectErased, open_message, unshown
 from services.chassis.store.port import RecordedEvent
 from services.dossier.commands import Correction
 from services.dossier.domain import Dossier
 from services.dossier.forms import Forms
-from services.dossier.law import Law
+from services.dossier.law import Law, local_day
 from services.dossier.reading import form_of, form_text
+from services.dossier.reception import Known
 from services.dossier.values import Channel
+
+CHANGED = Sealed("Nội dung tờ khai được sửa nên phí, lệ phí được tính lại.")
 
 
 async def correction_of(
-    history: Sequence[RecordedEvent], state: Dossier, given: Any, at: datetime, law: Law, forms: Forms, keys: KeyRing
+    history: Sequence[RecordedEvent],
+    state: Dossier,
+    given: Any,
+    at: datetime,
+    law: Law,
+    known: Known,
+    forms: Forms,
+    keys: KeyRing,
+    fee_id: str,
 ) -> Correction:
-    """`state`: of this history. Raises Invalid FORM_INVALID, Rejected FORM_UNCHECKABLE, OVERLOADED; SubjectErased, KeyLost."""
+    """`state`: of this history. `known`: of the applicant. `fee_id`: of what the answers may owe.
+
+    Raises Invalid FORM_INVALID, Rejected FORM_UNCHECKABLE, OVERLOADED; SubjectErased, KeyLost.
+    """
     procedure = law.version(state.procedure_code, state.procedure_version)
     answers = form_answers(given)
     await forms.check(procedure, answers, at, required=state.channel is Channel.ONLINE)
-    before, submitted_at = await _held(history, keys), from_timestamp(fact_of(history[0]).event.at)
-    agency = law.known_agency(state.competent_agency, submitted_at)
+    submitted = fact_of(history[0]).event
+    submitted_at = from_timestamp(submitted.at)
+    agency, day = law.known_agency(state.competent_agency, submitted_at), local_day(submitted_at)
+    documents = known.documents.own(state.applicant_id, at)
+    citizen = submitted.applicant_kind == facts.APPLICANT_KIND_CITIZEN
+    standing = Standing(known.level if citizen else 0, frozenset(documents) if submitted.reuse_consent else ())
+    before, granted = await _held(history, procedure, day, standing, keys)
+    standing = replace(standing, confirmed=granted)
     # The price is that of the day of submission, as it was when the fee was assessed.
-    now, then = (law.terms(procedure, state.channel, agency, one, submitted_at) for one in (answers, before))
+    now, then = (
+        law.terms(procedure, state.channel, agency, one, submitted_at, standing=standing) for one in (answers, before)
+    )
     return Correction(
         form=Sealed(form_text(answers)),
         changed=tuple(change.path for change in changes(before, answers)),
         version=state.corrections,
         terms=now,
-        price=sum(item.amount for item in then.fee_items),
+        before=then.fee_items,
+        fee_id=fee_id,
+        reason=CHANGED,
+        documents=documents,
+        reception_calendar=law.calendar_of(state.reception_agency, at),
     )
 
 
-async def _held(history: Sequence[RecordedEvent], keys: KeyRing) -> Mapping[str, Any]:
-    """The newest answers. They are compared, and nothing of them leaves."""
-    for recorded in reversed(history):
+async def _held(
+    history: Sequence[RecordedEvent], procedure: Procedure, day: str, standing: Standing, keys: KeyRing
+) -> tuple[Mapping[str, Any], frozenset[str]]:
+    """The newest answers, and the exemptions that officials granted: what followed from the answers then is none of them.
+
+    They are compared, and nothing of them leaves.
+    """
+    answers: Mapping[str, Any] = {}
+    granted: set[str] = set()
+    for recorded in history:
         fact = fact_of(recorded)
-        if not isinstance(fact.event, facts.DossierSubmitted | facts.FormCorrected):
-            continue
-        only = type(fact.event)(code=fact.event.code, applicant_id=fact.event.applicant_id, form=fact.event.form)
-        with unshown():
-            text = (await open_message(only, UUID(str(fact.event_id)), keys)).get("form", "")
-        if text == ERASED:
-            raise SubjectErased(only.applicant_id)
-        if text == LOST:
-            raise KeyLost(only.applicant_id)
-        return form_answers(form_of(text))
-    return {}
+        match fact.event:
+            case facts.DossierSubmitted() | facts.FormCorrected():
+                answers = form_answers(form_of(await _opened(fact, "form", keys)))
+            case facts.FeeWaived() if await _opened(fact, "reason", keys):
+                codes = (await _opened(fact, "exemptions", keys)).split(",")
+                granted |= {*codes} - {"", *following(procedure, day, answers, standing)}
+    return answers, frozenset(granted)
+
+
+async def _opened(fact: Fact[Any], name: str, keys: KeyRing) -> str:
+    event = fact.event
+    only = type(event)(code=event.code, applicant_id=event.applicant_id, **{name: getattr(event, name)})
+    with unshown():
+        text = (await open_message(only, fact.event_id, keys)).get(name, "")
+    if text == ERASED:
+        raise SubjectErased(only.applicant_id)
+    if text == LOST:
+        raise KeyLost(only.applicant_id)
+    return text
 
 
 def unknown_fields(procedure: Procedure, wanted: Sequence[str]) -> tuple[str, ...]:

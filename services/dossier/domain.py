@@ -13,6 +13,7 @@ from typing import assert_never
 
 from services.chassis.deadlines import Calendar, Term, counted, due_at, is_provisional, moved
 from services.chassis.decider import Decider, Rejected, Sealed
+from services.dossier.charging import left, total
 from services.dossier.commands import (
     ApproveDossier,
     AssessFee,
@@ -87,6 +88,7 @@ from services.dossier.values import (
     FeeCondition,
     FeeItem,
     Finance,
+    Requirement,
     Route,
     Settlement,
     StepRule,
@@ -119,6 +121,8 @@ class Fee:
     items: tuple[FeeItem, ...] = ()
     pay_by: datetime | None = None
     stops_unpaid: bool = False
+    of_form: bool = False
+    """It follows from the form's answers; an official assessed the others."""
     finance: Finance = Finance.DUE
 
 
@@ -143,6 +147,9 @@ class Dossier:
     asked_fields: tuple[str, ...] = ()
     corrections: int = 0
     """How often the form was corrected."""
+    answered: bool = False
+    """It was corrected since answers were asked for."""
+    reuse_consent: bool = False
     submitted_at: datetime | None = None
     received_at: datetime | None = None
     term: Term | None = None
@@ -372,7 +379,8 @@ def _submit(command: SubmitDossier, dossier: Dossier) -> Events:
         proofs = tuple(command.documents[kind] for kind in kinds)
         events.append(FeeWaived(*head, command.fee_id, waived, codes, command.exemption_reason, proofs))
     if owed:
-        events.append(_fee(head, command.fee_id, owed, terms.fee_condition, command.competent_agency, terms))
+        fee = _fee(head, command.fee_id, owed, terms.fee_condition, command.competent_agency, terms)
+        events.append(replace(fee, of_form=True))
     return tuple(events)
 
 
@@ -448,7 +456,26 @@ def _correct(command: CorrectForm, dossier: Dossier) -> Events:
     if dossier.received_at is not None:
         raise Rejected("WRONG_STATE", state=dossier.settlement.name)
     _require_state(dossier, Settlement.NEWLY_REGISTERED, Settlement.SUPPLEMENT_REQUESTED)
-    return (_corrected(command, command.correction, dossier, dossier.components),)
+    correction = command.correction
+    new = supplied(
+        command.components,
+        _needed(correction, dossier),
+        dossier.channel,
+        command.uploaded,
+        correction.documents,
+        dossier.reuse_consent,
+        command.others_documents,
+    )
+    corrected = _corrected(command, correction, dossier, _replaced(dossier.components, new))
+    owed = _owed_anew(command, correction, dossier)
+    # A fee that is assessed now hides no lateness of before.
+    return (*(_late_reception(command, dossier) if owed else ()), replace(corrected, components=new), *owed)
+
+
+def _needed(correction: Correction, dossier: Dossier) -> list[Requirement]:
+    """What these answers ask for and the dossier does not hold."""
+    lacking = missing(dossier.components, correction.terms.requirements)
+    return [rule for rule in correction.terms.requirements if rule.component_code in lacking]
 
 
 def _require_author(by: Actor, dossier: Dossier) -> None:
@@ -467,13 +494,58 @@ def _corrected(
         raise Rejected("NOTHING_CORRECTED")
     if dossier.corrections >= MOST_CORRECTIONS:
         raise Rejected("TOO_MANY_CORRECTIONS", limit=str(MOST_CORRECTIONS))
-    terms = correction.terms
-    price = sum(item.amount for item in terms.fee_items)
-    if price != correction.price and terms.fee_condition is not FeeCondition.PROCESSING:
-        raise Rejected("CORRECTION_CHANGES_FEE", before=str(correction.price), after=str(price))
-    if lacking := missing(held, terms.requirements):
+    if lacking := missing(held, correction.terms.requirements):
         raise Rejected("COMPONENT_MISSING", components=", ".join(lacking))
     return FormCorrected(*_head(command, dossier), correction.form)
+
+
+def _owed_anew(command: CorrectForm | SupplySupplement, correction: Correction, dossier: Dossier) -> Events:
+    """What the answers owe takes the place of what those before owed. What an official decided about the fee stands."""
+    terms, now = correction.terms, correction.terms.fee_items
+    if now == correction.before or terms.fee_condition is FeeCondition.PROCESSING:
+        return ()
+    standing = [fee for fee in dossier.fees if fee.of_form and fee.finance in (Finance.DUE, Finance.PAID)]
+    if not standing and total(correction.before):
+        return ()
+    kept, ended = _kept(standing, total(now))
+    items = left(now, [item for fee in kept for item in fee.items])
+    head, agency = _head(command, dossier), dossier.competent_agency
+    cancelled = [_ended(command, correction, fee, dossier, again=bool(items)) for fee in ended]
+    waived = _waived(head, correction)
+    if not items:
+        return *waived, *cancelled
+    received = dossier.received_at is not None
+    condition = FeeCondition.RESULT if received else terms.fee_condition
+    fee = replace(_fee(head, correction.fee_id, items, condition, agency, terms), of_form=True)
+    before = next((one for one in ended if one.finance is Finance.DUE and one.condition is condition), None)
+    # The time to pay does not begin anew.
+    return *waived, *cancelled, replace(fee, pay_by=before.pay_by, stops_unpaid=before.stops_unpaid) if before else fee
+
+
+def _kept(standing: Sequence[Fee], owed: int) -> tuple[list[Fee], list[Fee]]:
+    """Of what was paid as much as is still owed: money goes back only whole, fee by fee. What is not paid is assessed anew."""
+    kept: list[Fee] = []
+    for fee in standing:
+        if fee.finance is Finance.PAID and fee.amount + sum(one.amount for one in kept) <= owed:
+            kept.append(fee)
+    return kept, [fee for fee in standing if fee not in kept]
+
+
+def _ended(
+    command: CorrectForm | SupplySupplement, correction: Correction, fee: Fee, dossier: Dossier, *, again: bool
+) -> FeeCancelled:
+    waited = fee.finance is Finance.DUE and not again
+    calendar = correction.reception_calendar if waited else None
+    return _fee_cancelled(command, correction.reason, fee, dossier, reception_calendar=calendar)
+
+
+def _waived(head: tuple[str, str, datetime, str], correction: Correction) -> Events:
+    terms = correction.terms
+    off = sum(item.waived for item in terms.fee_items)
+    if not off:
+        return ()
+    proofs = tuple(correction.documents[kind] for kind in terms.waiver.document_kinds)
+    return (FeeWaived(*head, correction.fee_id, off, Sealed(",".join(terms.waiver.exemption_codes)), Sealed(), proofs),)
 
 
 def _request_supplement(command: RequestSupplement, dossier: Dossier) -> Events:
@@ -512,11 +584,13 @@ def _supply(command: SupplySupplement, dossier: Dossier) -> Events:
     _require_state(dossier, Settlement.SUPPLEMENT_REQUESTED)
     if dossier.received_at is None:
         _require_paid(dossier, FeeCondition.RECEPTION)
+    needed = _needed(command.correction, dossier) if command.correction else []
     asked = [rule for rule in command.terms.requirements if rule.component_code in dossier.asked]
+    more = [rule for rule in needed if rule.component_code not in dossier.asked]
     # Asked for again means that what is there, a reused document too, does not do: nothing is filled in by itself.
     components = supplied(
         command.components,
-        asked,
+        [*asked, *more],
         dossier.channel,
         command.uploaded,
         command.documents,
@@ -526,6 +600,7 @@ def _supply(command: SupplySupplement, dossier: Dossier) -> Events:
     given = {component.component_code for component in command.components}
     if lacking := [code for code in dossier.asked if code not in given]:
         raise Rejected("COMPONENT_MISSING", components=", ".join(lacking))
+    given |= {rule.component_code for rule in more}
     new = tuple(component for component in components if component.component_code in given)
     corrected = _corrections_asked(command, dossier, new)
     head = _head(command, dossier)
@@ -541,12 +616,17 @@ def _supply(command: SupplySupplement, dossier: Dossier) -> Events:
 def _corrections_asked(command: SupplySupplement, dossier: Dossier, new: Sequence[Component]) -> Events:
     correction, asked = command.correction, dossier.asked_fields
     if correction is None:
-        if asked:
+        if asked and not dossier.answered:
             raise Rejected("FORM_MISSING", fields=", ".join(asked))
         return ()
     if beyond := [path for path in correction.changed if not any(_within(path, field) for field in asked)]:
         raise Rejected("FORM_FIELD_NOT_ASKED", fields=", ".join(beyond), asked=", ".join(asked) or "-")
-    return (_corrected(command, correction, dossier, _replaced(dossier.components, new)),)
+    corrected = _corrected(command, correction, dossier, _replaced(dossier.components, new))
+    owed = _owed_anew(command, correction, dossier)
+    if any(isinstance(event, FeeAssessed) and event.condition is FeeCondition.RECEPTION for event in owed):
+        before, after = total(correction.before), total(correction.terms.fee_items)
+        raise Rejected("CORRECTION_CHANGES_FEE", before=str(before), after=str(after))
+    return corrected, *owed
 
 
 def _within(path: str, field: str) -> bool:
@@ -680,7 +760,8 @@ def _assess(command: AssessFee, dossier: Dossier) -> Events:
         _require_state(dossier, Settlement.BEING_PROCESSED)
     _require_holder(command.by, dossier)
     agency = dossier.competent_agency
-    return (_fee(_head(command, dossier), command.fee_id, command.items, command.condition, agency, command.terms),)
+    fee = _fee(_head(command, dossier), command.fee_id, command.items, command.condition, agency, command.terms)
+    return (*_late_reception(command, dossier), fee)
 
 
 def _known_fee(fee_id: str, dossier: Dossier) -> Fee:
@@ -716,9 +797,9 @@ def _waive(command: WaiveFee, dossier: Dossier) -> Events:
     ended = _fee_cancelled(command, command.reason, fee, dossier, command.terms, calendar)
     if not owed:
         return granted, ended
-    left = _fee(head, command.left_id, owed, fee.condition, dossier.competent_agency, command.terms)
+    rest = _fee(head, command.left_id, owed, fee.condition, dossier.competent_agency, command.terms)
     # The time to pay does not begin anew.
-    return granted, ended, replace(left, pay_by=fee.pay_by, stops_unpaid=fee.stops_unpaid)
+    return granted, ended, replace(rest, pay_by=fee.pay_by, stops_unpaid=fee.stops_unpaid, of_form=fee.of_form)
 
 
 def _cancel_fee(command: CancelFee, dossier: Dossier) -> Events:
@@ -737,7 +818,7 @@ def _fee_cancelled(
     resumed = _resumed(dossier, command.at, terms) if terms and _ends_pause(fee, dossier) else (None, False, "")
     reception_due = _lets_receive(fee, dossier, reception_calendar, command.at)
     head = (*_head(command, dossier), fee.fee_id, fee.amount, fee.condition, reason)
-    return FeeCancelled(*head, *resumed, reception_due)
+    return FeeCancelled(*head, *resumed, reception_due, fee.finance is Finance.PAID)
 
 
 def _lapse(command: LapseFee, dossier: Dossier) -> Events:
@@ -962,9 +1043,12 @@ def _evolve(dossier: Dossier, event: Event) -> Dossier:
                 components=event.components,
                 reception_due_at=event.reception_due_at,
                 reception_term=event.reception_term,
+                reuse_consent=event.reuse_consent,
             )
         case FeeAssessed():
-            fee = Fee(event.fee_id, event.amount, event.condition, event.items, event.pay_by, event.stops_unpaid)
+            of_form = event.of_form or (event.at, event.by) == (dossier.submitted_at, dossier.submitted_by)
+            to_pay = (event.pay_by, event.stops_unpaid)
+            fee = Fee(event.fee_id, event.amount, event.condition, event.items, *to_pay, of_form)
             fees = (*dossier.fees, fee)
             if event.condition is FeeCondition.RECEPTION:
                 return replace(dossier, fees=fees, reception_due_at=None)
@@ -1006,12 +1090,14 @@ def _evolve(dossier: Dossier, event: Event) -> Dossier:
                 settlement=Settlement.SUPPLEMENT_REQUESTED,
                 asked=event.component_codes,
                 asked_fields=event.form_fields,
+                answered=False,
                 data_faults=event.data_faults,
                 notified=dossier.notified | _asked(event.component_codes, event.form_fields, event.data_faults),
                 paused_at=event.at,
             )
         case FormCorrected():
-            return replace(dossier, corrections=dossier.corrections + 1)
+            components = _replaced(dossier.components, event.components)
+            return replace(dossier, corrections=dossier.corrections + 1, answered=True, components=components)
         case SupplementSupplied():
             return replace(
                 dossier,

@@ -62,6 +62,7 @@ class FeeAssessed:
     agency: str
     pay_by: datetime | None = None
     stops_unpaid: bool = False
+    of_form: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +92,7 @@ class FeeCancelled:
     provisional: bool = False
     calendar: str = ""
     reception_due_at: datetime | None = None
+    paid: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +168,7 @@ class FormCorrected:
     at: datetime
     by: str
     form: Sealed
+    components: tuple[Component, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -131,6 +131,7 @@ def _add(reply: dossier_pb2.Dossier, event: Any, opened: dict[str, str]) -> None
             reply.refusal.reason = opened.get("reason", "")
             reply.refusal.at.CopyFrom(event.at)
         case e.FormCorrected():
+            reply.components.extend(event.components)
             reply.corrections.add(at=event.at, by=event.by)
         case e.SupplementRequested():
             reply.supplements.add(

@@ -437,15 +437,27 @@ class DossierService:
     async def correct_form(self, request: pb.CorrectFormRequest, caller: Caller) -> pb.CorrectFormResponse:
         if earlier := await self.dossiers.earlier(request.code, _origin(request, caller)):
             return replied(pb.CorrectFormResponse, earlier)
-        correction = await self._correction(request, caller)
-        outcome = await self._change(request, caller, lambda _, by, at, __: c.CorrectForm(by, at, correction))
+        components = components_of(request.components)
+        correction, state = await self._correction(request, caller)
+        uploaded = await self._taken(state, attached(components), caller)
+        others = (await self._known(state)).documents.others(state.applicant_id, self.clock.now())
+        outcome = await self._change(
+            request,
+            caller,
+            lambda _, by, at, __: c.CorrectForm(by, at, correction, components, uploaded, others),
+        )
         return replied(pb.CorrectFormResponse, outcome)
 
-    async def _correction(self, request: Any, caller: Caller) -> c.Correction:
-        """Raises as require_party and correction_of."""
+    async def _correction(self, request: Any, caller: Caller) -> tuple[c.Correction, Dossier]:
+        """And the state that it corrects. Raises as require_party and correction_of."""
         history, state = await self._history(request.code, caller)
-        now, known = self.clock.now(), await self.law.get()
-        return await correction_of(history, state, request.form, now, known, self.forms, self.keys)
+        now, law, known = self.clock.now(), await self.law.get(), await self._known(state)
+        fee_id = fee_id_of(request.request_id, request.code)
+        correction = await correction_of(history, state, request.form, now, law, known, self.forms, self.keys, fee_id)
+        return correction, state
+
+    async def _known(self, state: Dossier) -> Known:
+        return await self.people.get(state.applicant_id) or Known()
 
     @api
     async def request_supplement(
@@ -468,8 +480,8 @@ class DossierService:
         components = components_of(request.components)
         state, _ = await self.dossiers.load(request.code)
         uploaded = await self._taken(state, attached(components), caller)
-        held = (await self.people.get(state.applicant_id) or Known()).documents
-        correction = await self._correction(request, caller) if request.HasField("form") else None
+        held = (await self._known(state)).documents
+        correction = (await self._correction(request, caller))[0] if request.HasField("form") else None
 
         def make(state: Dossier, by: Actor, at: datetime, law: Law) -> c.Command:
             kept = _terms(state, law, at)

@@ -68,6 +68,7 @@ counters = Projection("indicators_v2", metadata)
     d.DossierSubmitted,
     d.SupplementRequested,
     d.SupplementSupplied,
+    d.FormCorrected,
     d.DossierReceived,
     d.DossierRefused,
     d.ResultIssued,

@@ -94,7 +94,7 @@ def increments(event: Message, row: DossierRow) -> Counts:
     match event:
         case dossier.DossierSubmitted():
             return {"submitted": 1, _BY_CHANNEL[event.channel]: 1, **_components(event.components)}
-        case dossier.SupplementSupplied():
+        case dossier.SupplementSupplied() | dossier.FormCorrected():
             return _components(event.components)
         case dossier.DossierReceived():
             return {"received": 1}

@@ -105,7 +105,7 @@ def of_population(verified: i.IdentityVerified, event_id: str, now: datetime) ->
 
 
 def reuses(fact: Fact[Any], submitted: d.DossierSubmitted, rules: Rules) -> Iterator[ReuseDocument]:
-    """Of a submission or a supplement. Who names a document in their own dossier agrees to its reuse."""
+    """Of a submission, a correction or a supplement. Who names a document in their own dossier agrees to its reuse."""
     event = fact.event
     consent = submitted.reuse_consent or event.by == event.applicant_id
     for component in event.components:
@@ -143,6 +143,6 @@ def held(history: Sequence[Fact[Any]]) -> list[d.Component]:
     """A dossier's components: what was supplied later replaces what was there."""
     found: dict[str, d.Component] = {}
     for fact in history:
-        if isinstance(fact.event, d.DossierSubmitted | d.SupplementSupplied):
+        if isinstance(fact.event, d.DossierSubmitted | d.FormCorrected | d.SupplementSupplied):
             found |= {component.component_code: component for component in fact.event.components}
     return list(found.values())

@@ -180,7 +180,7 @@ class WarehouseService:
         command = of_population(fact.event, str(fact.event_id), self.clock.now())
         await self._keep(fact, "keep_population_data", [command])
 
-    @on(dossier.DossierSubmitted, dossier.SupplementSupplied)
+    @on(dossier.DossierSubmitted, dossier.FormCorrected, dossier.SupplementSupplied)
     async def reuse_documents(self, fact: Fact[Any]) -> None:
         submitted = (await self._until(fact))[0].event
         rules = await self._rules(fact, submitted.procedure_code, submitted.procedure_version)

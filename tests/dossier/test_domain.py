@@ -142,7 +142,7 @@ def test_a_submission_holds_what_was_given_and_what_the_form_supplies() -> None:
 
 @pytest.mark.parametrize("condition", [RECEPTION, RESULT])
 def test_what_the_law_asks_for_is_owed_at_once(condition: FeeCondition) -> None:
-    fee = e.FeeAssessed(*head(APPLICANT, SUBMITTED), "fee-0", 20_000, (FEE,), condition, COMMUNE)
+    fee = e.FeeAssessed(*head(APPLICANT, SUBMITTED), "fee-0", 20_000, (FEE,), condition, COMMUNE, of_form=True)
     after().when(submit(terms=owing(condition))).then(SUBMISSION, fee)
 
 

@@ -71,7 +71,7 @@ def test_what_follows_at_submission_is_not_owed_and_says_why() -> None:
     by = (*HEAD, w.SUBMITTED, w.APPLICANT.actor_id, "fee-0")
     assert events[1:] == (
         e.FeeWaived(*by, 10_000, Sealed("student"), Sealed(), ("doc-1",)),
-        e.FeeAssessed(*by, 10_000, (half,), v.FeeCondition.RECEPTION, w.COMMUNE),
+        e.FeeAssessed(*by, 10_000, (half,), v.FeeCondition.RECEPTION, w.COMMUNE, of_form=True),
     )
     free = w.terms(fee_items=(replace(CHARGE, amount=0, waived=20_000),), waiver=v.Waiver(("poor",)))
     command = w.submit(terms=free, exemption_reason=WHY, claimed_exemptions=("student", "copies"))

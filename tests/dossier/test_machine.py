@@ -24,6 +24,7 @@ from services.dossier.values import (
     Actor,
     Delivery,
     FeeCondition,
+    FeeItem,
     Finance,
     Settlement,
     StopCause,
@@ -96,13 +97,20 @@ def next_step(state: Dossier, law: Terms) -> str:
     return next((step.step_code for step in law.steps[len(state.done) :]), "none")
 
 
+def _owing(state: Dossier, at: datetime, law: Terms, items: tuple[FeeItem, ...]) -> c.CorrectForm:
+    owing, fee_id = replace(law, fee_items=items), f"{state.code}/{next(numbers)}"
+    known = w.correction("people", version=state.corrections, law=owing, before=law.fee_items, fee_id=fee_id)
+    return w.correct(known, when=at)
+
+
 ASKS: dict[str, Ask] = {
     "receive": lambda _, by, at, law: w.receive(at, law, by),
     "refuse": lambda _, by, at, __: c.RefuseDossier(by, at, w.REASON),
     "correct": lambda state, _, at, law: w.correct(
-        w.correction("people", version=state.corrections, law=law, price=sum(fee.amount for fee in law.fee_items)),
-        when=at,
+        w.correction("people", version=state.corrections, law=law, before=law.fee_items), when=at
     ),
+    "correct to owe nothing": lambda state, _, at, law: _owing(state, at, law, ()),
+    "correct to owe more": lambda state, _, at, law: _owing(state, at, law, (w.FEE, *law.fee_items)),
     "ask for a supplement": lambda _, by, at, __: w.request_supplement(at, by=by),
     "supply": lambda _, __, at, law: w.supply(at, terms=law, reception_terms=law),
     "supply at the counter": lambda _, by, at, law: w.supply(at, by, terms=law, reception_terms=law),

@@ -141,8 +141,10 @@ def ask_for_answers(*fields: str, codes: tuple[str, ...] = (), unknown: tuple[st
     return c.RequestSupplement(OFFICIAL, RECEIVED, codes, REASON, TERMS, fields, unknown)
 
 
-def correction(*changed: str, version: int = 0, law: v.Terms = TERMS, price: int = 0) -> c.Correction:
-    return c.Correction(Sealed('{"people": 3}'), changed, version, law, price)
+def correction(
+    *changed: str, version: int = 0, law: v.Terms = TERMS, before: tuple[v.FeeItem, ...] = (), fee_id: str = "fee-9"
+) -> c.Correction:
+    return c.Correction(Sealed('{"people": 3}'), changed, version, law, before, fee_id, REASON)
 
 
 def correct(what: c.Correction | None = None, by: v.Actor = APPLICANT, when: datetime = SUBMITTED) -> c.CorrectForm:

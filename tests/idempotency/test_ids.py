@@ -85,6 +85,7 @@ REFUSED: dict[str, dict[str, str]] = {
         "data_faults.component_code": "COMPONENT_UNKNOWN",
         "form_fields": "FORM_FIELD_UNKNOWN",
     },
+    "CorrectForm": COMPONENTS,
     "SupplySupplement": COMPONENTS,
     "AssignStep": {"step_code": "STEP_UNKNOWN", "assignee_id": "ASSIGNEE_UNKNOWN"},
     "CompleteStep": {"step_code": "STEP_UNKNOWN"},

@@ -75,7 +75,7 @@ def variants() -> list[Message]:
         dossier.DeadlineRecounted: [{"original_due_at": at} for at in (AT, DUE, datetime(2026, 4, 1, tzinfo=UTC))],
         dossier.SupplementSupplied: [{}, {"due_at": None}],
         dossier.FeePaid: [{}, {"due_at": None}],
-        dossier.FeeCancelled: [{}, {"due_at": None}, {"provisional": True}],
+        dossier.FeeCancelled: [{}, {"due_at": None, "paid": True}, {"provisional": True}],
     }
     return [fact(kind, **changed) for kind in TOLD for changed in several.get(kind, [{}])]
 

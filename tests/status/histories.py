@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 
 from hypothesis import strategies as st
@@ -80,8 +81,9 @@ def options(state: Dossier, at: datetime, law: v.Terms, amount: int) -> Iterator
     holder = v.Actor("official-5601", ROLES, state.holder)
     system = v.Actor("service:payment")
     yield c.ReceiveDossier(holder, at, "R-1", law)
-    correction = c.Correction(REASON, ("name",), state.corrections, law, sum(item.amount for item in law.fee_items))
+    correction = c.Correction(REASON, ("name",), state.corrections, law, law.fee_items, f"fee-{state.revision}", REASON)
     yield c.CorrectForm(APPLICANT, at, correction)
+    yield c.CorrectForm(APPLICANT, at, replace(correction, terms=replace(law, fee_items=())))
     yield c.RequestSupplement(holder, at, ("application",), REASON, law)
     yield c.SupplySupplement(APPLICANT, at, (SCAN,), UPLOADED, {}, "R-2", law, law)
     yield c.AssignStep(holder, at, "check", holder.actor_id, law)
