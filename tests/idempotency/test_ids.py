@@ -85,7 +85,8 @@ REFUSED: dict[str, dict[str, str]] = {
         "data_faults.component_code": "COMPONENT_UNKNOWN",
         "form_fields": "FORM_FIELD_UNKNOWN",
     },
-    "CorrectForm": COMPONENTS,
+    # Nothing but what the new answers need.
+    "CorrectForm": {"components.component_code": "COMPONENT_UNKNOWN", "components.sha256": "COMPONENT_UNKNOWN"},
     "SupplySupplement": COMPONENTS,
     "AssignStep": {"step_code": "STEP_UNKNOWN", "assignee_id": "ASSIGNEE_UNKNOWN"},
     "CompleteStep": {"step_code": "STEP_UNKNOWN"},
