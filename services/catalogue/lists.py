@@ -14,7 +14,7 @@ from services.catalogue.views import Definitions
 from services.chassis.codec import to_timestamp
 from services.chassis.decider import Rejected
 from services.chassis.law.kept import SHAPES, Kept
-from services.chassis.search import search
+from services.chassis.search import cleaned, search
 
 T = TypeVar("T")
 
@@ -68,9 +68,10 @@ def agencies(known: Definitions, request: pb.ListAgenciesRequest, day: str) -> l
 
 
 def communes(province: Kept, sought: str) -> list[definitions_pb2.TerritorialUnit]:
-    units = province.message.communes
-    # A code that no commune has any more leads to the one that had it.
-    return search(sought, units, named) or [unit for unit in units if sought.strip() in unit.earlier_codes]
+    """By what they are called, or by a code: also by one that they had before, which may be another's now."""
+    units, code = province.message.communes, cleaned(sought).strip()
+    found = search(sought, units, named)
+    return found + [unit for unit in units if code in unit.earlier_codes and unit not in found]
 
 
 def summary_of(kept: Kept) -> catalogue_pb2.ProcedureSummary:

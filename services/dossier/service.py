@@ -34,6 +34,7 @@ from services.chassis.law.kept import law
 from services.chassis.observing import Sample
 from services.chassis.privacy import SubjectErased, opened
 from services.chassis.replies import replied
+from services.chassis.signed import UNVERIFIED
 from services.chassis.standing import restricted
 from services.chassis.store.port import NO_STREAM, RecordedEvent
 from services.chassis.watching import resume_token_of, watching
@@ -237,7 +238,7 @@ class DossierService:
     async def read_upload(self, request: pb.ReadUploadRequest, caller: Caller) -> AsyncIterator[pb.ReadUploadResponse]:
         media_type, content = await self.uploads.read(owner_of(caller), request.upload_id)
         async for data in content:
-            yield pb.ReadUploadResponse(media_type=media_type, data=data)
+            yield pb.ReadUploadResponse(media_type=media_type, data=data, signature_unverified=media_type in UNVERIFIED)
 
     # Submission and reading
 
@@ -404,7 +405,9 @@ class DossierService:
         media_type = files[sha256]
         try:
             async for data in self.blobs.read(state.applicant_id, sha256):
-                yield pb.GetAttachmentResponse(media_type=media_type, data=data)
+                yield pb.GetAttachmentResponse(
+                    media_type=media_type, data=data, signature_unverified=media_type in UNVERIFIED
+                )
         except SubjectErased:
             yield pb.GetAttachmentResponse(media_type=media_type, erased=True)
 

@@ -24,6 +24,7 @@ from services.chassis.erasures import shreds
 from services.chassis.facts import Fact, fact_of
 from services.chassis.privacy import SubjectErased, opened, require_concerned
 from services.chassis.replies import replied
+from services.chassis.signed import UNVERIFIED
 from services.chassis.views import position_token
 from services.warehouse.codec import document_codec
 from services.warehouse.counters import counters
@@ -115,7 +116,8 @@ class WarehouseService:
         opened(answerable(state), "")
         try:
             async for data in self.blobs.read(kept.account_id, kept.sha256):
-                yield pb.ReadDocumentResponse(media_type=kept.media_type, data=data)
+                unverified = kept.media_type in UNVERIFIED
+                yield pb.ReadDocumentResponse(media_type=kept.media_type, data=data, signature_unverified=unverified)
         except SubjectErased:
             yield pb.ReadDocumentResponse(media_type=kept.media_type, erased=True)
 

@@ -390,7 +390,7 @@ def reference() -> dict[str, tuple[str, str, str]]:
     return {code: (province, kind, name) for province, code, kind, name in csv.reader(text.splitlines()[1:])}
 
 
-# That list gives another commune's name to these.
+# That list gives another commune's name to these; so they stand in the decision, whose numbers the data's head names.
 OWN_NAMES = {
     "05665": "Văn Lăng", "10903": "Cẩm Giàng", "21292": "Sơn Hạ", "21523": "Ba Tô", "25294": "Lộc Thành", "27676": "Thạnh An",
     "27826": "Tân Thạnh", "30157": "Tân Thạnh",

@@ -306,6 +306,26 @@ def test_communes_are_found_by_the_code_that_they_had(catalogue: Catalogue) -> N
     assert named == [each.agency.code for each in catalogue("ListAgencies", commune="22411").agencies] != []
 
 
+@pytest.mark.parametrize(
+    ("search", "codes"),
+    [
+        *((search, ["05665"]) for search in ("Văn Lăng", "xã Văn Lăng", "Xã. VĂN-LĂNG", "va\u0306n la\u0306ng", "x. Văn Lăng")),
+        *((search, ["02143", "05665"]) for search in ("van lang", "xa van lang", "Văn Lang", "VAN LANG commune")),
+        *((search, ["05707"]) for search in ("Nam Hòa", "xã nam hoà", "\uff10\uff15\uff17\uff10\uff17", " 05707 ")),
+    ],
+)  # fmt: skip
+def test_communes_are_found_however_they_are_written(catalogue: Catalogue, search: str, codes: list[str]) -> None:
+    assert [unit.code for unit in catalogue("ListCommunes", province="19", search=search).communes] == codes
+
+
+def test_a_code_that_is_another_s_now_leads_to_both(catalogue: Catalogue) -> None:
+    found = catalogue("ListCommunes", province="01", search="00226").communes
+    assert [(unit.code, unit.name.vi) for unit in found] == [
+        ("00226", "Phường Văn Miếu - Quốc Tử Giám"),
+        ("00229", "Phường Kim Liên"),
+    ]
+
+
 def test_a_calendar_changes_only_ahead(catalogue: Catalogue) -> None:
     calendar = catalogue("GetCalendar", calendar_id="police").calendar
     calendar.version = 3

@@ -112,6 +112,74 @@ def test_a_pdf_that_is_not_whole_is_refused(which: str) -> None:
     assert verdict(content, PDF) == reason
 
 
+def with_photo(taken: bytes, *, signature: str = "", packed: bool = False, **saving: Any) -> bytes:
+    """A page that shows it. `signature`: where a PDF holds one."""
+    with pikepdf.new() as document:
+        page = document.add_blank_page()
+        shown = document.make_stream(zlib.compress(taken) if packed else taken)
+        shown.Filter = (
+            pikepdf.Array([pikepdf.Name.FlateDecode, pikepdf.Name.DCTDecode]) if packed else pikepdf.Name.DCTDecode
+        )
+        shown.Type, shown.Subtype, shown.Width, shown.Height = pikepdf.Name.XObject, pikepdf.Name.Image, 40, 30
+        shown.ColorSpace, shown.BitsPerComponent = pikepdf.Name.DeviceRGB, 8
+        shown.Metadata = document.make_stream(REMARK.encode())
+        page.obj.Resources = pikepdf.Dictionary(XObject=pikepdf.Dictionary(I=shown))
+        page.obj.Contents = document.make_stream(b"/I Do")
+        signed = pikepdf.Dictionary(Type=pikepdf.Name.Sig, ByteRange=pikepdf.Array([0, 1, 2, 3]))
+        match signature:
+            case "in a field":
+                field = document.make_indirect(pikepdf.Dictionary(FT=pikepdf.Name.Sig, V=signed))
+                document.Root.AcroForm = pikepdf.Dictionary(Fields=pikepdf.Array([field]))
+            case "a time stamp":
+                document.Root.Stamp = document.make_indirect(signed)
+            case "said by a flag":
+                document.Root.AcroForm = pikepdf.Dictionary(Fields=pikepdf.Array(), SigFlags=3)
+            case "of who certified it":
+                document.Root.Perms = pikepdf.Dictionary(DocMDP=pikepdf.Dictionary())
+        written = io.BytesIO()
+        document.save(written, **saving)
+        return written.getvalue()
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        {},
+        {"packed": True},
+        {"encryption": pikepdf.Encryption(user="", owner="o")},
+        {"object_stream_mode": pikepdf.ObjectStreamMode.generate, "linearize": True},
+    ],
+)
+def test_a_photo_in_a_pdf_loses_its_place_and_is_the_same_picture(how: dict[str, Any]) -> None:
+    sent = photo()
+    made = kept(with_photo(sent, **how), PDF)
+    with pikepdf.open(io.BytesIO(made)) as document:
+        shown = document.pages[0].Resources.XObject.I
+        left = shown.read_raw_bytes()
+        assert "/Metadata" not in shown
+        assert document.is_encrypted is ("encryption" in how)
+    assert picture_of(left).tobytes() == picture_of(sent).tobytes()
+    assert dict(picture_of(left).getexif()) == {}
+    assert not any(word in left + made for word in (REMARK.encode(), "Máy của tôi".encode()))
+    assert verdict(made, PDF) == TAKEN
+
+
+@pytest.mark.parametrize("signature", ["in a field", "a time stamp", "said by a flag", "of who certified it"])
+@pytest.mark.parametrize("objects", list(pikepdf.ObjectStreamMode))
+def test_a_pdf_that_may_be_signed_is_not_touched(signature: str, objects: pikepdf.ObjectStreamMode) -> None:
+    assert verdict(with_photo(photo(), signature=signature, object_stream_mode=objects), PDF) == TAKEN
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 2000), st.binary(max_size=3)), max_size=3), st.integers(0, 2000))
+def test_a_pdf_with_any_bytes_for_a_photo_is_still_a_pdf(wounds: list[tuple[int, bytes]], length: int) -> None:
+    """A picture that cannot be read stays as it is."""
+    bytes_ = bytearray(photo())
+    for place, wound in wounds:
+        bytes_[place : place + len(wound)] = wound
+    assert verdict(with_photo(bytes(bytes_[:length])), PDF) in (TAKEN, TURNED)
+
+
 def picture_of(content: bytes) -> Image.Image:
     picture = Image.open(io.BytesIO(content))
     picture.load()
@@ -267,6 +335,7 @@ async def test_every_kind_is_read_where_nothing_can_be_opened(
 
 LARGE: dict[str, tuple[Callable[[], bytes], str]] = {
     "the largest picture": (lambda: photo("PNG", (7_200, 7_200)), PNG),
+    "a photo of 49 MiB in a document": (lambda: with_photo(photo()[:-2].ljust(49 << 20, b"\0") + b"\xff\xd9"), PDF),
     "a document of 50 MiB": (lambda: pdf("large", LARGEST_BYTES - 1000), PDF),
 }
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import re
 import struct
 import zlib
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from typing import Any
 import pi_heif
 from PIL import Image, ImageFile, MpoImagePlugin, TiffImagePlugin
 
+from services.dossier.files import jpeg
 from services.dossier.files.faults import Faulty, damaged
 from services.dossier.files.judging import judged
 from services.dossier.files.kinds import HEIC, JPEG, PNG
@@ -46,9 +46,6 @@ _PNG_KEPT = frozenset(
         b"cICP",
     }
 )
-# In the scan: whatever follows FF is a marker, but for stuffed zeros, restarts and filling.
-_MARKER = re.compile(rb"\xff+[^\x00\xd0-\xd7\xff]")
-_EXIF, _ICC, _JFIF, _ADOBE = b"Exif\x00\x00", b"ICC_PROFILE\x00", b"JFIF\x00", b"Adobe"
 
 
 def judge(content: bytearray, media_type: str, sha256: str, largest: int) -> Any:
@@ -69,7 +66,7 @@ def _jpeg(content: bytearray) -> bytes:
     """Raises Faulty."""
     try:
         kept = b"".join(_jpeg_parts(bytes(content)))
-    except (struct.error, IndexError):
+    except ValueError:
         raise damaged(JPEG) from None
     _decode(kept, "JPEG", JPEG)
     return kept
@@ -118,59 +115,28 @@ def _bounded(size: tuple[int, int]) -> None:
 
 
 def _jpeg_parts(content: bytes) -> Iterator[bytes]:
-    """Raises Faulty, struct.error, IndexError. ITU-T T.81, annex B."""
-    yield b"\xff\xd8"
-    turned, at = b"", 2
-    first = True
-    while True:
-        if content[at] != 0xFF:
-            raise damaged(JPEG)
-        while content[at] == 0xFF:
-            at += 1
-        marker, at = content[at], at + 1
-        if marker == 0xD9:
-            yield b"\xff\xd9"
-            return
-        (length,) = struct.unpack_from(">H", content, at)
-        segment = content[at + 2 : at + length]
-        if length < 2 or len(segment) != length - 2:
-            raise damaged(JPEG)
-        at += length
-        if marker == 0xE1 and segment.startswith(_EXIF):
-            turned = turned or _turned(segment[len(_EXIF) :])
+    """Raises ValueError."""
+    yield jpeg.BEGINS
+    turned, first = b"", True
+    for marker, segment, scan in jpeg.parts(content):
+        if marker == jpeg.APP1 and segment.startswith(jpeg.EXIF):
+            turned = turned or _turned(segment[len(jpeg.EXIF) :])
             continue
-        if not _kept(marker, segment):
+        if not jpeg.is_kept(marker, segment):
             continue
         if turned and not (first and marker == 0xE0):
-            yield b"\xff\xe1" + struct.pack(">H", len(_EXIF) + len(turned) + 2) + _EXIF + turned
+            yield jpeg.written(jpeg.APP1, jpeg.EXIF + turned)
             turned = b""
         first = False
-        yield bytes((0xFF, marker)) + struct.pack(">H", length) + segment
-        if marker == 0xDA:
-            scan = _MARKER.search(content, at)
-            if scan is None:
-                raise damaged(JPEG)
-            yield content[at : scan.start()]
-            at = scan.start()
-
-
-def _kept(marker: int, segment: bytes) -> bool:
-    match marker:
-        case 0xE0:
-            return segment.startswith(_JFIF)
-        case 0xE2:
-            return segment.startswith(_ICC)
-        case 0xEE:
-            return segment.startswith(_ADOBE)
-        case _:
-            return not 0xE1 <= marker <= 0xEF and marker != 0xFE
+        yield jpeg.written(marker, segment, scan)
+    yield jpeg.ENDS
 
 
 def _turned(exif: bytes) -> bytes:
     """An Exif block that says how the picture is to be turned, and nothing else; empty where it stands upright."""
     try:
         found = Image.Exif()
-        found.load(_EXIF + exif)
+        found.load(jpeg.EXIF + exif)
         orientation = found.get(ORIENTATION, 1)
     except MemoryError:
         raise
