@@ -34,6 +34,7 @@ from services.chassis.privacy import seal
 from services.chassis.store.port import ANY, NewEvent
 from services.dossier.service import DossierService
 from tests.catalogue.samples import PROCEDURE
+from tests.support.files import signed_xml
 from tests.support.grounds import scope
 from tests.support.hosted import Host, hosted
 from tests.support.keys import MemoryKeys
@@ -282,6 +283,18 @@ def test_an_upload_is_seen_by_who_made_it_before_it_is_submitted(site: Site) -> 
         assert refused(partial(lambda ask, them: list(site.stub.ReadUpload(ask, metadata=them)), read, other)) == (
             "UPLOAD_UNKNOWN"
         )
+
+
+def test_who_reads_signed_xml_is_told_that_nobody_verified_it(site: Site) -> None:
+    who, signed = site.official(), signed_xml()
+    for content, media_type, unverified in ((signed, "text/xml", True), (PDF, "application/pdf", False)):
+        sha256 = hashlib.sha256(content).hexdigest()
+        create = pb.CreateUploadRequest(media_type=media_type, size=len(content), sha256=sha256)
+        upload = site.stub.CreateUpload(create, metadata=who).upload
+        if not upload.complete:
+            site.stub.UploadChunk(pb.UploadChunkRequest(upload_id=upload.upload_id, data=content), metadata=who)
+        parts = list(site.stub.ReadUpload(pb.ReadUploadRequest(upload_id=upload.upload_id), metadata=who))
+        assert {part.signature_unverified for part in parts} == {unverified}
 
 
 def somebody() -> dict[str, Any]:
