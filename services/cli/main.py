@@ -6,11 +6,13 @@ import asyncio
 import gc
 import json
 import os
+import re
 import resource
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -55,7 +57,28 @@ REMEMBERED = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "
 Province = Annotated[str, typer.Option(help="Two-digit code of the province.")]
 
 
+# What a command reads besides, and what Kubernetes and container engines add for whatever is called motcua.
+NO_SETTINGS = re.compile(
+    r"MOTCUA_(TOKEN|FIRST_ADMINISTRATOR|TEST_[A-Z]+"
+    r"|([A-Z0-9_]+_)?(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT_[0-9]+_(TCP|UDP)[A-Z_]*))"
+)
+
+
+def require_known(names: Iterable[str]) -> None:
+    """A setting that is misspelt would be left at its default without a word."""
+    known = {f"MOTCUA_{field.upper()}" for field in Settings.model_fields}
+    unknown = sorted(
+        name for name in names if name.startswith("MOTCUA_") and name not in known and not NO_SETTINGS.fullmatch(name)
+    )
+    for name in unknown:
+        near = get_close_matches(name, known, 1)
+        err.print(f"[bold red]✗[/] {name} is no setting" + (f"; {near[0]} is" if near else ""), highlight=False)
+    if unknown:
+        fail("The settings are not usable.", "Correct or remove the environment variables above.")
+
+
 def settings(**given: str) -> Settings:
+    require_known(os.environ)
     try:
         found = Settings(**given)  # type: ignore[arg-type]
         if missing := list(found.unreadable()):

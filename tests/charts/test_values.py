@@ -150,6 +150,10 @@ REFUSED: dict[str, tuple[Object, str]] = {
         {**SANDBOX, "sandbox": {**SANDBOX["sandbox"], "plays": ["vneid"]}, "vnpay": {"apiUrl": ""}},
         "vnpay.apiUrl is empty: give the national system's address",
     ),
+    "a backup that lies where the original lies": (
+        {"backup": {"url": "s3://motcua-vn-56/"}, "blobs": {"url": "s3://motcua-vn-56"}},
+        "backup.url is blobs.url",
+    ),
     "no identity provider": ({"vneid": {"url": ""}}, "vneid.url is empty: give the national system's address"),
 }
 
@@ -277,6 +281,10 @@ def test_the_notes_say_what_must_be_there_and_what_comes_next() -> None:
     assert "helm test motcua --namespace site" in said
     assert "--set 'catalogue.configMaps={<name>}'" in said
     assert "Nothing leads to the edge from outside" in said
+    assert "--agency" not in said
+    assert "--agency <its code>" in notes("national", {})
+    assert "vneid.url is the profile's example, https://vneid.example" in said
+    assert "the profile's example" not in notes("province", {**SANDBOX})
     assert "Nothing is backed up" in notes("province", {"backup": {"enabled": False}})
     assert "sandbox" not in said
 

@@ -203,3 +203,20 @@ def test_every_secret_is_known_as_one() -> None:
         name for name in Settings.model_fields if re.search("secret|key$|url|database|store|witness|from|blobs", name)
     ]
     assert not set(likely) & REPEATED
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("MOTCUA_SANDBX", "MOTCUA_SANDBX is no setting; MOTCUA_SANDBOX is"),
+        ("MOTCUA_PASSWORD_OF_ALL", "MOTCUA_PASSWORD_OF_ALL is no setting"),
+        ("MOTCUA_IDENTITY_SERVICE_HOST", ""),
+        ("MOTCUA_IDENTITY_PORT_50051_TCP_ADDR", ""),
+        ("MOTCUA_TOKEN", ""),
+        ("MOTCUAX", ""),
+    ],
+)
+def test_a_setting_that_is_none_is_not_passed_over(name: str, said: str, capsys: Any) -> None:
+    found, told = started({name: "no"}, capsys)
+    assert (found is None) == bool(said)
+    assert said in " ".join(told.split())
