@@ -77,6 +77,8 @@ def _text(schema: dict[str, Any], rng: random.Random) -> str:
             return f"{(LATEST - timedelta(days=rng.randrange(300))).isoformat()}T08:00:00+07:00"
         case "phone":
             return f"09012{rng.randrange(100_000):05d}"
+        case "place-code":
+            return f"{rng.randrange(10**12):012d}"
         case "email":
             return f"nguoi.dan{rng.randrange(10_000)}@example.vn"
         case _:

@@ -11,6 +11,7 @@ from math import ceil, floor
 from typing import Any
 
 from services.chassis.law import forms
+from services.chassis.law.dated import first_day
 from services.chassis.law.definitions import Circumstance, Form, Ground, Procedure
 
 # A code, a path, and the text in Vietnamese and English.
@@ -37,7 +38,7 @@ _OF_TYPE["integer"] = _OF_TYPE["number"]
 KEYWORDS = _SAID.union(_ANY, *_OF_TYPE.values())
 FORMATS = forms.OWN_FORMATS.keys() | {"date", "time", "date-time", "duration", "email", "idn-email", "uri", "uuid"}
 WIDGETS = frozenset({"checkbox", "commune", "date", "number", "radio", "select", "text", "textarea"})
-PREFILLED = frozenset({"birth_date", "email", "gender", "name", "personal_number", "phone", "residence"})
+PREFILLED = frozenset({"birth_date", "email", "gender", "name", "personal_number", "phone", "place_code", "residence"})
 _HINTS = frozenset({"en", "help", "widget", "options", "prefill", "when", "count", "place"})
 _BOUNDS = (
     ("minLength", "maxLength"),
@@ -50,6 +51,8 @@ _MAPS = ("properties", "patternProperties", "$defs", "definitions", "dependentSc
 _ONE = ("items", "additionalProperties", "propertyNames", "contains", "not", "if", "then", "else")
 # Of grown-ups: a child's day is known.
 _BIRTH = re.compile(r"(?!child_)(.*_)?(birth_date|born_on|date_of_birth)")
+_ADDRESS = re.compile(r"(.*_)?(?<!email_)(address|residence)")
+_PLACE_CODE = re.compile(r"(.*_)?place_code")
 # What an agency did or a database holds is looked up, or decided by an official.
 _OTHERS_KNOW = re.compile(r"cơ sở dữ liệu|ký số|database|\b(has|have|been) signed", re.IGNORECASE)
 
@@ -58,6 +61,7 @@ def found(form: Form, procedure: Procedure) -> Iterator[Found]:
     """Of a form whose schema compiles, is an object and asks for something."""
     root, ui = forms.parsed(form.schema), forms.parsed(form.ui)
     yield from _Schema(root).found()
+    yield from _places(root["properties"], procedure)
     yield from _hints(root, ui if isinstance(ui, dict) else {})
     for path, one in _conditions(procedure):
         rule = root["properties"].get(one.form_field)
@@ -65,6 +69,29 @@ def found(form: Form, procedure: Procedure) -> Iterator[Found]:
             value = forms.parsed(one.form_value)
             if not _possible(root, rule, value):
                 yield _never(f"{path}.form_value", one.form_field, value)
+
+
+def _places(fields: Mapping[str, Any], procedure: Procedure) -> Iterator[Found]:
+    """Beside an address stands the field for its place's code, which may stay empty; Nghị định 326/2026/NĐ-CP."""
+    for name in filter(_PLACE_CODE.fullmatch, fields):
+        rule = fields[name]
+        if _types(rule) != {"string", "null"} or rule.get("format") != "place-code":
+            yield (
+                "PLACE_CODE",
+                f"form.schema.properties.{name}",
+                'Mã địa điểm: type [string, "null"], format place-code.',
+                'A place code has the type [string, "null"] and the format place-code.',
+            )
+    if procedure.valid_from < first_day("place_codes"):
+        return
+    for name in filter(_ADDRESS.fullmatch, fields):
+        if f"{name}_place_code" not in fields:
+            yield (
+                "PLACE_CODE_MISSING",
+                f"form.schema.properties.{name}",
+                f"Địa chỉ thiếu trường mã địa điểm {name}_place_code.",
+                f"The address lacks the field of its place's code, {name}_place_code.",
+            )
 
 
 def _conditions(procedure: Procedure) -> Iterator[tuple[str, Circumstance | Ground]]:

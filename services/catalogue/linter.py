@@ -422,10 +422,25 @@ def _kept(kept: Component | Result, path: str) -> Iterator[Fault]:
         )
 
 
+def _is_past_day(name: str, procedure: Procedure) -> bool:
+    try:
+        rule = forms.parsed(procedure.form.schema)["properties"][name] if procedure.form else None
+    except (forms.Unusable, LookupError, TypeError):
+        return False
+    return isinstance(rule, dict) and rule.get("type") == "string" and rule.get("format") == "past-date"
+
+
 def _component(component: Component, path: str, procedure: Procedure) -> Iterator[Fault]:
     yield from _text(component.name, f"{path}.name")
     yield from _circumstance((component.only_if,), path, procedure)
     yield from _kept(component, path)
+    if component.issued_on_field and not _is_past_day(component.issued_on_field, procedure):
+        yield _fault(
+            "ISSUED_ON_FIELD",
+            f"{path}.issued_on_field",
+            f"Biểu mẫu không có trường ngày {component.issued_on_field!r} (format past-date).",
+            f"The form has no field {component.issued_on_field!r} that is a past-date.",
+        )
     sources = set(component.sources)
     if not sources or ComponentSource.UNSPECIFIED in sources:
         yield _fault("SOURCE_MISSING", f"{path}.sources", "Thiếu nguồn.", "It does not say where it may come from.")

@@ -118,6 +118,18 @@ async def vouched(store: EventStore, caller: Caller, dossier: Concern) -> bool:
     )
 
 
+async def kind_of_account(store: EventStore, account_id: str) -> int:
+    """As the log has it now. A person whom the population database knows has an account before the first login; 0 for none."""
+    kind = 0
+    for event in map(message_of, await store.read(f"account-{account_id}")):
+        match event:
+            case identity.AccountRegistered():
+                return event.kind
+            case identity.PopulationLookedUp() if event.outcome == identity.LOOKUP_OUTCOME_FOUND:
+                kind = identity.ACCOUNT_KIND_CITIZEN
+    return kind
+
+
 def own_affair(caller: Caller, account_id: str) -> bool:
     """Whether an official would act in the affair of the own account, or of an organisation that the person represents."""
     return caller.kind == "official" and account_id in mine(caller)

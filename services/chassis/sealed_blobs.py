@@ -129,6 +129,10 @@ class SealedBlobs:
         async for piece in _opened(self._store, name, key, sha256):
             yield piece
 
+    async def drop(self, subject: str, sha256: str) -> None:
+        """Delete one, if it is there."""
+        await self._store.delete(blob_name(subject, sha256))
+
     async def forget(self, subject: str) -> None:
         """Delete all that the subject has; to be asked again after a crash."""
         for member in await self._store.members(subject):

@@ -20,6 +20,7 @@ from services.dossier.values import (
     FeeCondition,
     FeeItem,
     File,
+    PaperDay,
     Route,
     StopCause,
     Terms,
@@ -70,6 +71,7 @@ class ReceiveDossier:
     receipt_number: str
     terms: Terms
     route: Route = HERE
+    paper_days: tuple[PaperDay, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

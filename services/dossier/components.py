@@ -9,7 +9,7 @@ from services.dossier.files.kinds import KINDS, kind_of
 from services.dossier.values import EVERYWHERE, Channel, Component, ComponentSource, File, FileKind, Requirement
 
 NONE: Mapping[str, frozenset[str]] = {}
-_BY_HAND = frozenset({ComponentSource.PAPER, ComponentSource.ATTACHMENT})
+BY_HAND = frozenset({ComponentSource.PAPER, ComponentSource.ATTACHMENT})
 
 
 def supplied(
@@ -46,7 +46,7 @@ def supplied(
         held = {documents.get(kind), *others_documents.get(kind, ())}
         if component.source is ComponentSource.WAREHOUSE and component.document_id not in held:
             raise Rejected("DOCUMENT_NOT_REUSABLE", document_id=component.document_id)
-    found = {component.component_code: _proven(component, uploaded) for component in given}
+    found = {each.component_code: _proven(each, uploaded, rules[each.component_code]) for each in given}
     for rule in requirements:
         if rule.component_code in found:
             continue
@@ -88,11 +88,14 @@ def missing(held: Sequence[Component], requirements: Sequence[Requirement]) -> l
     return [rule.component_code for rule in requirements if rule.required and rule.component_code not in codes]
 
 
-def _proven(given: Component, uploaded: Mapping[str, File]) -> Component:
+def _proven(given: Component, uploaded: Mapping[str, File], rule: Requirement) -> Component:
+    day = given.issued_on or rule.issued_on
     match given.source:
         case ComponentSource.ATTACHMENT:
             file = uploaded[given.sha256]
-            return Component(given.component_code, given.source, file.sha256, file.media_type, file.size)
+            return Component(given.component_code, given.source, file.sha256, file.media_type, file.size, issued_on=day)
+        case ComponentSource.PAPER:
+            return Component(given.component_code, given.source, issued_on=day)
         case ComponentSource.WAREHOUSE:
             return Component(given.component_code, given.source, document_id=given.document_id)
         case _:
@@ -101,7 +104,7 @@ def _proven(given: Component, uploaded: Mapping[str, File]) -> Component:
 
 def _accepted(source: ComponentSource, rule: Requirement, channel: Channel) -> bool:
     """A paper may be shown, or its scan uploaded; nobody shows paper online."""
-    if source in _BY_HAND and rule.sources & _BY_HAND:
+    if source in BY_HAND and rule.sources & BY_HAND:
         return source is ComponentSource.ATTACHMENT or channel is not Channel.ONLINE
     return source in rule.sources
 
@@ -116,7 +119,7 @@ def _only(rule: Requirement, own: Mapping[str, str], others: Mapping[str, frozen
 
 def _reusable(rule: Requirement, reuse_consent: bool) -> bool:
     """The procedure says "data", or it accepts data and the applicant consents."""
-    return ComponentSource.WAREHOUSE in rule.sources and (reuse_consent or not rule.sources & _BY_HAND)
+    return ComponentSource.WAREHOUSE in rule.sources and (reuse_consent or not rule.sources & BY_HAND)
 
 
 def _refuse(reason: str, codes: Sequence[str]) -> None:

@@ -48,7 +48,7 @@ from services.dossier.commands import (
     TransferDossier,
     WaiveFee,
 )
-from services.dossier.components import missing, require_result, supplied
+from services.dossier.components import BY_HAND, missing, require_result, supplied
 from services.dossier.events import (
     DeadlineExtended,
     DeadlinePassed,
@@ -419,9 +419,13 @@ def _receive(command: ReceiveDossier, dossier: Dossier) -> Events:
     _require_state(dossier, Settlement.NEWLY_REGISTERED)
     _require_holder(command.by, dossier)
     _require_paid(dossier, FeeCondition.RECEPTION)
+    papers = {component.component_code for component in dossier.components if component.source in BY_HAND}
+    if unknown := [each.component_code for each in command.paper_days if each.component_code not in papers]:
+        raise Rejected("COMPONENT_UNKNOWN", components=", ".join(unknown))
     received = _received(
         _head(command, dossier), command.receipt_number, command.by.agency, command.terms, command.route
     )
+    received = replace(received, paper_days=command.paper_days)
     return (*_late_reception(command, dossier), received)
 
 

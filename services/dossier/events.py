@@ -15,6 +15,7 @@ from services.dossier.values import (
     DeliveryMethod,
     FeeCondition,
     FeeItem,
+    PaperDay,
     StopCause,
 )
 
@@ -138,6 +139,7 @@ class DossierReceived:
     provisional: bool = False
     forward_by: datetime | None = None
     counts_from: datetime | None = None
+    paper_days: tuple[PaperDay, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, Connection, DateTime, MetaData, String, Table, bindparam, delete, insert, select
+from sqlalchemy import Column, Connection, DateTime, MetaData, String, Table, bindparam, delete, insert, select, update
 
 from motcua.warehouse.events.v1 import events_pb2 as w
 from services.chassis.codec import from_timestamp
@@ -43,6 +43,13 @@ def document_kept(db: Connection, fact: Fact[w.DocumentKept]) -> None:
             valid_until=from_timestamp(event.valid_until) if event.HasField("valid_until") else None,
         )
     )
+
+
+@holdings.on(w.DocumentLinked)
+def document_linked(db: Connection, fact: Fact[w.DocumentLinked]) -> None:
+    event = fact.event
+    values = {"account_id": event.account_id, "guardian_id": event.guardian_id}
+    db.execute(update(holdings_table).where(holdings_table.c.document_id == event.document_id).values(values))
 
 
 @holdings.on(w.DocumentRevoked, w.DocumentErased)

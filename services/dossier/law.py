@@ -247,6 +247,7 @@ class Law:
                 component.document_kind,
                 frozenset(FileKind(kind.value) for kind in component.file_kinds) or EVERYWHERE,
                 component.about_another,
+                str(form.get(component.issued_on_field) or ""),
             )
             for component in procedure.components
         )

@@ -127,6 +127,10 @@ def _add(reply: dossier_pb2.Dossier, event: Any, opened: dict[str, str]) -> None
             reply.delivery_method = event.delivery_method
             reply.submitted_at.CopyFrom(event.at)
             reply.claimed_exemption_codes.extend(_codes(opened.get("claimed_exemptions", "")))
+        case e.DossierReceived() if event.paper_days:
+            days = {each.component_code: each.issued_on for each in event.paper_days}
+            for component in reply.components:
+                component.issued_on = days.get(component.component_code, component.issued_on)
         case e.DossierRefused():
             reply.refusal.reason = opened.get("reason", "")
             reply.refusal.at.CopyFrom(event.at)

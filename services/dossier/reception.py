@@ -22,6 +22,7 @@ from services.chassis.errors import Invalid, Violation
 from services.chassis.gathering import Gathered
 from services.chassis.law.cases import Standing, form_answers
 from services.chassis.law.dated import reply_term
+from services.chassis.law.days import is_past
 from services.chassis.law.definitions import Procedure
 from services.chassis.law.fees import exemptions_on
 from services.chassis.names import same_name
@@ -44,6 +45,7 @@ from services.dossier.values import (
     DataFault,
     DataFaultKind,
     DeliveryMethod,
+    PaperDay,
     require_reason,
 )
 from services.dossier.views import accounts
@@ -73,17 +75,43 @@ def actor_of(caller: Caller) -> Actor:
     return Actor(caller.actor, caller.roles, caller.agency)
 
 
-def components_of(given: Any) -> tuple[Component, ...]:
-    """Raises Invalid for a component without a code or a source."""
+def components_of(given: Any, at: datetime) -> tuple[Component, ...]:
+    """Raises Invalid for a component without a code or a source, or with a day of issue that is none or to come."""
     violations = [
         Violation(f"components[{index}]", "Thiếu mã hoặc nguồn.", "It lacks component_code or source.")
         for index, component in enumerate(given)
         if not component.component_code or not component.source
     ]
-    if violations:
+    if violations := violations + _days(given, "components", at):
         raise Invalid(violations)
     read = (_COMPONENT.read(component) for component in given)
     return tuple(replace(component, sha256=component.sha256.lower()) for component in read)
+
+
+def paper_days_of(given: Any, at: datetime) -> tuple[PaperDay, ...]:
+    """Raises Invalid for a component that is named twice, or without a day, or with one that is to come."""
+    codes = [day.component_code for day in given]
+    violations = [
+        Violation(f"paper_days[{index}]", "Thiếu ngày, hoặc thành phần lặp lại.", "It has no day, or names one twice.")
+        for index, day in enumerate(given)
+        if not day.issued_on or codes.count(day.component_code) > 1
+    ]
+    if violations := violations + _days(given, "paper_days", at):
+        raise Invalid(violations)
+    return tuple(PaperDay(day.component_code, day.issued_on) for day in given)
+
+
+def _days(given: Any, field: str, at: datetime) -> list[Violation]:
+    today = local_day(at)
+    return [
+        Violation(
+            f"{field}[{index}].issued_on",
+            "Phải là ngày cấp có thật, dạng 2026-03-02, không sau hôm nay.",
+            "It must be a day such as 2026-03-02, not after today.",
+        )
+        for index, each in enumerate(given)
+        if each.issued_on and not is_past(each.issued_on, today)
+    ]
 
 
 def data_faults_of(given: Any) -> tuple[DataFault, ...]:
@@ -266,7 +294,7 @@ async def submission(
         _account_level(applicant, known, caller), frozenset(documents) if request.reuse_consent else (), granted
     )
     terms = law.terms(procedure, channel, competent, answers, at, standing=standing)
-    components = components_of(request.components)
+    components = components_of(request.components, at)
     return SubmitDossier(
         by=actor_of(caller),
         at=at,

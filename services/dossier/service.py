@@ -88,6 +88,7 @@ from services.dossier.reception import (
     data_faults_of,
     fee_id_of,
     known_accounts,
+    paper_days_of,
     require_open_window,
     submission,
 )
@@ -175,7 +176,11 @@ class DossierService:
         full = new and await self.lists.read(lambda db: drafts_of(db, caller.actor)) >= MOST_DRAFTS
         if full and not await self.drafts.earlier(draft_id, origin):
             raise Rejected("TOO_MANY_DRAFTS", limit=str(MOST_DRAFTS))
-        now, known, components = self.clock.now(), await self.law.get(), components_of(request.components)
+        now, known, components = (
+            self.clock.now(),
+            await self.law.get(),
+            components_of(request.components, self.clock.now()),
+        )
         form = Sealed(form_text(form_answers(request.form)))
         there = await self.uploads.begun(owner_of(caller), attached(components))
         documents = (await self.people.get(caller.actor) or Known()).documents
@@ -415,8 +420,11 @@ class DossierService:
 
     @api
     async def receive_dossier(self, request: pb.ReceiveDossierRequest, caller: Caller) -> pb.ReceiveDossierResponse:
+        paper_days = paper_days_of(request.paper_days, self.clock.now())
+
         def make(state: Dossier, by: Actor, at: datetime, law: Law) -> c.Command:
-            return c.ReceiveDossier(by, at, _receipt(state), _reception_terms(state, law, at), _route(state, law, at))
+            terms, route = _reception_terms(state, law, at), _route(state, law, at)
+            return c.ReceiveDossier(by, at, _receipt(state), terms, route, paper_days)
 
         outcome = await self._change(request, caller, make)
         received = _one(outcome, DossierReceived)
@@ -440,7 +448,7 @@ class DossierService:
     async def correct_form(self, request: pb.CorrectFormRequest, caller: Caller) -> pb.CorrectFormResponse:
         if earlier := await self.dossiers.earlier(request.code, _origin(request, caller)):
             return replied(pb.CorrectFormResponse, earlier)
-        components = components_of(request.components)
+        components = components_of(request.components, self.clock.now())
         correction, state = await self._correction(request, caller)
         uploaded = await self._taken(state, attached(components), caller)
         others = (await self._known(state)).documents.others(state.applicant_id, self.clock.now())
@@ -480,7 +488,7 @@ class DossierService:
     async def supply_supplement(
         self, request: pb.SupplySupplementRequest, caller: Caller
     ) -> pb.SupplySupplementResponse:
-        components = components_of(request.components)
+        components = components_of(request.components, self.clock.now())
         state, _ = await self.dossiers.load(request.code)
         uploaded = await self._taken(state, attached(components), caller)
         held = (await self._known(state)).documents

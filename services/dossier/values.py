@@ -119,6 +119,16 @@ class Component:
     media_type: str = ""
     size: int = 0
     document_id: str = ""
+    # The day that a paper bears; empty: not stated.
+    issued_on: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PaperDay:
+    """The day that a component's paper bears, as an official read it."""
+
+    component_code: str
+    issued_on: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +190,8 @@ class Requirement:
     file_kinds: frozenset[FileKind] = EVERYWHERE
     # It speaks about somebody else than the applicant.
     about_another: bool = False
+    # The day that its paper bears, as the form states it.
+    issued_on: str = ""
 
 
 @dataclass(frozen=True, slots=True)

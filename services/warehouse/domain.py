@@ -60,6 +60,18 @@ class DocumentKept:
 
 
 @dataclass(frozen=True, slots=True)
+class DocumentLinked:
+    document_id: str
+    account_id: str
+    at: datetime
+    by: str
+    agency: str
+    person_id: str
+    guardian_id: str
+    reason: Sealed
+
+
+@dataclass(frozen=True, slots=True)
 class DocumentReused:
     document_id: str
     account_id: str
@@ -97,7 +109,7 @@ class DocumentErased:
     by: str
 
 
-Event = DocumentKept | DocumentReused | DocumentRead | DocumentRevoked | DocumentErased
+Event = DocumentKept | DocumentLinked | DocumentReused | DocumentRead | DocumentRevoked | DocumentErased
 
 
 # Commands
@@ -138,6 +150,19 @@ class ReuseDocument:
 
 
 @dataclass(frozen=True, slots=True)
+class LinkDocument:
+    """`account_id` is a citizen's who is known; it is that of whom the document speaks about."""
+
+    document_id: str
+    account_id: str
+    at: datetime
+    by: str
+    agency: str
+    reason: str
+    guardian_stays: bool
+
+
+@dataclass(frozen=True, slots=True)
 class RevokeDocument:
     document_id: str
     at: datetime
@@ -153,7 +178,7 @@ class EraseDocument:
     by: str
 
 
-Command = KeepDocument | ReuseDocument | RevokeDocument | EraseDocument
+Command = KeepDocument | LinkDocument | ReuseDocument | RevokeDocument | EraseDocument
 
 
 # State
@@ -169,6 +194,9 @@ class Document:
     revoked: bool = False
     erased: bool = False
     guardian_id: str = ""
+    # Whom it speaks about has no account yet.
+    unlinked: bool = False
+    sha256: str = ""
     # Dossier code and component code.
     uses: frozenset[tuple[str, str]] = frozenset()
 
@@ -186,6 +214,8 @@ def _decide(command: Command, state: Document) -> Sequence[Event]:
     match command:
         case ReuseDocument():
             return _reuse(command, state)
+        case LinkDocument():
+            return _link(command, state)
         case RevokeDocument():
             return _revoke(command, state)
         case EraseDocument():
@@ -253,9 +283,27 @@ def _reuse(c: ReuseDocument, state: Document) -> Sequence[Event]:
     return [DocumentReused(c.document_id, state.account_id, c.at, c.by, c.code, c.component_code)]
 
 
-def _revoke(c: RevokeDocument, state: Document) -> Sequence[Event]:
-    if not c.agency or not f"{state.agency}.".startswith(f"{c.agency}."):
+def _link(c: LinkDocument, state: Document) -> Sequence[Event]:
+    _require_issuer(c.agency, state)
+    if not state.unlinked:
+        raise Rejected("NOT_HELD_FOR_ANOTHER", document_id=c.document_id)
+    if c.account_id == state.guardian_id:
+        raise Rejected("IS_THE_GUARDIAN", account_id=c.account_id)
+    if not c.reason.strip():
+        raise Rejected("REASON_MISSING")
+    guardian = state.guardian_id if c.guardian_stays else ""
+    reason = Sealed(c.reason)
+    return [DocumentLinked(c.document_id, c.account_id, c.at, c.by, c.agency, state.account_id, guardian, reason)]
+
+
+def _require_issuer(agency: str, state: Document) -> None:
+    """That it is the issuing agency, or one above."""
+    if not agency or not f"{state.agency}.".startswith(f"{agency}."):
         raise Rejected("NOT_THE_ISSUER", issuer=state.agency)
+
+
+def _revoke(c: RevokeDocument, state: Document) -> Sequence[Event]:
+    _require_issuer(c.agency, state)
     if state.revoked:
         raise Rejected("REVOKED", document_id=c.document_id)
     if not c.reason.strip():
@@ -267,8 +315,16 @@ def _evolve(state: Document, event: Event) -> Document:
     match event:
         case DocumentKept():
             return Document(
-                event.account_id, event.agency, event.valid_from, event.valid_until, guardian_id=event.guardian_id
+                event.account_id,
+                event.agency,
+                event.valid_from,
+                event.valid_until,
+                guardian_id=event.guardian_id,
+                unlinked=bool(event.guardian_id),
+                sha256=event.sha256,
             )
+        case DocumentLinked():
+            return replace(state, account_id=event.account_id, guardian_id=event.guardian_id, unlinked=False)
         case DocumentReused():
             return replace(state, uses=state.uses | {(event.code, event.component_code)})
         case DocumentRead():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from calendar import monthrange
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import date, datetime, time
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -12,6 +12,7 @@ from motcua.dossier.events.v1 import events_pb2 as d
 from motcua.identity.events.v1 import events_pb2 as i
 from services.chassis.codec import from_timestamp
 from services.chassis.facts import Fact
+from services.chassis.law.days import is_day
 from services.warehouse.domain import DocumentSource, KeepDocument, ReuseDocument, document_id, person_id
 from services.warehouse.procedures import Kept, Rules
 
@@ -29,6 +30,10 @@ def last_moment(since: datetime, months: int) -> datetime | None:
     year, month = divmod(first.year * 12 + first.month - 1 + months, 12)
     day = min(first.day, monthrange(year, month + 1)[1])
     return datetime(year, month + 1, day, 23, 59, 59, tzinfo=ZONE)
+
+
+def _begin(day: str) -> datetime:
+    return datetime.combine(date.fromisoformat(day), time(), ZONE)
 
 
 def _holders(applicant_id: str, code: str, rule: Kept) -> tuple[str, str]:
@@ -60,12 +65,18 @@ def of_result(issued: d.ResultIssued, rule: Kept, now: datetime) -> KeepDocument
 def of_components(
     received: d.DossierReceived, held: Sequence[d.Component], rules: Rules, now: datetime
 ) -> Iterator[KeepDocument]:
-    """The files among the components that are of a kind: the receiving official compared them with their originals."""
+    """The files among the components that are of a kind: the receiving official compared them with their originals.
+
+    A paper is as old as it says: its time begins with the day that the official read, else with the one that was stated.
+    """
+    read = {each.component_code: each.issued_on for each in received.paper_days}
     for component in held:
         rule = rules.get(component.component_code)
         if component.source != d.COMPONENT_SOURCE_ATTACHMENT or rule is None or not rule.document_kind:
             continue
         account_id, guardian_id = _holders(received.applicant_id, received.code, rule.kept)
+        day = read.get(component.component_code, component.issued_on)
+        since = _begin(day) if is_day(day) else from_timestamp(received.at)
         yield KeepDocument(
             document_id=document_id(DocumentSource.COMPONENT, received.code, component.component_code),
             account_id=account_id,
@@ -80,8 +91,8 @@ def of_components(
             sha256=component.sha256,
             media_type=component.media_type,
             size=component.size,
-            valid_from=from_timestamp(received.at),
-            valid_until=last_moment(from_timestamp(received.at), rule.kept.valid_months),
+            valid_from=since,
+            valid_until=last_moment(since, rule.kept.valid_months),
         )
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from motcua.warehouse.events.v1 import events_pb2 as w
 from motcua.warehouse.v1 import warehouse_pb2
 from services.chassis.caller import Caller
 from services.chassis.codec import from_timestamp
+from services.chassis.concern import require_impartial
+from services.chassis.decider import Rejected
 from services.chassis.facts import fact_of
-from services.chassis.privacy import ERASED, KeyRing, open_message
+from services.chassis.privacy import ERASED, KeyRing, open_message, require_concerned
 from services.chassis.store.port import RecordedEvent
 from services.warehouse.domain import Document
 from services.warehouse.lists import status_of
@@ -27,9 +29,28 @@ def owns(caller: Caller, state: Document) -> bool:
     return caller.actor in (state.account_id, state.guardian_id)
 
 
-def answerable(state: Document) -> str:
-    """Whose leave counts, and who sees that it was opened: the guardian of a person who has no account."""
-    return state.guardian_id or state.account_id
+def answerable(caller: Caller, state: Document, restricted: Collection[str]) -> str:
+    """Whose leave counts, and who sees that it was opened: the person; or the guardian, of one who has no account, or where it is
+    opened for the guardian's dossier.
+
+    Raises Rejected NO_CONCERN, OWN_AFFAIR, ACCOUNT_RESTRICTED.
+    """
+    if owns(caller, state):
+        return caller.actor
+    if state.guardian_id and not state.unlinked:
+        try:
+            require_concerned(state.account_id)
+        except Rejected as rejected:
+            if rejected.reason != "NO_CONCERN":
+                raise
+        else:
+            return state.account_id
+        require_impartial(caller, state.account_id)
+        if state.account_id in restricted:
+            raise Rejected("ACCOUNT_RESTRICTED")
+    subject = state.guardian_id or state.account_id
+    require_concerned(subject)
+    return subject
 
 
 async def shown(
@@ -58,6 +79,10 @@ async def shown(
                 reply.valid_from.CopyFrom(event.valid_from)
                 if event.HasField("valid_until"):
                     reply.valid_until.CopyFrom(event.valid_until)
+            case w.DocumentLinked():
+                reply.account_id, reply.guardian_id = event.account_id, event.guardian_id
+                reply.linked_at.CopyFrom(event.at)
+                reply.link_reason = (await open_message(event, fact.event_id, keys)).get("reason", "")
             case w.DocumentReused():
                 reply.reuses.add(code=event.code, component_code=event.component_code, at=event.at)
             case w.DocumentRead() if to_subject:
@@ -70,18 +95,18 @@ async def shown(
     return reply
 
 
-def erased(history: Sequence[RecordedEvent]) -> warehouse_pb2.Document:
+def erased(history: Sequence[RecordedEvent], state: Document) -> warehouse_pb2.Document:
     """What is left of it: that it was."""
     kept: w.DocumentKept = fact_of(history[0]).event
     return warehouse_pb2.Document(
         document_id=kept.document_id,
-        account_id=kept.account_id,
+        account_id=state.account_id,
         document_kind=kept.document_kind,
         source=kept.source,
         agency=kept.agency,
         document_number=ERASED,
         kept_at=kept.at,
-        guardian_id=kept.guardian_id,
+        guardian_id=state.guardian_id,
         status=warehouse_pb2.DOCUMENT_STATUS_ERASED,
         revision=history[-1].revision,
     )

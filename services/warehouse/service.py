@@ -17,7 +17,7 @@ from motcua.warehouse.v1 import warehouse_service_pb2 as pb
 from services.chassis import dependencies, telemetry
 from services.chassis.blobs import BlobMissing
 from services.chassis.caller import Caller, Origin
-from services.chassis.concern import office, require_impartial
+from services.chassis.concern import kind_of_account, office, require_impartial
 from services.chassis.decider import Rejected
 from services.chassis.entrypoints import api, on
 from services.chassis.erasures import shreds
@@ -33,6 +33,7 @@ from services.warehouse.domain import (
     Document,
     EraseDocument,
     KeepDocument,
+    LinkDocument,
     RevokeDocument,
     document,
 )
@@ -89,11 +90,11 @@ class WarehouseService:
         state, _ = await self.documents.load(request.document_id)
         if not may_read(caller, state):
             raise Rejected("NOT_FOUND", document_id=request.document_id)
-        require_concerned(answerable(state))
+        subject = answerable(caller, state, self.platform.verifier.standing.restricted)
         history = await self.documents.read(request.document_id)
         if state.erased:
-            return pb.GetDocumentResponse(document=erased(history))
-        opened(answerable(state), "")
+            return pb.GetDocumentResponse(document=erased(history, state))
+        opened(subject, "")
         found = await shown(history, owns(caller, state), self.keys, self.clock.now())
         return pb.GetDocumentResponse(document=found)
 
@@ -104,7 +105,7 @@ class WarehouseService:
         state, _ = await self.documents.load(request.document_id)
         if not may_read(caller, state):
             raise Rejected("NOT_FOUND", document_id=request.document_id)
-        require_concerned(answerable(state))
+        subject = answerable(caller, state, self.platform.verifier.standing.restricted)
         kept: facts.DocumentKept = fact_of((await self.documents.read(request.document_id))[0]).event
         if caller.kind in OTHERS and kept.code != request.dossier_code:
             await self._require_reused(request.document_id, request.dossier_code)
@@ -113,9 +114,9 @@ class WarehouseService:
         if state.erased:
             yield pb.ReadDocumentResponse(media_type=kept.media_type, erased=True)
             return
-        opened(answerable(state), "")
+        opened(subject, "")
         try:
-            async for data in self.blobs.read(kept.account_id, kept.sha256):
+            async for data in self.blobs.read(state.account_id, kept.sha256):
                 unverified = kept.media_type in UNVERIFIED
                 yield pb.ReadDocumentResponse(media_type=kept.media_type, data=data, signature_unverified=unverified)
         except SubjectErased:
@@ -137,6 +138,39 @@ class WarehouseService:
 
         origin = Origin.of_request(request, caller, telemetry.traceparent())
         return replied(pb.RevokeDocumentResponse, await self.documents.execute(request.document_id, command, origin))
+
+    @api
+    async def link_document(self, request: pb.LinkDocumentRequest, caller: Caller) -> pb.LinkDocumentResponse:
+        now, account_id = self.clock.now(), request.account_id
+
+        def command(state: Document) -> LinkDocument:
+            for person in (state.account_id, state.guardian_id, account_id):
+                require_impartial(caller, person)
+            return LinkDocument(
+                request.document_id,
+                account_id,
+                now,
+                caller.actor,
+                office(caller),
+                request.reason,
+                request.guardian_stays,
+            )
+
+        origin = Origin.of_request(request, caller, telemetry.traceparent())
+        state, _ = await self.documents.load(request.document_id)
+        if state.unlinked:
+            document.decide(command(state), state)  # what is refused copies nothing
+            await self._require_citizen(account_id)
+            await self._give(state.account_id, account_id, state.sha256)
+        return replied(pb.LinkDocumentResponse, await self.documents.execute(request.document_id, command, origin))
+
+    async def _require_citizen(self, account_id: str) -> None:
+        """Raises Rejected PERSON_UNKNOWN, ACCOUNT_RESTRICTED."""
+        kind, standing = await kind_of_account(self.platform.store, account_id), self.platform.verifier.standing
+        if kind != identity.ACCOUNT_KIND_CITIZEN or account_id in standing.erased:
+            raise Rejected("PERSON_UNKNOWN", account_id=account_id)
+        if account_id in standing.restricted:
+            raise Rejected("ACCOUNT_RESTRICTED")
 
     # Indicators
 
@@ -206,27 +240,42 @@ class WarehouseService:
         """Of the person's files, in dossiers as well. What is written at this moment can be opened by nobody."""
         await self.blobs.forget(fact.event.account_id)
 
-    @on(facts.DocumentKept)
-    async def erase_late_document(self, fact: Fact[facts.DocumentKept]) -> None:
+    @on(facts.DocumentKept, facts.DocumentLinked)
+    async def erase_late_document(self, fact: Fact[Any]) -> None:
         account_id = fact.event.account_id
         if await self.lists.read(lambda db: is_erased(db, account_id), position_token(fact.position)):
             await self._erase(fact, "erase_late_document", fact.event.document_id)
 
+    @on(facts.DocumentLinked)
+    async def drop_former_content(self, fact: Fact[facts.DocumentLinked]) -> None:
+        """The person has the file under a key of their own; under the one before only another document may still need it."""
+        event = fact.event
+        state, _ = await self.documents.load(event.document_id)
+        query = select(documents.c.document_id).where(documents.c.account_id == event.person_id)
+        left = await self.lists.read(lambda db: db.execute(query).scalars().all(), position_token(fact.position))
+        needed = {(await self.documents.load(document_id))[0].sha256 for document_id in left}
+        if state.sha256 and state.sha256 not in needed:
+            await self.blobs.drop(event.person_id, state.sha256)
+
     async def _keep(self, fact: Fact[Any], reaction: str, commands: Iterable[KeepDocument]) -> None:
         origin = Origin.of_fact(fact, reaction, self.name)
         kept = list(commands)
-        await _all(self._own(command) for command in kept if command.guardian_id)
+        # It outlives the guardian's.
+        await _all(
+            self._give(command.guardian_id, command.account_id, command.sha256)
+            for command in kept
+            if command.guardian_id
+        )
         await _all(
             self.documents.execute(command.document_id, command, origin.named(command.document_id), creates=True)
             for command in kept
         )
 
-    async def _own(self, command: KeepDocument) -> None:
-        """The person whom it speaks about has the file under a key of their own: it outlives the guardian's."""
-        if not await self.blobs.has(command.account_id, command.sha256):
-            content = self.blobs.read(command.guardian_id, command.sha256)
-            with suppress(SubjectErased, BlobMissing):  # with the guardian, at this moment
-                await self.blobs.put(command.account_id, command.sha256, content)
+    async def _give(self, former: str, account_id: str, sha256: str) -> None:
+        """The person whom it speaks about has the file under a key of their own."""
+        if not await self.blobs.has(account_id, sha256):
+            with suppress(SubjectErased, BlobMissing):  # with the former holder, at this moment
+                await self.blobs.put(account_id, sha256, self.blobs.read(former, sha256))
 
     async def _erase(self, fact: Fact[Any], reaction: str, document_id: str) -> None:
         command = EraseDocument(document_id, self.clock.now(), BY)

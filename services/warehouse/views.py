@@ -72,6 +72,13 @@ def document_kept(db: Connection, fact: Fact[w.DocumentKept]) -> None:
     )
 
 
+@lists.on(w.DocumentLinked)
+def document_linked(db: Connection, fact: Fact[w.DocumentLinked]) -> None:
+    event = fact.event
+    values = {"account_id": event.account_id, "guardian_id": event.guardian_id}
+    db.execute(update(documents).where(documents.c.document_id == event.document_id).values(values))
+
+
 @lists.on(w.DocumentReused)
 def document_reused(db: Connection, fact: Fact[w.DocumentReused]) -> None:
     one = documents.c.document_id == fact.event.document_id

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from sqlalchemy import create_engine, insert
 
 from services.catalogue.linter import lint
+from services.catalogue.loader import load
 from services.chassis.decider import Rejected
 from services.chassis.law import forms
 from services.chassis.law.definitions import Circumstance, Form, Json, Procedure
@@ -112,6 +113,47 @@ def test_a_grown_up_s_day_of_birth_may_be_a_year_and_a_child_s_is_known() -> Non
     assert faults(replace(PROCEDURE, form=form(schema, hints))) == [
         ("BIRTH_DATE_EXACT", "form.schema.properties.bride_birth_date.format")
     ]
+
+
+PLACE_CODE: dict[str, Any] = {"type": ["string", "null"], "title": "Mã địa điểm", "format": "place-code"}
+ADDRESS = {"type": "string", "title": "Địa chỉ"}
+
+
+@pytest.mark.parametrize(
+    ("since", "fields", "expected"),
+    [
+        ("2026-09-01", {"home_address": ADDRESS, "home_address_place_code": PLACE_CODE}, []),
+        ("2026-09-01", {"home_address": ADDRESS}, [("PLACE_CODE_MISSING", "form.schema.properties.home_address")]),
+        ("2026-09-01", {"email_address": ADDRESS}, []),
+        ("2026-08-31", {"home_address": ADDRESS}, []),
+        ("2026-08-31", {"place_code": ADDRESS}, [("PLACE_CODE", "form.schema.properties.place_code")]),
+        (
+            "2026-08-31",
+            {"place_code": PLACE_CODE | {"type": "string"}},
+            [("PLACE_CODE", "form.schema.properties.place_code")],
+        ),
+    ],
+)
+def test_beside_an_address_stands_its_place_s_code(
+    since: str, fields: dict[str, Any], expected: list[tuple[str, str]]
+) -> None:
+    hints = {"fields": UI["fields"] | {name: {"en": "x"} for name in fields}}
+    schema = SCHEMA | {"properties": SCHEMA["properties"] | fields}
+    assert faults(replace(PROCEDURE, form=form(schema, hints), valid_from=since)) == expected
+
+
+def test_every_address_of_the_sample_has_its_place_s_code() -> None:
+    """What is an address says so in its name or its title."""
+    lacking = {
+        (procedure.code, name)
+        for procedure in load().procedures
+        if procedure.form
+        for fields in [forms.parsed(procedure.form.schema)["properties"]]
+        for name, rule in fields.items()
+        if re.fullmatch(r"(.*_)?(address|residence)", name) or "địa chỉ" in rule["title"].lower()
+        if fields.get(f"{name}_place_code", {}).get("format") != "place-code"
+    }
+    assert lacking == set()
 
 
 @pytest.mark.parametrize(
@@ -219,6 +261,7 @@ def value(draw: Any, rule: Any) -> Any:
                 "birth-date": "1952",
                 "past-date": "2024-03-01",
                 "phone": "0901234567",
+                "place-code": "560000000123",
                 "email": "a@example.vn",
                 "date-time": "2026-03-01T07:00:00+07:00",
             }

@@ -192,6 +192,7 @@ CASES: list[tuple[Procedure, list[tuple[str, str]]]] = [
         asking(document_kind="permit", valid_months=-1),
         [("VALIDITY_IMPOSSIBLE", "components[0].valid_months")],
     ),
+    (asking(issued_on_field="issued"), [("ISSUED_ON_FIELD", "components[0].issued_on_field")]),
     (
         replace(
             on(COUNTER), form=None, circumstances=(), components=(replace(COMPONENT, sources=(ComponentSource.FORM,)),)

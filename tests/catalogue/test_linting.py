@@ -143,6 +143,12 @@ def test_deep_hints_are_a_fault(editor: Editor) -> None:
     assert [code for code, *_ in editor.lint(definition(ui="[" * 20_000))] == ["FORM_NOT_JSON"]
 
 
+def test_days_of_the_law_are_known_where_no_file_is_read(editor: Editor) -> None:
+    made = definition()
+    made.valid_from, made.valid_until = "2026-09-01", "2027-12-31"
+    assert editor.lint(made) == []
+
+
 def test_faults_have_an_end(editor: Editor) -> None:
     made = definition()
     for _ in range(1_000):

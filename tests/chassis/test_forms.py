@@ -348,6 +348,20 @@ def test_a_date_is_one_that_can_be(answers: dict[str, str], wrong: set[str]) -> 
     assert {each.path[0] for each in form.wrong(answers, TODAY)} == wrong
 
 
+@given(st.text(st.sampled_from("0123456789 -\uff10\u0660a\n"), max_size=14) | st.integers() | st.none())
+@example("560000000123")
+@example("\uff10" * 12)
+@example("560000000123\n")
+def test_a_place_code_is_twelve_digits_or_none(said: str | int | None) -> None:
+    rule = {"type": ["string", "null"], "format": "place-code"}
+    form = light(json.dumps({"type": "object", "properties": {"home_place_code": rule}}))
+    assert form
+    right = said is None or (isinstance(said, str) and len(said) == 12 and set(said) <= set("0123456789"))
+    named = {each.path for each in form.wrong({"home_place_code": said}, TODAY)}
+    assert named == (set() if right else {("home_place_code",)})
+    assert form.wrong({}, TODAY) == []
+
+
 def test_it_is_the_answer_that_is_named() -> None:
     schema = {
         "type": "object",

@@ -26,6 +26,7 @@ def at(text: str) -> datetime:
         ("forwarding", "2026-08-05"),
         ("full_notices", "2026-07-01"),
         ("full_online", "2026-07-01"),
+        ("place_codes", "2026-09-01"),
         ("reply", "2025-07-01"),
     ],
 )

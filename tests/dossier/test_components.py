@@ -33,6 +33,23 @@ def test_an_attachment_is_what_was_uploaded_not_what_is_said_of_it() -> None:
 
 
 @pytest.mark.parametrize(
+    ("stated", "in_form", "held"),
+    [
+        ("", "", ""),
+        ("2026-01-15", "", "2026-01-15"),
+        ("", "2026-01-15", "2026-01-15"),
+        ("2026-02-01", "2026-01-15", "2026-02-01"),
+    ],
+)
+def test_the_day_that_a_paper_bears_is_stated_with_it_or_in_the_form(stated: str, in_form: str, held: str) -> None:
+    for source, channel in ((ATTACHMENT, Channel.ONLINE), (PAPER, Channel.COUNTER)):
+        given = Component("deed", source, SCAN, issued_on=stated)
+        rules = [replace(rule("deed", PAPER), issued_on=in_form)]
+        (found,) = supplied([given], rules, channel, UPLOADED, {}, False)
+        assert found.issued_on == held
+
+
+@pytest.mark.parametrize(
     ("given", "rules", "channel", "reason"),
     [
         (Component("cat", PAPER), [rule("deed", PAPER)], Channel.COUNTER, "COMPONENT_UNKNOWN"),

@@ -18,6 +18,7 @@ from services.dossier.values import (
     FeeCondition,
     FeeItem,
     Finance,
+    PaperDay,
     Settlement,
     StopCause,
     Synchronisation,
@@ -385,6 +386,15 @@ def test_a_completed_step_names_the_next(step: str, history: Any, following: tup
 )
 def test_a_step_is_refused(history: Any, command: c.Command, reason: str, facts: dict[str, str]) -> None:
     refused(history, command, reason, facts)
+
+
+def test_the_receiving_official_says_which_day_a_paper_bears() -> None:
+    read = (PaperDay("housing", "2026-01-15"),)
+    told = after(*NEW).when(replace(receive(), paper_days=read))
+    told.then(replace(reception(RECEIVED, DUE), paper_days=read))
+    for code in ("cat", "ct01"):  # of the form there is no paper
+        unknown = (PaperDay(code, "2026-01-15"),)
+        after(*NEW).when(replace(receive(), paper_days=unknown)).then_rejected("COMPONENT_UNKNOWN", components=code)
 
 
 # Transfers and successions

@@ -462,6 +462,35 @@ def test_a_peer_confirms_from_the_first_revision_on(site: Site) -> None:
     assert refused(lambda: confirm(9)) == "REVISION_CONFLICT"
 
 
+def test_the_day_that_a_paper_bears_is_a_day_and_not_to_come(site: Site) -> None:
+    tomorrow = (datetime.now(UTC) + timedelta(days=2)).date().isoformat()
+
+    def component(day: str) -> facts.Component:
+        source = facts.COMPONENT_SOURCE_ATTACHMENT
+        return facts.Component(component_code="deed", source=source, sha256=SHA256, issued_on=day)
+
+    def receive(code: str, *days: str, of: str = "deed") -> pb.ReceiveDossierResponse:
+        read = [pb.PaperDay(component_code=of, issued_on=day) for day in days]
+        request = pb.ReceiveDossierRequest(request_id=str(uuid4()), code=code, paper_days=read)
+        return site.stub.ReceiveDossier(request, metadata=site.official())
+
+    for wrong in ("2026-02-30", "15/01/2026", "2026", "0000-01-01", tomorrow):
+        assert refused(lambda day=wrong: site.submit(site.citizen(), components=[component(day)])) == "INVALID_REQUEST"
+    code = site.submit(site.citizen(), components=[component("2026-01-15")]).code
+    for days in (("2026-02-30",), (tomorrow,), ("",), ("2026-01-15", "2026-01-16")):
+        assert refused(lambda days=days: receive(code, *days)) == "INVALID_REQUEST"
+    assert refused(lambda: receive(code, "2026-01-16", of="cat")) == "COMPONENT_UNKNOWN"
+
+    def shown() -> list[str]:
+        request = pb.GetDossierRequest(code=code, purpose="settle")
+        dossier = site.stub.GetDossier(request, metadata=site.official()).dossier
+        return [each.issued_on for each in dossier.components]
+
+    assert shown() == ["2026-01-15"]
+    receive(code, "2026-01-16")
+    assert shown() == ["2026-01-16"]
+
+
 def test_a_closed_agency_s_open_dossiers_pass_to_its_successor(site: Site) -> None:
     """Last: the agency is closed for good."""
     code = site.submit(site.citizen()).code

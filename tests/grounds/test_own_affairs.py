@@ -25,6 +25,7 @@ def test_nobody_acts_as_an_official_in_an_own_affair(lives: Lives) -> None:
     assert refused(lives, "GetPayment", who, {"fee_id": lives.fee_id}) == "OWN_AFFAIR"
     document = {"document_id": lives.document_id, "reason": "Cấp sai họ tên"}
     assert refused(lives, "RevokeDocument", who, document) == "OWN_AFFAIR"
+    assert refused(lives, "LinkDocument", who, document | {"account_id": lives.stranger}) == "OWN_AFFAIR"
     cash = {"fee_id": lives.fee_id, "amount": 10_000}
     assert refused(lives, "ReceiveCash", who, cash) == "OWN_AFFAIR"
     refund = {"fee_id": lives.fee_id, "payment_id": str(uuid4()), "reason": "Thu thừa"}

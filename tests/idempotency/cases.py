@@ -589,6 +589,17 @@ def retry_message(world: World) -> Sending:
 
 @case
 def revoke_document(world: World) -> Sending:
+    return world.sending("RevokeDocument", "approver", document_id=_kept(world), reason="Cấp sai")
+
+
+@case
+def link_document(world: World) -> Sending:
+    """A child's, which the parent holds."""
+    fields = {"document_id": _kept(world, str(uuid4())), "account_id": world.account(), "reason": "Đã đối chiếu"}
+    return world.sending("LinkDocument", "processor", **fields)
+
+
+def _kept(world: World, guardian_id: str = "") -> str:
     document_id, at = str(uuid4()), datetime.now(UTC)
     kept = w.DocumentKept(
         document_id=document_id,
@@ -605,6 +616,7 @@ def revoke_document(world: World) -> Sending:
         size=0,
         valid_from=at,
         valid_until=None,
+        guardian_id=guardian_id,
     )
     world.given("document", document_id, document_codec, kept)
-    return world.sending("RevokeDocument", "approver", document_id=document_id, reason="Cấp sai")
+    return document_id

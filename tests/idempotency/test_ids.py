@@ -80,6 +80,7 @@ REFUSED: dict[str, dict[str, str]] = {
     "AssessFee": {"items.charge_code": "CHARGE_UNKNOWN"},
     "WaiveFee": {"fee_id": "FEE_UNKNOWN", "exemption_code": "EXEMPTION_UNKNOWN"},
     "CancelFee": {"fee_id": "FEE_UNKNOWN"},
+    "ReceiveDossier": {"paper_days.component_code": "COMPONENT_UNKNOWN"},
     "RequestSupplement": {
         "component_codes": "COMPONENT_UNKNOWN",
         "data_faults.component_code": "COMPONENT_UNKNOWN",
@@ -99,6 +100,7 @@ REFUSED: dict[str, dict[str, str]] = {
     "MarkRead": {"message_id": "NOT_FOUND"},
     "RetryMessage": {"message_id": "NOT_FOUND"},
     "RevokeDocument": {"document_id": "NOT_FOUND"},
+    "LinkDocument": {"document_id": "NOT_FOUND", "account_id": "PERSON_UNKNOWN"},
 }
 SOURCES = {
     "sha256": facts.COMPONENT_SOURCE_ATTACHMENT,
@@ -229,6 +231,8 @@ def _name(sending: Sending, path: str, value: str) -> None:
     if isinstance(at, facts.Component):
         at.component_code = at.component_code or "ct01"
         at.source = SOURCES.get(last, facts.COMPONENT_SOURCE_PAPER)
+    if path.startswith("paper_days."):
+        at.issued_on = "2026-01-15"
     if path.startswith("data_faults."):
         at.database, at.kind = "dân cư", 1
     if path.startswith("scopes.") and last != "purpose":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -136,6 +137,7 @@ def test_what_an_answer_lets_people_reuse() -> None:
     items = {item.component_kind: item for item in verified_data(PERSON, at)}
     assert set(items) == {"identity", "residence", "marital-status"}
     assert items["marital-status"].data == f'{{"marital_status": "{AN.marital_status}"}}'
+    assert json.loads(items["residence"].data)["place_code"] == AN.place_code
     assert items["marital-status"].valid_until == at + timedelta(days=30)
     assert verified_data(replace(PERSON, gender=None, residence=None, marital_status=None), at) == ()
 

@@ -201,7 +201,8 @@ def _live(world: World, person: int, given: Given) -> None:
     now(me, preferences)
     residence: Form = {
         "subject_name": given.words("Họ tên")[:60], "subject_id": given.number("number of a relative"),
-        "temporary_address": given.words("Địa chỉ"), "commune": "22336", "since": "2026-03-01", "until": "2027-03-01",
+        "temporary_address": given.words("Địa chỉ"), "temporary_address_place_code": given.number("place code"),
+        "commune": "22336", "since": "2026-03-01", "until": "2027-03-01",
         "housing_in_database": False,
     }  # fmt: skip
     draft = pb.SaveDraftRequest(procedure_code=TEMPORARY_RESIDENCE, form=ParseDict(residence, Struct()))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -9,12 +10,14 @@ from services.chassis.decider import Sealed
 from services.warehouse.domain import (
     DocumentErased,
     DocumentKept,
+    DocumentLinked,
     DocumentRead,
     DocumentReused,
     DocumentRevoked,
     DocumentSource,
     EraseDocument,
     KeepDocument,
+    LinkDocument,
     ReuseDocument,
     RevokeDocument,
     document,
@@ -185,3 +188,40 @@ def test_an_erased_document_is_gone() -> None:
 def test_what_is_not_kept_is_not_found() -> None:
     for command in (REUSE, REVOKE, ERASE):
         given(document).when(command).then_rejected("NOT_FOUND", document_id=ID)
+
+
+CHILD, PERSON = "7d0f4a5e-0000-4000-8000-000000000003", "7d0f4a5e-0000-4000-8000-000000000004"
+OF_CHILD = replace(KEPT, account_id=PERSON, guardian_id=ME)
+LINK = LinkDocument(ID, CHILD, AT, OFFICIAL, "P56.22.336", "Đã đối chiếu số định danh", guardian_stays=False)
+LINKED = DocumentLinked(
+    ID, CHILD, AT, OFFICIAL, "P56.22.336", PERSON, guardian_id="", reason=Sealed("Đã đối chiếu số định danh")
+)
+
+
+def test_a_child_that_has_an_account_gets_the_document() -> None:
+    given(document, OF_CHILD).when(LINK).then(LINKED)
+    given(document, OF_CHILD, LINKED).when(REUSE).then_rejected("NOT_THE_SUBJECT", document_id=ID)
+    reused = replace(REUSED, account_id=CHILD)
+    given(document, OF_CHILD, LINKED).when(replace(REUSE, applicant_id=CHILD)).then(reused)
+    given(document, OF_CHILD).when(replace(LINK, guardian_stays=True)).then(replace(LINKED, guardian_id=ME))
+    given(document, OF_CHILD, replace(LINKED, guardian_id=ME)).when(REUSE).then(reused)
+
+
+@pytest.mark.parametrize(
+    ("history", "change", "reason", "facts"),
+    [
+        ((KEPT,), {}, "NOT_HELD_FOR_ANOTHER", {"document_id": ID}),
+        ((OF_CHILD, LINKED), {}, "NOT_HELD_FOR_ANOTHER", {"document_id": ID}),
+        ((OF_CHILD, replace(LINKED, guardian_id=ME)), {}, "NOT_HELD_FOR_ANOTHER", {"document_id": ID}),
+        ((OF_CHILD,), {"account_id": ME}, "IS_THE_GUARDIAN", {"account_id": ME}),
+        ((OF_CHILD,), {"agency": "P56.1"}, "NOT_THE_ISSUER", {"issuer": "P56.22.336"}),
+        ((OF_CHILD,), {"agency": ""}, "NOT_THE_ISSUER", {"issuer": "P56.22.336"}),
+        ((OF_CHILD,), {"reason": " "}, "REASON_MISSING", {}),
+        ((OF_CHILD, replace(ERASED, account_id=PERSON)), {}, "ERASED", {"document_id": ID}),
+        ((), {}, "NOT_FOUND", {"document_id": ID}),
+    ],
+)
+def test_a_link_is_refused(
+    history: tuple[Any, ...], change: dict[str, Any], reason: str, facts: dict[str, str]
+) -> None:
+    given(document, *history).when(replace(LINK, **change)).then_rejected(reason, **facts)

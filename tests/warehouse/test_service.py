@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from motcua.warehouse.v1 import warehouse_pb2
 from motcua.warehouse.v1 import warehouse_service_pb2 as pb
 from services.chassis.codec import to_timestamp
 from services.dossier import events as d
+from services.dossier.values import PaperDay
 from services.warehouse.domain import DocumentSource, document_id, person_id
 from services.warehouse.keeping import last_moment
 from tests.support.keys import MemoryKeys
@@ -244,6 +246,80 @@ def test_a_child_s_document_is_the_child_s_and_the_parent_its_guardian(world: Wo
     world.settled()
     assert [world.kept(subject, sha256) for subject in (CITIZEN, child)] == [False, True]
     assert world.stored(w.DocumentErased) == []
+
+
+CHILD = "a-child"
+REGISTERED = identity.AccountRegistered(
+    account_id=CHILD, at=to_timestamp(AT), by=CHILD, kind=identity.ACCOUNT_KIND_CITIZEN, level_of_assurance=1
+)
+
+
+@pytest.mark.parametrize("stays", [False, True])
+def test_a_child_s_document_becomes_the_child_s_account_s(world: World, stays: bool) -> None:
+    file, person = pdf("a child's certificate"), person_id(code(1))
+    sha256 = hashlib.sha256(file).hexdigest()
+    world.append("procedure-1.004222", OF_ANOTHER)
+    world.keep(CITIZEN, file)
+    world.happened(submitted(1), issued(1, sha256=sha256))
+    reason = "Đã tra cứu số định danh"
+    request = pb.LinkDocumentRequest(
+        request_id=request_id(), document_id=RESULT, account_id=CHILD, reason=reason, guardian_stays=stays
+    )
+    with pytest.raises(grpc.RpcError) as call:
+        world.stub.LinkDocument(request, metadata=PROCESSOR)
+    assert (refused(call), world.kept(CHILD, sha256)) == ("PERSON_UNKNOWN", False)
+    world.append(f"account-{CHILD}", REGISTERED)
+    reply = world.stub.LinkDocument(request, metadata=PROCESSOR)
+    assert reply == world.stub.LinkDocument(request, metadata=PROCESSOR)
+    world.settled()
+    assert [world.kept(subject, sha256) for subject in (CHILD, person)] == [True, False]
+    of_child = bearer(CHILD, "citizen", ("citizen",))
+    listed = pb.ListMyDocumentsRequest(min_position=reply.position)
+    (found,) = world.stub.ListMyDocuments(listed, metadata=of_child).documents
+    assert (found.document_id, found.account_id, found.guardian_id) == (RESULT, CHILD, CITIZEN if stays else "")
+    shown = get(world, RESULT, of_child)
+    assert (shown.account_id, shown.link_reason, shown.HasField("linked_at")) == (CHILD, reason, True)
+    assert content(world, RESULT, of_child) == file
+    assert [one.document_id for one in mine(world)] == ([RESULT] if stays else [])
+    if stays:
+        # In the guardian's dossier it is the guardian who sees who read it.
+        assert content(world, RESULT, ME) == content(world, RESULT, PROCESSOR, code(1)) == file
+        assert [one.subject_id for one in world.stored(DataUsed)] == [CITIZEN]
+    else:
+        with pytest.raises(grpc.RpcError) as call:
+            content(world, RESULT, ME)
+        assert refused(call) == "NOT_FOUND"
+    world.append(f"account-{CHILD}", erasure(CHILD, identity.ERASURE_OUTCOME_SHREDDED))
+    world.settled()
+    assert (world.kept(CHILD, sha256), len(world.stored(w.DocumentErased))) == (False, 1)
+    assert world.rows("parked") == []
+
+
+SINCE = datetime(2026, 1, 14, 17, tzinfo=UTC)  # 15 January in Vietnam
+
+
+@pytest.mark.parametrize(
+    ("stated", "read", "since", "until"),
+    [
+        ("", "", AT, UNTIL),
+        ("2026-01-15", "", SINCE, datetime(2026, 7, 15, 16, 59, 59, tzinfo=UTC)),
+        ("", "2026-01-15", SINCE, datetime(2026, 7, 15, 16, 59, 59, tzinfo=UTC)),
+        ("2026-02-27", "2026-01-15", SINCE, datetime(2026, 7, 15, 16, 59, 59, tzinfo=UTC)),
+        # It had ended when it was handed in: kept, and not reused.
+        ("2025-01-15", "", SINCE - timedelta(days=365), datetime(2025, 7, 15, 16, 59, 59, tzinfo=UTC)),
+    ],
+)
+def test_a_paper_s_time_begins_with_the_day_that_it_bears(
+    world: World, stated: str, read: str, since: datetime, until: datetime
+) -> None:
+    lasting = events_pb2.ProcedurePublished()
+    lasting.CopyFrom(PUBLISHED)
+    lasting.procedure.components[0].valid_months = 6
+    world.append("procedure-1.004222", lasting)
+    days = (PaperDay("ct01", read),) if read else ()
+    world.happened(submitted(1, replace(CT01, issued_on=stated)), replace(received(1), paper_days=days))
+    (kept,) = world.stored(w.DocumentKept)
+    assert (kept.valid_from.ToDatetime(UTC), kept.valid_until.ToDatetime(UTC)) == (since, until)
 
 
 @pytest.mark.parametrize(

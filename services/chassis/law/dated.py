@@ -19,19 +19,17 @@ _SITE_UNITS = {"d": Unit.WORKING_DAYS, "h": Unit.HOURS}
 _SITE_TERM = re.compile(r"(\d{4}-\d{2}-\d{2}):([1-9]\d?)([dh])", re.ASCII)
 
 
-@cache
-def _dated() -> dict[str, list[dict[str, Any]]]:
-    with (Path(__file__).parent / "dated.toml").open("rb") as file:
-        return tomllib.load(file)
+# Read at once: processes that are confined open no files.
+_DATED: dict[str, list[dict[str, Any]]] = tomllib.loads((Path(__file__).parent / "dated.toml").read_text())
 
 
 def _at(rule: str, at: datetime) -> Mapping[str, Any] | None:
     day = at.astimezone(ZONE).date()
-    return next((entry for entry in reversed(_dated()[rule]) if entry["since"] <= day), None)
+    return next((entry for entry in reversed(_DATED[rule]) if entry["since"] <= day), None)
 
 
 def first_day(rule: str) -> str:
-    return str(_dated()[rule][0]["since"].isoformat())
+    return str(_DATED[rule][0]["since"].isoformat())
 
 
 def owner(rule: str, at: datetime) -> str:

@@ -196,6 +196,7 @@ class Component:
     file_kinds: tuple[FileKind, ...] = ()
     valid_months: int = 0
     about_another: bool = False
+    issued_on_field: str = ""
 
 
 @dataclass(frozen=True, slots=True)
