@@ -12,7 +12,7 @@ from datetime import date, datetime, timedelta
 from typing import Generic, TypeVar, assert_never
 from zoneinfo import ZoneInfo
 
-from services.chassis.decider import Decider, Rejected
+from services.chassis.decider import Decider, Rejected, Words
 from services.chassis.law.definitions import (
     Agency,
     CalendarVersion,
@@ -658,12 +658,19 @@ def _published(
     calendar: CalendarVersion, at: datetime, by: str, replaces: bool, state: CalendarState
 ) -> list[CalendarEvent]:
     if not _CALENDAR.fullmatch(calendar.calendar_id):
-        raise Rejected("CALENDAR_FAULTY", why=f"calendar_id {calendar.calendar_id!r}")
+        raise Rejected(
+            "CALENDAR_FAULTY",
+            why=Words.of(
+                "calendar_id chỉ gồm chữ thường, chữ số và gạch nối",
+                "calendar_id has lower-case letters, digits and hyphens only",
+                f"calendar_id {calendar.calendar_id!r}",
+            ),
+        )
     _next_version(calendar.version, state.last_version)
     try:
         ZoneInfo(calendar_of(calendar).zone)
     except (ValueError, KeyError, OSError) as error:
-        raise Rejected("CALENDAR_FAULTY", why=str(error)) from error
+        raise Rejected("CALENDAR_FAULTY", why=_calendar_fault(error)) from error
     for day in (calendar.known_until, *calendar.closed, *calendar.worked):
         _dated(day)
     for day in filter(None, (calendar.announced_on, calendar.valid_from)):
@@ -809,18 +816,37 @@ def evolve_territory(state: TerritoryState, event: TerritoryEvent) -> TerritoryS
             assert_never(event)
 
 
+def _calendar_fault(error: Exception) -> Words:
+    if error.args and isinstance(error.args[0], Words):
+        return error.args[0]
+    return Words.of(
+        "múi giờ, giờ hay ngày không đọc được; viết Asia/Ho_Chi_Minh, 07:30, 2026-11-24",
+        "a time zone, hour or day cannot be read; write Asia/Ho_Chi_Minh, 07:30, 2026-11-24",
+        str(error),
+    )
+
+
 def territory_fault(territory: Territory) -> str:
     province, communes = territory.province, territory.communes
     if not _PROVINCE.fullmatch(province.code) or province.kind not in (UnitKind.PROVINCE, UnitKind.CITY):
-        return f"{province.code} {province.kind.name}"
+        return Words.of(
+            f"{province.code} không phải tỉnh, thành phố với mã hai chữ số",
+            f"{province.code} is no province or city with a code of two digits",
+            f"{province.code} {province.kind.name}",
+        )
     codes = [commune.code for commune in communes]
     if len(codes) != len(set(codes)):
-        return f"twice: {next(code for code in codes if codes.count(code) > 1)}"
+        twice = next(code for code in codes if codes.count(code) > 1)
+        return Words.of(f"{twice} có hai lần", f"{twice} is there twice", f"twice: {twice}")
     for commune in communes:
         local = (UnitKind.COMMUNE, UnitKind.WARD, UnitKind.SPECIAL_ZONE)
         if not _COMMUNE.fullmatch(commune.code) or commune.kind not in local:
-            return f"{commune.code} {commune.kind.name}"
-    return "" if communes else "0 communes"
+            return Words.of(
+                f"{commune.code} không phải xã, phường, đặc khu với mã năm chữ số",
+                f"{commune.code} is no commune, ward or special zone with a code of five digits",
+                f"{commune.code} {commune.kind.name}",
+            )
+    return "" if communes else Words.of("không có xã, phường nào", "it has no communes", "0 communes")
 
 
 # Rules in common

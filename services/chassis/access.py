@@ -20,7 +20,7 @@ from joserfc.jwk import OctKey, OKPKey
 from motcua.identity.events.v1 import events_pb2 as identity
 from motcua.options.v1 import options_pb2
 from services.chassis.caller import ANYBODY, NATIONAL, SUBMIT, Caller, Scope, require_of_site
-from services.chassis.decider import Rejected
+from services.chassis.decider import Rejected, Words
 from services.chassis.facts import fact_of
 from services.chassis.following import Follower
 from services.chassis.standing import EVENTS, Standing
@@ -52,6 +52,21 @@ _LEARNT = tuple(
     )
 )
 UNKNOWN = Connection()
+LOG_IN = Words.of("Đăng nhập lại để lấy mã mới.", "Log in again for a new token.")
+SUSPENDED_NEXT = Words.of(
+    "Đề nghị quản trị viên khôi phục hệ thống (ReinstateSystem), rồi xin mã mới.",
+    "Ask an administrator to reinstate it (ReinstateSystem), and then for a new token.",
+)
+ENDED_NEXT = Words.of(
+    "Đăng nhập với nhiệm vụ khác đang hiệu lực, hoặc đề nghị quản trị viên giao nhiệm vụ mới (AppointOfficial).",
+    "Log in for another appointment in force, or ask an administrator for a new one (AppointOfficial).",
+)
+ERASED_NEXT = Words.of(
+    "Đăng nhập lại qua VNeID để có tài khoản mới.",
+    "Log in with VNeID again for a new account.",
+)
+# joserfc's names of what is wrong with a token.
+_JOSE = {"bad_signature": "chữ ký sai", "decode_error": "không giải mã được", "invalid_key_type": "loại khóa sai"}
 
 
 class Verifier:
@@ -119,7 +134,7 @@ class Verifier:
             return ANYBODY
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() != "bearer" or not 0 < len(token) <= LONGEST_TOKEN:
-            raise Rejected("TOKEN_INVALID", why="not a bearer token")
+            raise token_invalid("không phải mã Bearer", "not a bearer token")
         known = self._known.get(token)
         if known is None:
             known = await self._verify(token)
@@ -132,10 +147,13 @@ class Verifier:
             self._known.pop(token, None)
             raise
         if known.certificate and known.certificate != connection.certificate:
-            why = "another one was shown" if connection.certificate else "none was shown"
-            raise Rejected("CERTIFICATE_MISMATCH", why=why)
+            another = Words.of("kết nối dùng chứng thư khác", "another one was shown")
+            none = Words.of("kết nối không có chứng thư", "none was shown")
+            raise Rejected("CERTIFICATE_MISMATCH", why=another if connection.certificate else none)
         if known.kind == "service" and connection.parts is not None and known.account_id not in connection.parts:
-            raise Rejected("TOKEN_INVALID", why="the connection's certificate is not that service's")
+            raise token_invalid(
+                "chứng thư của kết nối không phải của dịch vụ đó", "the connection's certificate is not that service's"
+            )
         if known.kind == "system":
             return self._as_registered(known)
         return replace(known, scopes=self.scopes_of(known.act)) if known.act else known
@@ -146,19 +164,19 @@ class Verifier:
         Raises Rejected TOKEN_INVALID.
         """
         if caller.expires_at and caller.expires_at <= time.time():
-            raise Rejected("TOKEN_INVALID", why="expired")
+            raise token_invalid("đã hết hạn", "expired")
         if (caller.act or (caller.account_id if caller.kind == "system" else "")) in self._suspended:
-            raise Rejected("TOKEN_INVALID", why="the system is suspended")
+            raise token_invalid("hệ thống đang bị đình chỉ", "the system is suspended", SUSPENDED_NEXT)
         if caller.appointment in self._ended:
-            raise Rejected("TOKEN_INVALID", why="the appointment has ended")
+            raise token_invalid("nhiệm vụ đã kết thúc", "the appointment has ended", ENDED_NEXT)
         if caller.kind not in ("system", "service") and caller.account_id in self.standing.erased:
-            raise Rejected("TOKEN_INVALID", why="the account was erased")
+            raise token_invalid("tài khoản đã bị xóa", "the account was erased", ERASED_NEXT)
 
     def require_same_rights(self, caller: Caller) -> None:
         """For a call that lasts: its caller has the rights with which it began. Raises as require_live."""
         self.require_live(caller)
         if (caller.kind == "system" or caller.act) and caller.scopes != self.scopes_of(caller.act or caller.account_id):
-            raise Rejected("TOKEN_INVALID", why="the system's registration was changed")
+            raise token_invalid("đăng ký của hệ thống đã thay đổi", "the system's registration was changed")
 
     def _as_registered(self, system: Caller) -> Caller:
         """With what the system may still do: a token does not outlive a purpose taken away, and says nothing of scopes."""
@@ -176,7 +194,7 @@ class Verifier:
             header = json.loads(_segment(token, 0))
             algorithm, kid = header.get("alg"), header.get("kid", "")
         except (ValueError, AttributeError, RecursionError):
-            raise Rejected("TOKEN_INVALID", why="malformed") from None
+            raise token_invalid("sai dạng", "malformed") from None
         try:
             if algorithm == "HS256":
                 claims = jwt.decode(token, self._service_key, algorithms=["HS256"]).claims
@@ -189,11 +207,11 @@ class Verifier:
             claims = jwt.decode(token, key, algorithms=["EdDSA", "Ed25519"]).claims
             _require(claims, AUDIENCE)
         except KeyError:
-            raise Rejected("TOKEN_INVALID", why="signed with an unknown key") from None
+            raise token_invalid("ký bằng khóa không rõ", "signed with an unknown key") from None
         except JoseError as error:
-            raise Rejected("TOKEN_INVALID", why=error.error.replace("_", " ")) from None
+            raise token_invalid(_JOSE.get(error.error, "mã không đọc được"), error.error.replace("_", " ")) from None
         except (ValueError, TypeError, RecursionError):
-            raise Rejected("TOKEN_INVALID", why="malformed") from None
+            raise token_invalid("sai dạng", "malformed") from None
         return Caller(
             account_id=str(claims["sub"]),
             kind=str(claims.get("kind", "")),
@@ -250,7 +268,7 @@ def _bound(claims: dict[str, Any]) -> str:
     if confirmation is None:
         return ""
     if not isinstance(confirmation, dict) or set(confirmation) != {"x5t#S256"} or not confirmation["x5t#S256"]:
-        raise Rejected("TOKEN_INVALID", why="bound to what this service does not know")
+        raise token_invalid("gắn với thứ mà dịch vụ này không biết", "bound to what this service does not know")
     return str(confirmation["x5t#S256"])
 
 
@@ -261,20 +279,27 @@ def _actor(claims: dict[str, Any]) -> str:
         return ""
     sent = claims.get("kind") in ("citizen", "organisation")
     if not sent or not isinstance(actor, dict) or not isinstance(actor.get("sub"), str) or not actor["sub"]:
-        raise Rejected("TOKEN_INVALID", why="it is said to be acted for by nobody that this service knows")
+        raise token_invalid(
+            "người hành động thay không được dịch vụ này biết",
+            "it is said to be acted for by nobody that this service knows",
+        )
     return str(actor["sub"])
 
 
 def _require(claims: dict[str, object], audience: str) -> None:
     if claims.get("iss") != ISSUER:
-        raise Rejected("TOKEN_INVALID", why="of another issuer")
+        raise token_invalid("của nơi cấp khác", "of another issuer")
     if claims.get("aud") != audience:
-        raise Rejected("TOKEN_INVALID", why="for another audience")
+        raise token_invalid("dành cho nơi khác", "for another audience")
     if not isinstance(claims.get("exp"), int | float) or not claims.get("sub"):
-        raise Rejected("TOKEN_INVALID", why="without subject or expiry")
+        raise token_invalid("không có chủ thể hoặc hạn dùng", "without subject or expiry")
     begins = claims.get("nbf", 0)
     if not isinstance(begins, int | float) or begins > time.time() + CLOCK_SKEW_SECONDS:
-        raise Rejected("TOKEN_INVALID", why="not valid yet")
+        raise token_invalid("chưa có hiệu lực", "not valid yet")
+
+
+def token_invalid(vi: str, en: str, then: Words = LOG_IN) -> Rejected:
+    return Rejected("TOKEN_INVALID", why=Words.of(vi, en), then=then)
 
 
 class Policy:

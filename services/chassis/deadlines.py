@@ -11,6 +11,8 @@ from itertools import pairwise
 from typing import assert_never
 from zoneinfo import ZoneInfo
 
+from services.chassis.decider import Words
+
 Hours = tuple[tuple[time, time], ...]
 
 _DAY = timedelta(days=1)
@@ -51,13 +53,23 @@ class Calendar:
 
     def __post_init__(self) -> None:
         if len(self.office_hours) != 7 or not any(self.office_hours):
-            raise ValueError("office hours: seven weekdays, at least one of them worked")
+            raise ValueError(
+                Words.of(
+                    "giờ làm việc phải có bảy ngày trong tuần, ít nhất một ngày làm việc",
+                    "office hours: seven weekdays, at least one of them worked",
+                )
+            )
         for hours in self.office_hours:
             ends = [end for interval in hours for end in interval]
             if any(later <= earlier for earlier, later in pairwise(ends)):
-                raise ValueError("office hours: intervals run forward and do not touch")
+                raise ValueError(
+                    Words.of(
+                        "các khoảng giờ làm việc phải nối tiếp nhau và không chạm nhau",
+                        "office hours: intervals run forward and do not touch",
+                    )
+                )
         if both := self.closed & self.worked:
-            raise ValueError(f"closed and worked at once: {min(both)}")
+            raise ValueError(Words.of(f"vừa nghỉ vừa làm việc: {min(both)}", f"closed and worked at once: {min(both)}"))
 
     @property
     def name(self) -> str:

@@ -21,6 +21,19 @@ class Rejected(Exception):
         self.facts = facts
 
 
+class Words(str):
+    """A fact in both languages; as text, and to programs, it is what it was made of: a name, or the English."""
+
+    vi: str
+    en: str
+
+    @classmethod
+    def of(cls, vi: str, en: str, name: str = "") -> Words:
+        words = cls(name or en)
+        words.vi, words.en = vi, en
+        return words
+
+
 class Sealed(str):
     """Personal data in an event: encrypted before it is stored.
 

@@ -18,7 +18,7 @@ from nameko.extensions import Entrypoint
 from opentelemetry.trace import SpanKind
 
 from services.chassis import requests, telemetry
-from services.chassis.access import Policy
+from services.chassis.access import Policy, token_invalid
 from services.chassis.blobs import BlobsUnavailable
 from services.chassis.caller import Caller
 from services.chassis.container import platform_of, wait_for
@@ -140,7 +140,7 @@ class Api(Entrypoint):  # type: ignore[misc]
         shown = [value for name, value in context.invocation_metadata() or () if name == "authorization"]
         if len(shown) > 1:
             # The edge may have read another one than we would.
-            raise Rejected("TOKEN_INVALID", why="there are several authorization headers")
+            raise token_invalid("có nhiều tiêu đề authorization", "there are several authorization headers")
         caller = await self._verifier.caller(metadata.get("authorization"), connection)
         self._policy.check(caller)
         requests.check(request)

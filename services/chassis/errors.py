@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -14,14 +15,18 @@ from google.rpc import error_details_pb2
 from google.rpc.status_pb2 import Status
 
 from motcua.options.v1 import errors_pb2, options_pb2
-from services.chassis.decider import Rejected
+from services.chassis.decider import Rejected, Words
+from services.chassis.words import said
 
 DOMAIN = "motcua"
 RETRY_SECONDS = 1
 LONGEST_TEXT = 200
+# Of what we say ourselves.
+LONGEST_WORDS = 400
 MOST_VIOLATIONS = 20
 # Clients and proxies refuse headers and trailers of more than 8 KB together, and base64 adds a third.
 LARGEST_STATUS_BYTES = 4500
+_PLACE = re.compile(r"\{(\w+)\}")
 CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 
@@ -84,9 +89,9 @@ class Errors:
             add(error_details_pb2.RetryInfo(retry_delay=Duration(seconds=RETRY_SECONDS)))
         texts = {"vi": (error.vi, error.action_vi), "en": (error.en, error.action_en)}
         for locale, (what, action) in texts.items():
-            message = _filled(f"{what} {action}".strip(), facts)
+            message = _filled(f"{what} {action}".strip(), _said(rejected.facts, locale))
             add(error_details_pb2.LocalizedMessage(locale=locale, message=message))
-        return Status(code=error.code, message=_filled(f"{error.en} {error.action_en}".strip(), facts), details=details)
+        return Status(code=error.code, message=message, details=details)
 
 
 def _declared(enum: EnumDescriptor) -> dict[str, options_pb2.Error]:
@@ -99,7 +104,13 @@ def _declared(enum: EnumDescriptor) -> dict[str, options_pb2.Error]:
     return found
 
 
+def _said(facts: Mapping[str, str], language: str) -> dict[str, str]:
+    return {
+        name: said(name, value, language)[: LONGEST_WORDS if isinstance(value, Words) else LONGEST_TEXT]
+        for name, value in facts.items()
+    }
+
+
 def _filled(text: str, facts: Mapping[str, str]) -> str:
-    for name, value in facts.items():
-        text = text.replace("{" + name + "}", value)
-    return text
+    """In one go: what a caller wrote is filled by nothing."""
+    return _PLACE.sub(lambda place: facts.get(place[1], place[0]), text)

@@ -79,6 +79,7 @@ from services.dossier.events import (
     WithdrawalDeclined,
     WithdrawalRequested,
 )
+from services.dossier.states import wrong_state
 from services.dossier.values import (
     Actor,
     Channel,
@@ -298,12 +299,12 @@ def _head(command: Command, dossier: Dossier) -> tuple[str, str, datetime, str]:
 
 def _require_exists(dossier: Dossier) -> None:
     if dossier.settlement is Settlement.ABSENT:
-        raise Rejected("WRONG_STATE", state=Settlement.ABSENT.name)
+        raise wrong_state(Settlement.ABSENT)
 
 
 def _require_state(dossier: Dossier, *allowed: Settlement) -> None:
     if dossier.settlement not in allowed:
-        raise Rejected("WRONG_STATE", state=dossier.settlement.name)
+        raise wrong_state(dossier.settlement)
 
 
 def _require_holder(by: Actor, dossier: Dossier) -> None:
@@ -458,7 +459,7 @@ def _refuse(command: RefuseDossier, dossier: Dossier) -> Events:
 def _correct(command: CorrectForm, dossier: Dossier) -> Events:
     _require_author(command.by, dossier)
     if dossier.received_at is not None:
-        raise Rejected("WRONG_STATE", state=dossier.settlement.name)
+        raise wrong_state(dossier.settlement)
     _require_state(dossier, Settlement.NEWLY_REGISTERED, Settlement.SUPPLEMENT_REQUESTED)
     correction = command.correction
     new = supplied(
@@ -780,9 +781,18 @@ def _unpaid_fee(command: WaiveFee | CancelFee, dossier: Dossier) -> Fee:
     _require_holder(command.by, dossier)
     require_reason(command.reason)
     fee = _known_fee(command.fee_id, dossier)
-    if fee.finance is not Finance.DUE:
-        raise Rejected("FEE_SETTLED", fee_id=fee.fee_id)
+    _require_due(fee)
     return fee
+
+
+def _require_due(fee: Fee) -> None:
+    match fee.finance:
+        case Finance.CANCELLED:
+            raise Rejected("FEE_CANCELLED", fee_id=fee.fee_id)
+        case Finance.REFUNDED:
+            raise Rejected("FEE_REFUNDED", fee_id=fee.fee_id)
+        case Finance.PAID:
+            raise Rejected("FEE_SETTLED", fee_id=fee.fee_id)
 
 
 def _waive(command: WaiveFee, dossier: Dossier) -> Events:
@@ -853,8 +863,7 @@ def _pay(command: PayFee, dossier: Dossier) -> Events:
     fee = _known_fee(command.fee_id, dossier)
     if fee.finance is Finance.CANCELLED:
         return ()  # it was being paid meanwhile: the payment service gives the money back
-    if fee.finance is not Finance.DUE:
-        raise Rejected("FEE_SETTLED", fee_id=fee.fee_id)
+    _require_due(fee)
     if command.amount < fee.amount:
         raise Rejected("FEE_AMOUNT_WRONG", fee_id=fee.fee_id, amount=str(fee.amount))
     resumed = _resumed(dossier, command.at, command.terms) if _ends_pause(fee, dossier) else (None, False, "")
@@ -887,7 +896,7 @@ def _refund(command: RefundFee, dossier: Dossier) -> Events:
     if fee.finance is Finance.CANCELLED:
         return ()
     if fee.finance is Finance.REFUNDED:
-        raise Rejected("FEE_SETTLED", fee_id=fee.fee_id)
+        raise Rejected("FEE_REFUNDED", fee_id=fee.fee_id)
     if fee.finance is not Finance.PAID:
         raise Rejected("FEE_UNPAID", amount=str(fee.amount))
     return (FeeRefunded(*_head(command, dossier), fee.fee_id, command.amount, command.payment_id),)
@@ -905,7 +914,7 @@ def _stop(command: StopProcessing, dossier: Dossier) -> Events:
     _require_holder(command.by, dossier)
     require_reason(command.explanation)
     if command.cause is StopCause.WITHDRAWN:
-        raise Rejected("WRONG_STATE", state=dossier.settlement.name)
+        raise wrong_state(dossier.settlement)
     stopped = _stopped(command, command.cause, command.explanation, dossier)
     return (*_late_reception(command, dossier), *stopped)
 
@@ -1007,7 +1016,7 @@ def _rate(command: RateDossier, dossier: Dossier) -> Events:
     _require_exists(dossier)
     _require_applicant(command.by, dossier)
     if dossier.settlement in OPEN:
-        raise Rejected("WRONG_STATE", state=dossier.settlement.name)
+        raise wrong_state(dossier.settlement)
     if dossier.rated:
         raise Rejected("ALREADY_RATED")
     if not 1 <= command.score <= 5:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from enum import Enum
 from typing import assert_never
 
-from services.chassis.decider import Decider, Rejected, Sealed
+from services.chassis.decider import Decider, Rejected, Sealed, Words
 from services.chassis.law.days import is_birth
 
 PERSONAL_NUMBER = re.compile(r"[0-9]{12}")
@@ -451,7 +451,7 @@ def require_tax_code(code: str) -> None:
 def require_citation(legal_basis: str) -> None:
     """Raises Rejected LEGAL_BASIS_UNKNOWN."""
     if not CITATION.fullmatch(" ".join(legal_basis.split())):
-        raise Rejected("LEGAL_BASIS_UNKNOWN", why="it cites no act by its name")
+        raise Rejected("LEGAL_BASIS_UNKNOWN", why=Words.of("không dẫn tên văn bản nào", "it cites no act by its name"))
 
 
 def require_reach(reach: Reach, office: Office | None, agency: str) -> None:
@@ -932,15 +932,15 @@ def _register(command: RegisterSystem, state: System) -> Sequence[SystemEvent]:
 
 def _require_scopes(scopes: tuple[PurposeScope, ...], purposes: tuple[str, ...]) -> None:
     for index, scope in enumerate(scopes):
-        why = ""
+        why: Words | None = None
         if scope.purpose not in purposes:
-            why = "the system has no such purpose"
+            why = Words.of("hệ thống không có mục đích này", "the system has no such purpose")
         elif scope.purpose in (one.purpose for one in scopes[:index]):
-            why = "it is stated twice"
+            why = Words.of("nêu hai lần", "it is stated twice")
         elif not scope.agencies:
-            why = "it names no agency"
+            why = Words.of("không nêu cơ quan nào", "it names no agency")
         elif bool(scope.procedures) is scope.all_procedures:
-            why = "it names either procedures or all of them"
+            why = Words.of("hoặc nêu các thủ tục, hoặc mọi thủ tục", "it names either procedures or all of them")
         if why:
             raise Rejected("SCOPE_MALFORMED", purpose=scope.purpose, why=why)
 

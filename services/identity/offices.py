@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection, select
 
 from motcua.identity.events.v1 import events_pb2 as facts
+from motcua.identity.v1 import identity_service_pb2 as pb
 from services.chassis.caller import Caller
 from services.chassis.decider import Rejected
 from services.chassis.law.kept import kept, kept_table, span
@@ -56,6 +57,23 @@ def require_known_purposes(wanted: Sequence[str]) -> None:
     for code in wanted:
         if code not in known:
             raise Rejected("PURPOSE_UNKNOWN", purpose=code, known=", ".join(known))
+
+
+def without_scope(
+    request: pb.RegisterSystemRequest | pb.ChangeSystemRequest,
+) -> list[pb.PurposeWithoutScope]:
+    scoped = {scope.purpose for scope in request.scopes}
+    return [
+        pb.PurposeWithoutScope(
+            purpose=purpose,
+            vi=f"Mục đích {purpose} chưa có phạm vi nên hệ thống chưa mở hay gửi được gì: thêm cơ quan và thủ tục vào scopes"
+            " bằng ChangeSystem.",
+            en=f"The purpose {purpose} has no scope, so the system opens and submits nothing for it: add agencies and"
+            " procedures to scopes with ChangeSystem.",
+        )
+        for purpose in dict.fromkeys(request.purposes)
+        if purpose not in scoped
+    ]
 
 
 def reach_of(caller: Caller) -> Reach:

@@ -47,7 +47,7 @@ from services.identity.lists import (
 )
 from services.identity.lookup import look_up, told
 from services.identity.national import CALLBACK, National
-from services.identity.offices import Offices, reach_of, require_known_purposes
+from services.identity.offices import Offices, reach_of, require_known_purposes, without_scope
 from services.identity.reading import account_of, member, own_account, signing_key_of, subject_keys_of
 from services.identity.sessions import Sessions
 from services.identity.signing import PrivateKeys, Signing, introduced_by
@@ -183,6 +183,7 @@ class IdentityService:
     async def appoint_official(self, request: pb.AppointOfficialRequest, caller: Caller) -> pb.AppointOfficialResponse:
         now, appointment_id = self.clock.now(), str(uuid5(UUID(request.request_id), "appointment"))
         offices = await self.offices.get()
+        office = offices.office(request.agency, now)
         command = d.AppointOfficial(
             request.account_id,
             now,
@@ -190,13 +191,13 @@ class IdentityService:
             appointment_id,
             tuple(member(d.Role, role, "roles") for role in request.roles),
             request.agency,
-            request.province,
+            request.province or (office.province if office else ""),
             from_timestamp(request.starts_at) if request.HasField("starts_at") else now,
             from_timestamp(request.ends_at) if request.HasField("ends_at") else None,
             request.title,
             request.decision_number,
             reach_of(caller),
-            offices.office(request.agency, now),
+            office,
         )
         outcome = await self._change(request, caller, command)
         return replied(pb.AppointOfficialResponse, outcome, appointment_id=appointment_id)
@@ -244,7 +245,7 @@ class IdentityService:
             )
 
         outcome = await self.systems.execute(request.client_id, register, _origin(request, caller))
-        return replied(pb.RegisterSystemResponse, outcome, kid=kid)
+        return replied(pb.RegisterSystemResponse, outcome, kid=kid, opens_nothing=without_scope(request))
 
     @api
     async def change_system(self, request: pb.ChangeSystemRequest, caller: Caller) -> pb.ChangeSystemResponse:
@@ -263,7 +264,7 @@ class IdentityService:
             )
 
         outcome = await self.systems.execute(request.client_id, change, _origin(request, caller))
-        return replied(pb.ChangeSystemResponse, outcome)
+        return replied(pb.ChangeSystemResponse, outcome, opens_nothing=without_scope(request))
 
     @api
     async def rotate_system_key(self, request: pb.RotateSystemKeyRequest, caller: Caller) -> pb.RotateSystemKeyResponse:

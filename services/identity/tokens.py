@@ -14,7 +14,7 @@ from joserfc.errors import JoseError, SecurityWarning
 from joserfc.jwk import ECKey, KeySet, OKPKey
 from joserfc.util import to_bytes
 
-from services.chassis.decider import Rejected
+from services.chassis.decider import Rejected, Words
 from services.identity.domain import CLIENT_ID, AccountKind, SystemKey
 
 # RFC 9864 renames it to Ed25519, a name that Envoy and most verifiers do not know yet.
@@ -185,18 +185,25 @@ def parse_public_key(text: str) -> tuple[str, str]:
     try:
         jwk = json.loads(text)
     except (ValueError, RecursionError):
-        raise Rejected("KEY_NOT_ACCEPTED", why="not JSON") from None
+        raise _no_key("không phải JSON", "not JSON") from None
     if not isinstance(jwk, dict) or (jwk.get("kty"), jwk.get("crv")) not in KEY_MEMBERS:
-        raise Rejected("KEY_NOT_ACCEPTED", why="not an Ed25519 or P-256 key")
+        raise _no_key("không phải khóa Ed25519 hay P-256", "not an Ed25519 or P-256 key")
     if "d" in jwk:
-        raise Rejected("KEY_NOT_ACCEPTED", why="it contains the private key, which is now known to others")
+        raise _no_key(
+            "có cả phần bí mật, nay đã lộ: phải bỏ khóa này",
+            "it contains the private key, which is now known to others",
+        )
     try:
         public = {member: jwk[member] for member in KEY_MEMBERS[jwk["kty"], jwk["crv"]]}
         key = _import(public)
         key.public_key  # noqa: B018 - checks that the numbers are a point of the curve
     except (KeyError, ValueError, TypeError, JoseError):
-        raise Rejected("KEY_NOT_ACCEPTED", why="its numbers are not a key") from None
+        raise _no_key("các số của nó không tạo thành khóa", "its numbers are not a key") from None
     return key.thumbprint(), json.dumps(public, sort_keys=True, separators=(",", ":"))
+
+
+def _no_key(vi: str, en: str) -> Rejected:
+    return Rejected("KEY_NOT_ACCEPTED", why=Words.of(vi, en))
 
 
 def _import(jwk: dict[str, Any]) -> OKPKey | ECKey:

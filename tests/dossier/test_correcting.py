@@ -77,9 +77,9 @@ def test_before_reception_the_form_is_corrected_by_whose_it_is(history: Any, by:
         (w.NEW, w.correct(by=w.STRANGER), "NOT_APPLICANT", {}),
         (w.NEW, w.correct(by=w.OFFICIAL), "NOT_APPLICANT", {}),  # what the applicant wrote online
         ((AT_COUNTER,), w.correct(by=w.OUTSIDER), "NOT_APPLICANT", {}),
-        ((*w.NEW, w.receive()), w.correct(), "WRONG_STATE", {"state": "RECEIVED"}),
-        (w.REFUSED, w.correct(), "WRONG_STATE", {"state": "NOT_RECEIVED"}),
-        (FORM_ASKED, w.correct(), "WRONG_STATE", {"state": "SUPPLEMENT_REQUESTED"}),
+        ((*w.NEW, w.receive()), w.correct(), "WRONG_STATE", w.in_state("RECEIVED")),
+        (w.REFUSED, w.correct(), "WRONG_STATE", w.in_state("NOT_RECEIVED")),
+        (FORM_ASKED, w.correct(), "WRONG_STATE", w.in_state("SUPPLEMENT_REQUESTED")),
         (w.NEW, w.correct(w.correction()), "NOTHING_CORRECTED", {}),
         ((*w.NEW, w.correct()), w.correct(), "OVERLOADED", {}),
         (

@@ -62,6 +62,7 @@ from tests.dossier.world import (
     confirm,
     extend,
     hand_over,
+    in_state,
     issue,
     note,
     owing,
@@ -220,11 +221,11 @@ def test_where_the_law_lists_no_time_nothing_is_due() -> None:
 @pytest.mark.parametrize(
     ("history", "command", "reason", "facts"),
     [
-        ((), receive(), "WRONG_STATE", {"state": "ABSENT"}),
-        ((*NEW, receive()), receive(), "WRONG_STATE", {"state": "RECEIVED"}),
+        ((), receive(), "WRONG_STATE", in_state("ABSENT")),
+        ((*NEW, receive()), receive(), "WRONG_STATE", in_state("RECEIVED")),
         (NEW, receive(by=OUTSIDER), "WRONG_AGENCY", {"agency": COMMUNE}),
         ((submit(terms=owing(RECEPTION)),), receive(), "FEE_UNPAID", {"amount": "20000"}),
-        ((), c.RefuseDossier(OFFICIAL, RECEIVED, REASON), "WRONG_STATE", {"state": "ABSENT"}),
+        ((), c.RefuseDossier(OFFICIAL, RECEIVED, REASON), "WRONG_STATE", in_state("ABSENT")),
         (NEW, c.RefuseDossier(OUTSIDER, RECEIVED, REASON), "WRONG_AGENCY", {"agency": COMMUNE}),
         (NEW, c.RefuseDossier(OFFICIAL, RECEIVED, SHORT), "REASON_REQUIRED", {"length": "10"}),
         (NEW, c.RefuseDossier(OFFICIAL, RECEIVED, Sealed("ERR_0815_CODE")), "REASON_REQUIRED", {"length": "10"}),
@@ -255,7 +256,7 @@ def test_a_supplement_is_requested(history: tuple[c.Command, ...]) -> None:
 @pytest.mark.parametrize(
     ("history", "command", "reason", "facts"),
     [
-        ((*NEW, receive()), request_supplement(), "WRONG_STATE", {"state": "RECEIVED"}),
+        ((*NEW, receive()), request_supplement(), "WRONG_STATE", in_state("RECEIVED")),
         (NEW, request_supplement(by=OUTSIDER), "WRONG_AGENCY", {"agency": COMMUNE}),
         (NEW, request_supplement(why=SHORT), "REASON_REQUIRED", {"length": "10"}),
         (NEW, request_supplement(codes=()), "NO_COMPONENTS", {}),
@@ -299,7 +300,7 @@ def test_who_submitted_for_another_may_supply() -> None:
 @pytest.mark.parametrize(
     ("history", "command", "reason", "facts"),
     [
-        (NEW, supply(), "WRONG_STATE", {"state": "NEWLY_REGISTERED"}),
+        (NEW, supply(), "WRONG_STATE", in_state("NEWLY_REGISTERED")),
         ((*NEW, request_supplement()), supply(by=STRANGER), "NOT_APPLICANT", {}),
         (NEW, supply(by=STRANGER), "NOT_APPLICANT", {}),
         ((*NEW, request_supplement()), supply(by=OUTSIDER), "WRONG_AGENCY", {"agency": COMMUNE}),
@@ -361,7 +362,7 @@ def test_a_completed_step_names_the_next(step: str, history: Any, following: tup
 @pytest.mark.parametrize(
     ("history", "command", "reason", "facts"),
     [
-        (NEW, assign(), "WRONG_STATE", {"state": "NEWLY_REGISTERED"}),
+        (NEW, assign(), "WRONG_STATE", in_state("NEWLY_REGISTERED")),
         ((*NEW, receive()), assign(by=OUTSIDER), "WRONG_AGENCY", {"agency": COMMUNE}),
         ((*NEW, receive()), assign("sign"), "STEP_UNKNOWN", {"step": "sign", "next": "check"}),
         (STEPS_DONE, assign("sign"), "STEP_UNKNOWN", {"step": "sign", "next": "-"}),
@@ -371,7 +372,7 @@ def test_a_completed_step_names_the_next(step: str, history: Any, following: tup
             "STEP_ROLE_MISSING",
             {"step": "sign", "role": "approver"},
         ),
-        ((*NEW, receive()), complete(), "WRONG_STATE", {"state": "RECEIVED"}),
+        ((*NEW, receive()), complete(), "WRONG_STATE", in_state("RECEIVED")),
         (PROCESSED_BY_COMMUNE, complete(by=OUTSIDER), "WRONG_AGENCY", {"agency": COMMUNE}),
         (PROCESSED_BY_COMMUNE, complete("sign"), "STEP_UNKNOWN", {"step": "sign", "next": "check"}),
         (PROCESSED_BY_COMMUNE, complete(by=COLLEAGUE), "STEP_NOT_YOURS", {"step": "check"}),
@@ -412,7 +413,7 @@ def test_a_transfer_changes_the_holder_and_not_the_clock(history: tuple[c.Comman
 @pytest.mark.parametrize(
     ("history", "command", "reason", "facts"),
     [
-        (NEW, transfer(), "WRONG_STATE", {"state": "NEWLY_REGISTERED"}),
+        (NEW, transfer(), "WRONG_STATE", in_state("NEWLY_REGISTERED")),
         (PROCESSED_BY_COMMUNE, transfer(by=OUTSIDER), "WRONG_AGENCY", {"agency": COMMUNE}),
         (PROCESSED_BY_COMMUNE, transfer(why=SHORT), "REASON_REQUIRED", {"length": "10"}),
         (PROCESSED_BY_COMMUNE, transfer(COMMUNE), "SAME_AGENCY", {"agency": COMMUNE}),
@@ -499,8 +500,8 @@ OWING = (submit(terms=owing(RECEPTION)),)
 @pytest.mark.parametrize(
     ("history", "command", "reason", "facts"),
     [
-        ((*NEW, receive()), assess(RECEPTION), "WRONG_STATE", {"state": "RECEIVED"}),
-        (NEW, assess(PROCESSING), "WRONG_STATE", {"state": "NEWLY_REGISTERED"}),
+        ((*NEW, receive()), assess(RECEPTION), "WRONG_STATE", in_state("RECEIVED")),
+        (NEW, assess(PROCESSING), "WRONG_STATE", in_state("NEWLY_REGISTERED")),
         (PROCESSED_BY_COMMUNE, assess(by=OUTSIDER), "WRONG_AGENCY", {"agency": COMMUNE}),
         (PROCESSED_BY_COMMUNE, assess(items=()), "FEE_INVALID", {}),
         (PROCESSED_BY_COMMUNE, assess(items=(FEE, FeeItem("x", -1))), "FEE_INVALID", {}),
@@ -510,7 +511,7 @@ OWING = (submit(terms=owing(RECEPTION)),)
         ((*OWING, pay("fee-0")), pay("fee-0"), "FEE_SETTLED", {"fee_id": "fee-0"}),
         (NEW, refund(), "FEE_UNKNOWN", {"fee_id": "fee-1"}),
         (OWING, refund("fee-0"), "FEE_UNPAID", {"amount": "20000"}),
-        ((*OWING, pay("fee-0"), refund("fee-0")), refund("fee-0"), "FEE_SETTLED", {"fee_id": "fee-0"}),
+        ((*OWING, pay("fee-0"), refund("fee-0")), refund("fee-0"), "FEE_REFUNDED", {"fee_id": "fee-0"}),
     ],
 )
 def test_money_is_refused(history: Any, command: c.Command, reason: str, facts: dict[str, str]) -> None:
@@ -542,19 +543,19 @@ ASKED_BACK = (*NEW, withdraw())
 @pytest.mark.parametrize(
     ("history", "command", "reason", "facts"),
     [
-        ((), withdraw(), "WRONG_STATE", {"state": "ABSENT"}),
+        ((), withdraw(), "WRONG_STATE", in_state("ABSENT")),
         (NEW, withdraw(STRANGER), "NOT_APPLICANT", {}),
         (RETURNED, withdraw(STRANGER), "NOT_APPLICANT", {}),
-        ((*NEW, receive()), withdraw(), "WRONG_STATE", {"state": "RECEIVED"}),
-        (NEW, c.GrantWithdrawal(OFFICIAL, RECEIVED), "WRONG_STATE", {"state": "NEWLY_REGISTERED"}),
+        ((*NEW, receive()), withdraw(), "WRONG_STATE", in_state("RECEIVED")),
+        (NEW, c.GrantWithdrawal(OFFICIAL, RECEIVED), "WRONG_STATE", in_state("NEWLY_REGISTERED")),
         (ASKED_BACK, c.GrantWithdrawal(OUTSIDER, RECEIVED), "WRONG_AGENCY", {"agency": COMMUNE}),
-        (NEW, c.DeclineWithdrawal(OFFICIAL, RECEIVED, REASON), "WRONG_STATE", {"state": "NEWLY_REGISTERED"}),
+        (NEW, c.DeclineWithdrawal(OFFICIAL, RECEIVED, REASON), "WRONG_STATE", in_state("NEWLY_REGISTERED")),
         (ASKED_BACK, c.DeclineWithdrawal(OUTSIDER, RECEIVED, REASON), "WRONG_AGENCY", {"agency": COMMUNE}),
         (ASKED_BACK, c.DeclineWithdrawal(OFFICIAL, RECEIVED, SHORT), "REASON_REQUIRED", {"length": "10"}),
-        ((*NEW, receive()), stop(), "WRONG_STATE", {"state": "RECEIVED"}),
+        ((*NEW, receive()), stop(), "WRONG_STATE", in_state("RECEIVED")),
         (NEW, stop(OUTSIDER), "WRONG_AGENCY", {"agency": COMMUNE}),
         (NEW, stop(why=SHORT), "REASON_REQUIRED", {"length": "10"}),
-        (NEW, stop(cause=StopCause.WITHDRAWN), "WRONG_STATE", {"state": "NEWLY_REGISTERED"}),
+        (NEW, stop(cause=StopCause.WITHDRAWN), "WRONG_STATE", in_state("NEWLY_REGISTERED")),
     ],
 )
 def test_an_ending_is_refused(history: Any, command: c.Command, reason: str, facts: dict[str, str]) -> None:
@@ -596,17 +597,17 @@ def test_a_result_is_returned(by: Any) -> None:
 @pytest.mark.parametrize(
     ("history", "command", "reason", "facts"),
     [
-        ((*NEW, receive()), approve(), "WRONG_STATE", {"state": "RECEIVED"}),
+        ((*NEW, receive()), approve(), "WRONG_STATE", in_state("RECEIVED")),
         (STEPS_DONE, approve(OUTSIDER), "WRONG_AGENCY", {"agency": COMMUNE}),
         (PROCESSED_BY_COMMUNE, approve(), "STEPS_INCOMPLETE", {"step": "check"}),
         (APPROVED, approve(), "ALREADY_APPROVED", {}),
-        ((*NEW, receive()), issue(), "WRONG_STATE", {"state": "RECEIVED"}),
+        ((*NEW, receive()), issue(), "WRONG_STATE", in_state("RECEIVED")),
         (APPROVED, issue(OUTSIDER), "WRONG_AGENCY", {"agency": COMMUNE}),
         (STEPS_DONE, issue(), "NOT_APPROVED", {}),
         (APPROVED, issue(sha256="ef" * 32), "ATTACHMENT_UNKNOWN", {"sha256": "ef" * 32}),
         (APPROVED, hand_over(), "NO_RESULT", {}),
-        (RETURNED, hand_over(), "WRONG_STATE", {"state": "RESULT_RETURNED"}),
-        (REFUSED, hand_over(), "WRONG_STATE", {"state": "NOT_RECEIVED"}),
+        (RETURNED, hand_over(), "WRONG_STATE", in_state("RESULT_RETURNED")),
+        (REFUSED, hand_over(), "WRONG_STATE", in_state("NOT_RECEIVED")),
         (ISSUED, hand_over(OUTSIDER), "WRONG_AGENCY", {"agency": COMMUNE}),
         ((*STEPS_DONE, assess(RESULT), approve(), issue()), hand_over(), "FEE_UNPAID", {"amount": "20000"}),
     ],
@@ -648,7 +649,7 @@ def test_an_apology_states_the_lateness_and_the_new_appointment() -> None:
 @pytest.mark.parametrize(
     ("history", "command", "reason", "facts"),
     [
-        (ISSUED, extend(LATE, LATER), "WRONG_STATE", {"state": "PROCESSED"}),
+        (ISSUED, extend(LATE, LATER), "WRONG_STATE", in_state("PROCESSED")),
         (PROCESSED_BY_COMMUNE, extend(LATE, LATER, OUTSIDER), "WRONG_AGENCY", {"agency": COMMUNE}),
         (PROCESSED_BY_COMMUNE, extend(LATE, LATER, why=SHORT), "REASON_REQUIRED", {"length": "10"}),
         (PROCESSED_BY_COMMUNE, extend(DUE, LATER), "NOT_OVERDUE", {"due_at": DUE.isoformat()}),
@@ -681,13 +682,13 @@ def test_the_peer_confirms_how_far_it_is() -> None:
 @pytest.mark.parametrize(
     ("history", "command", "reason", "facts"),
     [
-        ((), rate(), "WRONG_STATE", {"state": "ABSENT"}),
+        ((), rate(), "WRONG_STATE", in_state("ABSENT")),
         (ISSUED, rate(by=STRANGER), "NOT_APPLICANT", {}),
-        (NEW, rate(), "WRONG_STATE", {"state": "NEWLY_REGISTERED"}),
+        (NEW, rate(), "WRONG_STATE", in_state("NEWLY_REGISTERED")),
         ((*ISSUED, rate()), rate(), "ALREADY_RATED", {}),
         (ISSUED, rate(0), "SCORE_INVALID", {}),
         (ISSUED, rate(6), "SCORE_INVALID", {}),
-        ((), confirm(0), "WRONG_STATE", {"state": "ABSENT"}),
+        ((), confirm(0), "WRONG_STATE", in_state("ABSENT")),
         (NEW, confirm(1), "REVISION_CONFLICT", {"revision": "0", "expected": "1"}),
         (NEW, confirm(-1), "REVISION_CONFLICT", {"revision": "0", "expected": "-1"}),
     ],

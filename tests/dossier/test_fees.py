@@ -133,7 +133,7 @@ def test_a_fee_that_was_assessed_wrongly_is_cancelled_and_the_work_goes_on() -> 
         v.Finance.NOTHING_DUE,
         DUE_WHEN_RESUMED,
     )
-    given(dossier, *events).when(cancel()).then_rejected("FEE_SETTLED", fee_id="fee-1")
+    given(dossier, *events).when(cancel()).then_rejected("FEE_CANCELLED", fee_id="fee-1")
     # It was being paid, or given back, meanwhile.
     given(dossier, *events).when(w.pay()).then()
     given(dossier, *events).when(w.refund()).then()

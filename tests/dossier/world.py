@@ -13,6 +13,7 @@ from services.dossier import commands as c
 from services.dossier import values as v
 from services.dossier.domain import dossier
 from services.dossier.events import Event
+from services.dossier.states import NOW
 
 ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
 CODE = "P56.22.336-20260302-0000001"
@@ -79,6 +80,11 @@ TERMS = v.Terms(
 HOUSING = v.Component("housing", v.ComponentSource.ATTACHMENT, SCAN, "application/pdf", 9)
 FORM = v.Component("ct01", v.ComponentSource.FORM)
 SUBMITTED, RECEIVED, DUE = at("2026-03-01T20:00"), at("2026-03-02T09:00"), at("2026-03-09T17:00")
+
+
+def in_state(name: str) -> dict[str, str]:
+    """The facts of WRONG_STATE."""
+    return {"state": name, "now": ", ".join(NOW[v.Settlement[name]])}
 
 
 def terms(**changes: Any) -> v.Terms:

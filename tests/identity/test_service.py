@@ -431,6 +431,12 @@ def test_an_administrator_appoints_and_ends(world: World) -> None:
     assert world.refusal("AppointOfficial", administrator, **elsewhere)[0] == "BEYOND_REACH"
     assert world.refusal("AppointOfficial", administrator, **{**fields, "agency": "P56.9"})[0] == "AGENCY_UNKNOWN"
     assert world.refusal("AppointOfficial", administrator, **{**fields, "province": "79"})[0] == "PROVINCE_MISMATCH"
+    derived = world.call(
+        "AppointOfficial", administrator, **{**fields, "province": "", "roles": [options_pb2.ROLE_CASHIER]}
+    )
+    at = datetime.now(UTC)
+    now = world.call("ListAppointments", administrator, agency="P56.1", at=at, min_position=derived.position)
+    assert [(one.appointment_id, one.province) for one in now.appointments] == [(derived.appointment_id, "56")]
     own = {**fields, "account_id": world.appointments[1].account_id}
     assert world.refusal("AppointOfficial", administrator, **own)[0] == "SELF_APPOINTMENT"
 
@@ -443,6 +449,9 @@ def test_an_administrator_rules_over_systems(world: World) -> None:
     other = json.dumps(OKPKey.generate_key("Ed25519").as_dict(private=False))
     rotated = world.call("RotateSystemKey", administrator, client_id="land", public_jwk=other)
     assert (made.kid, rotated.revision) == (key.thumbprint(), 1)
+    assert [(one.purpose, "ChangeSystem" in one.vi and "ChangeSystem" in one.en) for one in made.opens_nothing] == [
+        ("settle", True)
+    ]
     suspended = world.call("SuspendSystem", administrator, client_id="land", reason="Lộ khóa")
     listed = world.call("ListSystems", administrator, min_position=suspended.position).systems
     assert [(one.client_id, one.suspended, one.revision) for one in listed] == [("land", True, 2), ("tax", False, 0)]
@@ -452,6 +461,11 @@ def test_an_administrator_rules_over_systems(world: World) -> None:
     private = json.dumps(key.as_dict(private=True))
     refused = world.refusal("RegisterSystem", administrator, public_jwk=private, **fields)
     assert refused[0] == "KEY_NOT_ACCEPTED"
+    scope = {"purpose": "settle", "agencies": ["P56.5.1"], "all_procedures": True}
+    changed = world.call(
+        "ChangeSystem", administrator, client_id="land", purposes=["settle", "look-up"], scopes=[scope]
+    )
+    assert [one.purpose for one in changed.opens_nothing] == ["look-up"]
 
 
 def test_an_official_s_token_tells_which_organisations_the_person_represents(world: World) -> None:
