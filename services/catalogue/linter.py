@@ -65,6 +65,7 @@ _IDENTITY_CARD = re.compile(
 _COUNCIL = re.compile(r"hđnd|hội đồng nhân dân|people['’]s council|the council", re.IGNORECASE)
 _PATH = re.compile(r"[a-z][a-z_]*(\[\d+\])?(\.[a-z][a-z_]*(\[\d+\])?)*", re.ASCII)
 MOST_MONTHS = 1200
+MOST_USES = 100
 OLDEST = 130
 
 
@@ -272,6 +273,15 @@ def _exemption(exemption: Exemption, path: str, fee: Fee) -> Iterator[Fault]:
             f"{path}.maximum",
             f"{exemption.maximum} đồng là không hợp lý; có thể thiếu ba số 0.",
             f"{exemption.maximum} đồng cannot be right; perhaps thousands are meant.",
+        )
+    if not (0 <= exemption.uses <= MOST_USES and 0 <= exemption.use_months <= MOST_MONTHS) or (
+        exemption.use_months and not exemption.uses
+    ):
+        yield _fault(
+            "EXEMPTION_USES",
+            f"{path}.uses",
+            f"Số lần dùng từ 1 đến {MOST_USES} trong một năm, hoặc trong use_months từ 1 đến {MOST_MONTHS} tháng.",
+            f"It may be used 1 to {MOST_USES} times a year, or within use_months of 1 to {MOST_MONTHS}.",
         )
     for index, ground in enumerate(exemption.grounds):
         yield from _ground(ground, f"{path}.grounds[{index}]")

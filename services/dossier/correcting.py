@@ -38,8 +38,10 @@ async def correction_of(
     forms: Forms,
     keys: KeyRing,
     fee_id: str,
+    used: frozenset[str],
 ) -> Correction:
     """`state`: of this history. `known`: of the applicant. `fee_id`: of what the answers may owe.
+    `used`: exemptions that other dossiers used up.
 
     Raises Invalid FORM_INVALID, Rejected FORM_UNCHECKABLE, OVERLOADED; SubjectErased, KeyLost.
     """
@@ -53,7 +55,7 @@ async def correction_of(
     citizen = submitted.applicant_kind == facts.APPLICANT_KIND_CITIZEN
     standing = Standing(known.level if citizen else 0, frozenset(documents) if submitted.reuse_consent else ())
     before, granted = await _held(history, procedure, day, standing, keys)
-    standing = replace(standing, confirmed=granted)
+    standing = replace(standing, confirmed=granted, used=used)
     # The price is that of the day of submission, as it was when the fee was assessed.
     now, then = (
         law.terms(procedure, state.channel, agency, one, submitted_at, standing=standing) for one in (answers, before)

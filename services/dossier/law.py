@@ -81,11 +81,13 @@ class Law:
 
     def in_force(self, procedure_code: str, at: datetime) -> Procedure:
         """The newest version in force on that day. Raises Rejected PROCEDURE_UNKNOWN."""
-        found = newest(self._procedures.get(procedure_code, {}).values(), local_day(at))
-        if found is None:
+        if (procedure := self.offered(procedure_code, at)) is None:
             raise Rejected("PROCEDURE_UNKNOWN", procedure_code=procedure_code)
-        procedure: Procedure = found.value
         return procedure
+
+    def offered(self, procedure_code: str, at: datetime) -> Procedure | None:
+        found = newest(self._procedures.get(procedure_code, {}).values(), local_day(at))
+        return found.value if found else None
 
     def version(self, procedure_code: str, version: int) -> Procedure:
         """Raises Rejected NOT_READY where this replica has not read of it yet."""

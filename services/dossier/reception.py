@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any
@@ -268,6 +268,7 @@ async def submission(
     forms: Forms,
     decided: tuple[tuple[date, Term], ...],
     site: str,
+    used_up: Callable[[Procedure, str], Awaitable[frozenset[str]]],
 ) -> SubmitDossier:
     """The command, but for its code and its fee's id. `decided`: the province's own terms of reception.
 
@@ -290,9 +291,10 @@ async def submission(
     applicant, known = await applicant_of(request, caller, people, registry, keys)
     granted, claimed = _claims(request, caller, procedure, at)
     documents = known.documents.own(applicant.account_id, at)
-    standing = Standing(
-        _account_level(applicant, known, caller), frozenset(documents) if request.reuse_consent else (), granted
-    )
+    used = await used_up(procedure, applicant.account_id)
+    require_unused(granted, used)
+    reusable = frozenset(documents) if request.reuse_consent else ()
+    standing = Standing(_account_level(applicant, known, caller), reusable, granted, used)
     terms = law.terms(procedure, channel, competent, answers, at, standing=standing)
     components = components_of(request.components, at)
     return SubmitDossier(
@@ -340,6 +342,12 @@ def _claims(
     if codes:
         require_reason(request.exemption_reason)
     return codes, ()
+
+
+def require_unused(codes: Collection[str], used: Collection[str]) -> None:
+    """Raises Rejected EXEMPTION_USED."""
+    if again := [code for code in codes if code in used]:
+        raise Rejected("EXEMPTION_USED", exemption=", ".join(again))
 
 
 def _account_level(applicant: Applicant, known: Known, caller: Caller) -> int:

@@ -30,6 +30,7 @@ from services.chassis.facts import Fact, fact_of
 from services.chassis.handler import Outcome
 from services.chassis.law.cases import form_answers
 from services.chassis.law.dated import holds, site_terms
+from services.chassis.law.definitions import Procedure
 from services.chassis.law.kept import law
 from services.chassis.observing import Sample
 from services.chassis.privacy import SubjectErased, opened
@@ -37,9 +38,11 @@ from services.chassis.replies import replied
 from services.chassis.signed import UNVERIFIED
 from services.chassis.standing import restricted
 from services.chassis.store.port import NO_STREAM, RecordedEvent
+from services.chassis.views import position_token
 from services.chassis.watching import resume_token_of, watching
 from services.dossier import commands as c
 from services.dossier import draft as d
+from services.dossier.benefits import Turns, benefits, is_limited, used_up, waived_for
 from services.dossier.codec import dossier_codec, draft_codec
 from services.dossier.codes import Wanted, allocate, codes, forget, given_to
 from services.dossier.components import named
@@ -59,7 +62,7 @@ from services.dossier.events import (
 )
 from services.dossier.forms import Forms
 from services.dossier.holdings import holdings
-from services.dossier.law import ZONE, Law
+from services.dossier.law import ZONE, Law, local_day
 from services.dossier.lists import (
     begun,
     draft_of,
@@ -90,6 +93,7 @@ from services.dossier.reception import (
     known_accounts,
     paper_days_of,
     require_open_window,
+    require_unused,
     submission,
 )
 from services.dossier.registry import Registry
@@ -138,6 +142,8 @@ class DossierService:
     allocation = dependencies.gathered(allocate, writes=True)
     people = dependencies.gathered(known_accounts)
     holdings = dependencies.view(holdings)
+    benefits = dependencies.view(benefits)
+    turns = dependencies.made(Turns.of, Turns.close)
     officials = dependencies.view(officials)
     restricted = dependencies.view(restricted)
     law = dependencies.snapshot(law, Law)
@@ -249,6 +255,36 @@ class DossierService:
 
     @api
     async def submit_dossier(self, request: pb.SubmitDossierRequest, caller: Caller) -> pb.SubmitDossierResponse:
+        day, law = local_day(self.clock.now()), await self.law.get()
+        procedure = law.offered(request.procedure_code, self.clock.now())
+        if procedure is None or not is_limited(procedure, day):
+            return await self._submit(request, caller)
+        async with self.turns.turn(request.applicant_id or caller.account_id):
+            return await self._submit(request, caller)
+
+    async def _used_up(self, procedure: Procedure, applicant_id: str, day: str, own: str = "") -> frozenset[str]:
+        """Raises Rejected NOT_READY while the view is behind the log."""
+        if not is_limited(procedure, day):
+            return frozenset()
+        head = position_token(await self.platform.store.head())
+        try:
+            rows = await self.benefits.read(lambda db: waived_for(db, applicant_id), head)
+        except TimeoutError:
+            raise Rejected("NOT_READY") from None
+        return await used_up(rows, procedure, day, own, self.dossiers.load, self.keys)
+
+    async def _turn(self, code: str) -> asyncio.Lock:
+        """Of the dossier's applicant."""
+        state, _ = await self.dossiers.load(code)
+        return self.turns.turn(state.applicant_id)
+
+    async def _used_by_others(self, state: Dossier) -> frozenset[str]:
+        law = await self.law.get()
+        procedure = law.version(state.procedure_code, state.procedure_version)
+        day = local_day(state.submitted_at or self.clock.now())
+        return await self._used_up(procedure, state.applicant_id, day, state.code)
+
+    async def _submit(self, request: pb.SubmitDossierRequest, caller: Caller) -> pb.SubmitDossierResponse:
         now, known, origin = self.clock.now(), await self.law.get(), _origin(request, caller)
         try:
             sender = require_open_window(self.platform.settings, Channel(request.channel), caller, now)
@@ -265,6 +301,7 @@ class DossierService:
                 self.forms,
                 self.reception_terms,
                 self.platform.settings.site,
+                lambda procedure, applicant_id: self._used_up(procedure, applicant_id, local_day(now)),
             )
             dossier.decide(command, dossier.initial)  # what is refused takes no code
             await self.uploads.take(owner_of(caller), command.applicant_id, command.uploaded)
@@ -463,8 +500,10 @@ class DossierService:
         """And the state that it corrects. Raises as require_party and correction_of."""
         history, state = await self._history(request.code, caller)
         now, law, known = self.clock.now(), await self.law.get(), await self._known(state)
-        fee_id = fee_id_of(request.request_id, request.code)
-        correction = await correction_of(history, state, request.form, now, law, known, self.forms, self.keys, fee_id)
+        fee_id, used = fee_id_of(request.request_id, request.code), await self._used_by_others(state)
+        correction = await correction_of(
+            history, state, request.form, now, law, known, self.forms, self.keys, fee_id, used
+        )
         return correction, state
 
     async def _known(self, state: Dossier) -> Known:
@@ -566,7 +605,11 @@ class DossierService:
             calendar = law.calendar_of(state.reception_agency, at)
             return c.WaiveFee(by, at, request.fee_id, left_id, request.exemption_code, reason, terms, calendar)
 
-        outcome = await self._change(request, caller, make)
+        async with await self._turn(request.code):
+            if not await self.dossiers.earlier(request.code, _origin(request, caller)):
+                _, before = await self._history(request.code, caller)
+                require_unused([request.exemption_code], await self._used_by_others(before))
+            outcome = await self._change(request, caller, make)
         waived = _one(outcome, FeeWaived).amount
         left = next((event for event in outcome.events if isinstance(event, FeeAssessed)), None)
         if left is None:

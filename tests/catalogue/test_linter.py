@@ -133,6 +133,11 @@ CASES: list[tuple[Procedure, list[tuple[str, str]]]] = [
     (exempted(charge_codes=("copies",)), [("CHARGE_UNKNOWN", "fee.exemptions[0].charge_codes[0]")]),
     (exempted(valid_from="15/8/2026"), [("EXEMPTION_DATES", "fee.exemptions[0]")]),
     (exempted(valid_from="2026-08-15", valid_until="2026-08-14"), [("EXEMPTION_DATES", "fee.exemptions[0]")]),
+    (exempted(uses=1, use_months=12), []),
+    *(
+        (exempted(uses=uses, use_months=months), [("EXEMPTION_USES", "fee.exemptions[0].uses")])
+        for uses, months in ((-1, 0), (1_000, 0), (0, 12), (1, -1))
+    ),
     (exempted(maximum=12), [("AMOUNT_SUSPECT", "fee.exemptions[0].maximum")]),
     *(
         (exempted(grounds=(ground,)), [("GROUND_HALF", "fee.exemptions[0].grounds[0]")])

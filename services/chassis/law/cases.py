@@ -24,12 +24,13 @@ class Standing:
     """What is known of who applies, beside the form.
 
     `account_level`: of a citizen's electronic identity. `document_kinds`: in the warehouse, valid, and may be reused. `confirmed`:
-    exemptions that an official saw proved.
+    exemptions that an official saw proved. `used`: those that may not be used again.
     """
 
     account_level: int = 0
     document_kinds: Collection[str] = ()
     confirmed: Collection[str] = ()
+    used: Collection[str] = ()
 
 
 NOBODY = Standing()
@@ -69,7 +70,7 @@ def case_of(
     answers: Mapping[str, Any],
     standing: Standing = NOBODY,
 ) -> Case:
-    exempt = {*following(procedure, day, answers, standing), *standing.confirmed}
+    exempt = {*following(procedure, day, answers, standing), *standing.confirmed} - {*standing.used}
     so, counted = circumstances(procedure, answers), counts(procedure.form, answers)
     return Case(province, channel, day, counted, so, frozenset(exempt))
 

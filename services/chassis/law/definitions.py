@@ -174,6 +174,8 @@ class Exemption:
     valid_from: str = ""
     valid_until: str = ""
     maximum: int = 0
+    uses: int = 0
+    use_months: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,15 @@ def exemptions_on(procedure: Procedure, day: str) -> tuple[Exemption, ...]:
     return tuple(exemption for exemption in found if day in Validity(exemption.valid_from, exemption.valid_until))
 
 
+def in_period(exemption: Exemption, used: str, day: str) -> bool:
+    """Whether a use on that day counts for a submission on the other: of the same calendar year, or of the months up to it."""
+    if not exemption.use_months:
+        return used[:4] == day[:4]
+    months = int(day[:4]) * 12 + int(day[5:7]) - 1 - exemption.use_months
+    # The same day so many months before is over; a day that month lacks is its last.
+    return used > f"{months // 12:04}-{months % 12 + 1:02}-{day[8:]}"
+
+
 def taken_off(full: int, percent: int, maximum: int = 0) -> int:
     """Whole đồng; a fraction is the payer's."""
     off = full - full * (100 - percent) // 100

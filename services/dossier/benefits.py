@@ -1,0 +1,95 @@
+"""Which exemptions a person has used, for those that may be used so many times in a year."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+from uuid import UUID
+from weakref import WeakValueDictionary
+
+from sqlalchemy import Column, Connection, DateTime, LargeBinary, MetaData, String, Table, insert, select
+
+from motcua.dossier.events.v1 import events_pb2 as e
+from services.chassis.codec import from_timestamp
+from services.chassis.database import utc
+from services.chassis.facts import Fact
+from services.chassis.law.definitions import Procedure
+from services.chassis.law.fees import exemptions_on, in_period
+from services.chassis.privacy import KeyRing, open_message, unshown
+from services.chassis.views import Projection
+from services.dossier.domain import Dossier
+from services.dossier.law import local_day
+from services.dossier.values import Settlement
+
+metadata = MetaData()
+waivers = Table(
+    "waivers_v1",
+    metadata,
+    Column("event_id", String, primary_key=True),
+    Column("applicant_id", String, nullable=False, index=True),
+    Column("code", String, nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False),
+    # As it was stored: which exemptions stays sealed.
+    Column("waived", LargeBinary, nullable=False),
+)
+benefits = Projection("benefits_v1", metadata)
+# Whose dossier ended so used nothing.
+_UNUSED = (Settlement.NOT_RECEIVED, Settlement.PROCESSING_STOPPED)
+
+
+@benefits.on(e.FeeWaived)
+def fee_waived(db: Connection, fact: Fact[e.FeeWaived]) -> None:
+    event = fact.event
+    only = e.FeeWaived(code=event.code, applicant_id=event.applicant_id, exemptions=event.exemptions)
+    row = {"applicant_id": event.applicant_id, "code": event.code, "at": from_timestamp(event.at)}
+    db.execute(insert(waivers).values(event_id=str(fact.event_id), waived=only.SerializeToString(), **row))
+
+
+def waived_for(db: Connection, applicant_id: str) -> Sequence[Any]:
+    return db.execute(select(waivers).where(waivers.c.applicant_id == applicant_id)).all()
+
+
+def is_limited(procedure: Procedure, day: str) -> bool:
+    return any(exemption.uses for exemption in exemptions_on(procedure, day))
+
+
+async def used_up(
+    rows: Sequence[Any],
+    procedure: Procedure,
+    day: str,
+    own: str,
+    load: Callable[[str], Awaitable[tuple[Dossier, int]]],
+    keys: KeyRing,
+) -> frozenset[str]:
+    """Of the rows of one person, the procedure's exemptions that another dossier than `own` has used as often as may be."""
+    used: defaultdict[str, set[str]] = defaultdict(set)
+    limited = {each.code: each for each in exemptions_on(procedure, day) if each.uses}
+    for row in rows:
+        on = local_day(utc(row.at))
+        state, _ = await load(row.code)
+        if row.code == own or state.procedure_code != procedure.code or state.settlement in _UNUSED:
+            continue
+        with unshown():
+            opened = await open_message(e.FeeWaived.FromString(row.waived), UUID(row.event_id), keys)
+        for code in opened.get("exemptions", "").split(","):
+            if code in limited and in_period(limited[code], on, day):
+                used[code].add(row.code)
+    return frozenset(code for code, dossiers in used.items() if len(dossiers) >= limited[code].uses)
+
+
+class Turns:
+    """One submission of a person at a time, where what one uses another cannot. Within this process."""
+
+    def __init__(self) -> None:
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    @classmethod
+    def of(cls, container: Any) -> Turns:
+        return cls()
+
+    def turn(self, account_id: str) -> asyncio.Lock:
+        return self._locks.setdefault(account_id, asyncio.Lock())
+
+    async def close(self) -> None: ...
