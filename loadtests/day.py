@@ -265,7 +265,7 @@ async def apply(province: Province, rng: random.Random) -> str:
     if not online:
         request.applicant_id = await person.account_id()
         request.applicant_kind = facts.ApplicantKind.APPLICANT_KIND_CITIZEN
-        request.applicant_name = "Nguyễn Văn Quầy"
+        request.applicant_name = person.full_name
     reply = await by.call(door.dossiers.SubmitDossier, request)
     return str(reply.code)
 

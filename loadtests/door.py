@@ -50,6 +50,10 @@ class Person:
         self._expires_at = 0.0
         self._lock = asyncio.Lock()
 
+    @property
+    def full_name(self) -> str:
+        return citizen(self._index).full_name
+
     async def token(self) -> str:
         async with self._lock:
             if time.time() > self._expires_at - RENEW_SECONDS:

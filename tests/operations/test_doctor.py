@@ -107,7 +107,13 @@ async def test_nobody_is_registered_to_submit_for_the_national_portal(
     with engine.begin() as db:
         lists.metadata.create_all(db)
         if purposes is not None:
-            row = {"client_id": "portal", "name": "the portal", "operator_agency": "", "kid": "", "public_jwk": ""}
+            row: dict[str, Any] = {
+                "client_id": "portal",
+                "name": "the portal",
+                "operator_agency": "",
+                "kid": "",
+                "public_jwk": "",
+            }
             row |= {"purposes": purposes, "scopes": b"", "suspended": suspended, "certificate_required": False}
             db.execute(systems.insert().values(**row, registered_at=datetime.now(UTC), revision=0))
     engine.dispose()
