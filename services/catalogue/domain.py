@@ -509,9 +509,9 @@ def decide_agency(command: AgencyCommand, state: AgencyState) -> Sequence[Agency
                 raise Rejected("CALENDAR_UNKNOWN", calendar_id=agency.calendar_id)
             if agency.parent and not parent_known:
                 raise Rejected("AGENCY_UNKNOWN", code=agency.parent)
+            _lies_there(agency, territory or TerritoryState())
             if parent_province not in ("", agency.province):
                 raise Rejected("PARENT_ELSEWHERE", parent=agency.parent, province=agency.province or "-")
-            _lies_there(agency, territory or TerritoryState())
             return [AgencyOpened(agency, at, by)]
         case ChangeAgency(code, name, calendar_id, calendar_known, valid_from, legal_basis, at, by, replaces):
             _open(state, code)

@@ -317,6 +317,14 @@ def _require_applicant(by: Actor, dossier: Dossier) -> None:
         raise Rejected("NOT_APPLICANT")
 
 
+def _require_on_behalf(by: Actor, dossier: Dossier) -> None:
+    """The applicant, who submitted for them, or a receptionist of the holder for whom stands at the counter."""
+    if "receptionist" in by.roles:
+        _require_holder(by, dossier)
+    elif by.actor_id != dossier.submitted_by:
+        _require_applicant(by, dossier)
+
+
 def _require_paid(dossier: Dossier, *conditions: FeeCondition) -> None:
     owed = sum(fee.amount for fee in dossier.fees if fee.finance is Finance.DUE and fee.condition in conditions)
     if owed:
@@ -582,10 +590,7 @@ def _asked(codes: tuple[str, ...], fields: tuple[str, ...], faults: tuple[DataFa
 
 
 def _supply(command: SupplySupplement, dossier: Dossier) -> Events:
-    if "receptionist" in command.by.roles:
-        _require_holder(command.by, dossier)
-    elif command.by.actor_id != dossier.submitted_by:
-        _require_applicant(command.by, dossier)
+    _require_on_behalf(command.by, dossier)
     _require_state(dossier, Settlement.SUPPLEMENT_REQUESTED)
     if dossier.received_at is None:
         _require_paid(dossier, FeeCondition.RECEPTION)
@@ -904,7 +909,7 @@ def _refund(command: RefundFee, dossier: Dossier) -> Events:
 
 def _request_withdrawal(command: RequestWithdrawal, dossier: Dossier) -> Events:
     _require_exists(dossier)
-    _require_applicant(command.by, dossier)
+    _require_on_behalf(command.by, dossier)
     _require_state(dossier, Settlement.NEWLY_REGISTERED, Settlement.BEING_PROCESSED)
     return (WithdrawalRequested(*_head(command, dossier), command.reason),)
 

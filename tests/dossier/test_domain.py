@@ -532,6 +532,12 @@ def test_a_withdrawal_is_granted_or_leads_back_to_where_it_was(history: tuple[c.
     assert state_after(*history, withdraw(), decline).settlement is state_after(*history).settlement
 
 
+def test_who_stands_at_the_counter_withdraws_there() -> None:
+    at_counter, elsewhere = replace(OFFICIAL, roles=frozenset({"receptionist"})), OUTSIDER
+    after(*NEW).when(withdraw(at_counter)).then(e.WithdrawalRequested(*head(at_counter), Sealed("")))
+    after(*NEW).when(withdraw(elsewhere)).then_rejected("WRONG_AGENCY", agency=OFFICIAL.agency)
+
+
 @pytest.mark.parametrize("history", [NEW, PROCESSED_BY_COMMUNE, (*NEW, request_supplement())])
 def test_processing_is_stopped_with_a_reason(history: tuple[c.Command, ...]) -> None:
     after(*history).when(stop()).then(e.ProcessingStopped(*head(OFFICIAL), StopCause.CONDITIONS_NOT_MET, REASON))

@@ -81,6 +81,7 @@ OTHERS: dict[str, Callable[[Lives], dict[str, Any]]] = {
     "ReconcileDay": lambda x: {"day": datetime.now(UTC).date().isoformat()},
     "SubmitDossier": lambda x: x.world.submission(x.me) | {"channel": facts.CHANNEL_ONLINE},
     "CorrectForm": lambda x: {"code": x.code, "form": {"subject_name": "Nguyễn Văn Ân"}},
+    "RequestWithdrawal": lambda x: {"code": x.code},
     "SupplySupplement": lambda x: {"code": x.code, "components": [paper()]},
     "ConfirmSynchronisation": lambda x: {"code": x.code, "peer_revision": 1},
 }
