@@ -32,7 +32,7 @@ from services.chassis.law.validity import Validity, in_turn
 D = TypeVar("D")
 
 _ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
-_ORGANISATION = re.compile(r"\d{3}(\.\d{2}){2}\.[A-Z]\d{2}|[A-Z]\d{2}(\.\d{1,3}){0,4}", re.ASCII)
+ORGANISATION = re.compile(r"\d{3}(\.\d{2}){2}\.[A-Z]\d{2}|[A-Z]\d{2}(\.\d{1,3}){0,4}", re.ASCII)
 _PROVINCE = re.compile(r"\d{2}", re.ASCII)
 _OF_PROVINCE = re.compile(r"P(\d{2})(?:\.|$)", re.ASCII)
 _COMMUNE = re.compile(r"\d{5}", re.ASCII)
@@ -502,7 +502,7 @@ def decide_agency(command: AgencyCommand, state: AgencyState) -> Sequence[Agency
         case OpenAgency(agency, calendar_known, parent_known, at, by, territory, parent_province):
             if state.validity:
                 raise Rejected("AGENCY_EXISTS", code=agency.code)
-            if not _ORGANISATION.fullmatch(agency.code):
+            if not ORGANISATION.fullmatch(agency.code):
                 raise Rejected("AGENCY_CODE_INVALID", code=agency.code)
             _dated(agency.valid_from)
             if not calendar_known:

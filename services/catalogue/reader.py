@@ -7,7 +7,7 @@ import dataclasses
 import json
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from pathlib import Path
 from types import NoneType, UnionType
@@ -15,6 +15,7 @@ from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
 
 import yaml
 
+from services.catalogue import typed
 from services.chassis.deadlines import Term, Unit
 from services.chassis.law.definitions import Json
 
@@ -28,10 +29,18 @@ SHARED = "shared"
 DEEPEST = 64
 _TAG = "tag:yaml.org,2002:"
 _INT = re.compile(r"-?(0|[1-9]\d{0,14})", re.ASCII)
-_GROUPED = re.compile(r"-?(0|[1-9]\d{0,14}|[1-9]\d{0,2}(_\d{3}){1,4})", re.ASCII)
 _FLOAT = re.compile(r"-?(0|[1-9]\d{0,14})(\.\d{1,15})?", re.ASCII)
 _TERM = re.compile(r"(?P<amount>\d{1,9})(?: (?P<unit>[a-z-]+))?", re.ASCII)
 _SPOKEN = {"bool": "yes or no", "null": "nothing", "timestamp": "a date", "int": "a number", "float": "a number"}
+# Fields of text that are a day, and such as are a time of day.
+DAYS = frozenset({"valid_from", "valid_until", "announced_on", "known_until", "closed", "worked"})
+TIMES = frozenset({"start", "end"})
+# Đồng; other numbers have 32 bits where they are stored.
+_AMOUNTS = frozenset({"amount", "maximum"})
+LARGEST, LARGEST_AMOUNT = 2**31 - 1, 10**15 - 1
+# What a line of YAML, or of a table, may be made of.
+_IMPOSSIBLE = re.compile("[^\\t\\n\\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+NOT_UTF8 = "it is not UTF-8: save it as UTF-8 (in a spreadsheet: CSV UTF-8)"
 
 
 class UnreadableError(Exception):
@@ -45,25 +54,32 @@ def text_of(path: Path) -> str:
     """
     try:
         data = path.read_bytes()
+    except FileNotFoundError as error:
+        raise UnreadableError("1: there is no such file") from error
     except OSError as error:
-        raise UnreadableError(f"1: {error.strerror}") from error
+        raise UnreadableError(f"1: it cannot be opened: {error.strerror}") from error
     wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
         text = data.decode("utf-16" if wide else "utf-8-sig")
     except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
-        raise UnreadableError(f"{line}: it is neither UTF-8 nor UTF-16: save it as UTF-8") from error
-    if "\0" in text:
-        line = text[: text.index("\0")].count("\n") + 1
-        raise UnreadableError(f"{line}: it holds U+0000: save it as UTF-8")
+        line = 1 if wide else data[: error.start].count(b"\n") + 1
+        raise UnreadableError(f"{line}: {NOT_UTF8}") from error
+    if found := _IMPOSSIBLE.search(text):
+        line = text[: found.start()].count("\n") + 1
+        raise UnreadableError(f"{line}: it holds U+{ord(found[0]):04X}, which is no text: save it as UTF-8")
     return unicodedata.normalize("NFC", text)
+
+
+def name_of(path: Path) -> str:
+    """Of a file, for people: one from another system may be no UTF-8."""
+    return path.name.encode(errors="replace").decode()
 
 
 class Reader:
     """A file with lists under these keys, and perhaps what they share."""
 
     def __init__(self, path: Path, keys: Sequence[str]) -> None:
-        self.name = path.name
+        self.name = name_of(path)
         self.faults: list[str] = []
         self.root: dict[str, yaml.Node] = {}
         try:
@@ -74,39 +90,51 @@ class Reader:
         except yaml.YAMLError as error:
             mark = getattr(error, "problem_mark", None)
             what = getattr(error, "problem", None) or getattr(error, "reason", None) or "no YAML"
-            self.faults.append(f"{self.name}:{mark.line + 1 if mark else 1}: {what}")
+            self.faults.append(f"{self.name}:{mark.line + 1 if mark else 1}: it is no YAML: {what}")
             return
         except RecursionError:
             self.faults.append(f"{self.name}:1: it is nested too deep")
             return
         if not isinstance(root, yaml.MappingNode):
-            self.faults.append(f"{self.name}:1: expected a mapping with {' or '.join(keys)}")
+            self.faults.append(f"{self.name}:1: expected the list {' or '.join(keys)}, as in `{keys[0]}:`")
             return
         for key, value in root.value:
-            if key.value in self.root:
-                self._note(key, f"{key.value!r} twice")
-            elif key.value != SHARED and key.value not in keys:
-                self._note(key, f"{key.value!r} is none of {', '.join(keys)}")
+            name = self._key(key)
+            if name is None:
+                continue
+            if name in self.root:
+                self._note(key, f"{name!r} twice")
+            elif name != SHARED and name not in keys:
+                self._note(key, typed.listed_fault(name, keys))
             else:
-                self.root[key.value] = value
+                self.root[name] = value
 
-    def items(self, key: str, kind: type[T]) -> list[tuple[T, yaml.Node]]:
-        """The readable entries of a top-level list, with their nodes."""
+    def items(self, key: str, kind: type[T] | Mapping[str, type[T]]) -> list[tuple[T, yaml.Node]]:
+        """The readable entries of a top-level list, with their nodes. Of several kinds each has a field that tells it."""
         listed = self.root.get(key)
         if not isinstance(listed, yaml.SequenceNode):
             if listed is not None or not self.faults:
                 line = listed.start_mark.line + 1 if listed else 1
-                self.faults.append(f"{self.name}:{line}: expected a list {key!r}")
+                self.faults.append(f"{self.name}:{line}: expected a list {key!r}; with nothing in it, `{key}: []`")
             return []
         read = []
         for node in listed.value:
             try:
-                read.append((cast(T, self._read(node, kind)), node))
+                one = self._told(node, kind) if isinstance(kind, Mapping) else kind
+                read.append((cast(T, self._read(node, one)), node))
             except UnreadableError:
                 continue
             except RecursionError:
                 self._note(node, "it is nested too deep")
         return read
+
+    def _told(self, node: yaml.Node, kinds: Mapping[str, type[T]]) -> type[T]:
+        named = [key.value for key, _ in node.value] if isinstance(node, yaml.MappingNode) else []
+        found = [name for name in kinds if name in named]
+        if len(found) != 1:
+            choices = ", or ".join(f"{name!r} ({_a(kind)})" for name, kind in kinds.items())
+            raise self._refuse(node, f"one of them says what it is: {choices}")
+        return kinds[found[0]]
 
     def where(self, node: yaml.Node) -> str:
         return f"{self.name}:{node.start_mark.line + 1}"
@@ -127,45 +155,58 @@ class Reader:
         self._note(node, text)
         return UnreadableError(text)
 
-    def _read(self, node: yaml.Node, kind: Any) -> Any:
+    def _read(self, node: yaml.Node, kind: Any, name: str = "", *, optional: bool = False) -> Any:
+        """`name` is its field's; one that is optional may be empty."""
         if isinstance(kind, UnionType):
             (kind,) = (option for option in get_args(kind) if option is not NoneType)
-            return None if node.tag == "tag:yaml.org,2002:null" else self._read(node, kind)
+            return None if node.tag == f"{_TAG}null" else self._read(node, kind, name, optional=optional)
         if kind is Json:
             return self._json(node)
         if kind is Term:
             return self._term(node)
         if get_origin(kind) is tuple:
-            return self._tuple(node, get_args(kind)[0])
+            return self._tuple(node, get_args(kind)[0], name)
         if dataclasses.is_dataclass(kind):
             return self._dataclass(node, cast(type, kind))
-        return self._scalar(node, kind)
+        return self._scalar(node, kind, name, optional)
 
-    def _scalar(self, node: yaml.Node, kind: Any) -> Any:
+    def _scalar(self, node: yaml.Node, kind: Any, name: str = "", optional: bool = False) -> Any:
         if not isinstance(node, yaml.ScalarNode):
             raise self._refuse(node, "expected a single value")
-        text = node.value
-        if kind is str and not (text and node.tag == f"{_TAG}null"):
-            return text
-        if kind is bool and text in ("true", "false"):
-            return text == "true"
-        if kind is int and _GROUPED.fullmatch(text):
-            return int(text)
-        if issubclass(kind, Enum):
-            names = {member.name.lower().replace("_", "-"): member for member in kind if member.value}
-            if text in names:
-                return names[text]
-            raise self._refuse(node, f"{text!r} is none of {', '.join(names)}")
-        raise self._refuse(node, f"{text!r} is no {kind.__name__}")
+        if fault := typed.letters_fault(node.value):
+            raise self._refuse(node, fault)
+        text = typed.settled(node.value)
+        if kind is str:
+            if text and node.tag == f"{_TAG}null":
+                raise self._refuse(node, f"{text!r} is read as nothing: put it in quotes")
+            fault = typed.day_fault(text) if name in DAYS else typed.time_fault(text) if name in TIMES else ""
+            value: Any = text
+            if optional and not text:
+                fault = ""
+        elif kind is bool:
+            fault, value = typed.truth_fault(text), text == "true"
+        elif kind is int:
+            fault = typed.number_fault(text, LARGEST_AMOUNT if name in _AMOUNTS else LARGEST)
+            value = None if fault else int(text)
+        else:
+            names = _names(kind)
+            value = names.get(text.casefold())
+            fault = "" if value else typed.listed_fault(text, names)
+        if fault:
+            raise self._refuse(node, fault)
+        return value
 
     def _term(self, node: yaml.Node) -> Term:
         """`same-day`, `3 working-days`; a number alone is a term without a unit, which the linter reports."""
-        text = self._scalar(node, str)
+        text = str(self._scalar(node, str))
         if text == "same-day":
             return Term(0, Unit.SAME_DAY)
         units = {unit.name.lower().replace("_", "-"): unit for unit in Unit}
         if not (match := _TERM.fullmatch(text)) or (unit := match["unit"] or "unspecified") not in units:
-            raise self._refuse(node, f"{text!r} is no time such as '3 working-days' or 'same-day'")
+            units_named = ", ".join(name for name in units if name not in ("unspecified", "same-day"))
+            raise self._refuse(
+                node, f"{text!r} is no time such as '3 working-days' or 'same-day'; units are {units_named}"
+            )
         return Term(int(match["amount"]), units[unit])
 
     def _json(self, node: yaml.Node) -> Json:
@@ -185,6 +226,8 @@ class Reader:
                     raise self._refuse(key, f"{name!r} twice")
                 found[name] = self._value(child, depth + 1)
             return found
+        if fault := typed.letters_fault(node.value):
+            raise self._refuse(node, fault)
         text, tag = node.value, node.tag.removeprefix(_TAG)
         if tag == "str":
             return text
@@ -201,18 +244,31 @@ class Reader:
         )
 
     def _name(self, key: yaml.Node) -> str:
+        """Of a value of JSON."""
+        name = self._key(key)
+        if name is None:
+            raise UnreadableError
         tag = key.tag.removeprefix(_TAG)
-        if not isinstance(key, yaml.ScalarNode) or tag not in ("str", "int"):
-            raise self._refuse(key, f"the name {key.value!r} is read as {_SPOKEN.get(tag, tag)}: put it in quotes")
+        if tag not in ("str", "int"):
+            raise self._refuse(key, f"the name {name!r} is read as {_SPOKEN.get(tag, tag)}: put it in quotes")
+        return name
+
+    def _key(self, key: yaml.Node) -> str | None:
+        if not isinstance(key, yaml.ScalarNode):
+            self._note(key, "expected a name before the colon")
+            return None
+        if fault := typed.letters_fault(key.value):
+            self._note(key, fault)
+            return None
         return str(key.value)
 
-    def _tuple(self, node: yaml.Node, kind: Any) -> tuple[Any, ...]:
+    def _tuple(self, node: yaml.Node, kind: Any, name: str) -> tuple[Any, ...]:
         if not isinstance(node, yaml.SequenceNode):
-            raise self._refuse(node, "expected a list")
+            raise self._refuse(node, "expected a list, as [one, another]")
         read, faulty = [], False
         for child in node.value:
             try:
-                read.append(self._read(child, kind))
+                read.append(self._read(child, kind, name))
             except UnreadableError:
                 faulty = True
         if faulty:
@@ -220,32 +276,48 @@ class Reader:
         return tuple(read)
 
     def _dataclass(self, node: yaml.Node, kind: type) -> Any:
-        if not isinstance(node, yaml.MappingNode):
-            raise self._refuse(node, f"expected a {kind.__name__}")
         kinds = get_type_hints(kind)
         fields = {field.name: field for field in dataclasses.fields(kind)}
+        if not isinstance(node, yaml.MappingNode):
+            raise self._refuse(node, f"expected {_a(kind)}: {', '.join(fields)}")
         values: dict[str, Any] = {}
         faulty = False
         for key, child in node.value:
-            if key.value not in fields:
-                self._note(key, f"{kind.__name__} has no {key.value!r}")
+            name = self._key(key)
+            if name is None or name not in fields:
+                if name is not None:
+                    self._note(key, f"{_a(kind)} has no field {name!r}{typed.perhaps(name, fields)}")
                 faulty = True
                 continue
-            if key.value in values:
-                self._note(key, f"{key.value!r} twice")
+            if name in values:
+                self._note(key, f"{name!r} twice")
                 faulty = True
             try:
-                values[key.value] = self._read(child, kinds[key.value])
+                values[name] = self._read(child, kinds[name], name, optional=is_optional(fields[name]))
             except UnreadableError:
-                values[key.value] = None
+                values[name] = None
                 faulty = True
         for name, field in fields.items():
             if name not in values and field.default is dataclasses.MISSING:
-                self._note(node, f"{kind.__name__} lacks {name!r}")
+                self._note(node, f"{_a(kind)} needs the field {name!r}")
                 faulty = True
         if faulty:
             raise UnreadableError
         return kind(**values)
+
+
+def is_optional(field: dataclasses.Field[Any]) -> bool:
+    """May be written and empty."""
+    return field.default == "" or field.name == "valid_until"
+
+
+def _names(kind: type[Enum]) -> dict[str, Enum]:
+    return {member.name.lower().replace("_", "-"): member for member in kind if member.value}
+
+
+def _a(kind: type) -> str:
+    spoken = re.sub(r"(?<!^)(?=[A-Z])", " ", kind.__name__).lower()
+    return f"{'an' if spoken[0] in 'aeo' else 'a'} {spoken}"
 
 
 def _child(node: yaml.Node, part: str) -> yaml.Node | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,18 +16,22 @@ from motcua.catalogue.v1 import catalogue_service_pb2 as pb
 from motcua.catalogue.v1.catalogue_service_pb2_grpc import CatalogueServiceStub
 from services.catalogue import loader
 from services.catalogue.reader import Reader
-from services.chassis.law.definitions import Agency, CalendarVersion, FeeOverlay, Procedure, Territory
+from services.chassis.law.definitions import CalendarVersion, FeeOverlay, Procedure, Territory
 from services.chassis.law.kept import SHAPES
 
 PAGE = 200
 # The lists that a file may hold, in the order in which they are published.
-LISTS: dict[str, tuple[str, type[Any]]] = {
+LISTS: dict[str, tuple[str, type[Any] | Mapping[str, type[Any]]]] = {
     "calendars": ("calendar", CalendarVersion),
     "territories": ("territory", Territory),
     "procedures": ("procedure", Procedure),
-    "agencies": ("agency", Agency),
+    "agencies": ("agency", loader.AGENCIES),
     "overlays": ("overlay", FeeOverlay),
 }
+
+TEMPLATE_ALONE = (
+    "a template is read in a folder with provinces.yaml and communes.csv; here, write agencies with their code"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,27 +102,27 @@ def _of_files(paths: Iterable[Path]) -> list[Entry]:
         reader = Reader(path, tuple(LISTS))
         for key, (kind, type_) in LISTS.items():
             for definition, node in reader.items(key, type_) if key in reader.root else ():
+                if isinstance(definition, loader.AgencyTemplate):
+                    reader.fault(node, "suffix", TEMPLATE_ALONE)
+                    continue
                 loader.check(reader, definition, node)
                 entry = Entry(kind, reader.where(node), definition)
                 if known := found.get((kind, loader.identity(definition))):
                     reader.fault(node, "", f"it stands at {known.where} too")
                 found[kind, loader.identity(definition)] = entry
         faults += reader.faults
-        if not reader.faults and not any(each.where.startswith(f"{path.name}:") for each in found.values()):
-            faults.append(f"{path.name}:1: it defines nothing; expected one of {', '.join(LISTS)}")
+        if not reader.faults and not any(each.where.startswith(f"{reader.name}:") for each in found.values()):
+            faults.append(f"{reader.name}:1: it defines nothing; expected one of {', '.join(LISTS)}")
     if faults:
         raise loader.FaultyCatalogueError(tuple(faults))
-    order = [kind for kind, _ in LISTS.values()]
-    return sorted(found.values(), key=lambda entry: order.index(entry.kind))
-
-
-def is_whole(path: Path) -> bool:
-    """Laid out as the sample, not a folder of files with lists."""
-    return path.is_dir() and ((path / "communes.csv").exists() or (path / "procedures").exists())
+    agencies = {entry.definition.code: entry for entry in found.values() if entry.kind == "agency"}
+    in_turn = [agencies[each.code] for each in loader.parents_first(each.definition for each in agencies.values())]
+    others = [entry for entry in found.values() if entry.kind != "agency"]
+    return sorted([*others, *in_turn], key=_turn)
 
 
 def _of_folder(path: Path, provinces: Sequence[str]) -> list[Entry]:
-    if not is_whole(path):
+    if not loader.is_whole(path):
         return _of_files(loader.only_yaml(path))
     known = loader.load(path)
     if unknown := [
@@ -129,14 +133,18 @@ def _of_folder(path: Path, provinces: Sequence[str]) -> list[Entry]:
         ("calendar", "calendars", known.calendars),
         ("territory", "provinces", known.territories),
         ("procedure", "procedures", known.procedures),
-        ("agency", "agencies", (agency for each in provinces for agency in known.agencies(each))),
         ("overlay", "overlays", known.overlays),
     ]
-    return [
-        Entry(kind, known.places.get((key, loader.identity(each)), path.name), each)
-        for kind, key, found in lists
-        for each in found
+    entries = [
+        Entry(kind, known.places[key, loader.identity(each)], each) for kind, key, found in lists for each in found
     ]
+    agencies = [Entry("agency", known.place_of(each), each) for each in known.agencies_of(provinces)]
+    return sorted([*entries, *agencies], key=_turn)
+
+
+def _turn(entry: Entry) -> int:
+    """When it is published: what others refer to comes first."""
+    return [kind for kind, _ in LISTS.values()].index(entry.kind)
 
 
 class _Api:

@@ -17,8 +17,9 @@ import structlog
 from sqlalchemy import Column, MetaData, String, Table, insert, select
 
 from services.catalogue import codec
+from services.catalogue.checks import said
 from services.catalogue.domain import TerritoryPublished, today
-from services.catalogue.loader import DATA, Catalogue, enacted, load
+from services.catalogue.loader import DATA, Catalogue, enacted, identity, load
 from services.catalogue.publisher import Publisher, overlay_id
 from services.chassis.caller import Origin
 from services.chassis.decider import Rejected
@@ -53,8 +54,8 @@ Publish = Callable[[Any, datetime, str, Origin], Awaitable[Outcome[Any]]]
 class Report:
     published: int = 0
     unchanged: int = 0
-    # The stream and the reason.
-    refused: list[str] = field(default_factory=list)
+    # The definition and what was said of it.
+    refused: list[tuple[Any, str]] = field(default_factory=list)
 
 
 async def seed(platform: Platform, provinces: Iterable[str], folder: Path = DATA) -> Report | None:
@@ -72,8 +73,10 @@ async def seed(platform: Platform, provinces: Iterable[str], folder: Path = DATA
     if await database.read(lambda db: db.execute(select(seeds).where(seeds.c.digest == digest)).first()):
         return None
     report = await publish(Publisher.of(platform), await asyncio.to_thread(load, folder), wanted, platform.clock.now())
-    for refused in report.refused:
-        log.warning("a sample definition was refused", definition=refused)
+    for definition, why in report.refused:
+        log.warning(
+            "a sample definition was refused", kind=type(definition).__name__, key=identity(definition), why=why
+        )
     await database.write(lambda db: db.execute(insert(seeds).values(digest=digest)))
     return report
 
@@ -172,7 +175,7 @@ class _Run:
             try:
                 outcome = await publish(definition, at, ACTOR, _origin(kind, key, definition))
             except Rejected as rejected:
-                self.report.refused.append(f"{kind} {key}: {rejected.reason} {rejected.facts}")
+                self.report.refused.append((definition, said(rejected)))
                 continue
             if outcome.revision > before:
                 self.report.published += 1

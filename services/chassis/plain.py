@@ -73,6 +73,13 @@ def seen(text: str) -> str:
     return composed("".join(c for c in blank if unicodedata.category(c) not in _HIDDEN))
 
 
+def unseen(text: str) -> str:
+    """The first letter in it that nobody sees, but for tabs and the ends of lines; empty if there is none."""
+    if text.isascii() and text.isprintable():
+        return ""
+    return next((c for c in text if c not in "\t\n\r" and (unicodedata.category(c) in _HIDDEN or _UNSEEN.match(c))), "")
+
+
 def composed(text: str) -> str:
     """In NFC, less what no reader could tell apart."""
     if text.isascii():

@@ -8,13 +8,13 @@ from pathlib import Path
 import grpc
 
 from services.catalogue import remote
-from services.catalogue.loader import FaultyCatalogueError
+from services.catalogue.loader import FaultyCatalogueError, is_whole
 from services.catalogue.publisher import Publisher
 from services.catalogue.seed import publish_in_order
 from services.chassis.platform import Platform
 from services.chassis.settings import Settings
 from services.chassis.store.port import StoreUnavailable
-from services.cli.console import err, fail, out
+from services.cli.console import err, fail, harmless, out, warn
 
 
 def load(settings: Settings, file: Path, token: str, provinces: Sequence[str], *, replaces: bool = False) -> int:
@@ -24,8 +24,7 @@ def load(settings: Settings, file: Path, token: str, provinces: Sequence[str], *
             report = remote.load(channel, token, found, replaces=replaces)
         except grpc.RpcError as error:
             fail(str(error.details()), "`motcua token --as official --role editor` prints an editor's token.")
-    refused = [f"{entry.where}: {entry.name}: {why}" for entry, why in report.refused]
-    return _tell(len(report.published), len(report.unchanged), refused)
+    return _tell(len(report.published), len(report.unchanged), report.refused)
 
 
 async def load_into_store(settings: Settings, file: Path, provinces: Sequence[str], *, replaces: bool = False) -> int:
@@ -39,26 +38,41 @@ async def load_into_store(settings: Settings, file: Path, provinces: Sequence[st
         fail(f"The event store does not answer: {unavailable}", "Load it again: what is published stays so.")
     finally:
         await platform.close()
-    return _tell(report.published, report.unchanged, report.refused)
+    entries = {id(entry.definition): entry for entry in found}
+    refused = [(entries[id(definition)], why) for definition, why in report.refused]
+    return _tell(report.published, report.unchanged, refused)
 
 
 def _read(settings: Settings, file: Path, provinces: Sequence[str]) -> list[remote.Entry]:
     """Of a folder laid out as the sample, with the agencies of the site's own province if none is named."""
-    wanted = list(provinces) or [part for part in settings.site.split("-")[1:] if remote.is_whole(file)]
-    if provinces and not remote.is_whole(file):
-        fail(f"{file} names its agencies itself.", "--province is for a folder with provinces.yaml and agencies.yaml.")
-    if not wanted and remote.is_whole(file):
-        err.print("[yellow]![/] No agency is opened: name provinces with --province.", highlight=False)
     try:
-        return remote.entries(file, wanted)
+        whole = is_whole(file)
+        if provinces and not whole:
+            fail(
+                f"{harmless(str(file))} names its agencies itself.",
+                "--province is for a folder with provinces.yaml and agencies.yaml.",
+            )
+        found = remote.entries(file, list(provinces) or settings.site.split("-")[1:])
     except FaultyCatalogueError as faulty:
         for fault in faulty.faults:
-            err.print(f"[red]✗[/] {fault}", highlight=False)
-        fail(f"{file} has {len(faulty.faults)} faults; nothing was published.", "Correct them and load it again.")
+            _cross(fault)
+        fail(
+            f"{harmless(str(file))} has {len(faulty.faults)} faults; nothing was published.",
+            "Correct them and load it again.",
+        )
+    if whole and not any(entry.kind == "agency" for entry in found):
+        warn("No agency is opened: name provinces with --province.")
+    return found
 
 
-def _tell(published: int, unchanged: int, refused: Sequence[str]) -> int:
+def _tell(published: int, unchanged: int, refused: Sequence[tuple[remote.Entry, str]]) -> int:
     out.print(f"{published} published, {unchanged} unchanged, {len(refused)} refused")
-    for each in refused:
-        err.print(f"[red]✗[/] {each}", highlight=False)
+    for entry, why in refused:
+        _cross(f"{entry.where}: {entry.name}: {why}")
     return 1 if refused else 0
+
+
+def _cross(fault: str) -> None:
+    """With the lines that follow its first."""
+    first, *more = fault.splitlines()
+    err.print("\n  ".join([f"[red]✗[/] {harmless(first)}", *map(harmless, more)]), highlight=False, soft_wrap=True)

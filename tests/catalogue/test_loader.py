@@ -203,7 +203,7 @@ def test_every_fault_of_every_file_with_its_line(folder: Path) -> None:
         f"civil-status.yaml:{term}: channels[0].term: 1.000894: The time 1 has no unit "
         "(working days, days, hours, months). [TERM_WITHOUT_UNIT]",
         f"land.yaml:{level}: 'complete' is none of information, partial, full",
-        f"overlays.yaml:{overlay}: 'much' is no int",
+        f"overlays.yaml:{overlay}: 'much' is no whole number: write it in digits, as 10000",
         f"communes.csv:{commune}: 'quận' is none of xã, phường, đặc khu",
     )
 
@@ -211,14 +211,14 @@ def test_every_fault_of_every_file_with_its_line(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "fault"),
     [
-        ("loa: 1", "loa: 1\n    colour: red", "Procedure has no 'colour'"),
-        ("    loa: 1\n", "", "Procedure lacks 'loa'"),
+        ("loa: 1", "loa: 1\n    colour: red", "a procedure has no field 'colour'"),
+        ("    loa: 1\n", "", "a procedure needs the field 'loa'"),
         ("loa: 1", "loa: 1\n    loa: 2", "'loa' twice"),
         ("loa: 1", "loa: [1]", "expected a single value"),
         ("term: same-day", "term: soon", "'soon' is no time such as '3 working-days' or 'same-day'"),
         ("term: same-day", "term: 3 fortnights", "'3 fortnights' is no time such as '3 working-days' or 'same-day'"),
-        ("legal_basis: *law", "legal_basis: law", "expected a list"),
-        ("fee: {charges: []}", "fee: free", "expected a Fee"),
+        ("legal_basis: *law", "legal_basis: law", "expected a list, as [one, another]"),
+        ("fee: {charges: []}", "fee: free", "expected a fee: condition, charges, exemptions, pay_within, unpaid"),
         (
             "form_value: true",
             "form_value: 2025-01-01",
@@ -238,7 +238,9 @@ def test_what_cannot_be_read(folder: Path, old: str, new: str, fault: str) -> No
 def test_a_calendar_that_makes_none(folder: Path) -> None:
     edit(folder / "calendars.yaml", "*full, *off, *off]", "*full, *off]")
     (fault,) = faults(folder)
-    assert re.fullmatch(r"calendars\.yaml:\d+: general: 6 weekdays", fault)
+    assert re.fullmatch(
+        r"calendars\.yaml:\d+: The calendar is not valid: a week has 7 days, Monday first, and not 6\..*", fault
+    )
 
 
 def test_the_same_version_twice(folder: Path) -> None:
@@ -296,22 +298,32 @@ def test_a_spreadsheet_saves_cells_with_another_sign_between_them(folder: Path, 
         ),
         ("communes.csv", "01,00008,", "01,8,", "code '8' has not 5 digits; the zeros before it are lost, write 00008"),
         ("communes.csv", "01,00008,", "02,00008,", "there is no province '02'"),
-        ("communes.csv", "01,00008,", "01,00004,", "it stands in line 8 too: ('code', '00004')"),
-        ("communes.csv", ",Ngọc Hà,", ",Ba  Đình,", "it stands in line 8 too: ('commune', '01', 'phường', "),
+        ("communes.csv", "01,00008,", "01,00004,", "the code 00004 stands in line 8 too"),
+        ("communes.csv", ",Ngọc Hà,", ",Ba  Đình,", "phường Ba Đình of 01 stands in line 8 too"),
         ("communes.csv", ",Ngọc Hà,,", ",,,", "it has no name"),
-        ("communes.csv", ",Ngọc Hà,,", ",Ngọc Hà,", "expected province,code,kind,name,earlier_code,earlier_kind"),
+        (
+            "communes.csv",
+            ",Ngọc Hà,,",
+            ",Ngọc Hà,",
+            "expected 6 cells, province,code,kind,name,earlier_code,earlier_kind; found 5",
+        ),
         ("communes.csv", "province,code", "code,province", "expected the names province,code,kind,name,"),
         ("overlays.yaml", 'province: "31"', 'province: "99"', "there is no province '99'; codes have two digits"),
         ("overlays.yaml", 'province: "31"', "province: 1", "there is no province '1'; codes have two digits"),
         ("overlays.yaml", "procedure_code: 1.000656", "procedure_code: 1.656", "there is no procedure '1.656'"),
         ("overlays.yaml", "late-registration", "late", "1.000656 has no charge 'late'"),
         ("overlays.yaml", "overlays:", "overlay:", "'overlay' is none of overlays"),
-        ("overlays.yaml", "amount: 150_000", "amount: 150_00", "'150_00' is no int"),
+        ("overlays.yaml", "amount: 150_000", "amount: 150_00", "'150_00' is no whole number: write it in digits"),
         ("provinces.yaml", "provinces:", "provinces: []\nprovinces:", "'provinces' twice"),
-        ("provinces.yaml", '{code: "04"', '{code: "4"', "4: 4 PROVINCE"),
-        ("provinces.yaml", "organisation: P04", "organisation: P04, region: north", "Province has no 'region'"),
+        (
+            "provinces.yaml",
+            '{code: "04"',
+            '{code: "4"',
+            "code: code '4' has not 2 digits; the zeros before it are lost, write 04",
+        ),
+        ("provinces.yaml", "organisation: P04", "organisation: P04, region: north", "a province has no field 'region'"),
         ("agencies.yaml", 'suffix: "2"', 'suffix: "1"', "it stands at agencies.yaml:"),
-        ("calendars.yaml", "version: 1", "version: 01", "'01' is no int"),
+        ("calendars.yaml", "version: 1", "version: 01", "'01' is no whole number: write 1"),
         ("procedures/land.yaml", "enum: [", "enum: [no, ", "'no' is read as yes or no: put it in quotes"),
         ("procedures/land.yaml", "enum: [", "enum: [~, ", "'~' is read as nothing: put it in quotes"),
         ("procedures/land.yaml", "enum: [", "enum: [017, ", "'017' is read as a number: put it in quotes"),
@@ -333,9 +345,9 @@ def test_files_that_nobody_reads_and_files_that_are_missing(folder: Path) -> Non
     assert faults(folder) == (
         "overlay.yaml:1: nothing reads this file; lists are agencies, calendars, overlays, provinces and communes.csv",
         "land.yaml.txt:1: nothing reads this file; lists are agencies, calendars, overlays, provinces and communes.csv",
-        "calendars.yaml:1: expected a mapping with calendars",
-        "overlays.yaml:1: No such file or directory",
-        "communes.csv:2: it is neither UTF-8 nor UTF-16: save it as UTF-8",
+        "calendars.yaml:1: expected the list calendars, as in `calendars:`",
+        "overlays.yaml:1: there is no such file",
+        "communes.csv:2: it is not UTF-8: save it as UTF-8 (in a spreadsheet: CSV UTF-8)",
     )
 
 
@@ -345,7 +357,9 @@ def test_files_that_nobody_reads_and_files_that_are_missing(folder: Path) -> Non
         ({}, ("given:1: there is nothing to read",)),
         (
             {"a.yaml": ""},
-            ("a.yaml:1: expected a mapping with calendars or territories or procedures or agencies or overlays",),
+            (
+                "a.yaml:1: expected the list calendars or territories or procedures or agencies or overlays, as in `calendars:`",
+            ),
         ),
         (
             {"a.yaml": "overlays: []\n"},
@@ -355,9 +369,15 @@ def test_files_that_nobody_reads_and_files_that_are_missing(folder: Path) -> Non
             {"a.yaml": "overlays: []\nprovinces: []\n"},
             ("a.yaml:2: 'provinces' is none of calendars, territories, procedures, agencies, overlays",),
         ),
-        ({"a.yaml": "overlays: &a [*a]\n"}, ("a.yaml:1: expected a FeeOverlay",)),
+        (
+            {"a.yaml": "overlays: &a [*a]\n"},
+            (
+                "a.yaml:1: expected a fee overlay: province, procedure_code, charge_code, channels, amount, "
+                "valid_from, valid_until, resolution, unverified",
+            ),
+        ),
         ({"a.yaml": "overlays: [{channels: &a [*a]}]\n"}, ("a.yaml:1: expected a single value",)),
-        ({"a.yaml": "- " * 100_000}, ("a.yaml:1: exceeded maximum nesting depth",)),
+        ({"a.yaml": "- " * 100_000}, ("a.yaml:1: it is no YAML: exceeded maximum nesting depth",)),
         ({"a.csv": "x"}, ("a.csv:1: nothing reads this file",)),
     ],
 )

@@ -344,11 +344,11 @@ class Territory:
 def calendar_of(definition: CalendarVersion) -> deadlines.Calendar:
     """The calendar to count by. Raises ValueError if the definition makes none."""
     week = tuple(
-        tuple((time.fromisoformat(interval.start), time.fromisoformat(interval.end)) for interval in weekday.hours)
+        tuple((_local(interval.start), _local(interval.end)) for interval in weekday.hours)
         for weekday in definition.week
     )
     if len(week) != 7:
-        raise ValueError(f"{len(week)} weekdays")
+        raise ValueError(f"a week has 7 days, Monday first, and not {len(week)}")
     return deadlines.Calendar(
         definition.calendar_id,
         definition.version,
@@ -358,3 +358,11 @@ def calendar_of(definition: CalendarVersion) -> deadlines.Calendar:
         frozenset(map(date.fromisoformat, definition.worked)),
         date.fromisoformat(definition.known_until) if definition.known_until else date.min,
     )
+
+
+def _local(written: str) -> time:
+    """A time of day where the calendar is. Raises ValueError."""
+    found = time.fromisoformat(written)
+    if found.tzinfo:
+        raise ValueError(f"hours are local times, not {written!r}")
+    return found

@@ -1,0 +1,97 @@
+"""What is wrong with a definition by itself, before anything is published: the rules of the API, asked beforehand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from motcua.catalogue.v1 import errors_pb2
+from services.catalogue import domain
+from services.catalogue.linter import lint
+from services.chassis import requests
+from services.chassis.decider import Rejected
+from services.chassis.errors import Errors, Invalid
+from services.chassis.law.definitions import Agency, CalendarVersion, FeeOverlay, Procedure, Territory, Text
+from services.chassis.law.kept import SHAPES
+from services.chassis.law.validity import Validity
+
+_ERRORS = Errors(errors_pb2.CatalogueError.DESCRIPTOR)
+# Nothing was published before: any moment will do.
+_AT = datetime(2025, 7, 1, tzinfo=UTC)
+Found = Iterator[tuple[str, str]]
+
+
+def said(rejected: Rejected) -> str:
+    """A refusal in English, with its fields."""
+    fields = [f"{each.field}: {each.en}" for each in rejected.violations] if isinstance(rejected, Invalid) else []
+    return "\n".join([_ERRORS.status(rejected).message, *fields])
+
+
+def faults(each: Any) -> Found:
+    """The path within the definition, and what is wrong there."""
+    match each:
+        case Procedure():
+            yield from ((fault.path, f"{each.code}: {fault.text.en} [{fault.code}]") for fault in lint(each))
+            yield from _asked("procedure", each)
+        case FeeOverlay():
+            yield from _asked("overlay", each)
+        case Agency():
+            yield from _named("name", each.name)
+            yield from _asked("agency", each)
+        case CalendarVersion():
+            yield from _named("name", each.name)
+            yield from _asked("calendar", each)
+        case Territory():
+            yield from _named("province.name", each.province.name)
+            for index, unit in enumerate(each.communes):
+                yield from _named(f"communes[{index}].name", unit.name)
+            yield from _asked("territory", each)
+
+
+def agency_faults(agency: Agency, territory: domain.TerritoryState) -> Found:
+    """Where its province's territory is known."""
+    yield from _decided(domain.agencies.decide, _opening(agency, territory), domain.AgencyState())
+
+
+def _named(path: str, name: Text) -> Found:
+    for language in ("vi", "en"):
+        if not getattr(name, language):
+            yield f"{path}.{language}", "it has no name"
+
+
+def _asked(kind: str, each: Any) -> Found:
+    try:
+        requests.check(SHAPES[kind].write(each))
+    except Invalid as invalid:
+        yield from ((violation.field, violation.en) for violation in invalid.violations)
+    if getattr(each, "version", 1) < (0 if kind == "agency" else 1):
+        yield "version", "versions count from 1"
+        return
+    match each:
+        case Procedure():
+            state: Any = domain.ProcedureState(last_version=each.version - 1)
+            yield from _decided(domain.procedures.decide, domain.PublishProcedure(each, (), _AT, ""), state)
+        case FeeOverlay():
+            adopting = domain.AdoptFeeOverlay(each, True, True, frozenset({each.charge_code}), _AT, "")
+            yield from _decided(domain.overlays.decide, adopting, domain.OverlayState())
+        case Agency():
+            known = domain.Version(1, Validity(each.valid_from), frozenset({each.commune}))
+            yield from agency_faults(each, domain.TerritoryState(1, (known,)))
+        case CalendarVersion():
+            state = domain.CalendarState(each.version - 1)
+            yield from _decided(domain.calendars.decide, domain.PublishCalendar(each, _AT, ""), state)
+        case Territory():
+            state = domain.TerritoryState(each.version - 1)
+            yield from _decided(domain.territories.decide, domain.PublishTerritory(each, _AT, ""), state)
+
+
+def _opening(agency: Agency, territory: domain.TerritoryState) -> domain.OpenAgency:
+    return domain.OpenAgency(agency, True, True, _AT, "", territory, agency.province)
+
+
+def _decided(decide: Any, command: Any, state: Any) -> Found:
+    try:
+        decide(command, state)
+    except Rejected as rejected:
+        yield "", said(rejected)
