@@ -393,9 +393,14 @@ def test_a_calendar_is_published_and_its_future_amended() -> None:
 @pytest.mark.parametrize(
     ("changes", "why"),
     [
-        ({"week": (FULL,)}, "1 weekdays"),
+        ({"week": (FULL,)}, "a week has 7 days, Monday first, and not 1"),
         ({"week": (Weekday(),) * 7}, "office hours: seven weekdays, at least one of them worked"),
         ({"worked": ("2026-01-01",)}, "closed and worked at once: 2026-01-01"),
+        (
+            {"week": (Weekday((Interval("07:30", "11:30+07:00"),)),) * 7},
+            "hours are local times, not '11:30+07:00'",
+        ),
+        ({"zone": "Asia/Nha_Trang"}, "zone 'Asia/Nha_Trang'"),
         ({"closed": ("Tết",)}, "Invalid isoformat string: 'Tết'"),
     ],
 )

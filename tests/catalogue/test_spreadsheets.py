@@ -90,12 +90,12 @@ def test_the_fields_of_a_list_are_those_of_the_code(title: str) -> None:
 def parts(kind: type, seen: dict[type, None], enums: dict[type[Enum], set[str]]) -> None:
     hints = get_type_hints(kind)
     for each in dataclasses.fields(kind):
-        type_ = hints[each.name]
+        type_: Any = hints[each.name]
         while isinstance(type_, UnionType) or get_origin(type_) is tuple:
             type_ = next(one for one in get_args(type_) if one is not NoneType)
         if isinstance(type_, type) and issubclass(type_, Enum):
             enums.setdefault(type_, set()).add(each.name)
-        elif dataclasses.is_dataclass(type_) and type_.__module__ == definitions.__name__ and type_ not in seen:
+        elif getattr(type_, "__module__", "") == definitions.__name__ and isinstance(type_, type) and type_ not in seen:
             seen[type_] = None
             parts(type_, seen, enums)
 
@@ -140,7 +140,7 @@ def spots(name: str) -> list[tuple[int, int]]:
         return [found.span() for found in re.finditer(r"[^,\n]+|(?<=,)(?=,)", text)]
     found: list[tuple[int, int]] = []
 
-    def walk(node: yaml.Node) -> None:
+    def walk(node: Any) -> None:
         if isinstance(node, yaml.ScalarNode):
             found.append((node.start_mark.index, node.end_mark.index))
         else:
