@@ -400,7 +400,7 @@ def test_a_calendar_is_published_and_its_future_amended() -> None:
             {"week": (Weekday((Interval("07:30", "11:30+07:00"),)),) * 7},
             "hours are local times, not '11:30+07:00'",
         ),
-        ({"zone": "Asia/Nha_Trang"}, "zone 'Asia/Nha_Trang'"),
+        ({"zone": "Asia/Nha_Trang"}, "'No time zone found with key Asia/Nha_Trang'"),
         ({"closed": ("Tết",)}, "Invalid isoformat string: 'Tết'"),
     ],
 )

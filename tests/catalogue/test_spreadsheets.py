@@ -320,7 +320,7 @@ def own_faults() -> Iterator[tuple[str, str, str]]:
     yield "parent: P56,", "parent: P56.1,", "2: it is its own parent, perhaps by others"
     yield "{vi: Thuế,", '{vi: "",', "3: name.vi: it has no name"
     yield "{vi: Thuế,", "{vi: Th\u00a0uế\u00ad,", "3: 'Th\\xa0uế\\xad' holds U+00AD, which nobody sees: write it anew"
-    yield "P56.1, level: province,", "P56.1, level: commune,", "2: An agency of the level COMMUNE"
+    yield "P56.1, level: province,", "P56.1, level: commune,", "2: An agency of the level commune names its province"
     yield "code: P56.1,", "code: P57.1,", "2: "
     yield "code: P56.1,", "code: P561,", "2: P561 is no agency code."
     yield "code: P56.1,", "", "2: one of them says what it is: 'code' (an agency), or 'suffix' (an agency template)"

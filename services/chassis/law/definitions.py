@@ -9,6 +9,7 @@ from typing import NewType
 
 from services.chassis import deadlines
 from services.chassis.deadlines import Term
+from services.chassis.decider import Words
 
 Json = NewType("Json", str)
 
@@ -348,7 +349,8 @@ def calendar_of(definition: CalendarVersion) -> deadlines.Calendar:
         for weekday in definition.week
     )
     if len(week) != 7:
-        raise ValueError(f"a week has 7 days, Monday first, and not {len(week)}")
+        vi, en = "một tuần có 7 ngày, bắt đầu từ thứ Hai", "a week has 7 days, Monday first"
+        raise ValueError(Words.of(f"{vi}; không phải {len(week)}", f"{en}, and not {len(week)}"))
     return deadlines.Calendar(
         definition.calendar_id,
         definition.version,
@@ -364,5 +366,7 @@ def _local(written: str) -> time:
     """A time of day where the calendar is. Raises ValueError."""
     found = time.fromisoformat(written)
     if found.tzinfo:
-        raise ValueError(f"hours are local times, not {written!r}")
+        raise ValueError(
+            Words.of(f"giờ là giờ địa phương, không phải {written!r}", f"hours are local times, not {written!r}")
+        )
     return found
