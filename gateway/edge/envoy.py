@@ -229,7 +229,7 @@ class Edge:
             subject=SUBJECT,
             ipv6_prefix=PREFIX,
             own=OWN,
-            strict=script(method for methods in served.values() for method in methods if not method.internal),
+            strict=script([method for methods in served.values() for method in methods if not method.internal]),
             origins=[_origin(origin) for origin in self.origins],
         )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from google.protobuf.any_pb2 import Any
 from google.protobuf.duration_pb2 import Duration
@@ -43,11 +43,10 @@ class Reply:
 
     @property
     def json(self) -> dict[str, object]:
-        """As a JSON format of Envoy. Where a fault has its own explanation, that is the message."""
+        """As a JSON format of Envoy. Where a fault has its own explanation, in English only, the message ends with it."""
         if not self.explained:
             return MessageToDict(self.status)
-        body = MessageToDict(replace(self, vi=f"{self.vi} (%LOCAL_REPLY_BODY%)").status)
-        return body | {"message": "%LOCAL_REPLY_BODY%"}
+        return MessageToDict(self.status) | {"message": f"{self.message} %LOCAL_REPLY_BODY%"}
 
     def text(self, more: str) -> str:
         """The same, written by the edge's own filter, with room for `more` details."""
@@ -72,16 +71,16 @@ REPLIES = (
         400,
         code_pb2.INVALID_ARGUMENT,
         "INVALID_REQUEST",
-        "Không đọc được yêu cầu.",
-        "The request cannot be read.",
+        "Không đọc được yêu cầu. Xem lại đường dẫn (không có dấu gạch chéo đã mã hóa; ngày ghi như 2026-11-30) và các giá trị.",
+        "The request cannot be read. Look at its path (which has no escaped slash; days are written as 2026-11-30) and its values.",
         False,
     ),
     Reply(
         401,
         code_pb2.UNAUTHENTICATED,
         "TOKEN_INVALID",
-        "Mã truy cập không hợp lệ.",
-        "The access token is not valid.",
+        "Mã truy cập không hợp lệ. Đăng nhập lại để lấy mã mới.",
+        "The access token is not valid. Log in again for a new one.",
         False,
     ),
     Reply(403, code_pb2.PERMISSION_DENIED, "ROLE_MISSING", "Không được phép gọi.", "The call is not allowed.", False),

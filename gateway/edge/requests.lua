@@ -2,7 +2,7 @@
 -- paths and methods that there are not, HEAD.
 -- Before it come TEMPLATES (by verb: {pattern, {method = request message}, fields in the path}) and MESSAGES (name -> {field -> a message, else
 -- whether it is repeated}), REFUSALS (by HTTP status, as JSON with @MORE@ for what is at fault) OWN, the name under which filters tell
--- each other things, and the bounds of a body, MOST_VALUES and DEEPEST.
+-- each other things, KINDS (by message and field: what a value is), ENUMS (by a kind: their names), and the bounds of a body, MOST_VALUES and DEEPEST.
 
 local MOST_NAMED = 20
 local LONGEST_NAMED = 100
@@ -16,6 +16,61 @@ local WORDS = {
   field = {"Không có mục này trong yêu cầu.", "The request has no such field."},
   twice = {"Mục này xuất hiện hai lần.", "It stands there twice."},
 }
+
+local NUMBER = {
+  "Ghi số nguyên bằng chữ số, không dấu chấm, dấu phẩy hay chữ, ví dụ 10000.",
+  "Write a whole number in digits, without points, commas or letters, for example 10000.",
+}
+-- By a field's kind: what is asked for.
+local WANTED = {
+  int32 = NUMBER,
+  uint32 = NUMBER,
+  int64 = NUMBER,
+  uint64 = NUMBER,
+  float = {"Ghi một số, ví dụ 1.5.", "Write a number, for example 1.5."},
+  bool = {"Ghi true hoặc false.", "Write true or false."},
+  string = {"Ghi chữ trong dấu ngoặc kép.", "Write text, in quotation marks."},
+  message = {"Ghi một đối tượng JSON, trong ngoặc nhọn.", "Write a JSON object, in braces."},
+  time = {
+    "Ghi thời điểm như 2026-12-01T00:00:00Z hoặc 2026-12-01T07:00:00+07:00.",
+    "Write a moment as 2026-12-01T00:00:00Z or 2026-12-01T07:00:00+07:00.",
+  },
+}
+local MOST_OF = {int32 = 2147483647, uint32 = 4294967295}
+local DAYS = {31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31}
+
+local function wanted(kind)
+  if WANTED[kind] then return WANTED[kind] end
+  return {"Ghi một trong: " .. ENUMS[kind].names .. ".", "Write one of: " .. ENUMS[kind].names .. "."}
+end
+
+-- RFC 3339, 5.6.
+local function is_time(text)
+  local year, month, day, hour, minute, second, zone = string.match(
+    text, "^(%d%d%d%d)%-(%d%d)%-(%d%d)[Tt](%d%d):(%d%d):(%d%d)%.?%d*([Zz+-].*)$")
+  if not year then return false end
+  if not (string.find(zone, "^[Zz]$") or string.find(zone, "^[+-]%d%d:%d%d$")) then return false end
+  month, day = tonumber(month), tonumber(day)
+  if tonumber(year) < 1 or not DAYS[month] or day < 1 or day > DAYS[month] then return false end
+  if month == 2 and day == 29 and (year % 4 ~= 0 or (year % 100 == 0 and year % 400 ~= 0)) then return false end
+  return tonumber(hour) < 24 and tonumber(minute) < 60 and tonumber(second) < 61
+end
+
+-- Whether the transcoder reads it as that kind; what is not sure is left to it.
+local function fits(kind, text, quoted)
+  if not quoted and text == "null" then return true end
+  if kind == "string" then return quoted end
+  if kind == "time" then return quoted and is_time(text) end
+  if kind == "bool" then return text == "true" or text == "false" end
+  if kind == "float" then return not (text == "true" or text == "false") and (quoted or true) end
+  if ENUMS[kind] then return ENUMS[kind][text] ~= nil or string.find(text, "^-?%d+$") ~= nil end
+  if not string.find(text, quoted and "^-?%d+$" or "^-?%d") then return false end
+  local number = tonumber(text)
+  if not number then return false end
+  if string.find(kind, "^u") and number < 0 then return false end
+  if MOST_OF[kind] then return math.abs(number) <= MOST_OF[kind] + (number < 0 and 1 or 0) end
+  return #string.gsub(text, "^-", "") <= 20 and math.abs(number) <= 18446744073709551615
+end
 
 -- RFC 3629, 4.
 local function is_utf8(text)
@@ -142,19 +197,27 @@ function Walk:note(name, words)
   if #self.faults < MOST_NAMED then table.insert(self.faults, {name, words}) end
 end
 
-function Walk:value(message, path, depth)
+-- `kind`: of the values, where they are no messages; `at`: the field's path.
+function Walk:value(message, path, depth, kind, at)
   self.values = self.values + 1
   if depth > DEEPEST then error("deep", 0) end
   if self.values > MOST_VALUES then error("many", 0) end
   local c = self:blank()
   if c == "{" then
+    if kind then self:note(at, wanted(kind)) end
     self:object(message, path, depth)
   elseif c == "[" then
-    self:array(message, path, depth)
+    self:array(message, path, depth, kind, at)
   elseif c == '"' then
-    self:string()
+    local text = self:string()
+    if kind and not fits(kind, plain(text), true) then self:note(at, wanted(kind)) end
+    if message and at then self:note(at, WANTED.message) end
   else
+    local first = self.at
     self:scalar()
+    local text = string.sub(self.text, first, self.at - 1)
+    if kind and not fits(kind, text, false) then self:note(at, wanted(kind)) end
+    if message and at and text ~= "null" then self:note(at, WANTED.message) end
   end
 end
 
@@ -181,7 +244,10 @@ function Walk:object(message, path, depth)
     seen[key] = true
     if inner == true then inner = nil end
     -- Paths are made where something may be at fault: a form's answers have any names, and are many.
-    self:value(inner or nil, inner and path .. short(name) .. "." or "", depth + 1)
+    local kinds = fields and KINDS[message]
+    local kind = kinds and (kinds[name] or kinds["*"])
+    local at = (inner or kind) and path .. short(name) or nil
+    self:value(inner or nil, inner and at .. "." or "", depth + 1, kind, at)
     local c = self:blank()
     self.at = self.at + 1
     if c == "}" then return end
@@ -189,13 +255,14 @@ function Walk:object(message, path, depth)
   end
 end
 
-function Walk:array(message, path, depth)
+function Walk:array(message, path, depth, kind, at)
   self.at = self.at + 1
   if self:blank() == "]" then self.at = self.at + 1 return end
   local index = 0
   local stem = message and string.gsub(path, "%.$", "")
   while true do
-    self:value(message, message and stem .. "[" .. index .. "]." or "", depth + 1)
+    local each = at and at .. "[" .. index .. "]"
+    self:value(message, message and stem .. "[" .. index .. "]." or "", depth + 1, kind, each)
     index = index + 1
     local c = self:blank()
     self.at = self.at + 1
@@ -220,12 +287,14 @@ local function faults_of_query(query, message, variables)
   local function note(name, words)
     if #faults < MOST_NAMED then table.insert(faults, {short(name), words}) end
   end
-  for name in string.gmatch(query, "([^&=]+)[^&]*") do
-    name = unescaped((string.gsub(name, "+", " ")))
-    local inner = message
+  for name, value in string.gmatch(query, "([^&=]+)=?([^&]*)") do
+    name, value = unescaped((string.gsub(name, "+", " "))), unescaped((string.gsub(value, "+", " ")))
+    local inner, kind = message, nil
     for part in string.gmatch(name, "[^.]+") do
       local fields = inner and MESSAGES[inner]
       if fields then
+        local kinds = KINDS[inner]
+        kind = kinds and (kinds[part] or kinds["*"])
         inner = fields[part]
         if inner == nil then inner = fields["*"] end
       end
@@ -234,6 +303,7 @@ local function faults_of_query(query, message, variables)
         break
       end
     end
+    if kind and value ~= "" and kind ~= "bool" and not fits(kind, value, true) then note(name, wanted(kind)) end
     local key = spelled(name)
     if variables[key] or inner == false and seen[key] then note(name, WORDS.twice) end
     seen[key] = true

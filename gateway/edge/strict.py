@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
@@ -24,11 +24,23 @@ _MAGIC = re.compile(r"[\^$()%.\[\]*+\-?]")
 _SEGMENT = "[^/]+"
 # Their JSON is no object of their fields (https://protobuf.dev/programming-guides/json/).
 _OF_THEIR_OWN = "google.protobuf."
+_KINDS = {
+    FieldDescriptor.TYPE_INT32: "int32",
+    FieldDescriptor.TYPE_UINT32: "uint32",
+    FieldDescriptor.TYPE_INT64: "int64",
+    FieldDescriptor.TYPE_UINT64: "uint64",
+    FieldDescriptor.TYPE_FLOAT: "float",
+    FieldDescriptor.TYPE_DOUBLE: "float",
+    FieldDescriptor.TYPE_BOOL: "bool",
+    FieldDescriptor.TYPE_STRING: "string",
+}
 
 
-def script(methods: Iterable[Method]) -> str:
+def script(methods: Sequence[Method]) -> str:
     templates: dict[str, dict[str, dict[str, str]]] = {"": {}}
     messages: dict[str, dict[str, object]] = {}
+    kinds: dict[str, dict[str, str]] = {}
+    enums: dict[str, dict[str, object]] = {}
     variables: dict[tuple[str, str], dict[str, bool]] = {}
     for method in methods:
         for verb, path, body in _bindings(method):
@@ -40,6 +52,8 @@ def script(methods: Iterable[Method]) -> str:
             variables[custom, pattern] = {name.replace("_", "").lower(): True for name in named_in_path}
             if method.streams:
                 known["STREAM"] = named
+    for method in methods:
+        _note_kinds(method.descriptor.input_type, kinds, enums)
     ordered = {
         verb: [[pattern, known, variables[verb, pattern]] for pattern, known in found.items()]
         for verb, found in templates.items()
@@ -47,6 +61,8 @@ def script(methods: Iterable[Method]) -> str:
     tables = {
         "TEMPLATES": ordered,
         "MESSAGES": messages,
+        "KINDS": kinds,
+        "ENUMS": enums,
         "REFUSALS": {str(reply.http): reply.text("@MORE@") for reply in REPLIES if reply.http in (400, 404, 405)},
         "OWN": OWN,
         "MOST_VALUES": MOST_VALUES,
@@ -109,6 +125,33 @@ def _inside(field: FieldDescriptor, messages: dict[str, dict[str, object]]) -> o
         return name
     _note(inner, messages)
     return inner.full_name
+
+
+def _note_kinds(descriptor: Descriptor, kinds: dict[str, dict[str, str]], enums: dict[str, dict[str, object]]) -> None:
+    """Of the values of each field that is no message of fields."""
+    if descriptor.full_name in kinds:
+        return
+    found = kinds[descriptor.full_name] = {}
+    of_map = descriptor.GetOptions().map_entry
+    for field in descriptor.fields:
+        inner = field.message_type
+        if inner is not None and not inner.full_name.startswith(_OF_THEIR_OWN):
+            _note_kinds(inner, kinds, enums)
+        elif kind := _kind(field, enums):
+            # Of a map, every name is one.
+            names = ("*" if field.name == "value" else "",) if of_map else (field.name, field.json_name)
+            found |= {name: kind for name in names if name}
+
+
+def _kind(field: FieldDescriptor, enums: dict[str, dict[str, object]]) -> str:
+    if field.message_type is not None:
+        return "time" if field.message_type.full_name == "google.protobuf.Timestamp" else ""
+    if (enum := field.enum_type) is not None:
+        given = {value.name: True for value in enum.values}
+        names = ", ".join(value.name for value in enum.values if value.number)
+        enums[enum.full_name] = {"names": names, **given}
+        return enum.full_name
+    return _KINDS.get(field.type, "")
 
 
 def _lua(value: object) -> str:

@@ -29,7 +29,7 @@ from gateway.status.settings import Settings
 from gateway.status.web import Assets, SecurityHeaders, etag, unchanged
 from motcua.catalogue.events.v1.definitions_pb2 import Text
 from services.chassis.database import DatabaseUnavailable
-from services.chassis.dossier_codes import code_in
+from services.chassis.dossier_codes import code_in, codes_in
 from services.chassis.http_server import client_address
 from services.chassis.languages import COOKIE
 from services.chassis.store.port import StoreUnavailable
@@ -227,7 +227,11 @@ class _Pages:
         return page
 
     async def _home(self, request: Request, refused: str, status: int) -> Response:
-        context = {"today": await self.reader.today(), "refused": refused}
+        context = {
+            "today": await self.reader.today(),
+            "refused": refused,
+            "fault": "several" if len(codes_in(refused)) > 1 else "malformed",
+        }
         return await self._render(request, "home.html", context, _FRESH, status)
 
     async def _board(

@@ -9,6 +9,7 @@ from motcua.catalogue.v1 import errors_pb2
 from services.catalogue import answers, codec, domain, lists
 from services.catalogue.codec import received
 from services.catalogue.domain import is_date, today
+from services.catalogue.forms import Forms
 from services.catalogue.linting import Linting
 from services.catalogue.publisher import Publisher, overlay_id
 from services.catalogue.views import Definitions
@@ -17,6 +18,7 @@ from services.chassis.caller import Caller, Origin
 from services.chassis.codec import from_timestamp
 from services.chassis.decider import Rejected
 from services.chassis.entrypoints import api
+from services.chassis.law.cases import form_answers
 from services.chassis.law.definitions import Text
 from services.chassis.law.kept import law
 from services.chassis.replies import replied
@@ -37,6 +39,7 @@ class CatalogueService:
     definitions = dependencies.snapshot(law, Definitions)
     pages = dependencies.pages()
     lint = dependencies.made(Linting.of, Linting.close)
+    forms = dependencies.made(Forms.of, Forms.close)
     clock = dependencies.clock()
 
     @property
@@ -126,7 +129,9 @@ class CatalogueService:
     @api
     async def quote_fee(self, request: pb.QuoteFeeRequest, caller: Caller) -> pb.QuoteFeeResponse:
         known = await self.definitions.get(request.min_position)
-        return answers.fee(known, request, self._day(request))
+        day = self._day(request)
+        await self.forms.check(known.procedure(request.procedure_code, day).value, form_answers(request.form), day)
+        return answers.fee(known, request, day)
 
     @api
     async def preview_deadline(self, request: pb.PreviewDeadlineRequest, caller: Caller) -> pb.PreviewDeadlineResponse:

@@ -9,9 +9,11 @@ from urllib.parse import unquote
 LONGEST = 2_000
 _ORGANISATION = r"(?:\d{3}(?:\.\d{2}){2}\.[A-Z]\d{2}|[A-Z]\d{2}(?:\.\d{1,3}){0,4})"
 _CODE = rf"{_ORGANISATION}-(?:\d{{6}}|\d{{8}})-\d{{4,7}}"
-_ALONE = re.compile(_CODE, re.ASCII)
+# The receipt's number is its dossier's code behind these letters.
+_RECEIPT = r"(?:TN-)?"
+_ALONE = re.compile(rf"{_RECEIPT}({_CODE})", re.ASCII)
 # In other text: nothing that would make a longer code of it.
-_WITHIN = re.compile(rf"(?<![\w.\-]){_CODE}(?![\w\-]|\.\w)", re.ASCII)
+_WITHIN = re.compile(rf"(?<![\w.\-]){_RECEIPT}({_CODE})(?![\w\-]|\.\w)", re.ASCII)
 _DASHES = str.maketrans(dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2212", "-"))
 _AROUND = re.compile(r"\s*([-.])\s*")
 
@@ -21,12 +23,16 @@ def code_in(written: str) -> str | None:
 
     None where there is none, or more than one.
     """
+    found = codes_in(written)
+    return next(iter(found)) if len(found) == 1 else None
+
+
+def codes_in(written: str) -> frozenset[str]:
     if len(written) > LONGEST or any(unicodedata.category(c) == "Cc" and not c.isspace() for c in written):
-        return None
+        return frozenset()
     seen = "".join(c for c in unquote(written) if unicodedata.category(c) != "Cf")
     text = seen.translate(_DASHES).upper()
     alone = re.sub(r"\s+", "", text)
-    if _ALONE.fullmatch(alone):
-        return alone
-    found = set(_WITHIN.findall(_AROUND.sub(r"\1", text))) or set(_WITHIN.findall(text))
-    return found.pop() if len(found) == 1 else None
+    if one := _ALONE.fullmatch(alone):
+        return frozenset({one[1]})
+    return frozenset(_WITHIN.findall(_AROUND.sub(r"\1", text)) or _WITHIN.findall(text))

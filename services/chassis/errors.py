@@ -23,6 +23,8 @@ RETRY_SECONDS = 1
 LONGEST_TEXT = 200
 # Of what we say ourselves.
 LONGEST_WORDS = 400
+# With the names of an enum in each language.
+LONGEST_VIOLATION = 800
 MOST_VIOLATIONS = 20
 # Clients and proxies refuse headers and trailers of more than 8 KB together, and base64 adds a third.
 LARGEST_STATUS_BYTES = 4500
@@ -79,7 +81,7 @@ class Errors:
                 error_details_pb2.BadRequest(
                     field_violations=[
                         error_details_pb2.BadRequest.FieldViolation(
-                            field=v.field[:LONGEST_TEXT], description=f"{v.vi} / {v.en}"[:LONGEST_TEXT]
+                            field=v.field[:LONGEST_TEXT], description=f"{v.vi} / {v.en}"[:LONGEST_VIOLATION]
                         )
                         for v in violations
                     ]

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import DecodeError, Message
 
+from services.chassis.sizes import sized
+
 # Maps are read slowest: this much of them takes some 30 ms.
 LARGEST_MESSAGE_BYTES = 256 * 1024
 # Territory with all communes, calendars, procedures: what editors alone send.
@@ -24,7 +26,7 @@ class Unread:
 
 def reader(message: type[Message], roles: frozenset[str]) -> Callable[[bytes], Message | Unread]:
     most = _most(message, roles)
-    too_large = Unread(f"Yêu cầu quá {most} byte.", f"The request exceeds {most} bytes.")
+    too_large = Unread(f"Yêu cầu quá {sized(most).vi}.", f"The request exceeds {sized(most).en}.")
     unreadable = Unread("Không đọc được yêu cầu.", "The request cannot be read as its message.")
 
     def read(received: bytes) -> Message | Unread:

@@ -10,14 +10,15 @@ from typing import Any
 from uuid import UUID
 
 from google.api import field_behavior_pb2
-from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 from google.protobuf.message import Message
 
 from services.chassis.contact import email_of, phone_of
-from services.chassis.dossier_codes import code_in
+from services.chassis.dossier_codes import code_in, codes_in
 from services.chassis.errors import Invalid, Violation
 from services.chassis.messages import Unread
 from services.chassis.plain import composed, name_fault
+from services.chassis.sizes import sized
 
 LONGEST_STRING = 20_000
 LONGEST_NAME = 200
@@ -124,7 +125,7 @@ def _checks(descriptor: Descriptor) -> tuple[Check, ...]:
 def _value(field: FieldDescriptor) -> Check | None:
     """The check of one of the field's values, text apart; None where every value will do."""
     if field.enum_type is not None:
-        return _known(frozenset(field.enum_type.values_by_number))
+        return _known(field.enum_type)
     if field.message_type is None:
         return None
     match field.message_type.full_name:
@@ -244,7 +245,11 @@ def _coded(field: FieldDescriptor) -> Check:
     def run(message: Any, path: str, violations: Found) -> None:
         plain(message, path, violations)
         written = getattr(message, name)
-        if (code := code_in(written) or written) != written:
+        if len(several := codes_in(written)) > 1:
+            named = ", ".join(sorted(several))[:LONGEST_NAME]
+            fault = f"Có hơn một mã hồ sơ ({named}): ghi một mã.", f"It holds several codes ({named}): write one."
+            violations.append(Violation(path + name, *fault))
+        elif (code := code_in(written) or written) != written:
             setattr(message, name, code)
 
     return run
@@ -322,10 +327,13 @@ def _named_text(field: FieldDescriptor) -> Check:
     return run
 
 
-def _known(numbers: frozenset[int]) -> Check:
+def _known(enum: EnumDescriptor) -> Check:
+    numbers = frozenset(enum.values_by_number)
+    names = ", ".join(value.name for value in enum.values if value.number)
+
     def run(number: int, path: str, violations: Found) -> None:
         if number not in numbers:
-            violations.append(Violation(path, "Giá trị không có trong danh sách.", "It is not a listed value."))
+            violations.append(Violation(path, f"Ghi một trong: {names}.", f"Write one of: {names}."))
 
     return run
 
@@ -333,14 +341,18 @@ def _known(numbers: frozenset[int]) -> Check:
 def _moment(stamp: Any, path: str, violations: Found) -> None:
     if stamp.seconds not in SECONDS or not 0 <= stamp.nanos < 1_000_000_000:
         violations.append(
-            Violation(path, "Thời điểm phải từ năm 1970 đến 2099.", "The moment must lie in the years 1970 to 2099.")
+            Violation(
+                path,
+                "Thời điểm phải từ năm 1970 đến 2099, như 2026-12-01T00:00:00Z.",
+                "The moment must lie in the years 1970 to 2099, for example 2026-12-01T00:00:00Z.",
+            )
         )
 
 
 def _form(form: Any, path: str, violations: Found) -> None:
     if form.ByteSize() > LARGEST_FORM_BYTES:
-        limit = LARGEST_FORM_BYTES
-        violations.append(Violation(path, f"Biểu mẫu quá {limit} byte.", f"The form exceeds {limit} bytes."))
+        limit = sized(LARGEST_FORM_BYTES)
+        violations.append(Violation(path, f"Biểu mẫu quá {limit.vi}.", f"The form exceeds {limit.en}."))
         return
     if fault := _fault(form, DEEPEST_FORM):
         violations.append(Violation(path, *fault))

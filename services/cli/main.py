@@ -250,9 +250,11 @@ def track(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Stay and show what happens.")] = False,
 ) -> None:
     """Show what everyone may see of a dossier."""
-    from services.chassis.dossier_codes import code_in
+    from services.chassis.dossier_codes import code_in, codes_in
     from services.cli import tracking
 
+    if len(several := sorted(codes_in(code))) > 1:
+        fail(f"There is more than one code in that: {', '.join(several)}.", "Give one of them.")
     found = code_in(code) or fail(
         "There is no code of a dossier in that.", "Give one as P56.22.336-20260302-0000001, or text that holds one."
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from services.chassis.decider import Rejected
+from services.chassis.decider import Rejected, Words
 from services.dossier.files.kinds import KINDS, kind_of
 from services.dossier.values import EVERYWHERE, Channel, Component, ComponentSource, File, FileKind, Requirement
 
@@ -26,9 +26,10 @@ def supplied(
 
     Of what was given, only what its source proves is kept: nobody names a file that he did not upload.
 
-    Raises Rejected COMPONENT_UNKNOWN, COMPONENT_SOURCE_REFUSED, ATTACHMENT_UNKNOWN, ATTACHMENT_KIND_REFUSED,
+    Raises Rejected COMPONENT_REPEATED, COMPONENT_UNKNOWN, COMPONENT_SOURCE_REFUSED, ATTACHMENT_UNKNOWN, ATTACHMENT_KIND_REFUSED,
     DOCUMENT_NOT_REUSABLE.
     """
+    _require_once(given)
     rules = {rule.component_code: rule for rule in requirements}
     _refuse("COMPONENT_UNKNOWN", [c.component_code for c in given if c.component_code not in rules])
     _refuse(
@@ -38,14 +39,14 @@ def supplied(
     for component in given:
         if component.source is ComponentSource.ATTACHMENT:
             if component.sha256 not in uploaded:
-                raise Rejected("ATTACHMENT_UNKNOWN", sha256=component.sha256)
+                raise _unknown_file(component)
             _require_kind(
                 component.component_code, uploaded[component.sha256], rules[component.component_code].file_kinds
             )
         kind = rules[component.component_code].document_kind
         held = {documents.get(kind), *others_documents.get(kind, ())}
         if component.source is ComponentSource.WAREHOUSE and component.document_id not in held:
-            raise Rejected("DOCUMENT_NOT_REUSABLE", document_id=component.document_id)
+            raise _not_reusable(component)
     found = {each.component_code: _proven(each, uploaded, rules[each.component_code]) for each in given}
     for rule in requirements:
         if rule.component_code in found:
@@ -62,14 +63,32 @@ def named(
 ) -> None:
     """That what a draft names is there; whether it will do is said when the draft is submitted.
 
-    Raises Rejected COMPONENT_UNKNOWN, ATTACHMENT_UNKNOWN, DOCUMENT_NOT_REUSABLE.
+    Raises Rejected COMPONENT_REPEATED, COMPONENT_UNKNOWN, ATTACHMENT_UNKNOWN, DOCUMENT_NOT_REUSABLE.
     """
+    _require_once(given)
     _refuse("COMPONENT_UNKNOWN", [c.component_code for c in given if c.component_code not in codes])
     for component in given:
         if component.source is ComponentSource.ATTACHMENT and component.sha256 not in files:
-            raise Rejected("ATTACHMENT_UNKNOWN", sha256=component.sha256)
+            raise _unknown_file(component)
         if component.source is ComponentSource.WAREHOUSE and component.document_id not in documents:
-            raise Rejected("DOCUMENT_NOT_REUSABLE", document_id=component.document_id)
+            raise _not_reusable(component)
+
+
+def _require_once(given: Sequence[Component]) -> None:
+    """A component is one file, one paper or one document: of several, all but one would be lost."""
+    codes = [component.component_code for component in given]
+    _refuse("COMPONENT_REPEATED", list(dict.fromkeys(code for code in codes if codes.count(code) > 1)))
+
+
+def _unknown_file(component: Component) -> Rejected:
+    none = Words.of("(chưa ghi sha256)", "(no sha256 is given)", "")
+    return Rejected("ATTACHMENT_UNKNOWN", sha256=component.sha256 or none, component=component.component_code)
+
+
+def _not_reusable(component: Component) -> Rejected:
+    none = Words.of("(chưa ghi document_id)", "(no document_id is given)", "")
+    document_id = component.document_id or none
+    return Rejected("DOCUMENT_NOT_REUSABLE", document_id=document_id, component=component.component_code)
 
 
 def require_result(file: File) -> None:

@@ -941,7 +941,7 @@ def _issue(command: IssueResult, dossier: Dossier) -> Events:
     if not dossier.approved:
         raise Rejected("NOT_APPROVED")
     if command.sha256 not in command.uploaded:
-        raise Rejected("ATTACHMENT_UNKNOWN", sha256=command.sha256)
+        raise Rejected("ATTACHMENT_UNKNOWN", sha256=command.sha256, component="result")
     file = command.uploaded[command.sha256]
     require_result(file)
     return (

@@ -5,33 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import structlog
 
 from services.chassis import telemetry
-from services.chassis.confined import Confined, Exhausted
+from services.chassis.confined import Exhausted
 from services.chassis.decider import Rejected
-from services.chassis.errors import Invalid, Violation
+from services.chassis.errors import Invalid
+from services.chassis.law.answers import Answers
 from services.chassis.law.definitions import Procedure
-from services.chassis.law.forms import Unusable, light
-from services.dossier.reading import form_text
 
 log = structlog.get_logger()
-
-ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
-PROCESSES = 2
-# Rules times bytes: some milliseconds at most. What is more is checked in a process of its own.
-MOST_WORK = 500_000
-# Rules times answers, each of which may be a fault with its texts: some 20 microseconds.
-MOST_NAMED = 3_000
-# Of what the form asks for, within a fault's text.
-LONGEST_ASKED = 60
 
 
 class Forms:
     def __init__(self) -> None:
-        self._wrong = Confined("services.chassis.law.apart:wrong", PROCESSES)
+        self._answers = Answers()
 
     @classmethod
     def of(cls, container: Any) -> Forms:
@@ -42,36 +31,16 @@ class Forms:
         if procedure.form is None or (not answers and not required):
             return
         try:
-            today = at.astimezone(ZONE).date().isoformat()
-            found = await self._found(str(procedure.form.schema), answers, today)
+            found = await self._answers.faults(procedure, answers, at)
         except Exhausted as error:
             raise Rejected("FORM_UNCHECKABLE", procedure_code=procedure.code) from error
-        except Unusable:
-            found = None
         if found is None:
             raise faulty(procedure)
         if found:
-            violations = (Violation(".".join(["form", *path]), *_said(rule, asked)) for path, rule, asked in found)
-            raise Invalid(list(dict.fromkeys(violations)), "FORM_INVALID")
-
-    async def _found(self, schema: str, answers: Mapping[str, Any], today: str) -> list[Any] | None:
-        """Path, rule and what it asks for of each fault; None where the schema is unusable. Raises Unusable, Exhausted."""
-        text, form = form_text(answers) or "{}", light(schema)
-        if form and form.weight * len(text) <= MOST_WORK:
-            if form.takes(answers, today):
-                return []
-            if form.weight * _values(answers) <= MOST_NAMED:
-                return [(each.path, each.rule, each.asked) for each in form.wrong(answers, today)]
-        found: list[Any] | None = await self._wrong(schema, text, today)
-        return found
+            raise Invalid(found, "FORM_INVALID")
 
     async def close(self) -> None:
-        await self._wrong.close()
-
-
-def _values(answers: Any) -> int:
-    below = answers.values() if isinstance(answers, Mapping) else answers if isinstance(answers, list) else ()
-    return 1 + sum(map(_values, below))
+        await self._answers.close()
 
 
 def faulty(procedure: Procedure) -> Rejected:
@@ -79,49 +48,3 @@ def faulty(procedure: Procedure) -> Rejected:
     telemetry.DEFINITION_FAULTS.inc()
     log.error("a definition in force is faulty", procedure=procedure.code, version=procedure.version, exc_info=True)
     return Rejected("DEFINITION_FAULTY", procedure_code=procedure.code, version=str(procedure.version))
-
-
-def _said(rule: str, asked: str) -> tuple[str, str]:
-    vi, en = _FORMATS.get(asked, _FORMAT) if rule == "format" else _FAULTS.get(rule, _FAULT)
-    short = asked if len(asked) <= LONGEST_ASKED else f"{asked[:LONGEST_ASKED]}…"
-    return vi.replace("{}", short), en.replace("{}", short)
-
-
-# Never the validator's own message: it repeats the answer, which is personal data. {} is what the form asks for.
-_FORMATS = {
-    "date": ("Phải là ngày có thật, viết như 2026-11-30.", "It must be a day that exists, written as 2026-11-30."),
-    "past-date": (
-        "Phải là ngày có thật, không sau hôm nay, viết như 2026-11-30.",
-        "It must be a day that exists, not after today, written as 2026-11-30.",
-    ),
-    "birth-date": (
-        "Phải là ngày có thật, không sau hôm nay: 1950-03-02, hoặc 1950-03, 1950.",
-        "It must be a day that exists, not after today: 1950-03-02, or 1950-03, 1950.",
-    ),
-    "email": ("Phải là địa chỉ thư điện tử, như ten@example.vn.", "It must be an e-mail address, as name@example.vn."),
-    "phone": ("Phải là số điện thoại, như 0912345678.", "It must be a telephone number, as 0912345678."),
-}
-_FORMAT = ("Không đúng định dạng {}.", "It has not the format {}.")
-_FAULTS = {
-    "required": ("Thiếu mục bắt buộc.", "A required answer is missing."),
-    "pattern": ("Không đúng mẫu {}", "It does not match {}"),
-    "enum": ("Phải là một trong: {}.", "It must be one of: {}."),
-    "const": ("Phải là: {}.", "It must be: {}."),
-    "type": ("Phải thuộc kiểu: {}.", "It must be of the type: {}."),
-    "minLength": ("Quá ngắn: ít nhất {} ký tự.", "It is too short: at least {} characters."),
-    "maxLength": ("Quá dài: nhiều nhất {} ký tự.", "It is too long: at most {} characters."),
-    "minimum": ("Quá nhỏ: ít nhất {}.", "It is too small: at least {}."),
-    "maximum": ("Quá lớn: nhiều nhất {}.", "It is too large: at most {}."),
-    "minItems": ("Quá ít mục: ít nhất {}.", "It has too few items: at least {}."),
-    "maxItems": ("Quá nhiều mục: nhiều nhất {}.", "It has too many items: at most {}."),
-    "exclusiveMinimum": ("Quá nhỏ: phải lớn hơn {}.", "It is too small: more than {} is asked for."),
-    "exclusiveMaximum": ("Quá lớn: phải nhỏ hơn {}.", "It is too large: less than {} is asked for."),
-    "uniqueItems": ("Có mục lặp lại.", "It has an item twice."),
-    "oneOf": (
-        "Chỉ được trả lời theo một cách: bỏ mục này hoặc những mục kia.",
-        "Only one of the ways to answer may be taken: leave this out, or the others.",
-    ),
-    "not": ("Không được khai mục này, hoặc không được khai như vậy.", "It may not be answered, or not in this way."),
-    "additionalProperties": ("Có mục không thuộc biểu mẫu.", "The form has no such answer."),
-}
-_FAULT = ("Không hợp lệ.", "It is not valid.")

@@ -442,7 +442,7 @@ class DossierService:
         files = files_of(history, state)
         sha256 = request.sha256.lower()
         if sha256 not in files:
-            raise Rejected("ATTACHMENT_UNKNOWN", sha256=sha256)
+            raise Rejected("ATTACHMENT_UNKNOWN", sha256=sha256, component="-")
         opened(state.applicant_id, request.code)
         media_type = files[sha256]
         try:

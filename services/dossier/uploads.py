@@ -43,12 +43,13 @@ from services.chassis.codec import to_timestamp
 from services.chassis.confined import Confined, Exhausted
 from services.chassis.container import platform_of
 from services.chassis.database import Database, insert_new, utc
-from services.chassis.decider import Rejected
+from services.chassis.decider import Rejected, Words
 from services.chassis.dependencies import key_ring
 from services.chassis.errors import Invalid, Violation
 from services.chassis.growing import GrowingUploads, WrongOffset
 from services.chassis.privacy import KeyRing
 from services.chassis.sealed_blobs import SealedBlobs, WrongContent
+from services.chassis.sizes import sized
 from services.dossier.files.kinds import KINDS, media_type_of
 from services.dossier.files.scanner import NoScanner, Scanner, ScannerUnavailable, scanner_of
 from services.dossier.values import File, FileKind
@@ -71,6 +72,15 @@ JUDGES = {
 JUDGE_MEMORY_BYTES = 448 * 1024 * 1024
 JUDGE_CPU_SECONDS = 8
 _SHA256 = re.compile("[0-9a-f]{64}")
+
+# By what the judges say.
+_FOUND = {
+    "sha256": ("mã SHA-256 của tệp đã gửi là", "the SHA-256 of what was sent is"),
+    "media_type": ("tệp thuộc loại", "it is of the type"),
+    "media_type ?": ("tệp không thuộc loại nào được nhận", "it is of no type that is accepted"),
+    "%PDF-": ("có nội dung khác trước phần đầu của PDF", "something else stands before the PDF's header"),
+    "<!DOCTYPE": ("tệp XML có khai báo DOCTYPE", "the XML has a DOCTYPE"),
+}
 
 metadata = MetaData()
 uploads = Table(
@@ -173,10 +183,18 @@ class Uploads:
         if size < 0:
             raise Invalid([Violation("size", "Không được là số âm.", "It must not be negative.")])
         if size > LARGEST_BYTES:
-            raise Rejected("UPLOAD_TOO_LARGE", limit=str(LARGEST_BYTES))
+            raise Rejected("UPLOAD_TOO_LARGE", limit=sized(LARGEST_BYTES))
         sha256 = sha256.lower()
         if not _SHA256.fullmatch(sha256):
-            raise Rejected("UPLOAD_CONTENT_WRONG", why="sha256 ≠ [0-9a-f]{64}")
+            raise Invalid(
+                [
+                    Violation(
+                        "sha256",
+                        "Ghi mã SHA-256 của tệp: 64 chữ số thập lục phân (0-9, a-f).",
+                        "Write the file's SHA-256: 64 hexadecimal digits (0-9, a-f).",
+                    )
+                ]
+            )
         upload_id = str(uuid5(NAMESPACE_OID, f"upload:{owner.account}:{owner.subject}:{media_type}:{size}:{sha256}"))
         database = await self._db()
 
@@ -201,7 +219,7 @@ class Uploads:
             unfinished = select(func.count(), func.coalesce(func.sum(uploads.c.size), 0))
             count, held = db.execute(unfinished.where(uploads.c.owner == owner.account, ~uploads.c.complete)).one()
             if count >= MOST_UNFINISHED or held + size > MOST_UNFINISHED_BYTES:
-                raise Rejected("UPLOAD_QUOTA", limit=str(MOST_UNFINISHED), bytes=str(MOST_UNFINISHED_BYTES))
+                raise Rejected("UPLOAD_QUOTA", limit=str(MOST_UNFINISHED), bytes=sized(MOST_UNFINISHED_BYTES))
             insert_new(db, uploads, row)
             return db.execute(this).one()
 
@@ -226,9 +244,9 @@ class Uploads:
             if row.complete:
                 return await self._shown(row)
             if len(data) > LARGEST_CHUNK_BYTES:
-                raise Rejected("UPLOAD_TOO_LARGE", limit=str(LARGEST_CHUNK_BYTES))
+                raise Rejected("UPLOAD_TOO_LARGE", limit=sized(LARGEST_CHUNK_BYTES))
             if offset < 0 or offset + len(data) > row.size:
-                raise Rejected("UPLOAD_TOO_LARGE", limit=str(row.size))
+                raise Rejected("UPLOAD_BEYOND_SIZE", size=sized(row.size))
             try:
                 reached = await self._growing.write(owner.account, upload_id, offset, data)
             except WrongOffset as wrong:
@@ -288,7 +306,7 @@ class Uploads:
         except BlobMissing:
             raise Rejected("OVERLOADED") from None
         if "reason" in verdict:
-            raise Rejected(verdict["reason"], **verdict["facts"])
+            raise Rejected(verdict["reason"], **_explained(verdict["facts"]))
         return verdict, made
 
     async def _keep(self, row: Any, sha256: str, made: bytes | None) -> None:
@@ -314,7 +332,7 @@ class Uploads:
             try:
                 await self._blobs.put(subject, row.kept_sha256, self._content(row))
             except WrongContent:  # dropped at this moment
-                raise Rejected("ATTACHMENT_UNKNOWN", sha256=row.sha256) from None
+                raise Rejected("ATTACHMENT_UNKNOWN", sha256=row.sha256, component="-") from None
 
     def _content(self, row: Any) -> AsyncIterator[bytes]:
         """What is kept of a finished upload."""
@@ -398,6 +416,19 @@ class Uploads:
         if row.complete and row.subject:
             return None
         return utc(row.began_at) + (self._kept if row.complete else UNFINISHED)
+
+
+def _explained(facts: dict[str, str]) -> dict[str, str]:
+    """What the judges found, in words; they speak in codes, from another process."""
+    found = dict(facts)
+    if "limit" in found and found["limit"].isdigit() and int(found["limit"]) == LARGEST_BYTES:
+        found["limit"] = sized(LARGEST_BYTES)
+    if why := facts.get("why"):
+        kind, _, what = why.partition(" ")
+        whole = _FOUND.get(why)
+        vi, en = whole or (f"{text} {what}" for text in _FOUND[kind])
+        found["why"] = Words.of(vi, en, why)
+    return found
 
 
 def _named(hashes: Collection[str]) -> ColumnElement[bool]:

@@ -31,7 +31,7 @@ async def start_login(web: Web, request: Request, url: str) -> Response:
             raise OAuthError(Fault.REQUEST_MALFORMED)
         redirect = await web.start_login(query.get("return_to", "/"), int(level), query.get("scope", ""))
     except OAuthError as error:
-        return _refusal(error)
+        return pages.refusal(request, error) if _at_browser(request) else _refusal(error)
     response = RedirectResponse(redirect.url, 303, NO_STORE)
     response.set_cookie(
         COOKIE,
@@ -47,7 +47,7 @@ async def start_login(web: Web, request: Request, url: str) -> Response:
 
 async def finish_login(web: Web, sessions: Sessions, request: Request, url: str) -> Response:
     """For a person in front of a browser a session, and back to the page; for a program, and for an appointment, the token."""
-    browser = "text/html" in request.headers.get("accept", "")
+    browser = _at_browser(request)
     try:
         done = await web.finish_login(request.query_params, request.cookies.get(COOKIE, ""))
         if browser and done.in_person:
@@ -108,6 +108,10 @@ def set_session(response: Response, cookie: str, seconds: int, url: str) -> None
     response.set_cookie(
         SESSION, cookie, max_age=seconds, path=pages.ROOT, secure=_secure(url), httponly=True, samesite="lax"
     )
+
+
+def _at_browser(request: Request) -> bool:
+    return "text/html" in request.headers.get("accept", "")
 
 
 def _refusal(error: OAuthError) -> Response:

@@ -45,6 +45,36 @@ class Fault(Enum):
         "The scope is not granted: a system must name purposes that it is registered for, an official an appointment in"
         " force.",
     )
+    APPOINTMENT_NOT_YOURS = (
+        "invalid_scope",
+        400,
+        "Nhiệm vụ này không phải của tài khoản vừa đăng nhập. Hãy đăng xuất khỏi VNeID rồi đăng nhập bằng tài khoản của người được"
+        " giao nhiệm vụ, hoặc đăng nhập cho việc của chính mình.",
+        "This appointment is not one of the account that has logged in. Log out of VNeID and log in as whoever was appointed, or"
+        " log in for your own affairs.",
+    )
+    APPOINTMENT_OVER = (
+        "invalid_scope",
+        400,
+        "Nhiệm vụ này đã kết thúc; đăng nhập lại không mở lại được. Hãy đề nghị quản trị viên của cơ quan giao nhiệm vụ mới, hoặc"
+        " đăng nhập cho việc của chính mình.",
+        "This appointment is over; logging in again does not help. Ask your agency's administrator for a new one, or log in for"
+        " your own affairs.",
+    )
+    APPOINTMENT_NOT_STARTED = (
+        "invalid_scope",
+        400,
+        "Nhiệm vụ này chưa đến ngày bắt đầu. Hãy đăng nhập lại khi đến ngày, hoặc đề nghị quản trị viên sửa ngày bắt đầu.",
+        "This appointment has not started yet. Log in again when it has, or ask an administrator to change its beginning.",
+    )
+    APPOINTMENT_MALFORMED = (
+        "invalid_scope",
+        400,
+        "Địa chỉ đăng nhập không đúng: phần scope phải là appointment:<mã nhiệm vụ>. Hãy mở lại đường dẫn mà quản trị viên đã gửi,"
+        " hoặc bỏ scope để đăng nhập cho việc của chính mình.",
+        "The address to log in is not right: its scope must be appointment:<the appointment's id>. Open the link that the"
+        " administrator sent again, or leave scope out to log in for your own affairs.",
+    )
     SUBJECT_TOKEN_INVALID = (
         "invalid_grant",
         400,
@@ -114,5 +144,5 @@ class OAuthError(Exception):
         return {
             "error": self.fault.error,
             "error_description": description,
-            "error_description_vi": self.fault.vi,
+            "error_description_vi": self.fault.vi + (f" ({self.why})" if self.why else ""),
         }

@@ -43,6 +43,14 @@ DECODED = 4
 APPOINTMENT_SCOPE = "appointment:"
 
 
+# Why somebody does not act for an appointment.
+APPOINTMENT = {
+    "APPOINTMENT_UNKNOWN": Fault.APPOINTMENT_NOT_YOURS,
+    "APPOINTMENT_OVER": Fault.APPOINTMENT_OVER,
+    "APPOINTMENT_NOT_STARTED": Fault.APPOINTMENT_NOT_STARTED,
+}
+
+
 class Accounts(Protocol):
     async def sign_in(self, person: Person, appointment_id: str, at: datetime) -> tuple[str, Account]:
         """Registers the account at its first login and records every login. Raises Rejected."""
@@ -219,8 +227,7 @@ class Web:
             account_id, account = await self.accounts.sign_in(person, appointment_id, now)
             acting = account.acting(appointment_id, now) if appointment_id else None
         except Rejected as rejected:
-            fault = Fault.SCOPE_INVALID if rejected.reason.startswith("APPOINTMENT_") else Fault.ACCOUNT_REFUSED
-            raise OAuthError(fault, rejected.reason) from rejected
+            raise OAuthError(APPOINTMENT.get(rejected.reason, Fault.ACCOUNT_REFUSED), rejected.reason) from rejected
         if acting is not None:
             roles = tuple(role.name.lower() for role in acting.roles)
             claims = AccessClaims(
@@ -291,7 +298,7 @@ def _field(fields: Mapping[str, str], name: str) -> str:
 
 def _appointment(scope: str) -> str:
     if scope and not (scope.startswith(APPOINTMENT_SCOPE) and len(scope) > len(APPOINTMENT_SCOPE)):
-        raise OAuthError(Fault.SCOPE_INVALID)
+        raise OAuthError(Fault.APPOINTMENT_MALFORMED)
     return scope.removeprefix(APPOINTMENT_SCOPE)
 
 

@@ -183,6 +183,27 @@ def test_a_fee_by_count(catalogue: Catalogue) -> None:
     assert catalogue.refusal("QuoteFee", **asked, counts={"page": 12})[:2] == ("COUNT_MISSING", {"unit": "copy"})
 
 
+@pytest.mark.parametrize(
+    ("code", "form", "faults"),
+    [
+        ("1.004222", {"birth_date": "5/1/2021"}, ["form.birth_date"]),
+        ("1.004222", {"birth_date": "2999-01-01"}, ["form.birth_date"]),
+        ("1.004222", {"birth_date": 2021}, ["form.birth_date"]),
+        ("2.000635", {"copies": "3"}, ["form.copies"]),
+        ("1.004222", {"birth_date": "2021-01-05"}, []),
+        ("1.004222", {"birth_date": "2021", "phone": 5}, []),
+    ],
+)
+def test_no_price_leaves_out_an_answer_that_would_be_refused(
+    catalogue: Catalogue, code: str, form: dict[str, Any], faults: list[str]
+) -> None:
+    asked = {"procedure_code": code, "province": "56", "channel": COUNTER, "form": form}
+    if not faults:
+        assert catalogue("QuoteFee", **asked).total >= 0
+        return
+    assert catalogue.refusal("QuoteFee", **asked)[:2] == ("FORM_INVALID", {"count": str(len(faults))})
+
+
 def test_what_cannot_be_quoted(catalogue: Catalogue) -> None:
     asked = {"procedure_code": "1.001612", "province": "56", "channel": COUNTER}
     assert catalogue.refusal("QuoteFee", **asked | {"province": "01"})[0] == "FEE_NOT_SET"

@@ -11,6 +11,7 @@ import pytest
 from google.rpc import error_details_pb2
 
 from motcua.dossier.v1 import errors_pb2 as dossier_errors
+from services.chassis.access import ENDED_NEXT, token_invalid
 from services.chassis.decider import Rejected
 from services.chassis.errors import Errors, Invalid, Violation
 
@@ -121,6 +122,41 @@ def test_a_refusal_says_what_is_wrong_and_what_to_do_in_two_languages() -> None:
     (info,) = found["ErrorInfo"]
     assert (info.reason, info.domain, dict(info.metadata)) == ("WRONG_AGENCY", "motcua", {"agency": "P56"})
     assert "RetryInfo" not in found
+
+
+def test_a_reason_of_ours_is_in_both_languages() -> None:
+    """A bare text among the facts of a reason would stand in English within the Vietnamese."""
+    for path in (ROOT / "services").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Rejected":
+                for keyword in node.keywords:
+                    bare = isinstance(keyword.value, ast.Constant)
+                    assert not (keyword.arg in ("why", "then") and bare), f"{path}:{node.lineno}"
+
+
+def test_names_of_the_protos_are_told_in_words_and_stay_names_to_programs() -> None:
+    found = details(Rejected("STEP_ROLE_MISSING", step="sign", role="approver"))
+    assert {text.locale: text.message for text in found["LocalizedMessage"]} == {
+        "vi": "Bước sign cần vai trò người có thẩm quyền ký. Giao cho người có vai trò đó.",
+        "en": "The step sign needs the role approver. Let someone with that role do it.",
+    }
+    assert dict(found["ErrorInfo"][0].metadata) == {"step": "sign", "role": "approver"}
+
+
+def test_what_a_caller_wrote_is_filled_by_nothing() -> None:
+    status = ERRORS.status(Rejected("SAME_AGENCY", agency="{agency}{code}", code="x"))
+    assert status.message == "The dossier is at {agency}{code} already. Choose another agency."
+
+
+def test_an_ended_appointment_is_not_told_to_log_in_again() -> None:
+    ended = Errors(None).status(token_invalid("nhiệm vụ đã kết thúc", "the appointment has ended", ENDED_NEXT))
+    texts = [text for each in ended.details if each.Unpack(text := error_details_pb2.LocalizedMessage())]
+    assert [text.message for text in texts] == [
+        "Mã truy cập không hợp lệ: nhiệm vụ đã kết thúc. Đăng nhập với nhiệm vụ khác đang hiệu lực, hoặc đề nghị quản trị viên"
+        " giao nhiệm vụ mới (AppointOfficial).",
+        "The access token is not valid: the appointment has ended. Log in for another appointment in force, or ask an"
+        " administrator for a new one (AppointOfficial).",
+    ]
 
 
 def test_what_to_do_names_what_it_speaks_of() -> None:

@@ -70,6 +70,21 @@ def test_what_is_not_accepted(given: Component, rules: list[Requirement], channe
     assert refused.value.reason == reason
 
 
+@pytest.mark.parametrize("second", [SCAN, "cd" * 32])
+def test_a_component_is_given_once(second: str) -> None:
+    """All but one of several would be lost, and nobody told."""
+    twice = [Component("deed", ATTACHMENT, SCAN), Component("deed", ATTACHMENT, second)]
+    with pytest.raises(Rejected) as refused:
+        supplied(twice, [rule("deed", PAPER)], Channel.ONLINE, UPLOADED, {}, False)
+    assert (refused.value.reason, refused.value.facts) == ("COMPONENT_REPEATED", {"components": "deed"})
+
+
+def test_the_type_of_a_file_is_the_upload_s() -> None:
+    given = Component("deed", ATTACHMENT, SCAN, "image/png")
+    (held,) = supplied([given], [rule("deed", PAPER)], Channel.ONLINE, UPLOADED, {}, False)
+    assert held.media_type == UPLOADED[SCAN].media_type != given.media_type
+
+
 @pytest.mark.parametrize("media_type", ["image/vnd.dwg", "application/xml"])
 def test_a_drawing_or_signed_xml_is_for_procedures_that_take_them(media_type: str) -> None:
     given, uploaded = Component("plan", ATTACHMENT, SCAN), {SCAN: File(SCAN, media_type, 9)}

@@ -13,6 +13,7 @@ from motcua.dossier.v1.dossier_pb2 import Upload
 from services.chassis.blobs import FolderBlobs
 from services.chassis.database import Database
 from services.chassis.decider import Rejected
+from services.chassis.errors import Invalid
 from services.chassis.privacy import SubjectErased
 from services.chassis.sealed_blobs import SealedBlobs
 from services.dossier.files.scanner import Scanner
@@ -138,8 +139,8 @@ async def test_a_chunk_has_a_limit_and_ends_with_its_file(uploads: Uploads) -> N
     assert await refused(too_large) == ("UPLOAD_TOO_LARGE", {"limit": str(LARGEST_CHUNK_BYTES)})
     for offset in (-1, 1):
         assert await refused(uploads.add(ME, upload.upload_id, offset, PDF)) == (
-            "UPLOAD_TOO_LARGE",
-            {"limit": str(SIZE)},
+            "UPLOAD_BEYOND_SIZE",
+            {"size": str(SIZE)},
         )
 
 
@@ -168,8 +169,11 @@ async def test_a_type_has_many_spellings_and_a_hash_two(uploads: Uploads, media_
 
 @pytest.mark.parametrize("sha256", ["", "XY" * 32, "../" * 21 + "x", "ab" * 33])
 async def test_a_hash_is_refused(uploads: Uploads, sha256: str) -> None:
-    reason, _ = await refused(uploads.create(ME, "application/pdf", 9, sha256))
-    assert reason == "UPLOAD_CONTENT_WRONG"
+    with pytest.raises(Invalid) as told:
+        await uploads.create(ME, "application/pdf", 9, sha256)
+    assert [(each.field, "64" in each.vi, "64" in each.en) for each in told.value.violations] == [
+        ("sha256", True, True)
+    ]
 
 
 @pytest.mark.parametrize("content", [MORE[:SIZE], b"<html>".ljust(SIZE, b"x")])
@@ -290,7 +294,10 @@ async def test_an_upload_dropped_at_the_moment_it_is_taken_is_unknown(
     for path in (tmp_path / "blobs").rglob("*"):
         if path.is_file():
             path.unlink()
-    assert await refused(uploads.take(OFFICIAL, "citizen-1", [SHA256])) == ("ATTACHMENT_UNKNOWN", {"sha256": SHA256})
+    assert await refused(uploads.take(OFFICIAL, "citizen-1", [SHA256])) == (
+        "ATTACHMENT_UNKNOWN",
+        {"sha256": SHA256, "component": "-"},
+    )
     assert not await blobs.has("citizen-1", SHA256)
 
 

@@ -268,6 +268,25 @@ def test_a_vneid_token_is_exchanged_for_an_appointment(world: World) -> None:
     assert (refused.status_code, refused.json()["error"]) == (400, "invalid_scope")
 
 
+@pytest.mark.parametrize(
+    ("language", "says"), [("vi", "Nhiệm vụ này không phải của"), ("en", "is not one of the account")]
+)
+def test_whoever_logs_in_at_a_browser_for_what_is_not_theirs_reads_what_to_do(
+    world: World, language: str, says: str
+) -> None:
+    made, page = world.appointments[0], {"accept": "text/html", "accept-language": language}
+    scope = f"appointment:{made.appointment_id}"
+    with httpx.Client(base_url=world.http.base_url, headers=page) as browser:
+        begun = browser.get("/login", params={"scope": scope})
+        refused = browser.get(world.at_vneid(begun.headers["location"], citizen(3).personal_number))
+        garbage = browser.get("/login", params={"scope": "admin"})
+    assert (refused.status_code, refused.headers["content-type"]) == (400, "text/html; charset=utf-8")
+    assert says in refused.text
+    assert (garbage.status_code, "appointment:" in garbage.text, "<h1>" in garbage.text) == (400, True, True)
+    program = world.http.get("/login", params={"scope": "admin"})
+    assert (program.status_code, program.json()["error"]) == (400, "invalid_scope")
+
+
 def test_a_system_gets_tokens_with_its_key_and_each_assertion_once(world: World) -> None:
     jti = str(uuid.uuid4())
     first = world.system_token(jti=jti)

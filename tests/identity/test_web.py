@@ -348,11 +348,11 @@ async def test_an_official_chooses_an_appointment(web: Web, http: httpx.AsyncCli
         assert (claims["agency"], claims["province"]) == ("P56.22.336", "56")
     id_token = await id_token_for(web, http)
     error = await refused(web.token(exchange(id_token, scope="appointment:ap-9")))
-    assert (error.fault, error.why) == (Fault.SCOPE_INVALID, "APPOINTMENT_UNKNOWN")
-    assert (await refused(web.token(exchange(id_token, scope="admin")))).fault is Fault.SCOPE_INVALID
+    assert (error.fault, error.why) == (Fault.APPOINTMENT_NOT_YOURS, "APPOINTMENT_UNKNOWN")
+    assert (await refused(web.token(exchange(id_token, scope="admin")))).fault is Fault.APPOINTMENT_MALFORMED
     world.now += timedelta(days=1)
     error = await refused(web.token(exchange(await id_token_for(web, http), scope="appointment:ap-1")))
-    assert (error.fault, error.why) == (Fault.SCOPE_INVALID, "APPOINTMENT_OVER")
+    assert (error.fault, error.why) == (Fault.APPOINTMENT_OVER, "APPOINTMENT_OVER")
 
 
 def assertion(key: OKPKey | ECKey, world: World, **changes: Any) -> str:

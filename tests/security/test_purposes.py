@@ -15,7 +15,10 @@ from tests.support.waiting import eventually_here
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-SUSPENDED = "The access token is not valid: the system is suspended. Log in again for a new token."
+SUSPENDED = (
+    "The access token is not valid: the system is suspended. Ask an administrator to reinstate it (ReinstateSystem),"
+    " and then for a new token."
+)
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")

@@ -80,6 +80,14 @@ async def test_a_malformed_code_is_explained(client: httpx.AsyncClient, path: st
     assert 'value="H56-12"' in answer.text
 
 
+async def test_a_receipt_s_number_leads_to_its_dossier_and_two_codes_to_a_word(client: httpx.AsyncClient) -> None:
+    code = CODES["in_progress"]
+    answer = await client.get("/", params={"code": f"TN-{code}"})
+    assert (answer.status_code, answer.headers["location"]) == (303, DOSSIER)
+    several = await client.get("/", params={"code": f"TN-{code}, {CODES['overdue']}"})
+    assert (several.status_code, "Có hơn một mã hồ sơ ở đây." in several.text) == (400, True)
+
+
 async def test_unknown_and_forbidden_look_the_same(client: httpx.AsyncClient, reader: MemoryReader) -> None:
     reader.withheld.add(CODES["overdue"])
     unknown, forbidden = "P56.22.336-20261109-9999999", CODES["overdue"]

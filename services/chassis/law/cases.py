@@ -10,7 +10,7 @@ from typing import Any
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.struct_pb2 import Struct
 
-from services.chassis.law.counts import counts
+from services.chassis.law.counts import counted, counts
 from services.chassis.law.definitions import Channel, Ground, Procedure
 from services.chassis.law.fees import Case, exemptions_on
 from services.chassis.law.forms import parsed
@@ -73,6 +73,14 @@ def case_of(
     exempt = {*following(procedure, day, answers, standing), *standing.confirmed} - {*standing.used}
     so, counted = circumstances(procedure, answers), counts(procedure.form, answers)
     return Case(province, channel, day, counted, so, frozenset(exempt))
+
+
+def priced_by(procedure: Procedure) -> frozenset[str]:
+    """The answers that the fee depends on."""
+    exemptions = procedure.fee.exemptions if procedure.fee else ()
+    named = {ground.form_field for exemption in exemptions for ground in exemption.grounds}
+    named |= {circumstance.form_field for circumstance in procedure.circumstances}
+    return counted(procedure.form) | named - {""}
 
 
 def _holds(ground: Ground, day: str, answers: Mapping[str, Any], standing: Standing) -> bool:

@@ -20,6 +20,11 @@ def counts(form: Form | None, answers: Mapping[str, Any]) -> dict[str, int]:
     return {unit: int(value) for unit, value in found.items() if _is_number(value) and 1 <= value <= MOST}
 
 
+def counted(form: Form | None) -> frozenset[str]:
+    """The fields that say how many."""
+    return frozenset(field for field, _ in _counted(str(form.ui))) if form else frozenset()
+
+
 def _is_number(value: Any) -> TypeGuard[int | float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
 

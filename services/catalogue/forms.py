@@ -1,0 +1,46 @@
+"""The answers that a fee depends on, held against the form's own rules: no price leaves out what would be refused."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, time
+from typing import Any
+
+from services.chassis.confined import Exhausted
+from services.chassis.decider import Rejected
+from services.chassis.errors import Invalid
+from services.chassis.law.answers import ZONE, Answers
+from services.chassis.law.cases import priced_by
+from services.chassis.law.definitions import Procedure
+
+PROCESSES = 1
+
+
+class Forms:
+    def __init__(self) -> None:
+        self._answers = Answers(PROCESSES)
+
+    @classmethod
+    def of(cls, container: Any) -> Forms:
+        return cls()
+
+    async def check(self, procedure: Procedure, answers: Mapping[str, Any], day: str) -> None:
+        """Of a form that may be half filled in.
+
+        Raises Invalid FORM_INVALID, Rejected FORM_UNCHECKABLE, PROCEDURE_FAULTY, OVERLOADED.
+        """
+        among = priced_by(procedure) & answers.keys()
+        if not among:
+            return
+        at = datetime.combine(datetime.fromisoformat(day), time.min, ZONE)
+        try:
+            found = await self._answers.faults(procedure, answers, at, among)
+        except Exhausted as error:
+            raise Rejected("FORM_UNCHECKABLE", code=procedure.code) from error
+        if found is None:
+            raise Rejected("PROCEDURE_FAULTY", code=procedure.code, count="1", faults="form.schema")
+        if found:
+            raise Invalid(found, "FORM_INVALID")
+
+    async def close(self) -> None:
+        await self._answers.close()
