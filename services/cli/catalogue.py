@@ -23,7 +23,7 @@ def load(settings: Settings, file: Path, token: str, provinces: Sequence[str], *
         try:
             report = remote.load(channel, token, found, replaces=replaces)
         except grpc.RpcError as error:
-            fail(str(error.details()), "`motcua token --as official --role editor` prints an editor's token.")
+            fail(harmless(str(error.details())), "`motcua token --as official --role editor` prints an editor's token.")
     return _tell(len(report.published), len(report.unchanged), report.refused)
 
 
@@ -35,7 +35,10 @@ async def load_into_store(settings: Settings, file: Path, provinces: Sequence[st
         definitions = [(entry.kind, entry.definition) for entry in found]
         report = await publish_in_order(Publisher.of(platform), definitions, platform.clock.now(), replaces=replaces)
     except StoreUnavailable as unavailable:
-        fail(f"The event store does not answer: {unavailable}", "Load it again: what is published stays so.")
+        fail(
+            f"The event store does not answer: {harmless(str(unavailable))}",
+            "Load it again: what is published stays so.",
+        )
     finally:
         await platform.close()
     entries = {id(entry.definition): entry for entry in found}
@@ -56,8 +59,9 @@ def _read(settings: Settings, file: Path, provinces: Sequence[str]) -> list[remo
     except FaultyCatalogueError as faulty:
         for fault in faulty.faults:
             _cross(fault)
+        count = len(faulty.faults)
         fail(
-            f"{harmless(str(file))} has {len(faulty.faults)} faults; nothing was published.",
+            f"{harmless(str(file))} has {count} fault{'s' * (count > 1)}; nothing was published.",
             "Correct them and load it again.",
         )
     if whole and not any(entry.kind == "agency" for entry in found):

@@ -186,6 +186,21 @@ def test_whose_agencies_are_opened_is_never_guessed(tmp_path: Path, site: str, g
     assert (ran.returncode == 0) == (not given)
 
 
+def test_what_the_store_refuses_is_told_with_its_line(tmp_path: Path) -> None:
+    """As it is written, whatever signs are in it."""
+    calendars = (ROOT / "services" / "catalogue" / "data" / "calendars.yaml").read_text(encoding="utf-8")
+    (tmp_path / "late.yaml").write_text(calendars.replace("    version: 1\n", "    version: 8\n", 1), encoding="utf-8")
+    (tmp_path / "odd.yaml").write_text("overlays:\n- {amount: '[/b]1'}\n")
+    deployment = Deployment(tmp_path / "data")
+    refused, faulty = (
+        deployment.run("catalogue", "load", str(tmp_path / name), "--into-store") for name in ("late.yaml", "odd.yaml")
+    )
+    line = calendars[: calendars.index("- calendar_id")].count("\n") + 1
+    assert (refused.returncode, faulty.returncode) == (1, 1)
+    assert f"late.yaml:{line}: general 8: Version 8 is not the next one, which is 1." in refused.stderr
+    assert "odd.yaml:2: '[/b]1' is no whole number: write it in digits, as 10000\n" in faulty.stderr
+
+
 def test_a_faulty_catalogue_is_not_loaded(tmp_path: Path) -> None:
     (tmp_path / "faulty.yaml").write_text("calendars:\n- {id: x}\n")
     deployment = Deployment(tmp_path / "data")
