@@ -82,15 +82,20 @@ class Reader:
         self.name = name_of(path)
         self.faults: list[str] = []
         self.root: dict[str, yaml.Node] = {}
+        text = ""
         try:
-            root = yaml.compose(text_of(path), Loader=Loader)
+            text = text_of(path)
+            root = yaml.compose(text, Loader=Loader)
         except UnreadableError as error:
             self.faults.append(f"{self.name}:{error}")
             return
         except yaml.YAMLError as error:
             mark = getattr(error, "problem_mark", None)
             what = getattr(error, "problem", None) or getattr(error, "reason", None) or "no YAML"
-            self.faults.append(f"{self.name}:{mark.line + 1 if mark else 1}: it is no YAML: {what}")
+            line = mark.line + 1 if mark else 1
+            if "\t" in "".join(text.split("\n")[line - 1 : line]):
+                what = f"{what}; there is a tab: write blanks"
+            self.faults.append(f"{self.name}:{line}: it is no YAML: {what}")
             return
         except RecursionError:
             self.faults.append(f"{self.name}:1: it is nested too deep")
@@ -149,7 +154,9 @@ class Reader:
         self._note(node, f"{path}: {text}" if path else text)
 
     def _note(self, node: yaml.Node, text: str) -> None:
-        self.faults.append(f"{self.where(node)}: {text}")
+        """Once, however often it is referred to."""
+        if (fault := f"{self.where(node)}: {text}") not in self.faults:
+            self.faults.append(fault)
 
     def _refuse(self, node: yaml.Node, text: str) -> UnreadableError:
         self._note(node, text)

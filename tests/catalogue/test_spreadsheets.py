@@ -282,6 +282,17 @@ def test_a_file_s_name_is_read_in_any_case(tmp_path: Path) -> None:
     assert (len(found), found[0].where) == (8, "CALENDARS.YAML:5")
 
 
+def test_what_is_shared_is_told_once(tmp_path: Path) -> None:
+    hours = EXAMPLE["calendars.yaml"].replace('start: "07:30"', "start: 7h30")
+    assert faults(tmp_path, calendars__yaml=hours) == ("calendars.yaml:2: '7h30' is no time of day: write 07:30",)
+
+
+def test_a_tab_is_told(tmp_path: Path) -> None:
+    assert faults(tmp_path, overlays__yaml=OVERLAYS.replace("  - {", "\t- {")) == (
+        "overlays.yaml:2: it is no YAML: found character that cannot start any token; there is a tab: write blanks",
+    )
+
+
 def test_files_that_a_spreadsheet_leaves(tmp_path: Path) -> None:
     table = {"communes.csv": "", "communes.xlsx": "PK", "~$communes.xlsx": ""}
     assert faults(tmp_path, **{name.replace(".", "__"): text for name, text in table.items()}) == (
