@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from services.chassis.settings import Settings
+from services.cli.main import NO_SETTINGS
 from services.cli.migrate import migrate
 from services.cli.postgresql import PrivatePostgresql
 from services.cli.registry import CLASSES
@@ -35,13 +36,23 @@ def anchors(path: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-@pytest.mark.parametrize("path", [PAGE, *sorted((ROOT / "docs" / "runbooks").glob("*.md"))], ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted((ROOT / "docs").rglob("*.md")), ids=lambda path: path.stem)
 def test_links_lead_somewhere(path: Path) -> None:
     for link in re.findall(r"\]\(([^)]+)\)", path.read_text()):
+        if link.startswith("https://"):
+            continue
         target, _, anchor = link.partition("#")
         there = (path.parent / target).resolve() if target else path
         assert there.exists(), f"{path.name} links to {link}"
         assert not anchor or anchor in anchors(there), f"{path.name} links to {link}"
+
+
+def test_settings_that_a_page_names_are_settings() -> None:
+    """A name that is none keeps a site from starting."""
+    known = {f"MOTCUA_{field.upper()}" for field in Settings.model_fields}
+    for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+        named = set(re.findall(r"MOTCUA_[A-Z0-9_]*[A-Z0-9]\b(?!_)", page.read_text()))
+        assert {each for each in named - known if not NO_SETTINGS.fullmatch(each)} == set(), page
 
 
 @pytest.mark.parametrize("number", range(len(blocks("sh"))))
