@@ -79,16 +79,6 @@ def opened(subject: str, code: str) -> None:
         hearer.note(subject, code)
 
 
-@contextmanager
-def comparing() -> Iterator[None]:
-    """What is opened within is held against what the caller gave: nothing of it leaves but whether it is the same."""
-    before = opening.set(None)
-    try:
-        yield
-    finally:
-        opening.reset(before)
-
-
 def require_concerned(subject: str, code: str = "") -> None:
     """Before anything of the subject is looked for: the call may open the subject's data.
 

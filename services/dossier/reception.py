@@ -27,7 +27,7 @@ from services.chassis.law.definitions import Procedure
 from services.chassis.law.fees import exemptions_on
 from services.chassis.names import same_name
 from services.chassis.plain import name_fault
-from services.chassis.privacy import UNREADABLE, KeyRing, comparing, open_message
+from services.chassis.privacy import UNREADABLE, KeyRing, open_message, unshown
 from services.chassis.settings import Settings
 from services.dossier.commands import SubmitDossier
 from services.dossier.forms import Forms
@@ -223,7 +223,7 @@ async def _name_of(kind: ApplicantKind, written: str, registration: Registered, 
     """A citizen's as the state verified it at a login, however it was typed. Raises Invalid for another name."""
     if kind is not ApplicantKind.CITIZEN or not registration.event_id:
         return written
-    with comparing():
+    with unshown():
         name = (await _opened(registration, keys)).get("full_name", "")
     if name and not same_name(name, written):
         raise Invalid([Violation("applicant_name", *_ANOTHER_NAME)])

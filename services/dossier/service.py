@@ -182,11 +182,8 @@ class DossierService:
         full = new and await self.lists.read(lambda db: drafts_of(db, caller.actor)) >= MOST_DRAFTS
         if full and not await self.drafts.earlier(draft_id, origin):
             raise Rejected("TOO_MANY_DRAFTS", limit=str(MOST_DRAFTS))
-        now, known, components = (
-            self.clock.now(),
-            await self.law.get(),
-            components_of(request.components, self.clock.now()),
-        )
+        now, known = self.clock.now(), await self.law.get()
+        components = components_of(request.components, now)
         form = Sealed(form_text(form_answers(request.form)))
         there = await self.uploads.begun(owner_of(caller), attached(components))
         documents = (await self.people.get(caller.actor) or Known()).documents
