@@ -129,7 +129,7 @@ class Verifier:
         return service_token(service, self._secret)
 
     async def caller(self, authorization: str | None, connection: Connection = UNKNOWN) -> Caller:
-        """Who bears the token of an authorization header. Raises Rejected TOKEN_INVALID, CERTIFICATE_MISMATCH."""
+        """Who bears the token of an authorization header. Raises Rejected TOKEN_INVALID, CERTIFICATE_MISMATCH, NOT_READY."""
         if not authorization:
             return ANYBODY
         scheme, _, token = authorization.partition(" ")
@@ -201,6 +201,7 @@ class Verifier:
                 _require(claims, INTERNAL_AUDIENCE)
                 roles = frozenset({"public", "service"})
                 return Caller(str(claims["sub"]), "service", roles, expires_at=float(claims["exp"]))
+            await self._await_whole_log()
             if kid not in self._keys:
                 await self._await_key(kid)
             key, until = self._keys[kid]
@@ -226,6 +227,16 @@ class Verifier:
             represents=frozenset(map(str, claims.get("represents", ()))),
             act=_actor(claims),
         )
+
+    async def _await_whole_log(self) -> None:
+        """Who was suspended or ended is known at the log's end only. Raises Rejected NOT_READY."""
+        if self.caught_up.is_set():
+            return
+        try:
+            async with asyncio.timeout(KEY_WAIT_SECONDS):
+                await self.caught_up.wait()
+        except TimeoutError:
+            raise Rejected("NOT_READY") from None
 
     async def _await_key(self, kid: str) -> None:
         """A token may arrive a moment before its key's event does; few may wait, and for one key once. Raises KeyError."""

@@ -22,7 +22,7 @@ from services.chassis.decider import Rejected
 from services.chassis.store.memory import MemoryStore
 from services.chassis.store.port import ANY, Batch, NewEvent
 from tests.support.tokens import mint, signing_key
-from tests.support.waiting import PATIENCE_SECONDS
+from tests.support.waiting import PATIENCE_SECONDS, eventually_here
 
 SECRET = "a secret that only services share, 32+"
 
@@ -247,3 +247,22 @@ def test_a_system_names_its_purpose() -> None:
 def test_every_method_says_who_may_call_it(method: Any) -> None:
     assert Policy(method).roles
     assert Policy(method).mutation == ("request_id" in method.input_type.fields_by_name)
+
+
+async def test_before_the_log_was_read_to_its_end_nobody_is_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who was suspended or ended stands anywhere in it."""
+    monkeypatch.setattr(access, "KEY_WAIT_SECONDS", 0.05)
+    verifier = Verifier(MemoryStore(), SECRET)
+    token = mint(OKPKey.generate_key("Ed25519", auto_kid=True), "citizen")
+    with pytest.raises(Rejected) as early:
+        await verifier.caller(f"Bearer {token}")
+    assert early.value.reason == "NOT_READY"
+    assert (await verifier.caller(f"Bearer {verifier.service_token('dossier')}")).kind == "service"
+    verifier.start()
+    try:
+        await eventually_here(verifier.caught_up.is_set)
+        with pytest.raises(Rejected) as unknown:
+            await verifier.caller(f"Bearer {token}")
+        assert unknown.value.reason == "TOKEN_INVALID"
+    finally:
+        await verifier.stop()
