@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from math import ceil, floor
 from typing import Any
 
+from services.catalogue.form_sense import Sense
 from services.chassis.law import forms
 from services.chassis.law.dated import first_day
 from services.chassis.law.definitions import Circumstance, Form, Ground, Procedure
@@ -60,7 +61,11 @@ _OTHERS_KNOW = re.compile(r"cơ sở dữ liệu|ký số|database|\b(has|have|b
 def found(form: Form, procedure: Procedure) -> Iterator[Found]:
     """Of a form whose schema compiles, is an object and asks for something."""
     root, ui = forms.parsed(form.schema), forms.parsed(form.ui)
-    yield from _Schema(root).found()
+    faults = list(_Schema(root).found())
+    yield from faults
+    for path, choice in Sense(root).never() if not faults else ():
+        where = f"form.schema{path}"
+        yield _never(where, path.split(".")[2].partition("[")[0], choice[0]) if choice else _unanswerable(where)
     yield from _places(root["properties"], procedure)
     yield from _hints(root, ui if isinstance(ui, dict) else {})
     for path, one in _conditions(procedure):

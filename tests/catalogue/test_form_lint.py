@@ -8,12 +8,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import create_engine, insert
 
+from services.catalogue import form_sense
+from services.catalogue.form_sense import Sense
 from services.catalogue.linter import lint
 from services.catalogue.loader import load
 from services.chassis.decider import Rejected
@@ -96,6 +99,32 @@ LABELS = {"options": {"a": {"vi": "A", "en": "A"}, "b": {"vi": "B", "en": "B"}}}
          [("FIELD_UNKNOWN", "form.schema.allOf[0].then")]),
         (asking({"type": "string"}, dependentRequired={"x": ["y"]}), [("FIELD_UNKNOWN", "form.schema.dependentRequired.x")]),
         (asking({"$ref": "#/$defs/y"}, **{"$defs": {"y": {"type": "integer", "maximum": 3}}}), []),
+        (asking({"type": "integer", "allOf": [{"minimum": 5}, {"maximum": 4}]}), [("UNANSWERABLE", X)]),
+        (asking({"type": "string", "minLength": 5, "allOf": [{"maxLength": 4}]}), [("UNANSWERABLE", X)]),
+        (asking({"allOf": [{"type": "string"}, {"type": "integer"}]}), [("UNANSWERABLE", X)]),
+        (asking({"type": "string", "enum": ["a", "b"], "allOf": [{"enum": ["c"]}]}, LABELS),
+         [("VALUE_IMPOSSIBLE", f"{X}.enum[0]"), ("VALUE_IMPOSSIBLE", f"{X}.enum[1]")]),
+        (asking({"type": "string", "not": {"type": "string"}}), [("UNANSWERABLE", X)]),
+        (asking({"anyOf": [{"type": "integer"}, {"type": "string", "allOf": [{"minLength": 2}, {"maxLength": 1}]}]}),
+         [("UNANSWERABLE", f"{X}.anyOf[1]")]),
+        (asking({"type": "string", "anyOf": [{"minLength": 1}, {"type": "integer"}]}), [("UNANSWERABLE", f"{X}.anyOf[1]")]),
+        (asking({"oneOf": [{"type": "string"}, {"type": "string"}]}), [("UNANSWERABLE", X)]),
+        (asking({"type": "object", "properties": {"y": {"type": "string"}}, "required": ["y"],
+                 "allOf": [{"properties": {"y": {"type": "integer"}}}]}), [("UNANSWERABLE", X)]),
+        (asking({"type": "array", "items": {"type": "string", "allOf": [{"const": "a"}, {"const": "b"}]}, "minItems": 1}),
+         [("UNANSWERABLE", X), ("UNANSWERABLE", f"{X}.items")]),
+        (asking({"type": "string"}, allOf=[{"required": ["x"]}, {"properties": {"x": False}}]),
+         [("UNANSWERABLE", "form.schema.allOf[1].properties.x")]),
+        (asking({"type": "string"}, allOf=[{"properties": {"x": {"type": "integer"}}}]), [("UNANSWERABLE", X)]),
+        (asking({"type": "integer", "minimum": 3},
+                allOf=[{"if": {"required": ["x"]}, "then": {"properties": {"x": {"maximum": 2}}}}]),
+         [("UNANSWERABLE", "form.schema.allOf[0].then")]),
+        (asking({"type": "string", "enum": ["a", "b"]}, LABELS, allOf=[{"properties": {"x": {"const": "a"}}}]),
+         [("VALUE_IMPOSSIBLE", f"{X}.enum[1]")]),
+        (asking({"$ref": "#/$defs/y", "minimum": 4}, **{"$defs": {"y": {"type": "integer", "maximum": 3}}}),
+         [("UNANSWERABLE", X)]),
+        (asking({"type": "string"}, allOf=[{"if": {"required": ["x"]}, "then": {"properties": {"late": {"const": True}}}}]), []),
+        (asking({"type": ["string", "null"], "anyOf": [{"type": "null"}, {"minLength": 2}]}), []),
         (asking({"type": "boolean", "title": "Cơ sở y tế đã ký số dữ liệu"}), [("ASKS_WHAT_OTHERS_KNOW", HINTS)]),
     ],
 )  # fmt: skip
@@ -266,6 +295,71 @@ def value(draw: Any, rule: Any) -> Any:
                 "date-time": "2026-03-01T07:00:00+07:00",
             }
             return dates.get(rule.get("format", ""), "a" * max(3, rule.get("minLength", 0)))
+
+
+# Forms of two fields whose answers can all be tried
+
+NOT_GIVEN = object()
+ANSWERS = [NOT_GIVEN, None, *range(-1, 5), -0.5, 0.5, 1.5, 2.5, 3.5, "", "a", "b", "ab", "abc", True, False, [], {}]
+COMBINED = st.sampled_from(["allOf", "anyOf", "oneOf"])
+rules = st.recursive(
+    st.sampled_from(
+        [
+            *({"type": kind} for kind in ("integer", "string", "boolean")),
+            *({word: bound} for word in ("minimum", "maximum", "exclusiveMinimum") for bound in (0, 1, 3)),
+            *({"type": "string", word: length} for word in ("minLength", "maxLength") for length in (0, 1, 2)),
+            *({"enum": values} for values in (["a", "b"], ["a"], [1, 2], ["b", "abc"], [True])),
+            *({"const": value} for value in ("a", 2, True)),
+        ]
+    ),
+    lambda inner: st.one_of(
+        st.builds(
+            lambda word, parts: {word: parts},
+            st.sampled_from(["allOf", "anyOf", "oneOf"]),
+            st.lists(inner, min_size=1, max_size=3),
+        ),
+        st.builds(lambda part: {"not": part}, inner),
+        st.builds(lambda one, other: {**other, **one}, inner, inner),
+    ),
+    max_leaves=4,
+)
+objects = st.recursive(
+    st.one_of(
+        st.builds(lambda x, y: {"properties": {"x": x, "y": y}}, rules, rules),
+        st.builds(lambda name, rule: {"required": [name], "properties": {name: rule}}, st.sampled_from("xy"), rules),
+        st.builds(lambda name: {"properties": {name: False}}, st.sampled_from("xy")),
+        st.sampled_from([{"required": ["x"]}, {"required": ["x", "y"]}, {"dependentRequired": {"x": ["y"]}}]),
+    ),
+    lambda inner: st.one_of(
+        st.builds(lambda word, parts: {word: parts}, COMBINED, st.lists(inner, min_size=1, max_size=2)),
+        st.builds(lambda when, then: {"if": when, "then": then}, inner, inner),
+    ),
+    max_leaves=4,
+)  # fmt: skip
+
+
+@settings(max_examples=300, deadline=None)
+@given(x=rules, y=rules, more=st.lists(objects, max_size=2))
+def test_a_form_whose_rules_contradict_each_other_is_refused_and_another_is_not(
+    x: Any, y: Any, more: list[Any]
+) -> None:
+    schema = {"type": "object", "properties": {"x": x, "y": y}, "additionalProperties": False, "allOf": [{}, *more]}
+    form = forms.compiled(json.dumps(schema))
+    pairs = ((("x", a), ("y", b)) for a in ANSWERS for b in ANSWERS)
+    tried = [{name: value for name, value in pair if value is not NOT_GIVEN} for pair in pairs]
+    taken = [each for each in tried if form.takes(each)]
+    with patch.multiple(form_sense, MOST_FORKS=100, SECONDS=60):
+        never = {path for path, _ in Sense(schema).never()}
+    if not never:
+        assert all(any(name in each for each in taken) for name in ("x", "y"))
+        for name, rule in (("x", x), ("y", y)):
+            for value in rule.get("enum", ()):
+                assert any(name in each and (each[name], type(each[name])) == (value, type(value)) for each in taken)
+    if "" in never:
+        assert taken == []
+    for name in ("x", "y"):
+        if f".properties.{name}" in never:
+            assert not any(name in each for each in taken)
 
 
 def reason(procedure: Procedure, channel: Channel, answers: Mapping[str, Any]) -> str:

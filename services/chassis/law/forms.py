@@ -126,6 +126,18 @@ def compiled_apart(part: dict[str, Any]) -> jsonschema_rs.Validator:
     return _validator(part, PATTERN_BYTES)
 
 
+def impossible(schema: dict[str, Any]) -> bool:
+    """Whether it is certain that no answer satisfies it. Of a form that compiles, or a part of one with what it refers to."""
+    options = jsonschema_rs.RegexOptions(size_limit=PATTERN_BYTES, dfa_size_limit=PATTERN_BYTES)
+    try:
+        known = jsonschema_rs.canonicalize(
+            schema, pattern_options=options, retriever=_never, base_uri="json-schema:///form"
+        )
+    except (ValueError, jsonschema_rs.ReferencingError):
+        return False
+    return bool(known.satisfiability() == jsonschema_rs.canonical.Satisfiability.NO)
+
+
 def parsed(text: str) -> Any:
     """JSON as RFC 8259 has it. Raises Unusable."""
     if len(text) > LONGEST:
