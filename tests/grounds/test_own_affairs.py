@@ -51,6 +51,7 @@ OFFICIAL_COMMANDS: dict[str, dict[str, Any]] = {
     "CorrectForm": {"form": {}},
     "RequestSupplement": {"component_codes": ["ct01"], "explanation": "Bản chụp bị mờ"},
     "SupplySupplement": {"components": [paper()]},
+    "RequestWithdrawal": {"reason": "Không còn nhu cầu"},
     "AssignStep": {"step_code": "receive"},
     "CompleteStep": {"step_code": "receive"},
     "TransferDossier": {"to_agency": OTHER_AGENCY, "reason": "Thuộc địa bàn khác"},
