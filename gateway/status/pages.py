@@ -230,7 +230,7 @@ class _Pages:
         context = {
             "today": await self.reader.today(),
             "refused": refused,
-            "fault": "several" if len(codes_in(refused)) > 1 else "malformed",
+            "several": len(codes_in(refused)) > 1,
         }
         return await self._render(request, "home.html", context, _FRESH, status)
 

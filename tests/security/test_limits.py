@@ -234,8 +234,8 @@ def test_the_largest_message(served: tuple[grpc.Channel, OKPKey]) -> None:
     who = bearing(mint(key, "administrator"))
     for size, said in (
         (LARGEST_MESSAGE_BYTES, "page_token"),
-        (LARGEST_MESSAGE_BYTES + 1, "exceeds 262144 bytes"),
-        (LARGEST_REQUEST_BYTES, "exceeds 262144 bytes"),
+        (LARGEST_MESSAGE_BYTES + 1, "exceeds 256 KB"),
+        (LARGEST_REQUEST_BYTES, "exceeds 256 KB"),
     ):
         with pytest.raises(grpc.RpcError) as refused:
             stub.ListSystems(sized(size), metadata=who, timeout=PATIENCE)
