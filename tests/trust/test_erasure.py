@@ -60,6 +60,9 @@ OWN = ("seeds", "positions", "view_tables", "code_counters", "codes_given", "rec
 SHARED = pdf("the very same file")
 
 
+DIGITS = ("Không", "Một", "Hai", "Ba", "Bốn", "Năm", "Sáu", "Bảy", "Tám", "Chín")
+
+
 @dataclass(frozen=True)
 class Person:
     number: int
@@ -70,7 +73,10 @@ class Person:
 
     @property
     def name(self) -> str:
-        return f"Nguyễn Văn Thứ {self.number:04}"
+        """Letters alone, as names are; of the one who is erased, what nothing else is called."""
+        if not self.number:
+            return NAME
+        return "Nguyễn Văn " + " ".join(DIGITS[int(digit)] for digit in f"{self.number:04}")
 
     @property
     def email(self) -> str:
