@@ -107,6 +107,16 @@ def missing(held: Sequence[Component], requirements: Sequence[Requirement]) -> l
     return [rule.component_code for rule in requirements if rule.required and rule.component_code not in codes]
 
 
+def component_missing(codes: Sequence[str], requirements: Sequence[Requirement]) -> Rejected:
+    """With the names that stand on papers."""
+    names = {rule.component_code: rule.name for rule in requirements}
+    vi, en = (
+        ", ".join(f"{name} ({code})" if (name := names.get(code, ("", ""))[language]) else code for code in codes)
+        for language in (0, 1)
+    )
+    return Rejected("COMPONENT_MISSING", components=Words.of(vi, en, ", ".join(codes)))
+
+
 def _proven(given: Component, uploaded: Mapping[str, File], rule: Requirement) -> Component:
     day = given.issued_on or rule.issued_on
     match given.source:

@@ -48,7 +48,7 @@ from services.dossier.commands import (
     TransferDossier,
     WaiveFee,
 )
-from services.dossier.components import BY_HAND, missing, require_result, supplied
+from services.dossier.components import BY_HAND, component_missing, missing, require_result, supplied
 from services.dossier.events import (
     DeadlineExtended,
     DeadlinePassed,
@@ -347,7 +347,7 @@ def _submit(command: SubmitDossier, dossier: Dossier) -> Events:
         command.others_documents,
     )
     if lacking := missing(components, terms.requirements):
-        raise Rejected("COMPONENT_MISSING", components=", ".join(lacking))
+        raise component_missing(lacking, terms.requirements)
     # What must be paid first is nobody's delay until it is.
     waits = bool(terms.fee_items) and terms.fee_condition is FeeCondition.RECEPTION
     reception_due = None if waits else _reception_due(command.reception_term, command.reception_calendar, command.at)
@@ -508,7 +508,7 @@ def _corrected(
     if dossier.corrections >= MOST_CORRECTIONS:
         raise Rejected("TOO_MANY_CORRECTIONS", limit=str(MOST_CORRECTIONS))
     if lacking := missing(held, correction.terms.requirements):
-        raise Rejected("COMPONENT_MISSING", components=", ".join(lacking))
+        raise component_missing(lacking, correction.terms.requirements)
     return FormCorrected(*_head(command, dossier), correction.form)
 
 
@@ -609,7 +609,7 @@ def _supply(command: SupplySupplement, dossier: Dossier) -> Events:
     )
     given = {component.component_code for component in command.components}
     if lacking := [code for code in dossier.asked if code not in given]:
-        raise Rejected("COMPONENT_MISSING", components=", ".join(lacking))
+        raise component_missing(lacking, command.terms.requirements)
     given |= {rule.component_code for rule in more}
     new = tuple(component for component in components if component.component_code in given)
     corrected = _corrections_asked(command, dossier, new)

@@ -250,6 +250,7 @@ class Law:
                 frozenset(FileKind(kind.value) for kind in component.file_kinds) or EVERYWHERE,
                 component.about_another,
                 str(form.get(component.issued_on_field) or ""),
+                (component.name.vi, component.name.en),
             )
             for component in procedure.components
         )

@@ -192,6 +192,8 @@ class Requirement:
     about_another: bool = False
     # The day that its paper bears, as the form states it.
     issued_on: str = ""
+    # As people call it, in Vietnamese and in English.
+    name: tuple[str, str] = ("", "")
 
 
 @dataclass(frozen=True, slots=True)

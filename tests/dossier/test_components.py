@@ -2,8 +2,8 @@ from dataclasses import replace
 
 import pytest
 
-from services.chassis.decider import Rejected
-from services.dossier.components import missing, supplied
+from services.chassis.decider import Rejected, Words
+from services.dossier.components import component_missing, missing, supplied
 from services.dossier.values import Channel, Component, ComponentSource, File, FileKind, Requirement
 
 PAPER, ATTACHMENT = ComponentSource.PAPER, ComponentSource.ATTACHMENT
@@ -141,3 +141,15 @@ def test_the_form_and_the_warehouse_fill_in_what_they_hold() -> None:
     assert without_consent == held
     assert with_consent == (*held, Component("deed", WAREHOUSE, document_id="land-1"))
     assert missing(with_consent, rules) == ["photo"]
+
+
+def test_what_is_missing_is_called_as_people_call_it() -> None:
+    named = replace(rule("birth-notice"), name=("Giấy chứng sinh", "Birth notice"))
+    refused = component_missing(["birth-notice", "ct01"], [named, rule("ct01")])
+    components = refused.facts["components"]
+    assert components == "birth-notice, ct01"
+    assert isinstance(components, Words)
+    assert (components.vi, components.en) == (
+        "Giấy chứng sinh (birth-notice), ct01",
+        "Birth notice (birth-notice), ct01",
+    )
