@@ -100,7 +100,9 @@ class Said:
                 else "[bold red]OTHER MACHINES, TOO[/]"
             )
             out.print(
-                f"  sandboxes     whoever reaches this site is an administrator of it: {reached}", highlight=False
+                f"  sandboxes     whoever reaches this site is an administrator of it: {reached}",
+                highlight=False,
+                soft_wrap=True,
             )
         else:
             out.print("  first checks  motcua doctor: what is missing before anybody can use it", highlight=False)
