@@ -30,7 +30,8 @@ def code_in(written: str) -> str | None:
 def codes_in(written: str) -> frozenset[str]:
     if len(written) > LONGEST or any(unicodedata.category(c) == "Cc" and not c.isspace() for c in written):
         return frozenset()
-    seen = "".join(c for c in unquote(written) if unicodedata.category(c) != "Cf")
+    folded = unicodedata.normalize("NFKC", unquote(written))
+    seen = "".join(c for c in folded if unicodedata.category(c) != "Cf")
     text = seen.translate(_DASHES).upper()
     alone = re.sub(r"\s+", "", text)
     if one := _ALONE.fullmatch(alone):
