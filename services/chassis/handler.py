@@ -135,7 +135,7 @@ class Handler(Generic[C, S, E]):
                 current.requests[origin.request_id] = request
             self._remember(stream, current)
             return Outcome(events, appended.revision, appended.position)
-        raise Conflict(stream, current.revision, current.revision)
+        raise Conflict(stream, expected, current.revision)
 
     async def earlier(self, id_: str, origin: Origin) -> Outcome[E] | None:
         """What this request led to before, if the stream holds it. Raises Rejected REQUEST_ID_REUSED."""

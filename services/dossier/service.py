@@ -264,10 +264,7 @@ class DossierService:
         if not is_limited(procedure, day):
             return frozenset()
         head = position_token(await self.platform.store.head())
-        try:
-            rows = await self.benefits.read(lambda db: waived_for(db, applicant_id), head)
-        except TimeoutError:
-            raise Rejected("NOT_READY") from None
+        rows = await self.benefits.read(lambda db: waived_for(db, applicant_id), head)
         return await used_up(rows, procedure, day, own, self.dossiers.load, self.keys)
 
     async def _turn(self, code: str) -> asyncio.Lock:

@@ -257,11 +257,8 @@ class PaymentService:
             await self.payments.execute(fee_id, command, origin.named(fee_id))
 
     async def _fees(self, code: str, position: int) -> list[str]:
-        """All that the dossier was assessed before `position`. Raises TimeoutError while the view is behind."""
-        try:
-            return await self.lists.read(lambda db: list(db.scalars(fees_query(code))), position_token(position))
-        except Rejected as rejected:
-            raise TimeoutError(f"the view is behind: {rejected.reason}") from rejected
+        """All that the dossier was assessed before `position`. Raises Rejected NOT_READY while the view is behind."""
+        return await self.lists.read(lambda db: list(db.scalars(fees_query(code))), position_token(position))
 
     # Time
 

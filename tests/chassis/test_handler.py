@@ -1,6 +1,7 @@
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from services.chassis.decider import Rejected, Sealed
 from services.chassis.handler import Handler, Outcome
 from services.chassis.privacy import SubjectErased
 from services.chassis.store.memory import MemoryStore
-from services.chassis.store.port import NO_STREAM, EventStore, RecordedEvent
+from services.chassis.store.port import NO_STREAM, Appended, Conflict, EventStore, NewEvent, RecordedEvent
 from services.dossier.codec import dossier_codec, draft_codec
 from services.dossier.domain import dossier
 from services.dossier.draft import CloseDraft, DiscardDraft, SaveDraft, draft
@@ -211,6 +212,27 @@ async def test_nothing_is_lost_when_many_change_one_stream(a_draft: Draft) -> No
     changes = [a_draft.save(str(n), new=False, handler=(a_draft.handler, other)[n % 2]) for n in range(12)]
     outcomes = await asyncio.gather(*changes)
     assert sorted(outcome.revision for outcome in outcomes) == list(range(1, 13))
+
+
+class Busy(MemoryStore):
+    """Somebody else appends first, always."""
+
+    theirs: NewEvent
+
+    async def append(self, stream: str, events: Sequence[NewEvent], expected: int) -> Appended:
+        if expected == NO_STREAM:
+            self.theirs = events[0]
+        else:
+            await super().append(stream, [replace(self.theirs, id=uuid4())], expected)
+        return await super().append(stream, events, expected)
+
+
+async def test_who_never_comes_first_is_told_of_what_was_expected_and_what_was_there() -> None:
+    busy = Draft(Busy())
+    await busy.save()
+    with pytest.raises(Conflict) as conflict:
+        await busy.save("b", new=False)
+    assert conflict.value.revision == conflict.value.expected + 1
 
 
 async def test_what_a_stale_state_refuses_is_decided_again(a_draft: Draft) -> None:

@@ -17,10 +17,11 @@ from motcua.payment.events.v1 import events_pb2 as e
 from motcua.payment.v1 import payment_pb2 as p
 from motcua.payment.v1 import payment_service_pb2 as pb
 from services.chassis import reactions
-from services.chassis.decider import Sealed
+from services.chassis.decider import Rejected, Sealed
 from services.dossier.events import DossierRefused, Event, ProcessingStopped
 from services.dossier.values import StopCause
 from services.payment.provider import Provider
+from services.payment.service import PaymentService
 from services.payment.views import local_day
 from services.payment.vnpay import sign_query
 from services.payment.vnpay_client import UnavailableError
@@ -363,3 +364,17 @@ def test_after_a_restart_nothing_is_lost_and_no_receipt_number_comes_twice(tmp_p
             taken = site.call("ReceiveCash", pb.ReceiveCashRequest(fee_id=third.fee_id, amount=AMOUNT), CASHIER)
             assert len(numbers | {taken.receipt_number}) == 3
             assert site.call("ListPayments", pb.ListPaymentsRequest(), CITIZEN).payments
+
+
+async def test_a_view_that_is_behind_is_waited_for_and_parks_nothing() -> None:
+    """It passes, and is tried until it does; a failure would be given up after some tries."""
+
+    class Behind:
+        async def read(self, *_: Any) -> None:
+            raise Rejected("NOT_READY")
+
+    service: Any = PaymentService()
+    service.lists = Behind()
+    with pytest.raises(Rejected) as refused:
+        await service._fees("P56-20260302-0000001", 3)
+    assert refused.value.reason in reactions.PASSING
