@@ -84,7 +84,7 @@ def test_the_state_is_named_in_each_language() -> None:
     assert told(wrong_state(v.Settlement.WITHDRAWAL_REQUESTED)) == {
         "vi": "Không thể làm việc này khi hồ sơ ở trạng thái “Công dân yêu cầu rút hồ sơ”. Việc có thể làm lúc này:"
         " đồng ý cho rút (GrantWithdrawal), không cho rút (DeclineWithdrawal).",
-        "en": "This cannot be done while the dossier is in the state “Withdrawal requested”. What may be done now:"
+        "en": "This cannot be done while the dossier is in the state 'Withdrawal requested'. What may be done now:"
         " grant the withdrawal (GrantWithdrawal), decline the withdrawal (DeclineWithdrawal).",
     }
     facts = {"state": "RECEIVED", "now": "AssignStep, TransferDossier"}
