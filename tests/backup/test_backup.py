@@ -397,7 +397,7 @@ async def test_a_site_that_was_saved_before_its_first_leaf(tmp_path: Path) -> No
 
 
 NOT_THIS_SITE: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
-    "another site": ({"site": "vn-57"}, ArchiveError, "the backup is of vn-56, MOTCUA_SITE says vn-57"),
+    "another site": ({"site": "vn-52"}, ArchiveError, "the backup is of vn-56, MOTCUA_SITE says vn-52"),
     "another master key": ({"master_key": "ab" * 32}, NotUnwrapped, "cannot be opened with this master key"),
     "no master key": ({"master_key": ""}, ArchiveError, "the master key is not here"),
     "another ledger's key": ({"ledger_key": "ab" * 32}, ArchiveError, "the settings say vn-56.motcua.local/ledger"),
@@ -477,8 +477,8 @@ async def test_the_place_of_the_site_and_another_site_s_backup_are_no_places_for
 ) -> None:
     with pytest.raises(ArchiveError, match="is where the site itself lies"):
         await save(settings_of(saved.site), saved.site)
-    with pytest.raises(ArchiveError, match="holds backups of vn-56, this is vn-57"):
-        await save(settings_of(saved.site, site="vn-57"), saved.backup)
+    with pytest.raises(ArchiveError, match="holds backups of vn-56, this is vn-52"):
+        await save(settings_of(saved.site, site="vn-52"), saved.backup)
     async with site(settings_of(tmp_path / "site")) as at:
         await at.play(DOSSIERS + 4)
     with pytest.raises(ArchiveError, match="does not go on from the one that was backed up here"):
