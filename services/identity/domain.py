@@ -518,10 +518,10 @@ def decide_account(command: AccountCommand, state: Account) -> Sequence[AccountE
 
 
 def _before_the_first_login(command: AccountCommand) -> bool:
-    """Whether it may come before: the platform itself appoints by the person's number alone."""
+    """Whether it may come before: the platform itself appoints by the person's number alone, and what it gave may be ended."""
     if isinstance(command, AppointOfficial):
         return command.reach.everywhere
-    return isinstance(command, RecordLogin | RecordLookup | NoteRepresentation)
+    return isinstance(command, RecordLogin | RecordLookup | NoteRepresentation | EndAppointment)
 
 
 def _log_in(command: RecordLogin, state: Account) -> Sequence[AccountEvent]:

@@ -342,6 +342,11 @@ def test_an_appointment_ends() -> None:
     given(account, registered, appointed).when(end).then(ended)
 
 
+def test_also_of_who_never_logged_in() -> None:
+    given(account, appointed).when(end).then(ended)
+    given(account).when(end).then_rejected("APPOINTMENT_UNKNOWN", appointment_id="ap-1")
+
+
 def test_an_end_is_refused() -> None:
     history = given(account, registered, appointed)
     history.when(replace(end, by=AN)).then_rejected("SELF_APPOINTMENT")
