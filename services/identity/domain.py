@@ -465,7 +465,7 @@ def require_reach(reach: Reach, office: Office | None, agency: str) -> None:
 def decide_account(command: AccountCommand, state: Account) -> Sequence[AccountEvent]:
     if state.erased:
         raise Rejected("ACCOUNT_ERASED")
-    if state.kind is None and not _before_the_first_login(command):
+    if state.kind is None and not _before_the_first_login(command, state):
         raise Rejected("ACCOUNT_UNKNOWN", account_id=command.account_id)
     match command:
         case RecordLogin():
@@ -517,11 +517,13 @@ def decide_account(command: AccountCommand, state: Account) -> Sequence[AccountE
             assert_never(command)
 
 
-def _before_the_first_login(command: AccountCommand) -> bool:
+def _before_the_first_login(command: AccountCommand, state: Account) -> bool:
     """Whether it may come before: the platform itself appoints by the person's number alone, and what it gave may be ended."""
     if isinstance(command, AppointOfficial):
         return command.reach.everywhere
-    return isinstance(command, RecordLogin | RecordLookup | NoteRepresentation | EndAppointment)
+    if isinstance(command, EndAppointment):
+        return bool(state.appointments)
+    return isinstance(command, RecordLogin | RecordLookup | NoteRepresentation)
 
 
 def _log_in(command: RecordLogin, state: Account) -> Sequence[AccountEvent]:

@@ -344,7 +344,7 @@ def test_an_appointment_ends() -> None:
 
 def test_also_of_who_never_logged_in() -> None:
     given(account, appointed).when(end).then(ended)
-    given(account).when(end).then_rejected("APPOINTMENT_UNKNOWN", appointment_id="ap-1")
+    given(account).when(end).then_rejected("ACCOUNT_UNKNOWN", account_id=AN)
 
 
 def test_an_end_is_refused() -> None:
