@@ -18,6 +18,7 @@ from typing import Annotated, Any
 
 import typer
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 from rich.markup import escape
 from rich.table import Table
 
@@ -77,6 +78,27 @@ def require_known(names: Iterable[str]) -> None:
         fail("The settings are not usable.", "Correct or remove the environment variables above.")
 
 
+_DAY = "it must be a day, written as 2026-11-30"
+_SAID = {
+    "bool_parsing": "it must be true or false",
+    "bool_type": "it must be true or false",
+    "int_parsing": "it must be a whole number",
+    "float_parsing": "it must be a number",
+    "date_parsing": _DAY,
+    "date_from_datetime_parsing": _DAY,
+    "date_from_datetime_inexact": _DAY,
+    "greater_than_equal": "it must be at least {ge}",
+    "less_than_equal": "it must be at most {le}",
+    "literal_error": "it must be one of {expected}",
+}
+
+
+def _said(error: ErrorDetails) -> str:
+    """In the words of who sets it."""
+    text = _SAID.get(error["type"])
+    return text.format(**error.get("ctx", {})) if text else error["msg"].removeprefix("Value error, ")
+
+
 def settings(**given: str) -> Settings:
     require_known(os.environ)
     try:
@@ -89,9 +111,7 @@ def settings(**given: str) -> Settings:
             name = "MOTCUA_" + "_".join(map(str, error["loc"])).upper() if error["loc"] else "Settings"
             # The error output of a pod is a log, where a secret that is too short has no place either.
             public = error["loc"] and error["loc"][0] in REPEATED
-            text = f"{name}: {error['msg'].removeprefix('Value error, ')}" + (
-                f" (it is {error['input']!r})" if public else ""
-            )
+            text = f"{name}: {_said(error)}" + (f" (it is {error['input']!r})" if public else "")
             err.print(f"[bold red]✗[/] {escape(text)}", highlight=False)
         fail("The settings are not usable.", "Correct the environment variables above.")
 

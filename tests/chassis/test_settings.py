@@ -70,6 +70,13 @@ def test_garbage_is_refused_in_a_line_that_names_the_variable(field: str, value:
         ("service_secret", "short", "it must be at least 32 characters on one line"),
         ("blobs", "S3://x", "it must be s3://bucket/prefix or file:///folder"),
         ("ledger_origin", "a b", "it must be without blanks and +"),
+        ("sandbox", "nein", "it must be true or false (it is 'nein')"),
+        ("port", "80x", "it must be a whole number (it is '80x')"),
+        ("port", "80", "it must be at least 1024 (it is '80')"),
+        ("port", "99999", "it must be at most 65000 (it is '99999')"),
+        ("trace_sampled", "viel", "it must be a number"),
+        ("submission_cutover", "01/07/2025", "it must be a day, written as 2026-11-30 (it is '01/07/2025')"),
+        ("log_level", "LOUD", "it must be one of 'DEBUG', 'INFO', 'WARNING' or 'ERROR'"),
     ],
 )
 def test_a_refusal_says_what_the_value_must_be(field: str, value: str, said: str, capsys: Any) -> None:

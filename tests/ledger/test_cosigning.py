@@ -173,8 +173,8 @@ async def test_until_the_witnesses_answer_a_receipt_stands_under_the_checkpoint_
         ("ledger_witnesses", WITNESS.vkey, "each must be `<vkey> <url>`"),
         ("ledger_witnesses", f"{WITNESS.vkey} ftp://w.test", "each must be `<vkey> <url>`"),
         ("ledger_witnessed", "log.test", "each must be a vkey"),
-        ("ledger_key", "aa", "should match pattern"),
-        ("ledger_origin", "two words", "should match pattern"),
+        ("ledger_key", "aa", "64 digits"),
+        ("ledger_origin", "two words", "without blanks"),
         ("ledger_checkpoint_seconds", "-1", "greater than or equal to 0"),
     ],
 )
