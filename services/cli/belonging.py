@@ -192,6 +192,9 @@ async def _faults(
         if before is None and (fault := await _no_site(settings, store)):
             return [Fault(fault)]
         parts = [await _part(settings, place) for place in asked]
+        if store is None and (file := log_file(settings)) and _is_there(file):
+            # Of a site that begins: another process has made it meanwhile, and what the parts remember is of it.
+            return await _faults(settings, services, asked, master_key=master_key)
         identity = await identity_of(store, settings.site) if store else None
         head = await store.head() if store else START
         named = not settings.distributed

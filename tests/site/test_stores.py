@@ -225,3 +225,20 @@ async def test_lost_is_not_erased(tmp_path: Path) -> None:
             at.platform.store, at.platform.settings.site, at.platform.database("keys", durable=True)
         )
     assert found <= {f"person-{lost}"}
+
+
+async def test_a_site_that_another_process_makes_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All parts of a site begin at once: what was not there a moment ago belongs to what is there now."""
+    settings, original, made = settings_of(tmp_path / "site"), belonging._part, []
+
+    async def found_first(asked: Settings, place: belonging.Place) -> Part:
+        if not made:
+            made.append(place)
+            async with site(settings) as at:
+                watch = await belonging.begin(at.platform, tuple(CLASSES))
+                await watch.finish()
+        return await original(asked, place)
+
+    monkeypatch.setattr(belonging, "_part", found_first)
+    assert await belonging.examined(settings, tuple(CLASSES)) == []
+    assert made
