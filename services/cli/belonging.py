@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
@@ -214,6 +215,9 @@ async def _no_site(settings: Settings, store: EventStore | None) -> str:
     """Where the log knows no site of this name: what is wrong with the name, which every event would have for ever."""
     said = [message_of(recorded) for recorded in await store.read_all(START, (FOUNDED,), 9)] if store else []
     others = {fact.site for fact in said if isinstance(fact, facts.SiteFounded)}
+    if store and log_file(settings) and not others:  # a catalogue may have been loaded before the first start
+        first = await store.read_all(START, (), 1)
+        others = {json.loads(event.metadata or b"{}").get("site", settings.site) for event in first} - {settings.site}
     if others:
         return f"MOTCUA_SITE is {settings.site}, and {log_label(settings)} is the log of the site {', '.join(sorted(others))}"
     known = await asyncio.to_thread(organisations)

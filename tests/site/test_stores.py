@@ -6,10 +6,12 @@ import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import delete, text
 
+from services.chassis.platform import open_store
 from services.chassis.privacy import ERASED, LOST, open_message
 from services.chassis.settings import Settings
 from services.chassis.site import judging
@@ -17,6 +19,7 @@ from services.chassis.site.identity import Identity, identity_of
 from services.chassis.site.judging import Log, Part
 from services.chassis.site.marks import NOTHING, Mark, Memory
 from services.chassis.site.refusal import SiteRefused
+from services.chassis.store.port import NO_STREAM, NewEvent
 from services.cli import belonging
 from services.cli.registry import CLASSES
 from services.cli.schemas import schemas_of
@@ -242,3 +245,13 @@ async def test_a_site_that_another_process_makes_meanwhile(tmp_path: Path, monke
     monkeypatch.setattr(belonging, "_part", found_first)
     assert await belonging.examined(settings, tuple(CLASSES)) == []
     assert made
+
+
+async def test_what_was_loaded_for_another_site_before_the_first_start(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path / "site", site="vn-52")
+    store = await open_store(settings)
+    await store.append("calendar-x", [NewEvent(uuid4(), "x", b"", b'{"site": "vn-56"}')], NO_STREAM)
+    await store.close()
+    (fault,) = await belonging.examined(settings, tuple(CLASSES))
+    assert fault.startswith("MOTCUA_SITE is vn-52, and ")
+    assert fault.endswith(" is the log of the site vn-56")
