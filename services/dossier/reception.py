@@ -171,8 +171,8 @@ def known_accounts(db: Connection, account_ids: Sequence[str]) -> dict[str, Know
     held = holdings_of(db, account_ids)
     found = {account_id: Known(documents=documents) for account_id, documents in held.items()}
     for row in db.execute(_ACCOUNTS, {"ids": account_ids}):
-        kind = identity.AccountRegistered.FromString(row.registered).kind
-        registration = Registered(kind, row.event_id, row.registered)
+        event = identity.AccountRegistered.FromString(row.registered)
+        registration = Registered(event.kind, row.event_id, event)
         found[row.account_id] = Known(registration, row.level, held[row.account_id])
     return found
 
@@ -220,8 +220,8 @@ async def applicant_of(
 
 
 async def _name_of(kind: ApplicantKind, written: str, registration: Registered, keys: KeyRing) -> str:
-    """A citizen's as the state verified it at a login, however it was typed. Raises Invalid for another name."""
-    if kind is not ApplicantKind.CITIZEN or not registration.event_id:
+    """A citizen's as the state verified it, however it was typed. Raises Invalid for another name."""
+    if kind is not ApplicantKind.CITIZEN:
         return written
     with unshown():
         name = (await _opened(registration, keys)).get("full_name", "")
@@ -238,11 +238,10 @@ def _is_account_id(text: str) -> bool:
 
 
 async def _opened(registration: Registered, keys: KeyRing) -> Mapping[str, str]:
-    if not registration.event_id:
+    if registration.event is None:
         # The first login is a moment old.
         raise Rejected("NOT_READY")
-    event = identity.AccountRegistered.FromString(registration.event)
-    opened = await open_message(event, UUID(registration.event_id), keys)
+    opened = await open_message(registration.event, UUID(registration.event_id), keys)
     return {name: text for name, text in opened.items() if text not in UNREADABLE}
 
 

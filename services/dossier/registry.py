@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from google.protobuf.message import Message
+
 from motcua.identity.events.v1 import events_pb2 as identity
 from services.chassis.decider import Rejected
 from services.chassis.facts import message_of
@@ -14,11 +16,11 @@ from services.dossier.values import ApplicantKind
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """An account: its kind, 0 for none; and its registration, once somebody has logged in."""
+    """An account: its kind, 0 for none; and what tells its names, of the first login or before it of a look-up."""
 
     kind: int = 0
     event_id: str = ""
-    event: bytes = b""
+    event: Message | None = None
 
 
 NOBODY = Registered()
@@ -53,7 +55,7 @@ class Registry:
         for recorded in await self._store.read(f"account-{account_id}"):
             match message_of(recorded):
                 case identity.AccountRegistered() as event:
-                    return Registered(event.kind, str(recorded.id), event.SerializeToString())
+                    return Registered(event.kind, str(recorded.id), event)
                 case identity.PopulationLookedUp() as event if event.outcome == identity.LOOKUP_OUTCOME_FOUND:
-                    found = Registered(identity.ACCOUNT_KIND_CITIZEN)
+                    found = Registered(identity.ACCOUNT_KIND_CITIZEN, str(recorded.id), event)
         return found

@@ -91,6 +91,9 @@ APPOINTABLE = frozenset(
 # Accounts: events
 
 
+NOTHING = Sealed()
+
+
 @dataclass(frozen=True, slots=True)
 class AccountRegistered:
     account_id: str
@@ -161,6 +164,7 @@ class PopulationLookedUp:
     dossier_code: str
     wanted: tuple[PersonField, ...] = ()
     gap: LookupGap = LookupGap.UNSPECIFIED
+    full_name: Sealed = NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,6 +337,7 @@ class RecordLookup:
     verified: tuple[VerifiedData, ...]
     wanted: tuple[PersonField, ...] = ()
     gap: LookupGap = LookupGap.UNSPECIFIED
+    full_name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -633,6 +638,7 @@ def _look_up(command: RecordLookup) -> Sequence[AccountEvent]:
         command.dossier_code,
         command.wanted,
         command.gap,
+        Sealed(command.full_name if command.outcome is LookupOutcome.FOUND else ""),
     )
     if command.outcome is not LookupOutcome.FOUND:
         return (looked_up,)

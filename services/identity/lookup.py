@@ -88,6 +88,7 @@ async def look_up(
             verified_data(answer.person, now) if answer.person else (),
             wanted,
             answer.gap,
+            answer.person.full_name if answer.person else "",
         )
 
     return answer, record

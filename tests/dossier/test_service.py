@@ -355,6 +355,23 @@ def test_an_applicant_at_the_counter_has_the_name_that_the_account_has(
     assert site.stub.GetDossier(asked, metadata=clerk).dossier.applicant.name == kept
 
 
+@pytest.mark.parametrize(("written", "taken"), [("Lê Văn Xa", False), ("Nguyễn Văn A", True), ("NGUYỄN VĂN A", True)])
+def test_also_who_was_looked_up_and_never_logged_in(site: Site, written: str, taken: bool) -> None:
+    paper = facts.Component(component_code="deed", source=facts.COMPONENT_SOURCE_PAPER)
+    person = somebody() | {"applicant_name": written}
+    account_id, event_id = person["applicant_id"], uuid4()
+    key = site.host.run(site.keys.keys({account_id}, create=True))[account_id]
+    name = seal("Nguyễn Văn A".encode(), key, event_id, "full_name")
+    found = identity.LOOKUP_OUTCOME_FOUND
+    looked_up = identity.PopulationLookedUp(account_id=account_id, outcome=found, full_name=name)
+    site.put(f"account-{account_id}", looked_up, event_id)
+    submit = partial(site.submit, site.official(), channel=facts.CHANNEL_COUNTER, components=[paper], **person)
+    if taken:
+        assert submit().code
+    else:
+        assert refused(submit) == "INVALID_REQUEST"
+
+
 @pytest.mark.parametrize("lacking", ["applicant_id", "applicant_name", "applicant_kind"])
 def test_what_the_applicant_lacks_is_named(site: Site, lacking: str) -> None:
     person = {name: value for name, value in somebody().items() if name != lacking}

@@ -232,7 +232,8 @@ async def test_lost_is_not_erased(tmp_path: Path) -> None:
 
 async def test_a_site_that_another_process_makes_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All parts of a site begin at once: what was not there a moment ago belongs to what is there now."""
-    settings, original, made = settings_of(tmp_path / "site"), belonging._part, []
+    settings, original = settings_of(tmp_path / "site"), belonging._part
+    made: list[belonging.Place] = []
 
     async def found_first(asked: Settings, place: belonging.Place) -> Part:
         if not made:
