@@ -23,14 +23,11 @@ _DIGITS = re.compile(r"\d+", re.ASCII)
 _BLANKS = re.compile("[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]")
 _PRINTED_QUOTES = re.compile("[“”„‟«‹‘‚]([^“”„‟«»‹›‘’‚]*)[“”„‟»›’‘]", re.DOTALL)
 
-_DAY_MEANT = tuple(
-    re.compile(pattern, re.IGNORECASE)
-    for pattern in (
-        r"(?P<y>\d{4})[-/. ](?P<m>\d{1,2})[-/. ](?P<d>\d{1,2})(?:[ T].*)?",
-        r"(?P<y>\d{4})(?P<m>\d{2})(?P<d>\d{2})",
-        r"(?P<d>\d{1,2})[-/. ](?P<m>\d{1,2})[-/. ](?P<y>\d{4})(?: .*)?",
-        r"(?:ngày )?(?P<d>\d{1,2}) tháng (?P<m>\d{1,2}) năm (?P<y>\d{4})",
-    )
+_DAY_MEANT = (
+    re.compile(r"(?P<y>\d{4})[-/. ](?P<m>\d{1,2})[-/. ](?P<d>\d{1,2})(?:[ T].*)?", re.IGNORECASE),
+    re.compile(r"(?P<y>\d{4})(?P<m>\d{2})(?P<d>\d{2})", re.IGNORECASE),
+    re.compile(r"(?P<d>\d{1,2})[-/. ](?P<m>\d{1,2})[-/. ](?P<y>\d{4})(?: .*)?", re.IGNORECASE),
+    re.compile(r"(?:ngày )?(?P<d>\d{1,2}) tháng (?P<m>\d{1,2}) năm (?P<y>\d{4})", re.IGNORECASE),
 )
 # The day 0 of spreadsheets.
 _SERIAL_ZERO = date(1899, 12, 30)

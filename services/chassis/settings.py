@@ -93,11 +93,11 @@ def _reception_terms(value: str) -> str:
     return value
 
 
-def _form(pattern: str, says: str) -> AfterValidator:
+def _form(pattern: re.Pattern[str], says: str) -> AfterValidator:
     """Of a text; an empty one is left to the default's meaning where the pattern takes it."""
 
     def check(value: str) -> str:
-        if not re.fullmatch(pattern, value):
+        if not pattern.fullmatch(value):
             raise ValueError(f"it must be {says}")
         return value
 
@@ -106,8 +106,8 @@ def _form(pattern: str, says: str) -> AfterValidator:
 
 KURRENTDB = ("kurrentdb", "kurrentdb+discover", "esdb", "esdb+discover")
 Ip = Annotated[str, AfterValidator(_ip)]
-Hex32 = Annotated[str, _form(r"([0-9a-f]{64})?", "64 digits, 0-9 and a-f: openssl rand -hex 32")]
-OneWord = Annotated[str, _form(r"[^\s+]*", "without blanks and +")]
+Hex32 = Annotated[str, _form(re.compile(r"([0-9a-f]{64})?"), "64 digits, 0-9 and a-f: openssl rand -hex 32")]
+OneWord = Annotated[str, _form(re.compile(r"[^\s+]*"), "without blanks and +")]
 Web = Annotated[str, AfterValidator(partial(_server, schemes=("https", "http")))]
 
 
@@ -123,7 +123,7 @@ class Settings(BaseSettings):
     port: Annotated[int, Field(ge=1024, le=65000)] = 8080
     """The edge; TLS listens on the port 363 above it."""
     site: Annotated[
-        str, _form(r"vn(-[0-9]{2})?", "vn for the nation, or vn- and the two digits of a province: vn-56")
+        str, _form(re.compile(r"vn(-[0-9]{2})?"), "vn for the nation, or vn- and the two digits of a province: vn-56")
     ] = "vn-56"
     event_store: Annotated[str, AfterValidator(_log)] = "sqlite:"
     """`sqlite:` keeps events in the data folder; `memory:` forgets them; kurrentdb:// or esdb:// is a KurrentDB cluster."""
@@ -132,7 +132,10 @@ class Settings(BaseSettings):
     ] = ""
     """SQLAlchemy URL of the views, postgresql+psycopg://...; SQLite in the data folder if empty. A schema for each service."""
     blobs: Annotated[
-        str, _form(r"(s3://[a-z0-9][a-z0-9.-]+(/[\w.-]+)*/?|file:///\S+)?", "s3://bucket/prefix or file:///folder")
+        str,
+        _form(
+            re.compile(r"(s3://[a-z0-9][a-z0-9.-]+(/[\w.-]+)*/?|file:///\S+)?"), "s3://bucket/prefix or file:///folder"
+        ),
     ] = ""
     """s3://bucket/prefix or file:///folder of attachments, results and the ledger's files; the data folder if empty.
 
@@ -149,7 +152,7 @@ class Settings(BaseSettings):
     """Let others than this machine reach a site with sandboxes, where anybody logs in as an administrator."""
     public_url: Web = ""
     """As citizens reach the edge; http://localhost:<port> if empty."""
-    service_secret: Annotated[str, _form(r"(.{32,})?", "at least 32 characters on one line")] = ""
+    service_secret: Annotated[str, _form(re.compile(r"(.{32,})?"), "at least 32 characters on one line")] = ""
     """Shared by this site's services, at least 32 characters; made and kept in the data folder if empty."""
     master_key: Hex32 = ""
     """32 bytes in hexadecimal that wrap what wraps subjects' keys; made and kept in the data folder if empty."""
@@ -193,7 +196,10 @@ class Settings(BaseSettings):
     """The same for the key that cosigns, which signs nothing else."""
     identity_address: Annotated[
         str,
-        _form(r"((dns:///|ipv[46]:)?[^\s@]+:[0-9]{1,5})?", "host:port, dns:///name:port or ipv4:host:port,host:port"),
+        _form(
+            re.compile(r"((dns:///|ipv[46]:)?[^\s@]+:[0-9]{1,5})?"),
+            "host:port, dns:///name:port or ipv4:host:port,host:port",
+        ),
     ] = ""
     """host:port of the identity service, for a service that runs alone.
 

@@ -98,8 +98,8 @@ def test_a_secret_that_cannot_be_used_is_not_repeated(
         MOTCUA_MASTER_KEY="0123",
         MOTCUA_SITE="nowhere",
     )
-    assert "MOTCUA_SERVICE_SECRET:Stringshouldmatchpattern" in said
-    assert "MOTCUA_MASTER_KEY:Stringshouldmatchpattern" in said
+    assert "MOTCUA_SERVICE_SECRET:itmustbeatleast32characters" in said
+    assert "MOTCUA_MASTER_KEY:itmustbe64digits" in said
     assert "(itis'nowhere')" in said
     assert "short-but-secret" not in said
     assert "0123" not in said

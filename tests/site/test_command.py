@@ -26,7 +26,7 @@ STARTS = [("up",), ("up", "--processes"), ("serve", "identity"), ("serve", "sand
 
 def deployment(lived: Lived, folder: Path, *arguments: str) -> Deployment:
     shutil.copytree(lived.stopped, folder / "data")
-    return Deployment(folder / "data", settings=ENVIRONMENT, arguments=arguments)
+    return Deployment(folder / "data", settings=dict(ENVIRONMENT), arguments=arguments)
 
 
 def refused(ran: subprocess.CompletedProcess[str], *words: str) -> None:
