@@ -9,8 +9,9 @@ from typing import Any
 from services.chassis.confined import Exhausted
 from services.chassis.decider import Rejected
 from services.chassis.errors import Invalid
-from services.chassis.law.answers import ZONE, Answers
+from services.chassis.law.answers import Answers
 from services.chassis.law.cases import priced_by
+from services.chassis.law.dated import ZONE
 from services.chassis.law.definitions import Procedure
 
 PROCESSES = 1

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from zoneinfo import ZoneInfo
 
 from motcua.identity.events.v1 import events_pb2 as facts
 from motcua.identity.v1 import identity_pb2
@@ -27,10 +26,10 @@ from services.identity.domain import (
     require_birth_date,
     require_lawful,
 )
+from services.identity.offices import ZONE
 from services.identity.population import Answer, Lookup, Person, Population, PopulationUnavailable, verified_data
 from services.identity.reading import member, person_of
 
-ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
 ANSWERS = {
     LookupOutcome.FOUND: identity_pb2.LOOKUP_ANSWER_MATCH,
     LookupOutcome.NOT_FOUND: identity_pb2.LOOKUP_ANSWER_NO_DATA,

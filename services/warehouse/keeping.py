@@ -6,18 +6,17 @@ from calendar import monthrange
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime, time
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from motcua.dossier.events.v1 import events_pb2 as d
 from motcua.identity.events.v1 import events_pb2 as i
 from services.chassis.codec import from_timestamp
 from services.chassis.facts import Fact
+from services.chassis.law.dated import ZONE
 from services.chassis.law.days import is_day
 from services.warehouse.domain import DocumentSource, KeepDocument, ReuseDocument, document_id, person_id
 from services.warehouse.procedures import Kept, Rules
 
 BY = "service:warehouse"
-ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
 # The Ministry of Public Security keeps the population database.
 POPULATION_AGENCY = "G01"
 

@@ -6,14 +6,13 @@ import json
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from services.chassis.confined import Confined
 from services.chassis.errors import Violation
+from services.chassis.law.dated import ZONE
 from services.chassis.law.definitions import Procedure
 from services.chassis.law.forms import Unusable, light
 
-ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
 PROCESSES = 2
 # Rules times bytes: some milliseconds at most. What is more is checked in a process of its own.
 MOST_WORK = 500_000

@@ -7,19 +7,17 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import partial
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, inspect, select
 
 from services.chassis.caller import NATIONAL
 from services.chassis.database import DatabaseUnavailable
+from services.chassis.law.dated import ZONE
 from services.chassis.platform import database_exists, open_database
 from services.chassis.settings import Settings
 from services.cli.doctor.finding import SECONDS, Finding, Patient, bad, doubtful, good
 from services.identity.appointing import administrators
 from services.identity.views import appointments, systems
-
-LOCAL = ZoneInfo("Asia/Ho_Chi_Minh")
 
 
 async def examine(patient: Patient) -> AsyncIterator[Finding]:
@@ -45,7 +43,7 @@ async def examine(patient: Patient) -> AsyncIterator[Finding]:
 def _portal(settings: Settings, cutover: date, portals: list[str]) -> Finding:
     if portals:
         return good("national portal", f"may submit from {cutover} on: {', '.join(sorted(portals))}")
-    today = settings.clock.now().astimezone(LOCAL).date()
+    today = settings.clock.now().astimezone(ZONE).date()
     ahead = today < cutover
     return (doubtful if ahead else bad)(
         "national portal",

@@ -7,8 +7,8 @@ import shutil
 import stat
 from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo
 
+from services.chassis.law.dated import ZONE
 from services.chassis.private import open_to_others
 from services.chassis.settings import Settings
 from services.cli.doctor.finding import Finding, Patient, bad, doubtful, good
@@ -78,7 +78,7 @@ def _trial(patient: Patient) -> list[Finding]:
     settings = patient.settings
     found = []
     local = urlsplit(settings.url).hostname in LOCAL
-    today = patient.settings.clock.now().astimezone(ZoneInfo("Asia/Ho_Chi_Minh")).date()
+    today = patient.settings.clock.now().astimezone(ZONE).date()
     if settings.sandbox and not local:
         found.append(
             doubtful(
