@@ -218,6 +218,8 @@ async def _no_site(settings: Settings, store: EventStore | None) -> str:
     if store and log_file(settings) and not others:  # a catalogue may have been loaded before the first start
         first = await store.read_all(START, (), 1)
         others = {json.loads(event.metadata or b"{}").get("site", settings.site) for event in first} - {settings.site}
+    if settings.site in others:  # another process has founded it meanwhile
+        return ""
     if others:
         return f"MOTCUA_SITE is {settings.site}, and {log_label(settings)} is the log of the site {', '.join(sorted(others))}"
     known = await asyncio.to_thread(organisations)

@@ -105,7 +105,7 @@ def live(world: World) -> Lives:
     sha256 = world.done("GetDossier", "citizen", me, code=code).dossier.result.sha256
     return Lives(
         world, me, code, document_of(me), sha256, fee_id, stranger, stranger_s, document_of(stranger), ended, long_ago,
-        person, world.submitted(known),
+        person, world.submitted(known, applicant_name=person.full_name),
     )  # fmt: skip
 
 

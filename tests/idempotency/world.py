@@ -179,8 +179,8 @@ class World:
         self.done("AssignStep", STEPS[0][1], code=code, step_code=STEPS[0][0])
         return code
 
-    def submitted(self, applicant_id: str = "") -> str:
-        fields = self.submission(applicant_id or self.account())
+    def submitted(self, applicant_id: str = "", **other: Any) -> str:
+        fields = self.submission(applicant_id or self.account()) | other
         return str(self.done("SubmitDossier", "receptionist", **fields).code)
 
     def received(self, applicant_id: str = "") -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -15,11 +16,11 @@ from services.chassis.platform import open_store
 from services.chassis.privacy import ERASED, LOST, open_message
 from services.chassis.settings import Settings
 from services.chassis.site import judging
-from services.chassis.site.identity import Identity, identity_of
+from services.chassis.site.identity import Identity, found, identity_of
 from services.chassis.site.judging import Log, Part
 from services.chassis.site.marks import NOTHING, Mark, Memory
 from services.chassis.site.refusal import SiteRefused
-from services.chassis.store.port import NO_STREAM, NewEvent
+from services.chassis.store.port import NO_STREAM, EventStore, NewEvent
 from services.cli import belonging
 from services.cli.registry import CLASSES
 from services.cli.schemas import schemas_of
@@ -246,6 +247,26 @@ async def test_a_site_that_another_process_makes_meanwhile(tmp_path: Path, monke
     monkeypatch.setattr(belonging, "_part", found_first)
     assert await belonging.examined(settings, tuple(CLASSES)) == []
     assert made
+
+
+async def test_a_site_that_another_process_founds_while_its_log_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, original = settings_of(tmp_path / "site"), identity_of
+    store = await open_store(settings)
+    await store.close()
+    asked: list[str] = []
+
+    async def found_next(store: EventStore, name: str) -> Identity | None:
+        before = await original(store, name)
+        if not asked:
+            asked.append(name)
+            await found(store, name, datetime.now(UTC))
+        return before
+
+    monkeypatch.setattr("services.cli.belonging.identity_of", found_next)
+    assert await belonging.examined(settings, tuple(CLASSES)) == []
+    assert asked
 
 
 async def test_what_was_loaded_for_another_site_before_the_first_start(tmp_path: Path) -> None:
