@@ -35,6 +35,9 @@ check: .venv/dev protos ## Lint, types, layers, protos: what CI checks before th
 bench: .venv/dev protos ## Measure (ARGS="..." is passed on)
 	@$(PY) -m loadtests $(ARGS)
 
+docs: .venv/dev protos ## Write the pages that are made from the code: settings, commands, decisions
+	@$(PY) -m scripts.document
+
 protos: .venv/run ## Build the protos: Python beside them, descriptors into build/
 	@$(PY) scripts/build_protos.py
 
@@ -84,4 +87,4 @@ clean: ## Remove what was built; data and .venv stay
 	@$(@D)/bin/uv pip check -q --python $(@D)/bin/python
 	@touch $@
 
-.PHONY: help run test check bench protos wheels images policies lock clean
+.PHONY: help run test check bench docs protos wheels images policies lock clean

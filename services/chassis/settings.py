@@ -119,81 +119,92 @@ class Settings(BaseSettings):
         yield from ((name, getattr(self, name)) for name in ("data", *sorted(REPEATED)))
 
     data: Path = Path("data")
-    """Everything that must survive: events, views, blobs, keys."""
+    """The folder of everything that must survive: events, views, files, keys."""
     port: Annotated[int, Field(ge=1024, le=65000)] = 8080
-    """The edge; TLS listens on the port 363 above it."""
+    """Where the edge of `motcua up` listens; TLS on the port 363 above it."""
     site: Annotated[
         str, _form(re.compile(r"vn(-[0-9]{2})?"), "vn for the nation, or vn- and the two digits of a province: vn-56")
     ] = "vn-56"
+    """Whose installation it is: `vn` for the nation, or `vn-` and a province's code. Stored with every event, for ever."""
     event_store: Annotated[str, AfterValidator(_log)] = "sqlite:"
-    """`sqlite:` keeps events in the data folder; `memory:` forgets them; kurrentdb:// or esdb:// is a KurrentDB cluster."""
+    """`sqlite:` keeps events in the data folder; `memory:` forgets them; `kurrentdb://...` or `esdb://...` is a KurrentDB cluster
+    (docs/event-store.md)."""
     database: Annotated[
         str, AfterValidator(partial(_server, schemes=("postgresql+psycopg",), user=True, hosts=range(10)))
     ] = ""
-    """SQLAlchemy URL of the views, postgresql+psycopg://...; SQLite in the data folder if empty. A schema for each service."""
+    """SQLAlchemy URL of the views, `postgresql+psycopg://...`, with a schema for each service (docs/postgresql.md); SQLite in the
+    data folder if empty."""
     blobs: Annotated[
         str,
         _form(
             re.compile(r"(s3://[a-z0-9][a-z0-9.-]+(/[\w.-]+)*/?|file:///\S+)?"), "s3://bucket/prefix or file:///folder"
         ),
     ] = ""
-    """s3://bucket/prefix or file:///folder of attachments, results and the ledger's files; the data folder if empty.
+    """`s3://bucket/prefix` or `file:///folder` of attachments, results and the ledger's files; the data folder if empty.
 
-    A bucket's endpoint, region and credentials are those of the AWS_* variables.
+    A bucket's endpoint, region and credentials are those of the AWS_* variables (docs/buckets.md).
     """
     grpc_port: Port = 0
-    """Of a service that runs alone; 0 takes any free one."""
+    """Where a service that runs alone serves gRPC; 0 takes any free one."""
     http_port: Port = 0
+    """Where a service that runs alone serves its pages, probes and metrics; 0 takes any free one."""
     host: Ip = LOOPBACK
-    """Where this process's services listen."""
+    """The IP address on which this process's services listen."""
     edge_host: Ip = ""
-    """Where the edge of `motcua up` listens; this machine only with the sandboxes, everywhere without, if empty."""
+    """The IP address on which the edge of `motcua up` listens; if empty, 127.0.0.1 with the sandboxes and 0.0.0.0 without."""
     sandbox_anybody_is_administrator: bool = False
-    """Let others than this machine reach a site with sandboxes, where anybody logs in as an administrator."""
+    """Let other machines reach a site with sandboxes: whoever does is an administrator of it."""
     public_url: Web = ""
-    """As citizens reach the edge; http://localhost:<port> if empty."""
+    """The address at which citizens reach the edge; `http://localhost:<port>` if empty."""
     service_secret: Annotated[str, _form(re.compile(r"(.{32,})?"), "at least 32 characters on one line")] = ""
     """Shared by this site's services, at least 32 characters; made and kept in the data folder if empty."""
     master_key: Hex32 = ""
-    """32 bytes in hexadecimal that wrap what wraps subjects' keys; made and kept in the data folder if empty."""
+    """32 bytes in hexadecimal that wrap what wraps persons' keys: lost, every sealed name is lost. Made and kept in the data folder
+    if empty."""
     master_key_previous: Hex32 = ""
-    """The one before, until `motcua keys rotate-master` is done."""
+    """The master key before, until `motcua keys rotate-master` is done."""
     key_cache_seconds: Annotated[float, Field(ge=0, le=3600)] = 300
-    """How long a subject's key may be used after it was last asked for: an erasure takes effect within this time."""
+    """Seconds for which a person's key may be used after it was last asked for: an erasure takes effect within this time even where
+    its event does not arrive."""
     in_flight: Annotated[int, Field(ge=1)] = 512
-    """Calls a service answers at a time; more are told to come back."""
+    """Calls that a service answers at a time; more are told to come back."""
     edge_rate: Annotated[int, Field(ge=1)] = 50
     """Calls a second that the edge lets through for one caller."""
     edge_burst: Annotated[int, Field(ge=1)] = 200
+    """Calls that the edge lets through for one caller at once, before it counts by the second."""
     streams: Annotated[int, Field(ge=1)] = 2000
-    """Watchers a service serves at a time."""
+    """Watchers that a service serves at a time."""
     streams_per_address: Annotated[int, Field(ge=1)] = 100
-    """Of them, without a token, for one IPv4 address or IPv6 /64; behind a shared one there are many people."""
+    """Watchers without a token that a service serves at a time for one IPv4 address or IPv6 /64; behind a shared one there are many
+    people."""
     tls_certificate: Path | None = None
     """This process's certificate in the site, PEM: with its key and the site's authority, services speak mutual TLS.
 
     Read again when the files change. All three or none; none is for one machine, where they talk over the loopback.
     """
     tls_key: Path | None = None
+    """The certificate's key, PEM."""
     tls_authority: Path | None = None
+    """The site's authority, PEM: who shows a certificate of it is a part of the site."""
     client_authority: Path | None = None
-    """Authorities, PEM, whose client certificates the edge takes from other systems; nobody shows one if empty."""
+    """File of the authorities, PEM, whose client certificates the edge takes from other systems; nobody shows one if empty."""
     qr_key: Hex32 = ""
     """32 bytes in hexadecimal that seal printed QR codes; made and kept in the data folder if empty."""
     ledger_origin: OneWord = ""
-    """The name of this site's public ledger, for ever: its public address without scheme; <site>.motcua.local/ledger if empty."""
+    """The name of this site's public ledger, for ever: its public address without scheme; `<site>.motcua.local/ledger` if empty."""
     ledger_key: Hex32 = ""
     """Seed of the Ed25519 key that signs the ledger, 32 bytes in hexadecimal; made and kept in the data folder if empty."""
     ledger_checkpoint_seconds: Annotated[float, Field(ge=0, le=60)] = 1.0
-    """The least time between two checkpoints of the ledger."""
+    """The least number of seconds between two checkpoints of the ledger."""
     ledger_witnesses: str = ""
     """Who cosigns our ledger: `<vkey> <url>` pairs with commas between; add-checkpoint is below the URL."""
     ledger_witnessed: str = ""
     """Logs that we cosign: their vkeys, with commas between."""
     ledger_witness_name: OneWord = ""
-    """Our name as a witness; <site>.motcua.local/witness if empty."""
+    """Our name as a witness; `<site>.motcua.local/witness` if empty."""
     witness_key: Hex32 = ""
-    """The same for the key that cosigns, which signs nothing else."""
+    """Seed of the Ed25519 key that cosigns others' ledgers and signs nothing else, 32 bytes in hexadecimal; made and kept in the
+    data folder if empty."""
     identity_address: Annotated[
         str,
         _form(
@@ -201,53 +212,61 @@ class Settings(BaseSettings):
             "host:port, dns:///name:port or ipv4:host:port,host:port",
         ),
     ] = ""
-    """host:port of the identity service, for a service that runs alone.
+    """`host:port` of the identity service, for a service that runs alone.
 
-    Of several replicas as gRPC names them: dns:///name:port where a name has all their addresses, ipv4:host:port,host:port.
+    Of several replicas as gRPC names them: `dns:///name:port` where a name has all their addresses, `ipv4:host:port,host:port`.
     """
     smtp_url: Annotated[str, AfterValidator(_mail_server)] = ""
-    """smtp://user:password@host:port of the mail server; e-mail stays off if empty.
+    """`smtp://user:password@host:port` of the mail server; no e-mail is sent if empty.
 
     STARTTLS unless the scheme is smtps or `?tls=none` says otherwise; `?ca_file=` names authorities of its own.
     """
     mail_from: Annotated[str, AfterValidator(_sender)] = "motcua@localhost"
     """The sender: an address, or a name and an address as in `Name <address>`."""
     clamd_url: Annotated[str, AfterValidator(_scanner)] = ""
-    """tcp://host:port or unix:///path of ClamAV's daemon, which is asked about every file; files are not scanned if empty."""
+    """`tcp://host:port` or `unix:///path` of ClamAV's daemon, which is asked about every file; files are not scanned if empty."""
     vneid_url: Web = ""
-    """The OIDC provider's issuer; the sandbox under `url` if empty."""
+    """The issuer of VNeID, the OIDC provider; its sandbox if empty."""
     vneid_client_id: str = "motcua"
+    """By which VNeID knows this site."""
     vneid_client_secret: str = ""
+    """With which this site proves itself to VNeID."""
     vneid_trusted_clients: str = ""
     """Other clients of the provider, with blanks between, whose users' id tokens are exchanged too: the national portal."""
     vneid_hosts: str = ""
     """Other hosts, with blanks between, at which the provider's endpoints may lie; the issuer's own always may."""
     population_url: Web = ""
+    """The population database; its sandbox if empty."""
     population_secret: str = ""
+    """Shared with the population database."""
     vnpay_url: Web = ""
-    """The provider's payment page, as browsers reach it: .../paymentv2/vpcpay.html."""
+    """The payment provider's page, as browsers reach it: `.../paymentv2/vpcpay.html`; its sandbox if empty."""
     vnpay_api_url: Web = ""
-    """Its query and refund API, as the payment service reaches it: .../merchant_webapi/api/transaction."""
+    """The payment provider's query and refund API, as the payment service reaches it: `.../merchant_webapi/api/transaction`; its
+    sandbox if empty."""
     vnpay_terminal: str = "MOTCUA01"
+    """The terminal that the payment provider gave this site."""
     vnpay_secret: str = ""
     """The terminal's hash secret; made and kept in the data folder if empty, for a sandbox to share."""
     sandbox: bool = True
-    """Serve the sandboxes of the national systems under /sandbox."""
+    """Serve the sandboxes of the national systems under `/sandbox`."""
     sandbox_until: date | None = None
     """The last day of a controlled trial: from the next day on, nothing is submitted."""
     uploads_kept_days: Annotated[int, Field(ge=1, le=365)] = 30
-    """How long the files that an official or a system has uploaded for others wait for the dossier that takes them."""
+    """For so many days the files that an official or a system has uploaded for others wait for the dossier that takes them."""
     submission_cutover: date | None = None
     """From this day on, online dossiers come by the national portal only: by whoever is registered for `submit-national`."""
     reception_terms: Annotated[str, AfterValidator(_reception_terms)] = ""
-    """In what time online dossiers are received here, if the province decided its own: 2026-10-01:8h,2027-01-01:1d, working
+    """In what time online dossiers are received here, if the province decided its own: `2026-10-01:8h,2027-01-01:1d`, working
     hours or working days from a day on. The nation's one working day if empty."""
     submission_address: Web = ""
-    """The national portal's address."""
+    """The national portal's address, which a refusal names."""
     clock_shift_file: Path | None = None
     """A file with seconds to add to the time that decisions see; only beside a sandbox."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    """The least level of what is logged, as lines of JSON."""
     trace_sampled: Annotated[float, Field(ge=0, le=1)] = 1.0
+    """Share of calls that are traced; traces are sent where `OTEL_EXPORTER_OTLP_ENDPOINT` is set."""
 
     @model_validator(mode="after")
     def _whole_identity(self) -> Settings:

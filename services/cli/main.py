@@ -52,7 +52,12 @@ Witnesses = Annotated[
     typer.Option("--witness", metavar="VKEY", help="A witness that must have cosigned; may be repeated."),
 ]
 Memory = Annotated[
-    Path, typer.Option("--memory", help="The folder in which logs' keys and newest checkpoints are remembered.")
+    Path,
+    typer.Option(
+        "--memory",
+        help="The folder in which logs' keys and newest checkpoints are remembered.",
+        show_default="~/.local/state/motcua/ledgers",
+    ),
 ]
 REMEMBERED = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "motcua" / "ledgers"
 Province = Annotated[str, typer.Option(help="Two-digit code of the province.")]
@@ -207,7 +212,7 @@ def demo(
     rate: Annotated[float, typer.Option(min=0.1, help="Submissions a second.")] = 10.0,
     as_json: Json = False,
 ) -> None:
-    """Play a short day of a province through the gateway of a running platform."""
+    """Play a short day of a province through the gateway of a running platform, and settle what an earlier one left open."""
     from loadtests.demo import play
     from services.cli.running import require_edge
 
@@ -227,7 +232,7 @@ def migrate(
         typer.Option("--drop-old", help="Drop what older versions of views left: no older release serves any more."),
     ] = False,
 ) -> None:
-    """Create the tables that this release needs, in every service's database. Run again, it changes nothing."""
+    """Create the tables that this release needs in every service's database, before it is rolled out. Again, it changes nothing."""
     from services.cli import migrate
 
     if unknown := [name for name in services or () if name not in CLASSES]:
@@ -477,7 +482,7 @@ def catalogue_load(
         bool, typer.Option("--replace", help="In place of what is not in force yet and overlaps with it.")
     ] = False,
 ) -> None:
-    """Publish definitions; what is published already is left alone."""
+    """Publish definitions, or say their faults and publish nothing; what is published already is left alone."""
     from services.cli import catalogue
 
     wanted = province or []
@@ -534,7 +539,7 @@ def keys_forget_numbers(
 
 @parked_app.command("list")
 def parked_list() -> None:
-    """List them, with why."""
+    """List the facts that a service could not settle, with why."""
     from services.cli import parked
 
     rows = asyncio.run(parked.list_all(settings()))
@@ -552,7 +557,7 @@ def parked_list() -> None:
 def parked_retry(
     event_id: Annotated[str, typer.Argument(help="The event's id, or 'all'.")],
 ) -> None:
-    """Try again."""
+    """Try a parked fact again, or all of them."""
     from services.cli import parked
 
     sys.exit(asyncio.run(parked.retry(settings(), event_id)))
