@@ -25,6 +25,8 @@ _WORD = r"[^\W\d_]"
 # From the word's beginning only, so that what is no scheme is read once.
 _SCHEME = re.compile(r"(?<![\w+.\-])([\w+.\-]+):(?=(\S))")
 _WWW = re.compile(r"(?i)(?<!\w)(www\d{0,3}\.)(?=\S)")
+# With whatever is written after it, an address.
+_BEGUN = re.compile(r"(?i)(?:[\w+.\-]:|(?<!\w)www\d{0,3}\.)$")
 # A full stop before a word of two letters or more, as before a top-level domain.
 _DOMAIN = re.compile(rf"(?<=\S)\.(?=[\u0300-\u036f]*{_WORD}[\w\-\u0300-\u036f])")
 _OCTET = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
@@ -53,6 +55,12 @@ _PERSON = frozenset(" '’ʼ‘-‐.,·()")
 def plain(text: str) -> str:
     """On one line."""
     return _harmless(" ".join(seen(text).split()))
+
+
+def inserted(text: str) -> str:
+    """The same where a text of ours goes on after it: its full stop must not make an address of `https:`."""
+    line = plain(text)
+    return f"{line} " if _BEGUN.search(line) else line
 
 
 def quoted(text: str) -> str:

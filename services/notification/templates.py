@@ -17,7 +17,7 @@ from babel.dates import format_datetime
 from babel.numbers import format_decimal
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
-from services.chassis.plain import plain, quoted
+from services.chassis.plain import inserted, quoted
 from services.notification.domain import Language
 from services.notification.letters import Letter
 
@@ -144,7 +144,7 @@ def _letters(locale: str) -> Environment:
 
 def _inserted(value: Any) -> Any:
     """Every value that a template inserts passes here."""
-    return plain(value) if isinstance(value, str) and not isinstance(value, Ours) else value
+    return inserted(value) if isinstance(value, str) and not isinstance(value, Ours) else value
 
 
 def _due(at: datetime, provisional: bool, patterns: Mapping[str, str], locale: str) -> str:
