@@ -70,8 +70,8 @@ def test_a_due_date_beyond_the_announced_holidays_is_provisional_and_recounted_w
     told.when(recount(at("2027-02-01T08:00"))).then(recounted)
     # Once, and not where it passed.
     history = (*w.story(*NEW), promised, recounted)
-    given(dossier, *history).when(recount(at("2027-02-02T08:00"))).then()
-    given(dossier, *w.story(*NEW), promised).when(recount(at("2027-02-24T08:00"))).then()
+    given(dossier, *history).when(recount(at("2027-02-02T08:00"))).then_nothing()
+    given(dossier, *w.story(*NEW), promised).when(recount(at("2027-02-24T08:00"))).then_nothing()
     state = dossier.fold(history)
     assert (state.due_at, state.provisional, state.calendar) == (RIGHT, False, "general@2")
 
@@ -201,7 +201,7 @@ def test_elsewhere_in_the_same_place_the_time_counts_from_reception() -> None:
     assert (state.due_at, state.competent_received_at) == (due, at("2026-09-07T07:31"))
     # It is there, or waits for somebody, or was received there.
     for history in ((*taken, forward), (*taken, w.assign(), w.request_supplement()), (*NEW, w.receive())):
-        story(*history).when(forward).then()
+        story(*history).when(forward).then_nothing()
 
 
 # Until it is received
@@ -225,9 +225,9 @@ def test_an_online_dossier_is_to_be_received_in_its_time() -> None:
 def test_a_late_reception_is_noted_once_by_the_clock_or_with_the_answer() -> None:
     note = c.NoteReceptionDeadline(CLOCK, LATE, BY)
     story(ONLINE).when(note).then(passed(CLOCK))
-    story(ONLINE, note).when(note).then()
-    story(ONLINE).when(replace(note, at=BY)).then()
-    story(ONLINE, w.receive(BY)).when(note).then()
+    story(ONLINE, note).when(note).then_nothing()
+    story(ONLINE).when(replace(note, at=BY)).then_nothing()
+    story(ONLINE, w.receive(BY)).when(note).then_nothing()
     for answer in (
         w.receive(LATE),
         c.RefuseDossier(OFFICIAL, LATE, w.REASON),

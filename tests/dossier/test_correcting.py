@@ -178,7 +178,7 @@ def test_of_a_paid_fee_the_difference_is_charged_or_the_money_goes_back_whole() 
     # Of two that were paid the one that is still owed stays.
     back = corrected(COPY, before=(STAMP, COPY), fee_id="fee-10", version=1)
     assert [told(fact) for fact in fees(*paid, more, w.pay("fee-9"), back)][2:] == [("FeeCancelled", "fee-9", 20_000)]
-    after(*paid, corrected(before=(COPY,))).when(w.refund("fee-0", 8_000)).then()
+    after(*paid, corrected(before=(COPY,))).when(w.refund("fee-0", 8_000)).then_nothing()
 
 
 def test_what_an_official_decided_about_the_fee_stands() -> None:

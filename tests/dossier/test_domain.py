@@ -447,7 +447,7 @@ def test_a_closed_agency_s_successor_takes_its_place_and_nothing_else_changes(hi
     [(ISSUED, rehome()), (REFUSED, rehome()), ((), rehome()), (NEW, rehome(DEPARTMENT)), ((*NEW, rehome()), rehome())],
 )
 def test_a_dossier_that_is_done_or_elsewhere_is_not_passed_on(history: Any, command: c.Command) -> None:
-    after(*history).when(command).then()
+    after(*history).when(command).then_nothing()
 
 
 # Fees
@@ -633,7 +633,7 @@ def test_a_result_is_refused(history: Any, command: c.Command, reason: str, fact
 def test_a_passed_due_date_is_noted_once() -> None:
     passed = e.DeadlinePassed(*head(CLOCK, LATE), DUE, COMMUNE)
     after(*PROCESSED_BY_COMMUNE).when(note(LATE)).then(passed)
-    after(*PROCESSED_BY_COMMUNE, note(LATE)).when(note(LATER)).then()
+    after(*PROCESSED_BY_COMMUNE, note(LATE)).when(note(LATER)).then_nothing()
 
 
 @pytest.mark.parametrize(
@@ -647,7 +647,7 @@ def test_a_passed_due_date_is_noted_once() -> None:
     ],
 )
 def test_a_due_date_that_did_not_pass_is_not_noted(history: Any, command: c.Command) -> None:
-    after(*history).when(command).then()
+    after(*history).when(command).then_nothing()
 
 
 def test_an_apology_states_the_lateness_and_the_new_appointment() -> None:

@@ -48,11 +48,11 @@ def test_a_draft_closes_when_its_owner_s_dossier_is_submitted() -> None:
 
 @pytest.mark.parametrize("history", [(), (SAVED, DISCARDED), (SAVED, SUBMITTED)])
 def test_what_is_not_open_is_not_closed(history: tuple[Event, ...]) -> None:
-    given(draft, *history).when(CloseDraft("citizen-1", NOW, "citizen-1", "code-1")).then()
+    given(draft, *history).when(CloseDraft("citizen-1", NOW, "citizen-1", "code-1")).then_nothing()
 
 
 def test_naming_another_s_draft_closes_nothing() -> None:
-    given(draft, SAVED).when(CloseDraft("citizen-2", NOW, "citizen-2", "code-2")).then()
+    given(draft, SAVED).when(CloseDraft("citizen-2", NOW, "citizen-2", "code-2")).then_nothing()
 
 
 @pytest.mark.parametrize("command", [save("citizen-2"), DiscardDraft("citizen-2", NOW)])
@@ -78,8 +78,8 @@ LATER = NOW + CLAIMED
 
 def test_a_draft_is_claimed_once() -> None:
     given(draft, SAVED).when(CLAIM).then(TAKEN)
-    given(draft, SAVED, TAKEN).when(CLAIM).then()
-    given(draft, SAVED, TAKEN, SAVED).when(CLAIM).then()
+    given(draft, SAVED, TAKEN).when(CLAIM).then_nothing()
+    given(draft, SAVED, TAKEN, SAVED).when(CLAIM).then_nothing()
 
 
 def test_a_claim_that_came_to_nothing_passes_on() -> None:

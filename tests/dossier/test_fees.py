@@ -135,8 +135,8 @@ def test_a_fee_that_was_assessed_wrongly_is_cancelled_and_the_work_goes_on() -> 
     )
     given(dossier, *events).when(cancel()).then_rejected("FEE_CANCELLED", fee_id="fee-1")
     # It was being paid, or given back, meanwhile.
-    given(dossier, *events).when(w.pay()).then()
-    given(dossier, *events).when(w.refund()).then()
+    given(dossier, *events).when(w.pay()).then_nothing()
+    given(dossier, *events).when(w.refund()).then_nothing()
 
 
 def test_once_nothing_is_to_be_paid_the_time_to_receive_counts_by_the_calendar_of_who_receives() -> None:
@@ -177,24 +177,24 @@ def test_an_unpaid_fee_has_the_consequence_that_the_definition_states() -> None:
         e.FeeCancelled(*head(OVER, w.CLOCK), "fee-1", 20_000, v.FeeCondition.PROCESSING, w.REASON, None),
         e.ProcessingStopped(*head(OVER, w.CLOCK), v.StopCause.NOT_PAID, w.REASON),
     )
-    given(dossier, *unpaid).when(replace(lapse, at=PAY_BY)).then()
-    given(dossier, *unpaid, *history_of_payment()).when(lapse).then()
-    given(dossier, *waiting()).when(lapse).then()
+    given(dossier, *unpaid).when(replace(lapse, at=PAY_BY)).then_nothing()
+    given(dossier, *unpaid, *history_of_payment()).when(lapse).then_nothing()
+    given(dossier, *waiting()).when(lapse).then_nothing()
     # What is left of a waived fee is to be paid by the same day.
     left = dossier.decide(waive("student"), dossier.fold(unpaid))[-1]
     assert isinstance(left, e.FeeAssessed)
     assert (left.pay_by, left.stops_unpaid) == (PAY_BY, True)
 
 
-@pytest.mark.parametrize(("condition", "stops"), [(v.FeeCondition.RECEPTION, True), (v.FeeCondition.RESULT, False)])
-def test_what_reception_waits_for_stops_too_and_what_the_result_waits_for_does_not(
-    condition: v.FeeCondition, stops: bool
-) -> None:
-    law = replace(HASTY, fee_items=(CHARGE,), fee_condition=condition)
-    submitted = history(w.submit(terms=law))
+def test_what_reception_waits_for_stops_too_and_what_the_result_waits_for_does_not() -> None:
+    def submitted(condition: v.FeeCondition) -> list[Event]:
+        return history(w.submit(terms=replace(HASTY, fee_items=(CHARGE,), fee_condition=condition)))
+
     when = w.at("2026-04-01T09:00")
+    lapse = c.LapseFee(w.CLOCK, when, "fee-0", w.REASON)
     stopped = e.ProcessingStopped(*head(when, w.CLOCK), v.StopCause.NOT_PAID, w.REASON)
-    given(dossier, *submitted).when(c.LapseFee(w.CLOCK, when, "fee-0", w.REASON)).then(*([stopped] if stops else []))
+    given(dossier, *submitted(v.FeeCondition.RECEPTION)).when(lapse).then(stopped)
+    given(dossier, *submitted(v.FeeCondition.RESULT)).when(lapse).then_nothing()
 
 
 def test_a_charge_that_is_named_is_one_of_the_procedure_s() -> None:

@@ -26,6 +26,12 @@ STREAMS = 3
 PATIENCE = 30
 
 
+@pytest.fixture
+def trial(trial: Trial) -> Trial:
+    """A test's own: an asyncio.Event belongs to one loop."""
+    return Trial(trial.descriptors, trial.pb, trial.rpc)
+
+
 @pytest_asyncio.fixture
 async def behind(trial: Trial, tmp_path: Path) -> AsyncIterator[Edge]:
     async with grpc_server(trial) as grpc_port, web_server(trial) as web_port:

@@ -279,7 +279,7 @@ def test_whom_a_person_represents_is_noted_once_also_before_the_first_login() ->
     note = NoteRepresentation(AN, AT, "company", "company")
     noted = RepresentationNoted(AN, AT, "company", "company")
     given(account).when(note).then(noted)
-    given(account, noted).when(note).then()
+    given(account, noted).when(note).then_nothing()
     assert account.fold((noted, replace(noted, organisation_id="other"))).represents == {"company", "other"}
 
 

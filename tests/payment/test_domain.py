@@ -71,7 +71,7 @@ def cancel(cause: CancelCause) -> CancelPayment:
 
 def test_a_fee_is_requested_once() -> None:
     given(payment).when(ask).then(requested)
-    given(payment, requested).when(replace(ask, at=LATER)).then()
+    given(payment, requested).when(replace(ask, at=LATER)).then_nothing()
     given(payment, requested).when(replace(ask, payer_id="other")).then_rejected("ALREADY_REQUESTED")
 
 
@@ -117,8 +117,8 @@ def test_checkouts_that_cannot_start() -> None:
 def test_a_checkout_expires_when_its_time_has_come() -> None:
     expire = ExpireCheckout("c1", LATER, SERVICE)
     given(payment, requested, started()).when(expire).then(replace(expired(), at=LATER))
-    given(payment, requested, started(), expired()).when(expire).then()
-    given(payment, *paid).when(expire).then()
+    given(payment, requested, started(), expired()).when(expire).then_nothing()
+    given(payment, *paid).when(expire).then_nothing()
     too_early = replace(expire, at=NOW)
     given(payment, requested, started()).when(too_early).then_rejected(
         "CHECKOUT_NOT_EXPIRED", expires_at=LATER.isoformat()
@@ -128,8 +128,8 @@ def test_a_checkout_expires_when_its_time_has_come() -> None:
 
 def test_a_callback_confirms_once_however_often_it_comes() -> None:
     given(payment, requested, started()).when(word()).then(confirmed())
-    given(payment, *paid).when(word(payment_id="p9", transaction="t-p1")).then()
-    given(payment, *paid).when(word(outcome=Outcome.FAILED)).then()
+    given(payment, *paid).when(word(payment_id="p9", transaction="t-p1")).then_nothing()
+    given(payment, *paid).when(word(outcome=Outcome.FAILED)).then_nothing()
 
 
 def test_money_that_comes_after_expiry_or_after_a_failure_still_pays() -> None:
@@ -146,7 +146,7 @@ def test_money_that_is_not_owed_goes_back() -> None:
         surplus(payment_id="p2"), refund(SURPLUS, "p2")
     )
     given(payment, requested, started(), started("c2"), confirmed("c2", "p2")).when(word()).then(*returned)
-    given(payment, requested, started(), cash("p0"), *returned).when(word()).then()
+    given(payment, requested, started(), cash("p0"), *returned).when(word()).then_nothing()
 
 
 @pytest.mark.parametrize("amount", [1, 19_999, 20_001, 10**12])
@@ -176,7 +176,7 @@ def test_money_in_another_amount_goes_back_once() -> None:
     given(payment, requested, started(), came, asked).when(decide_refund).then_rejected("REFUND_ALREADY_REQUESTED")
     given(payment, requested, started(), came, asked).when(ConfirmRefund("p1", "rf1", NOW, VNPAY)).then(back)
     for on_its_way in ((asked,), (asked, back)):
-        given(payment, requested, started(), came, *on_its_way).when(word()).then()
+        given(payment, requested, started(), came, *on_its_way).when(word()).then_nothing()
     by_itself = replace(asked, by=SERVICE, reason=Sealed())
     given(payment, requested, started(), came).when(cancel(CancelCause.FEE_CANCELLED)).then(
         cancelled(CancelCause.FEE_CANCELLED), by_itself
@@ -185,7 +185,7 @@ def test_money_in_another_amount_goes_back_once() -> None:
 
 def test_a_provider_that_corrects_the_amount_of_a_transaction_pays_the_fee() -> None:
     given(payment, requested, started(), unmatched(1)).when(word()).then(confirmed())
-    given(payment, requested, started(), unmatched(1), confirmed()).when(word()).then()
+    given(payment, requested, started(), unmatched(1), confirmed()).when(word()).then_nothing()
     given(payment, requested, started(), unmatched(1), cash("p0")).when(word()).then(surplus(), refund(SURPLUS))
 
 
@@ -201,13 +201,13 @@ def test_a_forged_callback_is_noted_once_per_checkout() -> None:
     forged = replace(faulty, fault=CallbackFault.SIGNATURE, stated_amount=7)
     refuse = RefuseCallback("c1", 7, NOW, VNPAY)
     given(payment, requested, started()).when(refuse).then(forged)
-    given(payment, requested, started(), forged).when(refuse).then()
+    given(payment, requested, started(), forged).when(refuse).then_nothing()
     given(payment, requested).when(refuse).then_rejected("CHECKOUT_NOT_FOUND", checkout_id="c1")
 
 
 def test_other_callbacks() -> None:
     given(payment, requested, started()).when(word(outcome=Outcome.FAILED, provider_code="24")).then(failed)
-    given(payment, requested, started(), failed).when(word(outcome=Outcome.FAILED)).then()
+    given(payment, requested, started(), failed).when(word(outcome=Outcome.FAILED)).then_nothing()
     given(payment, requested, started()).when(word(outcome=Outcome.UNSETTLED)).then_rejected(
         "OUTCOME_UNSETTLED", checkout_id="c1"
     )
@@ -252,7 +252,7 @@ def test_an_ended_dossier_owes_nothing_and_gets_its_money_back(cause: CancelCaus
     given(payment, requested).when(cancel(cause)).then(cancelled(cause))
     given(payment, *paid).when(cancel(cause)).then(cancelled(cause), refund(refunded_for, by=SERVICE))
     given(payment, *paid, refund(DECIDED)).when(cancel(cause)).then(cancelled(cause))
-    given(payment, requested, cancelled(CancelCause.STOPPED)).when(cancel(cause)).then()
+    given(payment, requested, cancelled(CancelCause.STOPPED)).when(cancel(cause)).then_nothing()
 
 
 def test_an_official_of_the_agency_decides_a_refund_once() -> None:
@@ -277,11 +277,11 @@ def test_the_provider_settles_a_refund_once() -> None:
     confirm, fail = ConfirmRefund("p1", "rf1", NOW, VNPAY), FailRefund("p1", 1, "99", NOW, VNPAY)
     asked = (*paid, refund(DECIDED))
     given(payment, *asked).when(confirm).then(refunded(DECIDED))
-    given(payment, *asked, refunded(DECIDED)).when(confirm).then()
+    given(payment, *asked, refunded(DECIDED)).when(confirm).then_nothing()
     given(payment, *asked).when(fail).then(refund_failed())
-    given(payment, *asked, refund_failed()).when(fail).then()
-    given(payment, *asked, refunded(DECIDED)).when(fail).then()
-    given(payment, *asked, refund_failed(), refund(DECIDED, attempt=2)).when(fail).then()  # late word on the first
+    given(payment, *asked, refund_failed()).when(fail).then_nothing()
+    given(payment, *asked, refunded(DECIDED)).when(fail).then_nothing()
+    given(payment, *asked, refund_failed(), refund(DECIDED, attempt=2)).when(fail).then_nothing()  # late word on the first
     given(payment, *asked, refund_failed()).when(confirm).then(refunded(DECIDED))  # it went through all the same
     given(payment, *paid).when(confirm).then_rejected("REFUND_NOT_REQUESTED")
     given(payment, *paid).when(fail).then_rejected("REFUND_NOT_REQUESTED")

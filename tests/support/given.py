@@ -1,4 +1,4 @@
-"""given(decider, *history).when(command).then(*events)"""
+"""given(decider, *history).when(command).then(*events), .then_nothing() or .then_rejected(reason)"""
 
 from __future__ import annotations
 
@@ -32,9 +32,14 @@ class Outcome:
     events: tuple[Any, ...]
     rejected: Rejected | None
 
-    def then(self, *expected: Any) -> None:
+    def then(self, first: Any, /, *more: Any) -> None:
         assert self.rejected is None, f"rejected: {self.rejected.reason}"
-        assert self.events == expected  # exact, in order
+        assert self.events == (first, *more)  # exact, in order
+
+    def then_nothing(self) -> None:
+        """Accepted, and nothing happens."""
+        assert self.rejected is None, f"rejected: {self.rejected.reason}"
+        assert self.events == ()
 
     def then_rejected(self, reason: str, **facts: str) -> None:
         assert self.rejected is not None, f"accepted: {self.events}"
