@@ -19,8 +19,8 @@ from services.chassis.store import kurrentdb
 from services.chassis.store.kurrentdb import AccessRefused, KurrentStore, checked_uri
 from services.chassis.store.kurrentdb_client import errors, kdb
 from services.chassis.store.port import ANY, NO_STREAM, START, Batch, Conflict, RecordedEvent, StoreUnavailable
+from tests.chassis.store_contract import event, follow, ids
 from tests.chassis.stores import doubled
-from tests.chassis.test_store import event, follow, ids
 from tests.doubles.kurrentdb import Double
 from tests.doubles.kurrentdb_log import Log
 from tests.doubles.kurrentdb_protos import streams_pb2

@@ -6,8 +6,6 @@ from dataclasses import replace
 from datetime import date, datetime
 from typing import Any
 
-import pytest
-
 from services.chassis.deadlines import Term, Unit
 from services.chassis.decider import Sealed
 from services.dossier import commands as c

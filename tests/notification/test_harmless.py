@@ -125,7 +125,9 @@ PIECES = st.sampled_from(
         *("192.168.0.1", URL, CODE, "\u3000"),
     ]
 )
-VALUES = st.one_of(st.lists(PIECES, max_size=14).map("".join), st.text(max_size=60), st.sampled_from([*ATTACKS, *BEGUN]))
+VALUES = st.one_of(
+    st.lists(PIECES, max_size=14).map("".join), st.text(max_size=60), st.sampled_from([*ATTACKS, *BEGUN])
+)
 
 
 TAGS = {"html", "head", "meta", "title", "body", "main", "h1", "p", "br", "a", "blockquote"}

@@ -281,7 +281,9 @@ def test_the_provider_settles_a_refund_once() -> None:
     given(payment, *asked).when(fail).then(refund_failed())
     given(payment, *asked, refund_failed()).when(fail).then_nothing()
     given(payment, *asked, refunded(DECIDED)).when(fail).then_nothing()
-    given(payment, *asked, refund_failed(), refund(DECIDED, attempt=2)).when(fail).then_nothing()  # late word on the first
+    given(payment, *asked, refund_failed(), refund(DECIDED, attempt=2)).when(
+        fail
+    ).then_nothing()  # late word on the first
     given(payment, *asked, refund_failed()).when(confirm).then(refunded(DECIDED))  # it went through all the same
     given(payment, *paid).when(confirm).then_rejected("REFUND_NOT_REQUESTED")
     given(payment, *paid).when(fail).then_rejected("REFUND_NOT_REQUESTED")
