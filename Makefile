@@ -64,7 +64,7 @@ clean: ## Remove what was built; data and .venv stay
 	@find protos/motcua -name '*_pb2*.py*' -delete; find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
 
 # Stamps: the environment is set up again when a lock changes.
-.venv/run: requirements.lock scripts/uv.txt
+.venv/run: requirements.lock scripts/uv.txt pyproject.toml
 	$(call say,"Setting up .venv (the first time takes a minute)")
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"Python 3.11 or newer is needed, this is {sys.version}: make PYTHON=python3.12 ...")'
 	@test -x $(BIN)/uv || $(PYTHON) -m venv --clear --without-pip .venv

@@ -16,10 +16,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from services.chassis.blobs import FolderBlobs
-from services.chassis.growing import GrowingUploads
-from services.chassis.privacy import KEY_BYTES, Keys
-from services.chassis.sealed_blobs import SealedBlobs
+from services.chassis.blobs.port import FolderBlobs
+from services.chassis.blobs.sealed import SealedBlobs
+from services.chassis.blobs.unfinished import GrowingUploads
+from services.chassis.privacy.sealing import KEY_BYTES, Keys
 
 SIZE = 16 * 1024 * 1024
 CHUNK = 1024 * 1024

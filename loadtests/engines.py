@@ -27,15 +27,15 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from loadtests.day import Province, apply
-from loadtests.door import Door
+from gateway.sandbox.day.door import Door
+from gateway.sandbox.day.province import Province, apply
 
 PROVINCE = "56"
 FIRST_PORT = 18100
 START_SECONDS = 180
 STOP_SECONDS = 30
 AT_ONCE = 32
-COMMAND = (sys.executable, "-c", "from services.cli.main import main; main()")
+COMMAND = (sys.executable, "-c", "from command.main import main; main()")
 VARIANTS = {
     "one process, SQLite": (),
     "one process, PostgreSQL": ("--database", "postgresql"),

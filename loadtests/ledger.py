@@ -25,14 +25,14 @@ from rich.console import Console
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
-from gateway.ledger.checkpoint import Checkpoint
-from gateway.ledger.note import Note
+from gateway.ledger.format.checkpoint import Checkpoint
+from gateway.ledger.format.note import Note
 from gateway.ledger.running import RunningLedger
 from motcua.dossier.events.v1 import events_pb2 as d
-from services.chassis.http_server import HostedApp
-from services.chassis.platform import Platform
-from services.chassis.privacy import Keys, seal
-from services.chassis.settings import Settings
+from services.chassis.frame.http_server import HostedApp
+from services.chassis.platform.platform import Platform
+from services.chassis.platform.settings import Settings
+from services.chassis.privacy.sealing import Keys, seal
 from services.chassis.store.port import NO_STREAM, EventStore, NewEvent
 from services.chassis.store.sqlite import SqliteStore
 

@@ -14,8 +14,8 @@ from typing import Any
 
 import grpc
 
-from loadtests.day import Province, Stuck, apply, settle
-from loadtests.door import Door, LoginFailed, refusal
+from gateway.sandbox.day.door import Door, LoginFailed, refusal
+from gateway.sandbox.day.province import Province, Stuck, apply, settle
 
 
 def _tell(**line: Any) -> None:

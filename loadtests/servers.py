@@ -61,7 +61,7 @@ def echo(pipe: Connection) -> None:
 
 def dossier(pipe: Connection) -> None:
     """As in production, but that the subjects' keys are here and the other services' facts were written before."""
-    from services.chassis.runner import run
+    from services.chassis.frame.runner import run
 
     with TemporaryDirectory(prefix="motcua-bench-") as folder:
         run(_serve_dossier(pipe, Path(folder)))
@@ -69,7 +69,7 @@ def dossier(pipe: Connection) -> None:
 
 def forgetful(pipe: Connection) -> None:
     """The same, but that nobody records who opened whose data: to measure what the record costs. Nothing else can do without."""
-    from services.chassis.uses import Reading
+    from services.chassis.grounds.uses import Reading
 
     async def forget(_reading: Reading) -> None:
         return
@@ -80,10 +80,10 @@ def forgetful(pipe: Connection) -> None:
 
 async def _serve_dossier(pipe: Connection, folder: Path) -> int:
     from loadtests.world import LocalKeys, build
-    from services.chassis import telemetry
-    from services.chassis.platform import Platform
-    from services.chassis.runner import Services
-    from services.chassis.settings import Settings
+    from services.chassis.frame.runner import Services
+    from services.chassis.platform.platform import Platform
+    from services.chassis.platform.settings import Settings
+    from services.chassis.telemetry import telemetry
     from services.dossier.service import DossierService
 
     telemetry.configure("vn-56", level="WARNING", sampled=0)

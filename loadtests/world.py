@@ -18,11 +18,11 @@ from motcua.dossier.v1.dossier_service_pb2 import SubmitDossierRequest
 from motcua.identity.events.v1 import events_pb2 as identity_pb2
 from services.catalogue import domain as catalogue
 from services.catalogue.loader import load
-from services.chassis.codec import Shape, to_timestamp
-from services.chassis.law.definitions import AgencyKind, Level
-from services.chassis.privacy import KEY_BYTES, Keys, seal
+from services.chassis.deciding.codec import Shape, to_timestamp
+from services.chassis.privacy.sealing import KEY_BYTES, Keys, seal
 from services.chassis.store.port import NO_STREAM, EventStore, NewEvent
 from services.identity.tokens import AccessClaims, generate_signing_key, mint, public_jwk
+from services.law.definitions import AgencyKind, Level
 
 PROVINCE = "56"
 PROCEDURE = "1.004222"  # permanent residence: a form with rules, a fee

@@ -11,7 +11,7 @@ from tests.support.logs import log_plainly
 from tests.support.loops import MOST_SECONDS, Loops
 
 if TYPE_CHECKING:
-    from services.cli.postgresql import PrivatePostgresql
+    from command.run.postgresql import PrivatePostgresql
     from tests.support.bucket import BucketServer
     from tests.support.postgresql import Engine
 

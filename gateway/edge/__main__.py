@@ -20,8 +20,8 @@ from yaml import YAMLError, safe_load
 
 from gateway.edge.envoy import Edge
 from gateway.edge.process import EdgeError, EdgeProcess
-from services.chassis import telemetry
-from services.chassis.private import OTHERS
+from services.chassis.files.private import OTHERS
+from services.chassis.telemetry import telemetry
 
 
 def main(
@@ -45,7 +45,7 @@ def main(
 
 
 async def run(edge: Edge, folder: Path, concurrency: int, start_seconds: float, grace_seconds: float) -> None:
-    warnings.filterwarnings("ignore", message="\nEventlet is deprecated")  # as in services/chassis/runner.py
+    warnings.filterwarnings("ignore", message="\nEventlet is deprecated")  # as in services/chassis/frame/runner.py
     from gateway.edge.own_pages import own_pages
 
     ended = asyncio.Event()

@@ -16,9 +16,9 @@ from pydantic import ConfigDict
 from gateway.edge.api import Api, Method, read, without_comments
 from gateway.edge.replies import REPLIES, RETRY_SECONDS
 from gateway.edge.strict import OWN, script
-from services.chassis.load import PREFIX
-from services.chassis.security_headers import HEADERS
-from services.chassis.tls import CLIENT
+from services.chassis.access.tls import CLIENT
+from services.chassis.frame.load import PREFIX
+from services.chassis.pages.security_headers import HEADERS
 
 UNAVAILABLE_PAGE = """<!doctype html><html lang="vi"><meta charset="utf-8">
 <meta name="viewport" content="width=device-width"><title>Motcua</title>

@@ -10,8 +10,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from services.chassis.grpc_server import BACKGROUND
-from services.chassis.tasks import troubles
+from services.chassis.frame.grpc_server import BACKGROUND
+from services.chassis.work.tasks import troubles
 
 # Also a service of a busy machine has said by then that it serves, over a connection that is yet to be made.
 SECONDS = 5.0

@@ -13,10 +13,10 @@ from starlette.routing import Route
 from gateway.edge.envoy import Address, Edge, target
 from gateway.edge.health import Health
 from gateway.openapi import pages as openapi
-from services.chassis import clients
-from services.chassis.certificates import Files
-from services.chassis.http_server import HostedApp
-from services.chassis.tls import Credentials
+from services.chassis import channels
+from services.chassis.access.certificates import Files
+from services.chassis.access.tls import Credentials
+from services.chassis.frame.http_server import HostedApp
 
 LOOPBACK = "127.0.0.1"
 NAMES = frozenset({"admin", "docs"})
@@ -53,7 +53,7 @@ class Channels:
         if self._credentials:
             return self._credentials.channel(service, address)
         if address not in self._plain:
-            self._plain[address] = grpc.aio.insecure_channel(address, options=clients.OPTIONS)
+            self._plain[address] = grpc.aio.insecure_channel(address, options=channels.OPTIONS)
         return self._plain[address]
 
     async def close(self) -> None:

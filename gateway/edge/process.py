@@ -20,7 +20,7 @@ import httpx
 import structlog
 
 from gateway.edge.envoy import Edge
-from services.chassis.tasks import Owned
+from services.chassis.work.tasks import Owned
 
 DIE_WITH_PARENT = """
 import ctypes, os, sys

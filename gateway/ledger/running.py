@@ -7,25 +7,26 @@ from typing import Any
 
 from starlette.applications import Starlette
 
-from gateway.ledger import metrics, tables, web
-from gateway.ledger.checkpoint import Checkpoint
-from gateway.ledger.cosigning import Cosigning, Remote, cosigned
-from gateway.ledger.errors import LedgerError
-from gateway.ledger.note import COSIGNATURE, ED25519, Note, Verifier
-from gateway.ledger.opening import open_log
-from gateway.ledger.own_keys import log_key, witness_key
-from gateway.ledger.publishing import Publisher
-from gateway.ledger.receipts import Receipts
-from gateway.ledger.sequencing import Sequencer
-from gateway.ledger.storage import FolderStorage, Storage
+from gateway.ledger import web
+from gateway.ledger.format.checkpoint import Checkpoint
+from gateway.ledger.format.errors import LedgerError
+from gateway.ledger.format.note import COSIGNATURE, ED25519, Note, Verifier
+from gateway.ledger.keep import metrics, tables
+from gateway.ledger.keep.cosigning import Cosigning, Remote, cosigned
+from gateway.ledger.keep.opening import open_log
+from gateway.ledger.keep.own_keys import log_key, witness_key
+from gateway.ledger.keep.publishing import Publisher
+from gateway.ledger.keep.receipts import Receipts
+from gateway.ledger.keep.sequencing import Sequencer
+from gateway.ledger.keep.storage import FolderStorage, Storage
+from gateway.ledger.keep.witness import Witness
 from gateway.ledger.web import Site
-from gateway.ledger.witness import Witness
-from services.chassis.container import platform_of
-from services.chassis.dependencies import key_ring
-from services.chassis.observing import Sample, observe
-from services.chassis.platform import Platform
-from services.chassis.privacy import KeyRing
-from services.chassis.settings import Settings
+from services.chassis.frame.container import platform_of
+from services.chassis.frame.dependencies import key_ring
+from services.chassis.platform.platform import Platform
+from services.chassis.platform.settings import Settings
+from services.chassis.privacy.sealing import KeyRing
+from services.chassis.telemetry.gauges import Sample, observe
 
 
 class RunningLedger:
@@ -96,8 +97,8 @@ class RunningLedger:
 def open_storage(settings: Settings) -> Storage:
     if settings.blob_folder:
         return FolderStorage(settings.blob_folder / "ledger")
-    from gateway.ledger.bucket import BucketStorage
-    from services.chassis.bucket import open_bucket
+    from gateway.ledger.keep.bucket import BucketStorage
+    from services.chassis.blobs.bucket import open_bucket
 
     return BucketStorage(open_bucket(settings.blobs, "ledger"))
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from starlette.types import ASGIApp
 
 from gateway.ledger.running import RunningLedger
-from services.chassis import dependencies
-from services.chassis.http_server import mounted
+from services.chassis.frame import dependencies
+from services.chassis.frame.http_server import mounted
 
 
 class LedgerService:

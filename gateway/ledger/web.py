@@ -19,21 +19,21 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from gateway.ledger import metrics
-from gateway.ledger.checkpoint import Checkpoint, decimal
-from gateway.ledger.errors import FormatError, LedgerError
-from gateway.ledger.leaf import MAX_REVISION, require_code
-from gateway.ledger.note import Note, Verifier
-from gateway.ledger.publishing import Publisher
-from gateway.ledger.receipts import NotYet, Receipts
-from gateway.ledger.tiles import parse_path
-from gateway.ledger.witness import Witness
+from gateway.ledger.format.checkpoint import Checkpoint, decimal
+from gateway.ledger.format.errors import FormatError, LedgerError
+from gateway.ledger.format.leaf import MAX_REVISION, require_code
+from gateway.ledger.format.note import Note, Verifier
+from gateway.ledger.format.tiles import parse_path
+from gateway.ledger.keep import metrics
+from gateway.ledger.keep.publishing import Publisher
+from gateway.ledger.keep.receipts import NotYet, Receipts
+from gateway.ledger.keep.witness import Witness
 from gateway.status import texts
 from gateway.status.web import Assets, SecurityHeaders, etag, unchanged
-from services.chassis.blobs import BlobsUnavailable
-from services.chassis.database import DatabaseUnavailable
-from services.chassis.dossier_codes import code_in
+from services.chassis.blobs.port import BlobsUnavailable
+from services.chassis.database.database import DatabaseUnavailable
 from services.chassis.store.port import StoreUnavailable
+from services.chassis.text.dossier_codes import code_in
 
 log = structlog.get_logger()
 

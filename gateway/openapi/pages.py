@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from gateway.edge.api import read
 from gateway.openapi.document import document
-from services.chassis.security_headers import stylesheet
+from services.chassis.pages.security_headers import stylesheet
 
 
 def routes(descriptors: Path) -> list[Route]:

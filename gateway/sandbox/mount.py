@@ -14,7 +14,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from gateway.sandbox import population, vneid, vnpay
 from gateway.sandbox.pointing import shared_secret
 from services.chassis.clock import ShiftedClock, SystemClock
-from services.chassis.settings import Settings
+from services.chassis.platform.settings import Settings
 
 
 def officials_file(data: Path) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 
-from services.chassis.settings import Settings
+from services.chassis.platform.settings import Settings
 
 
 def pointed(settings: Settings) -> Settings:

@@ -20,8 +20,8 @@ from starlette.routing import Route
 
 from gateway.sandbox.outage import Outage, OutageMiddleware
 from gateway.sandbox.people import Citizen, citizen_by_number
-from services.chassis.law.days import is_birth
-from services.chassis.names import same_name
+from services.chassis.text.names import same_name
+from services.law.days import is_birth
 
 # Sample persons whose records are being corrected.
 DISPUTED = frozenset({1_999})

@@ -34,7 +34,7 @@ from gateway.sandbox.people import (
     organisation,
     organisation_by_tax_code,
 )
-from services.chassis.security_headers import stylesheet
+from services.chassis.pages.security_headers import stylesheet
 from services.chassis.site.refusal import SiteRefused
 
 ALGORITHM = "RS256"

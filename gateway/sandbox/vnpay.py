@@ -28,7 +28,7 @@ from starlette.routing import Route
 from starlette.templating import Jinja2Templates
 
 from services.chassis.clock import Clock, SystemClock
-from services.chassis.security_headers import stylesheet
+from services.chassis.pages.security_headers import stylesheet
 
 HERE = Path(__file__).parent
 VIETNAM = ZoneInfo("Asia/Ho_Chi_Minh")

@@ -20,8 +20,8 @@ from motcua.catalogue.events.v1.definitions_pb2 import (
     TerritorialUnit,
     Text,
 )
-from services.chassis.law.validity import Validity, in_turn, nearest, newest
-from services.chassis.search import search
+from services.chassis.text.search import search
+from services.law.validity import Validity, in_turn, nearest, newest
 
 Definition = TypeVar("Definition", bound=Message)
 

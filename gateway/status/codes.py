@@ -7,7 +7,7 @@ import hashlib
 import hmac
 from urllib.parse import parse_qs
 
-from services.chassis.dossier_codes import LONGEST
+from services.chassis.text.dossier_codes import LONGEST
 
 
 def scanned_seal(written: str) -> str | None:

@@ -28,11 +28,11 @@ from gateway.status.reader import Reader
 from gateway.status.settings import Settings
 from gateway.status.web import Assets, SecurityHeaders, etag, unchanged
 from motcua.catalogue.events.v1.definitions_pb2 import Text
-from services.chassis.database import DatabaseUnavailable
-from services.chassis.dossier_codes import code_in, codes_in
-from services.chassis.http_server import client_address
-from services.chassis.languages import COOKIE
+from services.chassis.database.database import DatabaseUnavailable
+from services.chassis.frame.http_server import client_address
+from services.chassis.pages.languages import COOKIE
 from services.chassis.store.port import StoreUnavailable
+from services.chassis.text.dossier_codes import code_in, codes_in
 
 PAGE_SIZE: Final = 20
 LONGEST_QUERY: Final = 100

@@ -17,11 +17,11 @@ from gateway.status.fold import fold
 from gateway.status.model import LOCAL, Bilingual, Board, BoardRow, DossierPage, Figures, Freshness, Procedures, Today
 from gateway.status.views import after, dossiers
 from motcua.catalogue.events.v1.definitions_pb2 import Procedure
-from services.chassis.database import utc
+from services.chassis.database.database import utc
 from services.chassis.decider import Rejected
+from services.chassis.following.views import RunningView, Snapshot, position_token
 from services.chassis.store.port import START, EventStore, StoreUnavailable
-from services.chassis.tasks import Owned
-from services.chassis.views import RunningView, Snapshot, position_token
+from services.chassis.work.tasks import Owned
 
 HELD_PAGES = 2000
 # A page waits this long for a view that is about to catch up.

@@ -9,8 +9,8 @@ from gateway.status.pages import application
 from gateway.status.reading import ViewReader
 from gateway.status.settings import Settings
 from gateway.status.views import catalogue, pages
-from services.chassis import dependencies
-from services.chassis.http_server import mounted
+from services.chassis.frame import dependencies
+from services.chassis.frame.http_server import mounted
 
 
 class StatusService:

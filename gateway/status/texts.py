@@ -16,7 +16,7 @@ from babel.numbers import format_decimal
 from gateway.status.model import LOCAL, Bilingual, Term
 from motcua.catalogue.events.v1.definitions_pb2 import Text
 from motcua.dossier.events.v1 import events_pb2 as events
-from services.chassis.languages import LANGUAGES, choose
+from services.chassis.pages.languages import LANGUAGES, choose
 
 __all__ = ["LANGUAGES", "Texts", "choose", "load"]
 

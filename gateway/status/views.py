@@ -29,9 +29,9 @@ from gateway.status.fold import folded
 from gateway.status.model import ENDED, SETTLED, DossierPage
 from motcua.catalogue.events.v1 import events_pb2 as catalogue_facts
 from motcua.dossier.events.v1 import events_pb2 as facts
-from services.chassis.facts import Fact, message_class
-from services.chassis.public_view import is_public, public_view
-from services.chassis.views import Projection
+from services.chassis.deciding.facts import Fact, message_class
+from services.chassis.following.views import Projection
+from services.chassis.privacy.public_view import is_public, public_view
 
 metadata = MetaData()
 events = Table(

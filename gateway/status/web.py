@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from services.chassis import security_headers
+from services.chassis.pages import security_headers
 
 _STATIC = Path(__file__).parent / "static"
 

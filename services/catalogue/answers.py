@@ -12,13 +12,14 @@ from motcua.catalogue.v1 import catalogue_service_pb2 as pb
 from motcua.dossier.events.v1 import events_pb2 as dossier
 from services.catalogue.domain import today
 from services.catalogue.views import Definitions
-from services.chassis.codec import Shape, to_timestamp
-from services.chassis.deadlines import Term, due_at, is_provisional
+from services.chassis.calls.answers import form_answers
 from services.chassis.decider import Rejected
-from services.chassis.law.cases import Standing, case_of, form_answers
-from services.chassis.law.definitions import Channel, ChannelRule, Procedure, Text, calendar_of
-from services.chassis.law.fees import QuotedItem, exemptions_on, quote
-from services.chassis.law.forms import Unusable
+from services.chassis.deciding.codec import Shape, to_timestamp
+from services.law.cases import Standing, case_of
+from services.law.deadlines import Term, due_at, is_provisional
+from services.law.definitions import Channel, ChannelRule, Procedure, Text, calendar_of
+from services.law.fees import QuotedItem, exemptions_on, quote
+from services.law.forms import Unusable
 
 _TERM = Shape(Term, dossier.Term)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from itertools import islice
 
 from services.catalogue.linter import lint
-from services.chassis import contact
-from services.chassis.law.definitions import Procedure
+from services.chassis.text import contact
+from services.law.definitions import Procedure
 
 MOST_FAULTS = 200
 

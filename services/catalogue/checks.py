@@ -9,12 +9,12 @@ from typing import Any
 from motcua.catalogue.v1 import errors_pb2
 from services.catalogue import domain
 from services.catalogue.linter import lint
-from services.chassis import requests
+from services.chassis.calls import requests
+from services.chassis.calls.statuses import Errors, Invalid
 from services.chassis.decider import Rejected
-from services.chassis.errors import Errors, Invalid
-from services.chassis.law.definitions import Agency, CalendarVersion, FeeOverlay, Procedure, Territory, Text
-from services.chassis.law.kept import SHAPES
-from services.chassis.law.validity import Validity
+from services.chassis.following.in_force import SHAPES
+from services.law.definitions import Agency, CalendarVersion, FeeOverlay, Procedure, Territory, Text
+from services.law.validity import Validity
 
 _ERRORS = Errors(errors_pb2.CatalogueError.DESCRIPTOR)
 # Nothing was published before: any moment will do.

@@ -9,10 +9,10 @@ from google.protobuf.message import Message
 
 from motcua.catalogue.events.v1 import events_pb2
 from services.catalogue import domain
-from services.chassis.codec import Codec
-from services.chassis.errors import Invalid, Violation
-from services.chassis.law.definitions import Channel
-from services.chassis.law.kept import SHAPES
+from services.chassis.calls.statuses import Invalid, Violation
+from services.chassis.deciding.codec import Codec
+from services.chassis.following.in_force import SHAPES
+from services.law.definitions import Channel
 
 procedure_codec: Codec[domain.ProcedureEvent] = Codec(domain.ProcedureEvent, events_pb2)
 overlay_codec: Codec[domain.OverlayEvent] = Codec(domain.OverlayEvent, events_pb2)

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from services.catalogue import typed
 from services.catalogue.reader import UnreadableError, name_of, text_of
-from services.chassis.names import folded
-from services.chassis.plain import name_fault
+from services.chassis.text.names import folded
+from services.chassis.text.plain import name_fault
 
 KINDS = ("xã", "phường", "đặc khu")
 # Excel's own first line.

@@ -13,7 +13,7 @@ from typing import Generic, TypeVar, assert_never
 from zoneinfo import ZoneInfo
 
 from services.chassis.decider import Decider, Rejected, Words
-from services.chassis.law.definitions import (
+from services.law.definitions import (
     Agency,
     CalendarVersion,
     Channel,
@@ -27,7 +27,7 @@ from services.chassis.law.definitions import (
     UnitKind,
     calendar_of,
 )
-from services.chassis.law.validity import Validity, in_turn
+from services.law.validity import Validity, in_turn
 
 D = TypeVar("D")
 

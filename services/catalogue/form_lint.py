@@ -11,9 +11,9 @@ from math import ceil, floor
 from typing import Any
 
 from services.catalogue.form_sense import Sense
-from services.chassis.law import forms
-from services.chassis.law.dated import first_day
-from services.chassis.law.definitions import Circumstance, Form, Ground, Procedure
+from services.law import forms
+from services.law.dated import first_day
+from services.law.definitions import Circumstance, Form, Ground, Procedure
 
 # A code, a path, and the text in Vietnamese and English.
 Found = tuple[str, str, str, str]

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from services.chassis.law import forms
+from services.law import forms
 
 MOST_QUESTIONS = 400
 # What a question costs grows by the power of these: a form of more is asked nothing.

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from datetime import datetime, time
 from typing import Any
 
-from services.chassis.confined import Exhausted
+from services.chassis.calls.answers import Answers
+from services.chassis.calls.statuses import Invalid
 from services.chassis.decider import Rejected
-from services.chassis.errors import Invalid
-from services.chassis.law.answers import Answers
-from services.chassis.law.cases import priced_by
-from services.chassis.law.dated import ZONE
-from services.chassis.law.definitions import Procedure
+from services.chassis.work.confined import Exhausted
+from services.law.cases import priced_by
+from services.law.dated import ZONE
+from services.law.definitions import Procedure
 
 PROCESSES = 1
 

@@ -10,10 +10,10 @@ from typing import Any
 
 from services.catalogue import form_lint
 from services.catalogue.domain import LARGEST_AMOUNT, LEAST_AMOUNT, is_date
-from services.chassis.deadlines import Term, Unit
-from services.chassis.law import forms
-from services.chassis.law.dated import first_day
-from services.chassis.law.definitions import (
+from services.law import forms
+from services.law.dated import first_day
+from services.law.deadlines import Term, Unit
+from services.law.definitions import (
     AgencyKind,
     Authority,
     Channel,

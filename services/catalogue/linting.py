@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from services.catalogue.linter import Fault
-from services.chassis.confined import Confined, Exhausted
-from services.chassis.errors import Invalid, Violation
-from services.chassis.law.definitions import Procedure, Text
+from services.chassis.calls.statuses import Invalid, Violation
+from services.chassis.work.confined import Confined, Exhausted
+from services.law.definitions import Procedure, Text
 
 # Editors are few; what they send waits its turn.
 PROCESSES = 1

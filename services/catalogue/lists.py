@@ -11,10 +11,10 @@ from motcua.catalogue.v1 import catalogue_service_pb2 as pb
 from services.catalogue.domain import ProcedureState
 from services.catalogue.linter import Fault
 from services.catalogue.views import Definitions
-from services.chassis.codec import to_timestamp
 from services.chassis.decider import Rejected
-from services.chassis.law.kept import SHAPES, Kept
-from services.chassis.search import cleaned, search
+from services.chassis.deciding.codec import to_timestamp
+from services.chassis.following.in_force import SHAPES, Kept
+from services.chassis.text.search import cleaned, search
 
 T = TypeVar("T")
 

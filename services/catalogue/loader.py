@@ -12,7 +12,8 @@ from services.catalogue import checks, typed
 from services.catalogue.communes import Commune, read_communes, unit_name_fault
 from services.catalogue.domain import ORGANISATION, TerritoryPublished, TerritoryState, evolve_territory
 from services.catalogue.reader import Node, Reader, name_of
-from services.chassis.law.definitions import (
+from services.chassis.text.plain import name_fault
+from services.law.definitions import (
     Agency,
     AgencyKind,
     CalendarVersion,
@@ -25,7 +26,6 @@ from services.chassis.law.definitions import (
     Text,
     UnitKind,
 )
-from services.chassis.plain import name_fault
 
 T = TypeVar("T")
 

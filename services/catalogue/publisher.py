@@ -10,13 +10,13 @@ from typing import Any
 
 from services.catalogue import codec, domain
 from services.catalogue.linter import Fault, lint
-from services.chassis.caller import Origin
+from services.chassis.calls.statuses import Invalid, Violation
 from services.chassis.decider import Rejected
-from services.chassis.errors import Invalid, Violation
-from services.chassis.handler import Handler, Outcome
-from services.chassis.keyring import RemoteKeys
-from services.chassis.law.definitions import Agency, CalendarVersion, FeeOverlay, Procedure, Territory
-from services.chassis.platform import Platform
+from services.chassis.deciding.caller import Origin
+from services.chassis.deciding.handler import Handler, Outcome
+from services.chassis.platform.platform import Platform
+from services.chassis.platform.remote_keys import RemoteKeys
+from services.law.definitions import Agency, CalendarVersion, FeeOverlay, Procedure, Territory
 
 Lint = Callable[[Procedure], Awaitable[Sequence[Fault]]]
 Procedures = Handler[domain.ProcedureCommand, domain.ProcedureState, domain.ProcedureEvent]

@@ -16,8 +16,8 @@ from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
 import yaml
 
 from services.catalogue import typed
-from services.chassis.deadlines import Term, Unit
-from services.chassis.law.definitions import Json
+from services.law.deadlines import Term, Unit
+from services.law.definitions import Json
 
 T = TypeVar("T")
 Node = yaml.Node

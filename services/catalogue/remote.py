@@ -16,8 +16,8 @@ from motcua.catalogue.v1 import catalogue_service_pb2 as pb
 from motcua.catalogue.v1.catalogue_service_pb2_grpc import CatalogueServiceStub
 from services.catalogue import loader
 from services.catalogue.reader import Reader
-from services.chassis.law.definitions import CalendarVersion, FeeOverlay, Procedure, Territory
-from services.chassis.law.kept import SHAPES
+from services.chassis.following.in_force import SHAPES
+from services.law.definitions import CalendarVersion, FeeOverlay, Procedure, Territory
 
 PAGE = 200
 # The lists that a file may hold, in the order in which they are published.

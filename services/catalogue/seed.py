@@ -21,13 +21,13 @@ from services.catalogue.checks import said
 from services.catalogue.domain import TerritoryPublished, today
 from services.catalogue.loader import DATA, Catalogue, enacted, identity, load
 from services.catalogue.publisher import Publisher, overlay_id
-from services.chassis.caller import Origin
 from services.chassis.decider import Rejected
-from services.chassis.handler import Handler, Outcome
-from services.chassis.law.definitions import Agency, Territory
-from services.chassis.law.kept import SHAPES
-from services.chassis.names import same_name
-from services.chassis.platform import Platform
+from services.chassis.deciding.caller import Origin
+from services.chassis.deciding.handler import Handler, Outcome
+from services.chassis.following.in_force import SHAPES
+from services.chassis.platform.platform import Platform
+from services.chassis.text.names import same_name
+from services.law.definitions import Agency, Territory
 
 ACTOR = "service:catalogue"
 # The statistical office's codes.

@@ -13,15 +13,16 @@ from services.catalogue.forms import Forms
 from services.catalogue.linting import Linting
 from services.catalogue.publisher import Publisher, overlay_id
 from services.catalogue.views import Definitions
-from services.chassis import dependencies, telemetry
-from services.chassis.caller import Caller, Origin
-from services.chassis.codec import from_timestamp
+from services.chassis.calls.answers import form_answers
 from services.chassis.decider import Rejected
-from services.chassis.entrypoints import api
-from services.chassis.law.cases import form_answers
-from services.chassis.law.definitions import Text
-from services.chassis.law.kept import law
-from services.chassis.replies import replied
+from services.chassis.deciding.caller import Caller, Origin
+from services.chassis.deciding.codec import from_timestamp
+from services.chassis.following.in_force import law
+from services.chassis.frame import dependencies
+from services.chassis.frame.entrypoints import api
+from services.chassis.frame.replies import replied
+from services.chassis.telemetry import telemetry
+from services.law.definitions import Text
 
 
 class CatalogueService:

@@ -12,7 +12,7 @@ from decimal import Decimal
 from difflib import get_close_matches
 
 from services.catalogue.domain import is_date
-from services.chassis.plain import unseen
+from services.chassis.text.plain import unseen
 
 YEARS = range(1900, 2200)
 _NUMBER = re.compile(r"-?(0|[1-9]\d{0,14}|[1-9]\d{0,2}(_\d{3}){1,4})", re.ASCII)

@@ -9,10 +9,10 @@ from sqlalchemy import Connection
 
 from motcua.catalogue.events.v1 import definitions_pb2
 from services.chassis.decider import Rejected
-from services.chassis.law.definitions import FeeOverlay
-from services.chassis.law.kept import Kept, kept, span
-from services.chassis.law.validity import nearest, newest
-from services.chassis.names import folded
+from services.chassis.following.in_force import Kept, kept, span
+from services.chassis.text.names import folded
+from services.law.definitions import FeeOverlay
+from services.law.validity import nearest, newest
 
 
 class Definitions:

@@ -12,16 +12,16 @@ from weakref import WeakValueDictionary
 from sqlalchemy import Column, Connection, DateTime, LargeBinary, MetaData, String, Table, insert, select
 
 from motcua.dossier.events.v1 import events_pb2 as e
-from services.chassis.codec import from_timestamp
-from services.chassis.database import utc
-from services.chassis.facts import Fact
-from services.chassis.law.definitions import Procedure
-from services.chassis.law.fees import exemptions_on, in_period
-from services.chassis.privacy import KeyRing, open_message, unshown
-from services.chassis.views import Projection
+from services.chassis.database.database import utc
+from services.chassis.deciding.codec import from_timestamp
+from services.chassis.deciding.facts import Fact
+from services.chassis.following.views import Projection
+from services.chassis.privacy.sealing import KeyRing, open_message, unshown
 from services.dossier.domain import Dossier
 from services.dossier.law import local_day
 from services.dossier.values import Settlement
+from services.law.definitions import Procedure
+from services.law.fees import exemptions_on, in_period
 
 metadata = MetaData()
 waivers = Table(

@@ -18,9 +18,9 @@ from typing import NamedTuple
 from sqlalchemy import Column, Connection, Integer, MetaData, String, Table, bindparam, select, update
 
 from motcua.dossier.events.v1.events_pb2 import DossierSubmitted
-from services.chassis.database import insert_new
-from services.chassis.facts import Fact
-from services.chassis.views import Projection
+from services.chassis.database.database import insert_new
+from services.chassis.deciding.facts import Fact
+from services.chassis.following.views import Projection
 
 CODE = re.compile(
     r"^(?P<org>(?:\d{3}(?:\.\d{2}){2}\.[A-Z]\d{2})|(?:[A-Z]\d{2}(?:\.\d{1,3}){0,4}))"

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from services.chassis.deadlines import Calendar, Term
 from services.chassis.decider import Sealed
 from services.dossier.events import NOTHING
 from services.dossier.values import (
@@ -25,6 +24,7 @@ from services.dossier.values import (
     StopCause,
     Terms,
 )
+from services.law.deadlines import Calendar, Term
 
 
 @dataclass(frozen=True, slots=True)

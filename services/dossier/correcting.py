@@ -8,22 +8,23 @@ from datetime import datetime
 from typing import Any
 
 from motcua.dossier.events.v1 import events_pb2 as facts
-from services.chassis.codec import from_timestamp
-from services.chassis.comparing import changes
+from services.chassis.calls.answers import form_answers
 from services.chassis.decider import Sealed
-from services.chassis.facts import Fact, fact_of
-from services.chassis.law import fields
-from services.chassis.law.cases import Standing, following, form_answers
-from services.chassis.law.definitions import Procedure
-from services.chassis.privacy import ERASED, LOST, KeyLost, KeyRing, SubjectErased, open_message, unshown
+from services.chassis.deciding.codec import from_timestamp
+from services.chassis.deciding.facts import Fact, fact_of
+from services.chassis.privacy.sealing import ERASED, LOST, KeyLost, KeyRing, SubjectErased, open_message, unshown
 from services.chassis.store.port import RecordedEvent
 from services.dossier.commands import Correction
+from services.dossier.comparing import changes
 from services.dossier.domain import Dossier
 from services.dossier.forms import Forms
 from services.dossier.law import Law, local_day
 from services.dossier.reading import form_of, form_text
 from services.dossier.reception import Known
 from services.dossier.values import Channel
+from services.law import fields
+from services.law.cases import Standing, following
+from services.law.definitions import Procedure
 
 CHANGED = Sealed("Nội dung tờ khai được sửa nên phí, lệ phí được tính lại.")
 

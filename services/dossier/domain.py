@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import assert_never
 
-from services.chassis.deadlines import Calendar, Term, counted, due_at, is_provisional, moved
 from services.chassis.decider import Decider, Rejected, Sealed
 from services.dossier.charging import left, total
 from services.dossier.commands import (
@@ -98,6 +97,7 @@ from services.dossier.values import (
     Terms,
     require_reason,
 )
+from services.law.deadlines import Calendar, Term, counted, due_at, is_provisional, moved
 
 Events = tuple[Event, ...]
 

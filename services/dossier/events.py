@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from services.chassis.deadlines import Term
 from services.chassis.decider import Sealed
 from services.dossier.values import (
     ApplicantKind,
@@ -18,6 +17,7 @@ from services.dossier.values import (
     PaperDay,
     StopCause,
 )
+from services.law.deadlines import Term
 
 NOTHING = Sealed()
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import structlog
 
-from services.chassis import telemetry
-from services.chassis.confined import Exhausted
+from services.chassis.calls.answers import Answers
+from services.chassis.calls.statuses import Invalid
 from services.chassis.decider import Rejected
-from services.chassis.errors import Invalid
-from services.chassis.law.answers import Answers
-from services.chassis.law.definitions import Procedure
+from services.chassis.telemetry import telemetry
+from services.chassis.work.confined import Exhausted
+from services.law.definitions import Procedure
 
 log = structlog.get_logger()
 

@@ -11,10 +11,10 @@ from typing import Any
 from sqlalchemy import Column, Connection, DateTime, MetaData, String, Table, bindparam, delete, insert, select, update
 
 from motcua.warehouse.events.v1 import events_pb2 as w
-from services.chassis.codec import from_timestamp
-from services.chassis.database import utc
-from services.chassis.facts import Fact
-from services.chassis.views import Projection
+from services.chassis.database.database import utc
+from services.chassis.deciding.codec import from_timestamp
+from services.chassis.deciding.facts import Fact
+from services.chassis.following.views import Projection
 
 metadata = MetaData()
 holdings_table = Table(

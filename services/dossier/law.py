@@ -11,16 +11,9 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 
-from services.chassis.caller import decides_for
-from services.chassis.deadlines import Calendar, first_change
 from services.chassis.decider import Rejected
-from services.chassis.law import definitions
-from services.chassis.law.cases import NOBODY, Standing, case_of, circumstances, following
-from services.chassis.law.dated import counts_from, forward_by, holds
-from services.chassis.law.definitions import Agency, Authority, FeeOverlay, Level, Procedure, calendar_of
-from services.chassis.law.fees import QuotedItem, exemptions_on, quote
-from services.chassis.law.kept import Kept, kept
-from services.chassis.law.validity import Validity, nearest, newest
+from services.chassis.deciding.caller import decides_for
+from services.chassis.following.in_force import Kept, kept
 from services.dossier.domain import LARGEST_FEE
 from services.dossier.forms import faulty
 from services.dossier.values import (
@@ -38,6 +31,13 @@ from services.dossier.values import (
     Terms,
     Waiver,
 )
+from services.law import definitions
+from services.law.cases import NOBODY, Standing, case_of, circumstances, following
+from services.law.dated import counts_from, forward_by, holds
+from services.law.deadlines import Calendar, first_change
+from services.law.definitions import Agency, Authority, FeeOverlay, Level, Procedure, calendar_of
+from services.law.fees import QuotedItem, exemptions_on, quote
+from services.law.validity import Validity, nearest, newest
 
 ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
 

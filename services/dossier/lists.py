@@ -12,10 +12,10 @@ from sqlalchemy import ColumnElement, Connection, Select, func, select
 from motcua.dossier.events.v1 import events_pb2 as facts
 from motcua.dossier.v1 import dossier_pb2
 from motcua.dossier.v1 import dossier_service_pb2 as pb
-from services.chassis.codec import from_timestamp, to_timestamp
-from services.chassis.database import utc
-from services.chassis.paging import AsOf, By, Listing
-from services.chassis.privacy import ERASED, LOST, KeyRing, Row, may_open, open_message, open_rows
+from services.chassis.calls.paging import AsOf, By, Listing
+from services.chassis.database.database import utc
+from services.chassis.deciding.codec import from_timestamp, to_timestamp
+from services.chassis.privacy.sealing import ERASED, LOST, KeyRing, Row, may_open, open_message, open_rows
 from services.dossier.domain import OPEN, PAUSED
 from services.dossier.law import Law
 from services.dossier.reading import form_of

@@ -7,10 +7,10 @@ from datetime import datetime
 from sqlalchemy import Column, Connection, DateTime, Index, MetaData, String, Table, insert, or_, select, update
 
 from motcua.identity.events.v1 import events_pb2 as identity
-from services.chassis.access import role_name
-from services.chassis.codec import from_timestamp
-from services.chassis.facts import Fact
-from services.chassis.views import Projection
+from services.chassis.access.access import role_name
+from services.chassis.deciding.codec import from_timestamp
+from services.chassis.deciding.facts import Fact
+from services.chassis.following.views import Projection
 
 metadata = MetaData()
 appointments = Table(

@@ -1,17 +1,17 @@
 """Who may know of a dossier: one rule, for a dossier and for lists of them.
 
-Its applicant, by the person's own login; officials and systems as services/chassis/concern.py has it. Whoever else asks learns
-nothing: not even whether it exists.
+Its applicant, by the person's own login; officials and systems as services/chassis/grounds/concern.py has it. Whoever else
+asks learns nothing: not even whether it exists.
 """
 
 from __future__ import annotations
 
 from sqlalchemy import ColumnElement, false, or_
 
-from services.chassis.caller import Caller
-from services.chassis.concern import may_know, mine, office, own_affair, require_impartial
 from services.chassis.decider import Rejected
-from services.chassis.standing import Standing, unrestricted
+from services.chassis.deciding.caller import Caller
+from services.chassis.following.standing import Standing, unrestricted
+from services.chassis.grounds.concern import may_know, mine, office, own_affair, require_impartial
 from services.dossier.domain import Dossier
 from services.dossier.law import Law
 from services.dossier.values import Settlement

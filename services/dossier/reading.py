@@ -13,13 +13,13 @@ from google.protobuf.struct_pb2 import Struct, Value
 
 from motcua.dossier.events.v1 import events_pb2 as e
 from motcua.dossier.v1 import dossier_pb2
-from services.chassis.codec import to_timestamp
-from services.chassis.comparing import ABSENT, changes
-from services.chassis.facts import Fact, fact_of, message_of
-from services.chassis.privacy import ERASED, LOST, UNREADABLE, KeyRing, open_message, sealed_fields
-from services.chassis.public_view import public_view
+from services.chassis.deciding.codec import to_timestamp
+from services.chassis.deciding.facts import Fact, fact_of, message_of
+from services.chassis.privacy.public_view import public_view
+from services.chassis.privacy.sealing import ERASED, LOST, UNREADABLE, KeyRing, open_message, sealed_fields
 from services.chassis.store.port import RecordedEvent
 from services.dossier.codec import dossier_codec
+from services.dossier.comparing import ABSENT, changes
 from services.dossier.domain import Dossier, dossier
 from services.dossier.values import ComponentSource
 

@@ -13,22 +13,17 @@ from sqlalchemy import Connection, bindparam, select
 from motcua.dossier.events.v1 import events_pb2 as facts
 from motcua.dossier.v1 import dossier_service_pb2 as pb
 from motcua.identity.events.v1 import events_pb2 as identity
-from services.chassis.caller import NATIONAL, Caller, Origin
-from services.chassis.codec import Shape
-from services.chassis.concern import ONLINE, require_impartial, require_scope
-from services.chassis.deadlines import Term
+from services.chassis.calls.answers import form_answers
+from services.chassis.calls.statuses import Invalid, Violation
 from services.chassis.decider import Rejected, Sealed
-from services.chassis.errors import Invalid, Violation
-from services.chassis.gathering import Gathered
-from services.chassis.law.cases import Standing, form_answers
-from services.chassis.law.dated import reply_term
-from services.chassis.law.days import is_past
-from services.chassis.law.definitions import Procedure
-from services.chassis.law.fees import exemptions_on
-from services.chassis.names import same_name
-from services.chassis.plain import name_fault
-from services.chassis.privacy import UNREADABLE, KeyRing, open_message, unshown
-from services.chassis.settings import Settings
+from services.chassis.deciding.caller import NATIONAL, Caller, Origin
+from services.chassis.deciding.codec import Shape
+from services.chassis.grounds.concern import ONLINE, require_impartial, require_scope
+from services.chassis.platform.settings import Settings
+from services.chassis.privacy.sealing import UNREADABLE, KeyRing, open_message, unshown
+from services.chassis.text.names import same_name
+from services.chassis.text.plain import name_fault
+from services.chassis.work.batching import Gathered
 from services.dossier.commands import SubmitDossier
 from services.dossier.forms import Forms
 from services.dossier.holdings import NOTHING, Holdings, holdings_of
@@ -49,6 +44,12 @@ from services.dossier.values import (
     require_reason,
 )
 from services.dossier.views import accounts
+from services.law.cases import Standing
+from services.law.dated import reply_term
+from services.law.days import is_past
+from services.law.deadlines import Term
+from services.law.definitions import Procedure
+from services.law.fees import exemptions_on
 
 _COMPONENT = Shape(Component, facts.Component)
 LONGEST_NAME = 200

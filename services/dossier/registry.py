@@ -8,8 +8,8 @@ from google.protobuf.message import Message
 
 from motcua.identity.events.v1 import events_pb2 as identity
 from services.chassis.decider import Rejected
-from services.chassis.facts import message_of
-from services.chassis.standing import Standing
+from services.chassis.deciding.facts import message_of
+from services.chassis.following.standing import Standing
 from services.chassis.store.port import EventStore
 from services.dossier.values import ApplicantKind
 

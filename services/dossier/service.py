@@ -18,28 +18,26 @@ from motcua.dossier.v1 import dossier_service_pb2 as pb
 from motcua.dossier.v1 import errors_pb2
 from motcua.identity.events.v1 import events_pb2 as identity
 from motcua.payment.events.v1 import events_pb2 as payment
-from services.chassis import dependencies, observing, telemetry
-from services.chassis.caller import Caller, Origin
-from services.chassis.codec import from_timestamp, to_timestamp
-from services.chassis.database import utc
-from services.chassis.deadlines import Term
+from services.chassis.blobs.signed import UNVERIFIED
+from services.chassis.calls.answers import form_answers
+from services.chassis.database.database import utc
 from services.chassis.decider import Rejected, Sealed
-from services.chassis.entrypoints import api, every, observed, on
-from services.chassis.erasures import shreds
-from services.chassis.facts import Fact, fact_of
-from services.chassis.handler import Outcome
-from services.chassis.law.cases import form_answers
-from services.chassis.law.dated import holds, site_terms
-from services.chassis.law.definitions import Procedure
-from services.chassis.law.kept import law
-from services.chassis.observing import Sample
-from services.chassis.privacy import SubjectErased, opened
-from services.chassis.replies import replied
-from services.chassis.signed import UNVERIFIED
-from services.chassis.standing import restricted
+from services.chassis.deciding.caller import Caller, Origin
+from services.chassis.deciding.codec import from_timestamp, to_timestamp
+from services.chassis.deciding.facts import Fact, fact_of
+from services.chassis.deciding.handler import Outcome
+from services.chassis.following.erasures import shreds
+from services.chassis.following.in_force import law
+from services.chassis.following.standing import restricted
+from services.chassis.following.views import position_token
+from services.chassis.frame import dependencies
+from services.chassis.frame.entrypoints import api, every, observed, on
+from services.chassis.frame.replies import replied
+from services.chassis.frame.watching import resume_token_of, watching
+from services.chassis.privacy.sealing import SubjectErased, opened
 from services.chassis.store.port import NO_STREAM, RecordedEvent
-from services.chassis.views import position_token
-from services.chassis.watching import resume_token_of, watching
+from services.chassis.telemetry import gauges, telemetry
+from services.chassis.telemetry.gauges import Sample
 from services.dossier import commands as c
 from services.dossier import draft as d
 from services.dossier.benefits import Turns, benefits, is_limited, used_up, waived_for
@@ -112,6 +110,9 @@ from services.dossier.values import (
     Terms,
 )
 from services.dossier.views import lists
+from services.law.dated import holds, site_terms
+from services.law.deadlines import Term
+from services.law.definitions import Procedure
 
 log = structlog.get_logger()
 
@@ -785,13 +786,13 @@ class DossierService:
     @observed
     async def known_days(self) -> list[Sample]:
         known = (await self.law.get()).days_known(self.clock.now())
-        return [observing.CALENDAR_DAYS.of(calendar_id).at(days) for calendar_id, days in known.items()]
+        return [gauges.CALENDAR_DAYS.of(calendar_id).at(days) for calendar_id, days in known.items()]
 
     @observed
     async def unnoted_deadlines(self) -> list[Sample]:
         now = self.clock.now()
         oldest = await self.lists.read(lambda db: db.execute(oldest_due_query(now)).scalar())
-        return [observing.DEADLINES.at((now - utc(oldest)).total_seconds() if oldest else 0.0)]
+        return [gauges.DEADLINES.at((now - utc(oldest)).total_seconds() if oldest else 0.0)]
 
     @on(identity.ErasureDecided, when=shreds)
     async def forget_uploads(self, fact: Fact[identity.ErasureDecided]) -> None:

@@ -36,20 +36,20 @@ from sqlalchemy import (
 )
 
 from motcua.dossier.v1 import dossier_pb2
-from services.chassis.blobs import BlobMissing, BlobStore
-from services.chassis.caller import Caller
+from services.chassis.blobs.port import BlobMissing, BlobStore
+from services.chassis.blobs.sealed import SealedBlobs, WrongContent
+from services.chassis.blobs.unfinished import GrowingUploads, WrongOffset
+from services.chassis.calls.statuses import Invalid, Violation
 from services.chassis.clock import MACHINE, Clock
-from services.chassis.codec import to_timestamp
-from services.chassis.confined import Confined, Exhausted
-from services.chassis.container import platform_of
-from services.chassis.database import Database, insert_new, utc
+from services.chassis.database.database import Database, insert_new, utc
 from services.chassis.decider import Rejected, Words
-from services.chassis.dependencies import key_ring
-from services.chassis.errors import Invalid, Violation
-from services.chassis.growing import GrowingUploads, WrongOffset
-from services.chassis.privacy import KeyRing
-from services.chassis.sealed_blobs import SealedBlobs, WrongContent
-from services.chassis.sizes import sized
+from services.chassis.deciding.caller import Caller
+from services.chassis.deciding.codec import to_timestamp
+from services.chassis.frame.container import platform_of
+from services.chassis.frame.dependencies import key_ring
+from services.chassis.privacy.sealing import KeyRing
+from services.chassis.text.sizes import sized
+from services.chassis.work.confined import Confined, Exhausted
 from services.dossier.files.kinds import KINDS, media_type_of
 from services.dossier.files.scanner import NoScanner, Scanner, ScannerUnavailable, scanner_of
 from services.dossier.values import File, FileKind

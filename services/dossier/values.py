@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
 
-from services.chassis.deadlines import Calendar, Term
 from services.chassis.decider import Rejected
-from services.chassis.law.fees import taken_off
+from services.law.deadlines import Calendar, Term
+from services.law.fees import taken_off
 
 SHORTEST_REASON = 10
 

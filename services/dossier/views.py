@@ -30,9 +30,9 @@ from sqlalchemy import (
 from motcua.dossier.events.v1 import events_pb2 as e
 from motcua.dossier.v1.dossier_pb2 import Finance, Settlement
 from motcua.identity.events.v1 import events_pb2 as i
-from services.chassis.codec import from_timestamp
-from services.chassis.facts import Fact
-from services.chassis.views import Projection
+from services.chassis.deciding.codec import from_timestamp
+from services.chassis.deciding.facts import Fact
+from services.chassis.following.views import Projection
 
 # The tables' names end in the projection's version: another version fills its own beside them.
 metadata = MetaData()

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import uuid4
 
-from services.chassis import telemetry
-from services.chassis.caller import Origin
-from services.chassis.handler import Handler
+from services.chassis.deciding.caller import Origin
+from services.chassis.deciding.handler import Handler
+from services.chassis.telemetry import telemetry
 from services.identity.domain import (
     PERSONAL_NUMBER,
     Account,

@@ -13,12 +13,12 @@ from sqlalchemy import Connection, select
 
 from motcua.identity.events.v1 import events_pb2 as facts
 from motcua.options.v1.options_pb2 import Role as RoleNumber
-from services.chassis.caller import Origin, of_site
-from services.chassis.codec import Codec
 from services.chassis.decider import Decider, Rejected
-from services.chassis.facts import message_of
-from services.chassis.handler import Handler
-from services.chassis.platform import Platform
+from services.chassis.deciding.caller import Origin, of_site
+from services.chassis.deciding.codec import Codec
+from services.chassis.deciding.facts import message_of
+from services.chassis.deciding.handler import Handler
+from services.chassis.platform.platform import Platform
 from services.chassis.store.port import START, EventStore
 from services.identity.administration import NameAdministrator, administration
 from services.identity.codec import account_codec, administration_codec

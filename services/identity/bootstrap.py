@@ -8,11 +8,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid5
 
-from services.chassis.caller import Origin
-from services.chassis.codec import Codec
 from services.chassis.decider import Decider
-from services.chassis.handler import Handler
-from services.chassis.platform import Platform
+from services.chassis.deciding.caller import Origin
+from services.chassis.deciding.codec import Codec
+from services.chassis.deciding.handler import Handler
+from services.chassis.platform.platform import Platform
 from services.identity import tokens
 from services.identity.accounts import Accounts, login_of
 from services.identity.codec import account_codec, system_codec

@@ -1,7 +1,7 @@
 """Identity's facts <-> motcua.identity.events.v1."""
 
 from motcua.identity.events.v1 import events_pb2
-from services.chassis.codec import Codec
+from services.chassis.deciding.codec import Codec
 from services.identity.administration import AdministratorNamed
 from services.identity.domain import AccountEvent, SigningKeyEvent, SystemEvent
 

@@ -10,7 +10,7 @@ from enum import Enum
 from typing import assert_never
 
 from services.chassis.decider import Decider, Rejected, Sealed, Words
-from services.chassis.law.days import is_birth
+from services.law.days import is_birth
 
 PERSONAL_NUMBER = re.compile(r"[0-9]{12}")
 TAX_CODE = re.compile(r"[0-9]{10}(?:[0-9]{3})?")

@@ -16,9 +16,9 @@ from functools import partial
 from sqlalchemy import Connection, insert, select
 from sqlalchemy.exc import IntegrityError
 
-from services.chassis.gathering import Gathered
-from services.chassis.platform import Platform
-from services.chassis.privacy import KEY_BYTES, FoundKeys, Keys
+from services.chassis.platform.platform import Platform
+from services.chassis.privacy.sealing import KEY_BYTES, FoundKeys, Keys
+from services.chassis.work.batching import Gathered
 from services.identity.vault import AT_ONCE, Vault, Wrapping, bury, subject_keys, subject_name
 
 CACHED_SUBJECTS = 100_000

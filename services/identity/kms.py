@@ -14,8 +14,8 @@ from typing import Protocol
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from services.chassis.privacy import NONCE_BYTES
-from services.chassis.settings import Settings
+from services.chassis.platform.settings import Settings
+from services.chassis.privacy.sealing import NONCE_BYTES
 
 VERSION = b"\x01"
 # In secrets/, the master key that a rotation is about to put in the place of `master`.

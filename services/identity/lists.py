@@ -12,9 +12,9 @@ from motcua.identity.events.v1.events_pb2 import SystemChanged
 from motcua.identity.v1 import identity_pb2
 from motcua.identity.v1 import identity_service_pb2 as pb
 from motcua.options.v1.options_pb2 import Role
-from services.chassis.codec import from_timestamp, to_timestamp
-from services.chassis.database import utc
-from services.chassis.paging import By, Listing
+from services.chassis.calls.paging import By, Listing
+from services.chassis.database.database import utc
+from services.chassis.deciding.codec import from_timestamp, to_timestamp
 from services.identity.uses import data_uses
 from services.identity.views import accounts, appointments, systems
 

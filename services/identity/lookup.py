@@ -12,11 +12,11 @@ from datetime import datetime
 from motcua.identity.events.v1 import events_pb2 as facts
 from motcua.identity.v1 import identity_pb2
 from motcua.identity.v1 import identity_service_pb2 as pb
-from services.chassis.caller import Caller
 from services.chassis.decider import Rejected
-from services.chassis.handler import Outcome
-from services.chassis.uses import Purpose, purposes
-from services.chassis.views import position_token
+from services.chassis.deciding.caller import Caller
+from services.chassis.deciding.handler import Outcome
+from services.chassis.following.views import position_token
+from services.chassis.grounds.uses import Purpose, purposes
 from services.identity.domain import (
     AccountEvent,
     LookupOutcome,

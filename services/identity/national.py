@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 
 from services.chassis.clock import MACHINE
-from services.chassis.platform import Platform
+from services.chassis.platform.platform import Platform
 from services.identity.oidc import Provider, ProviderSettings
 from services.identity.population import HttpPopulation, PopulationSettings
 

@@ -11,12 +11,12 @@ from sqlalchemy import Connection, select
 
 from motcua.identity.events.v1 import events_pb2 as facts
 from motcua.identity.v1 import identity_service_pb2 as pb
-from services.chassis.caller import Caller
 from services.chassis.decider import Rejected
-from services.chassis.law.kept import kept, kept_table, span
-from services.chassis.law.validity import Validity
-from services.chassis.uses import purposes
+from services.chassis.deciding.caller import Caller
+from services.chassis.following.in_force import kept, kept_table, span
+from services.chassis.grounds.uses import purposes
 from services.identity.domain import Office, PurposeScope, Reach, require_reach
+from services.law.validity import Validity
 
 ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
 

@@ -14,7 +14,7 @@ import httpx
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
-from services.chassis.outbound import ask, origin
+from services.chassis.network.outbound import ask, origin
 from services.identity.tokens import Person, TokenInvalid, key_id, verify_id_token
 
 METADATA_LIFETIME = timedelta(hours=1)

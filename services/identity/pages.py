@@ -18,10 +18,10 @@ from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from services.chassis.database import utc
-from services.chassis.languages import COOKIE, LANGUAGES, choose
-from services.chassis.security_headers import stylesheet
-from services.chassis.uses import purposes
+from services.chassis.database.database import utc
+from services.chassis.grounds.uses import purposes
+from services.chassis.pages.languages import COOKIE, LANGUAGES, choose
+from services.chassis.pages.security_headers import stylesheet
 from services.identity.faults import OAuthError
 from services.identity.lists import data_uses_query
 from services.identity.sessions import Session

@@ -13,10 +13,10 @@ from urllib.parse import quote
 
 import httpx
 
-from services.chassis.law.days import is_birth
-from services.chassis.law.places import is_place_code
-from services.chassis.outbound import ask
+from services.chassis.network.outbound import ask
 from services.identity.domain import LookupGap, LookupOutcome, PersonField, VerifiedData
+from services.law.days import is_birth
+from services.law.places import is_place_code
 
 # Of what it says that is told on.
 LONGEST_CODE = 80

@@ -13,11 +13,11 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from motcua.identity.events.v1 import events_pb2 as facts
 from motcua.identity.v1 import identity_pb2
-from services.chassis.codec import to_timestamp
+from services.chassis.calls.statuses import Invalid, Violation
 from services.chassis.decider import Rejected
-from services.chassis.errors import Invalid, Violation
-from services.chassis.facts import fact_of
-from services.chassis.privacy import KeyRing, open_message
+from services.chassis.deciding.codec import to_timestamp
+from services.chassis.deciding.facts import fact_of
+from services.chassis.privacy.sealing import KeyRing, open_message
 from services.chassis.store.port import RecordedEvent
 from services.identity.accounts import AccountHistory
 from services.identity.domain import SigningKey

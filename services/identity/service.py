@@ -12,21 +12,22 @@ from starlette.responses import Response
 from motcua.identity.events.v1 import events_pb2 as facts
 from motcua.identity.v1 import errors_pb2
 from motcua.identity.v1 import identity_service_pb2 as pb
-from services.chassis import dependencies, observing, telemetry
-from services.chassis.caller import Caller, Origin
 from services.chassis.clock import MACHINE
-from services.chassis.codec import from_timestamp
-from services.chassis.entrypoints import api, every, observed, on
-from services.chassis.erasures import shreds
-from services.chassis.facts import Fact
-from services.chassis.handler import Outcome
-from services.chassis.http_server import client_certificate, http
-from services.chassis.law.kept import law
-from services.chassis.observing import Sample
-from services.chassis.privacy import require_concerned
-from services.chassis.replies import replied
-from services.chassis.uses import Ground, purposes
-from services.chassis.views import position_token
+from services.chassis.deciding.caller import Caller, Origin
+from services.chassis.deciding.codec import from_timestamp
+from services.chassis.deciding.facts import Fact
+from services.chassis.deciding.handler import Outcome
+from services.chassis.following.erasures import shreds
+from services.chassis.following.in_force import law
+from services.chassis.following.views import position_token
+from services.chassis.frame import dependencies
+from services.chassis.frame.entrypoints import api, every, observed, on
+from services.chassis.frame.http_server import client_certificate, http
+from services.chassis.frame.replies import replied
+from services.chassis.grounds.uses import Ground, purposes
+from services.chassis.privacy.sealing import require_concerned
+from services.chassis.telemetry import gauges, telemetry
+from services.chassis.telemetry.gauges import Sample
 from services.identity import domain as d
 from services.identity import endpoints, tokens, walk_ins
 from services.identity import pages as own_pages
@@ -305,7 +306,7 @@ class IdentityService:
 
     @observed
     async def signing_key_age(self) -> list[Sample]:
-        return [observing.SIGNING_KEY.at((await self.signing.rotation_due()).timestamp())]
+        return [gauges.SIGNING_KEY.at((await self.signing.rotation_due()).timestamp())]
 
     @api
     async def get_signing_keys(self, request: pb.GetSigningKeysRequest, caller: Caller) -> pb.GetSigningKeysResponse:

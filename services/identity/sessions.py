@@ -14,7 +14,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import OctKey
 from sqlalchemy import BigInteger, Column, Connection, String, Table, delete, select
 
-from services.chassis.database import insert_new
+from services.chassis.database.database import insert_new
 from services.identity.vault import Vault, derive_key, metadata
 
 LIFETIME = timedelta(minutes=30)

@@ -10,10 +10,10 @@ from datetime import datetime, timedelta
 from joserfc.jwk import OKPKey
 from sqlalchemy import delete, insert, select
 
-from services.chassis.caller import Origin
 from services.chassis.clock import Clock
 from services.chassis.decider import Rejected
-from services.chassis.handler import Handler, Outcome
+from services.chassis.deciding.caller import Origin
+from services.chassis.deciding.handler import Handler, Outcome
 from services.chassis.store.port import StoreUnavailable
 from services.identity import tokens
 from services.identity.domain import (

@@ -10,10 +10,10 @@ from motcua.catalogue.events.v1.events_pb2 import AgencyChanged, AgencyOpened, A
 from motcua.identity.events.v1 import events_pb2 as e
 from motcua.privacy.events.v1.events_pb2 import DataListed, DataUsed
 from motcua.warehouse.events.v1.events_pb2 import DocumentRead
-from services.chassis.codec import from_timestamp
-from services.chassis.facts import Fact
-from services.chassis.law.called import called, drop, put
-from services.chassis.views import Projection
+from services.chassis.deciding.codec import from_timestamp
+from services.chassis.deciding.facts import Fact
+from services.chassis.following.agency_names import called, drop, put
+from services.chassis.following.views import Projection
 
 metadata = MetaData()
 data_uses = Table(

@@ -32,10 +32,10 @@ from sqlalchemy import (
     update,
 )
 
-from services.chassis.database import Database, insert_new
-from services.chassis.erasures import erased_accounts
-from services.chassis.platform import Platform
-from services.chassis.privacy import KEY_BYTES, NONCE_BYTES
+from services.chassis.database.database import Database, insert_new
+from services.chassis.following.erasures import erased_accounts
+from services.chassis.platform.platform import Platform
+from services.chassis.privacy.sealing import KEY_BYTES, NONCE_BYTES
 from services.chassis.store.port import START, EventStore
 from services.identity.kms import KeyManagement, LocalKeys
 

@@ -21,9 +21,9 @@ from sqlalchemy import (
 )
 
 from motcua.identity.events.v1 import events_pb2 as e
-from services.chassis.codec import from_timestamp
-from services.chassis.facts import Fact
-from services.chassis.views import Projection
+from services.chassis.deciding.codec import from_timestamp
+from services.chassis.deciding.facts import Fact
+from services.chassis.following.views import Projection
 
 metadata = MetaData()
 accounts = Table(

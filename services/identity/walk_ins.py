@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, delete, func, select
 
-from services.chassis.database import insert_new
+from services.chassis.database.database import insert_new
 from services.chassis.decider import Rejected
 from services.identity.uses import walk_ins
 

@@ -20,9 +20,9 @@ from joserfc import jwe
 from joserfc.errors import JoseError
 from joserfc.jwk import OctKey, OKPKey
 
-from services.chassis.contact import email_of, phone_of
 from services.chassis.decider import Rejected
-from services.chassis.plain import composed, name_fault, seen
+from services.chassis.text.contact import email_of, phone_of
+from services.chassis.text.plain import composed, name_fault, seen
 from services.identity import tokens
 from services.identity.domain import Account, AccountKind, SigningKey, SigningKeys, System
 from services.identity.faults import Fault, OAuthError

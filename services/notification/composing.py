@@ -7,9 +7,9 @@ from typing import Any
 
 from motcua.catalogue.events.v1.definitions_pb2 import Text as Name
 from motcua.dossier.events.v1 import events_pb2 as dossier
-from services.chassis.facts import Fact
-from services.chassis.law.dated import holds
-from services.chassis.privacy import KeyRing
+from services.chassis.deciding.facts import Fact
+from services.chassis.privacy.sealing import KeyRing
+from services.law.dated import holds
 from services.notification.domain import ComposeMessage, Language, channels
 from services.notification.known import Handling as Known
 from services.notification.known import KnownDossier, Stored

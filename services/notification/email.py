@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 import aiosmtplib
 
-from services.chassis.contact import sent_to
+from services.chassis.text.contact import sent_to
 
 _ENHANCED = re.compile(r"\s*([245]\.\d{1,3}\.\d{1,3})\b")
 

@@ -29,12 +29,12 @@ from motcua.catalogue.events.v1 import definitions_pb2 as definitions
 from motcua.catalogue.events.v1 import events_pb2 as catalogue
 from motcua.dossier.events.v1 import events_pb2 as dossier
 from motcua.identity.events.v1 import events_pb2 as identity
-from services.chassis.codec import from_timestamp
-from services.chassis.database import utc
-from services.chassis.facts import Fact, message_class
-from services.chassis.law.called import called, drop, put
-from services.chassis.privacy import UNREADABLE, KeyRing, open_message
-from services.chassis.views import Projection
+from services.chassis.database.database import utc
+from services.chassis.deciding.codec import from_timestamp
+from services.chassis.deciding.facts import Fact, message_class
+from services.chassis.following.agency_names import called, drop, put
+from services.chassis.following.views import Projection
+from services.chassis.privacy.sealing import UNREADABLE, KeyRing, open_message
 
 metadata = MetaData()
 dossiers = Table(

@@ -12,10 +12,10 @@ from sqlalchemy import Connection, Select, func, select, tuple_, update
 from motcua.notification.events.v1 import events_pb2 as facts
 from motcua.notification.v1 import notification_pb2
 from motcua.notification.v1 import notification_service_pb2 as pb
-from services.chassis.codec import to_timestamp
-from services.chassis.database import utc
-from services.chassis.paging import By, Listing
-from services.chassis.privacy import KeyRing, open_message
+from services.chassis.calls.paging import By, Listing
+from services.chassis.database.database import utc
+from services.chassis.deciding.codec import to_timestamp
+from services.chassis.privacy.sealing import KeyRing, open_message
 from services.notification.domain import Channel
 from services.notification.views import ABANDONED, PENDING, SENT, deliveries, messages
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from motcua.notification.events.v1 import events_pb2 as e
 from motcua.notification.v1 import notification_pb2
-from services.chassis.facts import fact_of
-from services.chassis.privacy import ERASED, LOST, KeyRing, open_message
+from services.chassis.deciding.facts import fact_of
+from services.chassis.privacy.sealing import ERASED, LOST, KeyRing, open_message
 from services.chassis.store.port import NO_STREAM, RecordedEvent
 from services.notification.codec import preferences_codec
 from services.notification.domain import CHANNELS, ChannelChoice, Language, MessageKind

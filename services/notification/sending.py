@@ -17,16 +17,16 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 import structlog
 
 from motcua.notification.events.v1 import events_pb2 as e
-from services.chassis.caller import Origin
 from services.chassis.clock import Clock
-from services.chassis.codec import from_timestamp
-from services.chassis.container import platform_of
 from services.chassis.decider import Rejected
-from services.chassis.facts import fact_of
-from services.chassis.handler import Handler
-from services.chassis.privacy import KeyRing
-from services.chassis.settings import Settings
-from services.chassis.views import RunningView
+from services.chassis.deciding.caller import Origin
+from services.chassis.deciding.codec import from_timestamp
+from services.chassis.deciding.facts import fact_of
+from services.chassis.deciding.handler import Handler
+from services.chassis.following.views import RunningView
+from services.chassis.frame.container import platform_of
+from services.chassis.platform.settings import Settings
+from services.chassis.privacy.sealing import KeyRing
 from services.notification.domain import (
     Channel,
     Language,

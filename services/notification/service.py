@@ -7,16 +7,17 @@ from typing import Any, TypeVar
 
 from motcua.notification.v1 import errors_pb2
 from motcua.notification.v1 import notification_service_pb2 as pb
-from services.chassis import dependencies, observing, telemetry
-from services.chassis.caller import Caller, Origin
-from services.chassis.database import utc
+from services.chassis.database.database import utc
 from services.chassis.decider import Rejected
-from services.chassis.entrypoints import api, every, observed, on
-from services.chassis.facts import Fact
-from services.chassis.observing import Sample
-from services.chassis.privacy import SubjectErased
-from services.chassis.replies import replied
-from services.chassis.views import position_token
+from services.chassis.deciding.caller import Caller, Origin
+from services.chassis.deciding.facts import Fact
+from services.chassis.following.views import position_token
+from services.chassis.frame import dependencies
+from services.chassis.frame.entrypoints import api, every, observed, on
+from services.chassis.frame.replies import replied
+from services.chassis.privacy.sealing import SubjectErased
+from services.chassis.telemetry import gauges, telemetry
+from services.chassis.telemetry.gauges import Sample
 from services.notification import domain as d
 from services.notification.codec import message_codec, preferences_codec
 from services.notification.composing import compose
@@ -146,7 +147,7 @@ class NotificationService:
     async def waiting_emails(self) -> list[Sample]:
         count, oldest = await self.outgoing.read(lambda db: db.execute(waiting_query(d.Channel.EMAIL)).one())
         waited = (self.clock.now() - utc(oldest)).total_seconds() if oldest else 0.0
-        return [observing.EMAILS_WAITING.at(count), observing.EMAILS_OLDEST.at(waited)]
+        return [gauges.EMAILS_WAITING.at(count), gauges.EMAILS_OLDEST.at(waited)]
 
     async def _chosen(self, account_id: str) -> Chosen:
         contact = await self.known.read(lambda db: contact_of(db, account_id))

@@ -17,7 +17,7 @@ from babel.dates import format_datetime
 from babel.numbers import format_decimal
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
-from services.chassis.plain import inserted, quoted
+from services.chassis.text.plain import inserted, quoted
 from services.notification.domain import Language
 from services.notification.letters import Letter
 

@@ -22,9 +22,9 @@ from sqlalchemy import (
 
 from motcua.notification.events.v1 import events_pb2 as e
 from motcua.notification.v1.notification_pb2 import DeliveryStatus
-from services.chassis.codec import from_timestamp
-from services.chassis.facts import Fact
-from services.chassis.views import Projection
+from services.chassis.deciding.codec import from_timestamp
+from services.chassis.deciding.facts import Fact
+from services.chassis.following.views import Projection
 
 metadata = MetaData()
 messages = Table(

@@ -9,13 +9,13 @@ from sqlalchemy import ColumnElement, Select, case, func, or_, select
 
 from motcua.payment.v1 import payment_pb2
 from motcua.payment.v1 import payment_service_pb2 as pb
-from services.chassis.caller import Caller
-from services.chassis.codec import to_timestamp
-from services.chassis.concern import mine, office
-from services.chassis.database import utc
+from services.chassis.calls.paging import By, Listing
+from services.chassis.database.database import utc
 from services.chassis.decider import Rejected
-from services.chassis.paging import By, Listing
-from services.chassis.standing import unrestricted
+from services.chassis.deciding.caller import Caller
+from services.chassis.deciding.codec import to_timestamp
+from services.chassis.following.standing import unrestricted
+from services.chassis.grounds.concern import mine, office
 from services.payment.views import fees, movements, payments, refunds, unmatched
 
 CLOCK_PAGE = 500

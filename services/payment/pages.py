@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader
 from starlette.responses import HTMLResponse, Response
 
 from motcua.payment.v1 import payment_pb2 as p
-from services.chassis.security_headers import stylesheet
+from services.chassis.pages.security_headers import stylesheet
 from services.payment.commands import Outcome
 from services.payment.reading import CANCELLED, PAID, REFUNDED, REFUNDING
 from services.payment.vnpay import Callback, Refused

@@ -11,9 +11,9 @@ from uuid import UUID, uuid5
 import httpx
 
 from motcua.payment.events.v1.events_pb2 import RefundRequested
-from services.chassis.container import platform_of
 from services.chassis.decider import Rejected
-from services.chassis.settings import Settings
+from services.chassis.frame.container import platform_of
+from services.chassis.platform.settings import Settings
 from services.payment.commands import ConfirmRefund, FailRefund
 from services.payment.vnpay import Merchant, Order, payment_url
 from services.payment.vnpay_client import QueryReply, UnavailableError, Vnpay

@@ -7,7 +7,7 @@ from typing import Any
 
 from motcua.payment.events.v1 import events_pb2 as e
 from motcua.payment.v1 import payment_pb2 as p
-from services.chassis.facts import fact_of
+from services.chassis.deciding.facts import fact_of
 from services.chassis.store.port import RecordedEvent
 
 OWED = p.PaymentStatus.PAYMENT_STATUS_OWED

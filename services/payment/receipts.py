@@ -15,9 +15,9 @@ import structlog
 from sqlalchemy import Column, Connection, Integer, MetaData, String, Table, bindparam, select, update
 
 from motcua.payment.events.v1.events_pb2 import PaymentConfirmed, PaymentMethod, RefundConfirmed
-from services.chassis.database import insert_new
-from services.chassis.facts import Fact
-from services.chassis.views import Projection, RunningView
+from services.chassis.database.database import insert_new
+from services.chassis.deciding.facts import Fact
+from services.chassis.following.views import Projection, RunningView
 
 log = structlog.get_logger()
 

@@ -16,20 +16,21 @@ from motcua.dossier.events.v1 import events_pb2 as dossier
 from motcua.payment.events.v1 import events_pb2 as facts
 from motcua.payment.v1 import errors_pb2, payment_pb2
 from motcua.payment.v1 import payment_service_pb2 as pb
-from services.chassis import dependencies, observing, telemetry
-from services.chassis.caller import Caller, Origin
-from services.chassis.codec import from_timestamp, to_timestamp
-from services.chassis.concern import concern_of, office, require_impartial, require_scope
-from services.chassis.database import utc
+from services.chassis.database.database import utc
 from services.chassis.decider import Rejected, Sealed
-from services.chassis.entrypoints import api, every, observed, on
-from services.chassis.facts import Fact, fact_of
-from services.chassis.handler import Outcome
-from services.chassis.http_server import http
-from services.chassis.observing import Sample
-from services.chassis.replies import replied
-from services.chassis.standing import restricted
-from services.chassis.views import position_token
+from services.chassis.deciding.caller import Caller, Origin
+from services.chassis.deciding.codec import from_timestamp, to_timestamp
+from services.chassis.deciding.facts import Fact, fact_of
+from services.chassis.deciding.handler import Outcome
+from services.chassis.following.standing import restricted
+from services.chassis.following.views import position_token
+from services.chassis.frame import dependencies
+from services.chassis.frame.entrypoints import api, every, observed, on
+from services.chassis.frame.http_server import http
+from services.chassis.frame.replies import replied
+from services.chassis.grounds.concern import concern_of, office, require_impartial, require_scope
+from services.chassis.telemetry import gauges, telemetry
+from services.chassis.telemetry.gauges import Sample
 from services.payment import commands as c
 from services.payment.codec import payment_codec
 from services.payment.domain import State, payment
@@ -298,7 +299,7 @@ class PaymentService:
         now = self.clock.now()
         row = await self.lists.read(lambda db: db.execute(oldest_query(now)).one())
         over, refund = ((now - utc(at)).total_seconds() if at else 0.0 for at in row)
-        return [observing.CHECKOUTS_OVERDUE.at(over), observing.REFUNDS_OLDEST.at(refund)]
+        return [gauges.CHECKOUTS_OVERDUE.at(over), gauges.REFUNDS_OLDEST.at(refund)]
 
     async def _decide(self, fee_id: str, command: c.Command, request: Any, caller: Caller) -> Outcome[Event]:
         """What an official does, in nobody's affair of the own."""

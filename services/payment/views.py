@@ -26,9 +26,9 @@ from sqlalchemy import (
 from motcua.dossier.events.v1 import events_pb2 as dossier
 from motcua.payment.events.v1 import events_pb2 as e
 from motcua.payment.v1.payment_pb2 import Payment, RefundStatus
-from services.chassis.codec import from_timestamp
-from services.chassis.facts import Fact
-from services.chassis.views import Projection
+from services.chassis.deciding.codec import from_timestamp
+from services.chassis.deciding.facts import Fact
+from services.chassis.following.views import Projection
 from services.payment.reading import apply
 
 ZONE = ZoneInfo("Asia/Ho_Chi_Minh")

@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from services.chassis.outbound import ask
+from services.chassis.network.outbound import ask
 from services.payment.commands import Outcome
 from services.payment.vnpay import (
     VERSION,

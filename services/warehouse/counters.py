@@ -26,9 +26,9 @@ from sqlalchemy import (
 )
 
 from motcua.dossier.events.v1 import events_pb2 as d
-from services.chassis.codec import from_timestamp
-from services.chassis.facts import Fact
-from services.chassis.views import Projection
+from services.chassis.deciding.codec import from_timestamp
+from services.chassis.deciding.facts import Fact
+from services.chassis.following.views import Projection
 from services.warehouse.indicators import COUNTERS, Counts, DossierRow, Key, increments, key, remembered
 
 metadata = MetaData()

@@ -12,11 +12,11 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from sqlalchemy import Connection, Select, case, func, select
 
 from motcua.warehouse.v1 import warehouse_pb2
-from services.chassis.codec import to_timestamp
-from services.chassis.database import utc
+from services.chassis.calls.paging import By, Listing
+from services.chassis.calls.statuses import Invalid, Violation
+from services.chassis.database.database import utc
 from services.chassis.decider import Rejected
-from services.chassis.errors import Invalid, Violation
-from services.chassis.paging import By, Listing
+from services.chassis.deciding.codec import to_timestamp
 from services.warehouse.counters import indicators
 from services.warehouse.indicators import COUNTERS, ZONE, rates
 

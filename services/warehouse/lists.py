@@ -8,9 +8,9 @@ from typing import Any
 from sqlalchemy import select
 
 from motcua.warehouse.v1 import warehouse_pb2
-from services.chassis.codec import to_timestamp
-from services.chassis.database import utc
-from services.chassis.paging import By, Listing
+from services.chassis.calls.paging import By, Listing
+from services.chassis.database.database import utc
+from services.chassis.deciding.codec import to_timestamp
 from services.warehouse.views import documents
 
 Status = warehouse_pb2.DocumentStatus

@@ -15,8 +15,8 @@ from motcua.warehouse.v1 import warehouse_pb2
 from motcua.warehouse.v1 import warehouse_service_pb2 as pb
 from services.chassis.clock import Clock
 from services.chassis.decider import Rejected
-from services.chassis.views import RunningView
-from services.chassis.watching import HEARTBEAT_SECONDS
+from services.chassis.following.views import RunningView
+from services.chassis.frame.watching import HEARTBEAT_SECONDS
 from services.warehouse.groups import Period, as_of, day_of, groups_query, indicators_of, names_of
 
 # Changes within this time are sent as one.

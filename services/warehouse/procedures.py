@@ -10,8 +10,8 @@ from sqlalchemy import Boolean, Column, Connection, Integer, MetaData, String, T
 
 from motcua.catalogue.events.v1 import events_pb2 as catalogue
 from motcua.dossier.events.v1 import events_pb2 as dossier
-from services.chassis.facts import Fact
-from services.chassis.views import Projection
+from services.chassis.deciding.facts import Fact
+from services.chassis.following.views import Projection
 
 _BY_HAND = frozenset({dossier.COMPONENT_SOURCE_PAPER, dossier.COMPONENT_SOURCE_ATTACHMENT})
 

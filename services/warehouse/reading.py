@@ -7,12 +7,12 @@ from datetime import datetime
 
 from motcua.warehouse.events.v1 import events_pb2 as w
 from motcua.warehouse.v1 import warehouse_pb2
-from services.chassis.caller import Caller
-from services.chassis.codec import from_timestamp
-from services.chassis.concern import require_impartial
 from services.chassis.decider import Rejected
-from services.chassis.facts import fact_of
-from services.chassis.privacy import ERASED, KeyRing, open_message, require_concerned
+from services.chassis.deciding.caller import Caller
+from services.chassis.deciding.codec import from_timestamp
+from services.chassis.deciding.facts import fact_of
+from services.chassis.grounds.concern import require_impartial
+from services.chassis.privacy.sealing import ERASED, KeyRing, open_message, require_concerned
 from services.chassis.store.port import RecordedEvent
 from services.warehouse.domain import Document
 from services.warehouse.lists import status_of

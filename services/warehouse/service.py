@@ -14,18 +14,19 @@ from motcua.identity.events.v1 import events_pb2 as identity
 from motcua.warehouse.events.v1 import events_pb2 as facts
 from motcua.warehouse.v1 import errors_pb2
 from motcua.warehouse.v1 import warehouse_service_pb2 as pb
-from services.chassis import dependencies, telemetry
-from services.chassis.blobs import BlobMissing
-from services.chassis.caller import Caller, Origin
-from services.chassis.concern import kind_of_account, office, require_impartial
+from services.chassis.blobs.port import BlobMissing
+from services.chassis.blobs.signed import UNVERIFIED
 from services.chassis.decider import Rejected
-from services.chassis.entrypoints import api, on
-from services.chassis.erasures import shreds
-from services.chassis.facts import Fact, fact_of
-from services.chassis.privacy import SubjectErased, opened, require_concerned
-from services.chassis.replies import replied
-from services.chassis.signed import UNVERIFIED
-from services.chassis.views import position_token
+from services.chassis.deciding.caller import Caller, Origin
+from services.chassis.deciding.facts import Fact, fact_of
+from services.chassis.following.erasures import shreds
+from services.chassis.following.views import position_token
+from services.chassis.frame import dependencies
+from services.chassis.frame.entrypoints import api, on
+from services.chassis.frame.replies import replied
+from services.chassis.grounds.concern import kind_of_account, office, require_impartial
+from services.chassis.privacy.sealing import SubjectErased, opened, require_concerned
+from services.chassis.telemetry import telemetry
 from services.warehouse.codec import document_codec
 from services.warehouse.counters import counters
 from services.warehouse.domain import (

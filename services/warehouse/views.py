@@ -20,10 +20,10 @@ from sqlalchemy import (
 
 from motcua.identity.events.v1 import events_pb2 as i
 from motcua.warehouse.events.v1 import events_pb2 as w
-from services.chassis.codec import from_timestamp
-from services.chassis.erasures import shreds
-from services.chassis.facts import Fact
-from services.chassis.views import Projection
+from services.chassis.deciding.codec import from_timestamp
+from services.chassis.deciding.facts import Fact
+from services.chassis.following.erasures import shreds
+from services.chassis.following.views import Projection
 
 metadata = MetaData()
 documents = Table(

@@ -15,7 +15,7 @@ from joserfc import jwt
 from joserfc.jwk import OctKey, OKPKey
 
 from motcua.options.v1 import options_pb2
-from services.chassis.access import INTERNAL_AUDIENCE, service_token
+from services.chassis.access.access import INTERNAL_AUDIENCE, service_token
 from tests.support.rpcs import Rpc
 
 OFFICIALS = ("receptionist", "processor", "approver", "cashier", "editor", "administrator")

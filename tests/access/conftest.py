@@ -6,10 +6,10 @@ from collections.abc import Iterator
 import pytest
 from joserfc.jwk import OKPKey
 
+from command.registry import service_classes
 from services.catalogue.seed import seed
-from services.chassis import access
-from services.chassis.platform import Platform
-from services.cli.registry import service_classes
+from services.chassis.access import access
+from services.chassis.platform.platform import Platform
 from tests.access.callers import Caller, callers
 from tests.support.hosted import hosted
 from tests.support.postgresql import settings_of

@@ -9,9 +9,9 @@ import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool
 from joserfc.jwk import OKPKey
 
+from command.registry import service_classes
 from motcua.options.v1 import options_pb2
-from services.chassis.access import Policy
-from services.cli.registry import service_classes
+from services.chassis.access.access import Policy
 from tests.access.callers import PURPOSES, REFUSALS, Caller
 from tests.support.rpcs import NAMES, RPCS, Client, Rpc
 

@@ -13,19 +13,19 @@ from uuid import uuid4
 
 from rich.progress import Progress
 
-from gateway.ledger.checkpoint import Checkpoint
-from gateway.ledger.note import Note
-from gateway.ledger.publishing import CHECKPOINT
+from command.backup import durable
+from command.backup.archive import Archive
+from command.backup.backup import Done, take
+from command.backup.restore import Restored, bring_back, bring_back_databases
+from gateway.ledger.format.checkpoint import Checkpoint
+from gateway.ledger.format.note import Note
+from gateway.ledger.keep.publishing import CHECKPOINT
 from gateway.ledger.running import RunningLedger, open_storage
 from motcua.identity.events.v1 import events_pb2 as identity
-from services.chassis.platform import Platform
-from services.chassis.sealed_blobs import SealedBlobs
-from services.chassis.settings import Settings
+from services.chassis.blobs.sealed import SealedBlobs
+from services.chassis.platform.platform import Platform
+from services.chassis.platform.settings import Settings
 from services.chassis.store.port import ANY, NewEvent
-from services.cli import durable
-from services.cli.archive import Archive
-from services.cli.backup import Done, take
-from services.cli.restore import Restored, bring_back, bring_back_databases
 from services.dossier.uploads import Owner, Uploads
 from services.identity.domain import AccountKind
 from services.identity.identifiers import Identifiers

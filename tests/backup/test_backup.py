@@ -18,22 +18,22 @@ from sqlalchemy.engine import make_url
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
-from gateway.ledger import restoring, tables
-from gateway.ledger.checkpoint import Checkpoint
-from gateway.ledger.errors import LedgerError
-from gateway.ledger.note import Note
-from gateway.ledger.own_keys import log_key
-from gateway.ledger.storage import FolderStorage
-from gateway.ledger.tables import witnessed
-from gateway.ledger.witness import AddCheckpoint, Witness
-from services.chassis.blobs import FolderBlobs
-from services.chassis.database import Database
-from services.chassis.privacy import SubjectErased
-from services.chassis.settings import Settings
+from command.backup import backup as saving
+from command.backup import durable, restore
+from command.backup.archive import LAST, Archive, ArchiveError
+from gateway.ledger.format.checkpoint import Checkpoint
+from gateway.ledger.format.errors import LedgerError
+from gateway.ledger.format.note import Note
+from gateway.ledger.keep import restoring, tables
+from gateway.ledger.keep.own_keys import log_key
+from gateway.ledger.keep.storage import FolderStorage
+from gateway.ledger.keep.tables import witnessed
+from gateway.ledger.keep.witness import AddCheckpoint, Witness
+from services.chassis.blobs.port import FolderBlobs
+from services.chassis.database.database import Database
+from services.chassis.platform.settings import Settings
+from services.chassis.privacy.sealing import SubjectErased
 from services.chassis.store.sqlite import SqliteStore
-from services.cli import backup as saving
-from services.cli import durable, restore
-from services.cli.archive import LAST, Archive, ArchiveError
 from services.dossier.uploads import Owner
 from services.identity.domain import AccountKind
 from services.identity.kms import NotUnwrapped

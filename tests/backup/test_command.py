@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from services.cli.main import app
-from services.cli.postgresql import PrivatePostgresql
+from command.main import app
+from command.run.postgresql import PrivatePostgresql
 from tests.backup.site import SECRETS, settings_of, site, size_of
 from tests.support.papers import pdf
 from tests.support.postgresql import QUICK

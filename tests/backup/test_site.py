@@ -14,12 +14,12 @@ import grpc
 import httpx
 import pytest
 
-from gateway.ledger import checking
-from gateway.ledger.checkpoint import Checkpoint
-from gateway.ledger.note import Note
-from gateway.ledger.own_keys import log_key
+from gateway.ledger.audit import checking
+from gateway.ledger.audit.source import HttpSource
+from gateway.ledger.format.checkpoint import Checkpoint
+from gateway.ledger.format.note import Note
+from gateway.ledger.keep.own_keys import log_key
 from gateway.ledger.service import LedgerService
-from gateway.ledger.source import HttpSource
 from motcua.dossier.events.v1 import events_pb2 as facts
 from motcua.dossier.v1 import dossier_service_pb2 as pb
 from motcua.dossier.v1.dossier_service_pb2_grpc import DossierServiceStub

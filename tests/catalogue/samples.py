@@ -8,8 +8,8 @@ from functools import cache
 from typing import Any
 
 from services.catalogue.loader import Catalogue, load
-from services.chassis.deadlines import Term, Unit
-from services.chassis.law.definitions import (
+from services.law.deadlines import Term, Unit
+from services.law.definitions import (
     AgencyKind,
     Authority,
     Channel,

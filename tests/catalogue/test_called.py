@@ -18,12 +18,12 @@ from motcua.catalogue.events.v1 import definitions_pb2, events_pb2
 from services.catalogue import domain as d
 from services.catalogue.domain import agencies
 from services.catalogue.views import Definitions
-from services.chassis.codec import Shape
 from services.chassis.decider import Rejected
-from services.chassis.law.called import called, drop, put
-from services.chassis.law.definitions import Text
-from services.chassis.law.kept import law
-from services.chassis.law.validity import Validity, in_turn, nearest
+from services.chassis.deciding.codec import Shape
+from services.chassis.following.agency_names import called, drop, put
+from services.chassis.following.in_force import law
+from services.law.definitions import Text
+from services.law.validity import Validity, in_turn, nearest
 from tests.catalogue.test_domain import AGENCY, AT, BY
 from tests.support.facts import fact_of
 

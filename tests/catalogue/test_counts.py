@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from services.chassis.law.counts import counts
+from services.law.counts import counts
 from tests.catalogue.samples import catalogue, form
 
 PAGES = {"fields": {"sheets": {"en": "Sheets", "count": "page"}, "copies": {"en": "Copies", "count": "copy"}}}

@@ -31,7 +31,7 @@ from services.catalogue.domain import (
     procedures,
     territories,
 )
-from services.chassis.law.definitions import (
+from services.law.definitions import (
     Agency,
     AgencyKind,
     CalendarVersion,
@@ -47,7 +47,7 @@ from services.chassis.law.definitions import (
     UnitKind,
     Weekday,
 )
-from services.chassis.law.validity import Validity
+from services.law.validity import Validity
 from tests.catalogue.samples import CHARGE, PROCEDURE, text
 from tests.support.given import given
 

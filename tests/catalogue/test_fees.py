@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from services.chassis.decider import Rejected
-from services.chassis.law.cases import NOBODY, Standing, case_of
-from services.chassis.law.definitions import Channel, Exemption, Fee, FeeCondition, FeeOverlay, Procedure
-from services.chassis.law.fees import Case, QuotedItem, quote
+from services.law.cases import NOBODY, Standing, case_of
+from services.law.definitions import Channel, Exemption, Fee, FeeCondition, FeeOverlay, Procedure
+from services.law.fees import Case, QuotedItem, quote
 from tests.catalogue.samples import CHARGE, PROCEDURE, catalogue, text
 
 COUNTER, ONLINE, POST = Channel.COUNTER, Channel.ONLINE, Channel.POST

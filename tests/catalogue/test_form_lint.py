@@ -20,11 +20,11 @@ from services.catalogue.form_sense import Sense
 from services.catalogue.linter import lint
 from services.catalogue.loader import load
 from services.chassis.decider import Rejected
-from services.chassis.law import forms
-from services.chassis.law.definitions import Circumstance, Form, Json, Procedure
-from services.chassis.law.kept import SHAPES, kept_table
+from services.chassis.following.in_force import SHAPES, kept_table
 from services.dossier.law import Law
 from services.dossier.values import Channel
+from services.law import forms
+from services.law.definitions import Circumstance, Form, Json, Procedure
 from tests.catalogue.samples import PROCEDURE, SCHEMA, UI, catalogue, form, text
 
 AT = datetime(2026, 12, 1, 2, tzinfo=UTC)

@@ -9,8 +9,8 @@ import pytest
 
 from services.catalogue import linter
 from services.catalogue.linter import lint
-from services.chassis.deadlines import Term, Unit
-from services.chassis.law.definitions import (
+from services.law.deadlines import Term, Unit
+from services.law.definitions import (
     AgencyKind,
     Authority,
     Channel,

@@ -21,9 +21,9 @@ from joserfc.jwk import OKPKey
 from motcua.catalogue.v1 import catalogue_service_pb2 as pb
 from motcua.catalogue.v1.catalogue_service_pb2_grpc import CatalogueServiceStub
 from services.catalogue.service import CatalogueService
-from services.chassis import confined
-from services.chassis.law.kept import SHAPES
-from services.chassis.platform import Platform
+from services.chassis.following.in_force import SHAPES
+from services.chassis.platform.platform import Platform
+from services.chassis.work import confined
 from tests.catalogue.samples import PROCEDURE
 from tests.support.hosted import hosted
 from tests.support.keys import MemoryKeys

@@ -17,10 +17,10 @@ from motcua.catalogue.events.v1 import events_pb2
 from services.catalogue import domain, remote
 from services.catalogue.domain import calendars, is_date, overlays, procedures, territories
 from services.catalogue.loader import DATA, FaultyCatalogueError, enacted, load
-from services.chassis.codec import Codec, Shape
-from services.chassis.deadlines import Term, Unit
-from services.chassis.law.definitions import AgencyKind, Level, Procedure, UnitKind, UnpaidConsequence, calendar_of
-from services.chassis.names import folded
+from services.chassis.deciding.codec import Codec, Shape
+from services.chassis.text.names import folded
+from services.law.deadlines import Term, Unit
+from services.law.definitions import AgencyKind, Level, Procedure, UnitKind, UnpaidConsequence, calendar_of
 from tests.catalogue.samples import catalogue
 from tests.catalogue.test_domain import AT, BY
 from tests.support.given import given

@@ -27,9 +27,9 @@ from services.catalogue.domain import today
 from services.catalogue.loader import DATA
 from services.catalogue.seed import Report, seed
 from services.catalogue.service import CatalogueService
-from services.chassis.platform import Platform
-from services.chassis.search import matches
-from services.chassis.settings import Settings
+from services.chassis.platform.platform import Platform
+from services.chassis.platform.settings import Settings
+from services.chassis.text.search import matches
 from tests.support.hosted import hosted
 from tests.support.keys import MemoryKeys
 from tests.support.postgresql import Engine, settings_of

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from services.catalogue import remote
 from services.catalogue.communes import Commune
 from services.catalogue.loader import AgencyTemplate, FaultyCatalogueError, Province, load
-from services.chassis.law import definitions
-from services.chassis.law.definitions import Agency, CalendarVersion, FeeOverlay, Procedure, Territory
+from services.law import definitions
+from services.law.definitions import Agency, CalendarVersion, FeeOverlay, Procedure, Territory
 
 DOC = (Path(__file__).parents[2] / "docs/catalogue.md").read_text(encoding="utf-8")
 EXAMPLE = dict(re.findall(r"^`([\w./-]+)`:\n\n```\w+\n(.*?)```", DOC, re.MULTILINE | re.DOTALL))

@@ -16,11 +16,11 @@ from sqlalchemy import Connection, create_engine
 from motcua.catalogue.events.v1 import events_pb2
 from services.catalogue import domain as d
 from services.catalogue.domain import agencies, calendars, in_force, overlays, procedures
-from services.chassis.codec import Shape
 from services.chassis.decider import Rejected
-from services.chassis.facts import Fact
-from services.chassis.law.definitions import Circumstance, FeeOverlay, Json, Text
-from services.chassis.law.kept import kept, kept_table, law
+from services.chassis.deciding.codec import Shape
+from services.chassis.deciding.facts import Fact
+from services.chassis.following.in_force import kept, kept_table, law
+from services.law.definitions import Circumstance, FeeOverlay, Json, Text
 from tests.catalogue.samples import PROCEDURE, form, text
 from tests.catalogue.test_domain import AGENCY, AT, BY, CALENDAR, CODE, EARLIER, ONLINE_FREE
 from tests.support.given import given

@@ -33,7 +33,7 @@ from gateway.edge.__main__ import main
 from gateway.edge.envoy import Edge
 from gateway.edge.own_pages import own_pages
 from gateway.edge.process import binary
-from services.chassis.settings import SERVICES
+from services.chassis.platform.settings import SERVICES
 from tests.charts.chart import ROOT, VARIANTS, Object, container, one, variant
 from tests.edge.trial import any_service
 from tests.support.authority import Authority

@@ -11,12 +11,12 @@ import pytest
 import typer
 from typer.core import TyperGroup
 
+from command.main import app
+from command.registry import SANDBOX
+from command.run.serving import _missing_secrets
 from gateway.edge.__main__ import main as edge_command
-from services.chassis.http_server import OPEN
-from services.chassis.settings import Settings
-from services.cli.main import app
-from services.cli.registry import SANDBOX
-from services.cli.serving import _missing_secrets
+from services.chassis.frame.http_server import OPEN
+from services.chassis.platform.settings import Settings
 from tests.charts.chart import (
     CHART,
     SERVICES,
@@ -324,7 +324,7 @@ def test_certificates_are_mounted_where_they_are_looked_for(name: str) -> None:
 def test_every_metric_in_the_chart_is_measured() -> None:
     from prometheus_client import REGISTRY
 
-    from services.cli.registry import service_classes
+    from command.registry import service_classes
 
     service_classes()
     measured = {family.name for family in REGISTRY.collect()} | {

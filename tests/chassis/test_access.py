@@ -15,10 +15,11 @@ from joserfc.jwk import OctKey, OKPKey
 from motcua.dossier.v1 import dossier_service_pb2 as pb
 from motcua.identity.events.v1 import events_pb2 as identity
 from motcua.identity.v1 import identity_service_pb2
-from services.chassis import access, following
-from services.chassis.access import MOST_WAITING, Policy, Verifier, service_token
-from services.chassis.caller import ANYBODY, Caller
+from services.chassis.access import access
+from services.chassis.access.access import MOST_WAITING, Policy, Verifier, service_token
 from services.chassis.decider import Rejected
+from services.chassis.deciding.caller import ANYBODY, Caller
+from services.chassis.following import followers
 from services.chassis.store.memory import MemoryStore
 from services.chassis.store.port import ANY, Batch, NewEvent
 from tests.support.tokens import mint, signing_key
@@ -192,7 +193,7 @@ async def test_services_know_each_other_by_their_secret(site: Site) -> None:
 
 
 async def test_keys_are_learnt_after_a_failure_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(following, "PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(followers, "PAUSE_SECONDS", 0.01)
     store, failures, taken = MemoryStore(), [2], asyncio.Queue[int]()
     await signing_key(store)
 
@@ -203,7 +204,7 @@ async def test_keys_are_learnt_after_a_failure_too(monkeypatch: pytest.MonkeyPat
         for event in batch.events:
             taken.put_nowait(event.position)
 
-    follower = following.Follower("test", store, 0, (), take)
+    follower = followers.Follower("test", store, 0, (), take)
     follower.start()
     assert await asyncio.wait_for(taken.get(), 5) == 1
     await signing_key(store)

@@ -17,11 +17,11 @@ from joserfc.jwk import OKPKey
 
 from motcua.dossier.v1 import dossier_service_pb2 as pb
 from motcua.dossier.v1.dossier_service_pb2_grpc import DossierServiceStub
-from services.chassis import watching
-from services.chassis.caller import Origin
-from services.chassis.grpc_server import GrpcServer
-from services.chassis.handler import Handler
-from services.chassis.load import STREAMS_PER_CALLER
+from services.chassis.deciding.caller import Origin
+from services.chassis.deciding.handler import Handler
+from services.chassis.frame import watching
+from services.chassis.frame.grpc_server import GrpcServer
+from services.chassis.frame.load import STREAMS_PER_CALLER
 from services.dossier.codec import dossier_codec
 from services.dossier.domain import dossier
 from services.dossier.service import DossierService

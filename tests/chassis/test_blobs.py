@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from services.chassis import bucket
-from services.chassis.blobs import (
+from services.chassis.blobs import bucket
+from services.chassis.blobs.bucket import PART_BYTES, BucketBlobs, open_bucket
+from services.chassis.blobs.port import (
     ABANDONED_SECONDS,
     PARTIAL,
     Blob,
@@ -21,8 +22,7 @@ from services.chassis.blobs import (
     BlobsUnavailable,
     FolderBlobs,
 )
-from services.chassis.bucket import PART_BYTES, BucketBlobs, open_bucket
-from services.chassis.settings import Settings
+from services.chassis.platform.settings import Settings
 from tests.support.bucket import BucketServer
 
 ODD_NAMES = [

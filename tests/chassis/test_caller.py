@@ -2,7 +2,7 @@ from typing import Any
 from uuid import uuid4
 
 from motcua.dossier.v1 import dossier_service_pb2 as pb
-from services.chassis.caller import Caller, Origin
+from services.chassis.deciding.caller import Caller, Origin
 
 OFFICIAL = Caller("official-1", "official", frozenset({"receptionist"}), "P56")
 

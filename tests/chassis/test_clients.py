@@ -15,7 +15,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from gateway.edge.envoy import Address, Edge
 from gateway.edge.own_pages import Channels
-from services.chassis import clients
+from services.chassis import channels
 from services.identity.service import IdentityService
 
 # More often than gRPC itself would try within the time.
@@ -25,7 +25,7 @@ CALLS = tuple(str(number).encode() for number in range(20))
 
 
 def of_a_service(address: Address) -> grpc.aio.Channel:
-    return grpc.aio.insecure_channel(f"{address.host}:{address.port}", options=clients.OPTIONS)
+    return grpc.aio.insecure_channel(f"{address.host}:{address.port}", options=channels.OPTIONS)
 
 
 def of_the_edges_pages(address: Address) -> grpc.aio.Channel:
@@ -79,7 +79,7 @@ async def test_what_a_stopping_replica_did_not_take_is_answered_by_another() -> 
 
     def ask() -> list[bytes]:
         with grpc.insecure_channel(
-            f"ipv4:{','.join(f'127.0.0.1:{port}' for port in ports)}", clients.OPTIONS
+            f"ipv4:{','.join(f'127.0.0.1:{port}' for port in ports)}", channels.OPTIONS
         ) as channel:
             call: Any = channel.unary_unary(f"/{service}/{method}")
             for each in CALLS:  # both are connected then

@@ -9,10 +9,10 @@ import pytest
 from cryptography.exceptions import InvalidTag
 
 from motcua.dossier.events.v1 import events_pb2
-from services.chassis.codec import Codec, Drift, Shape
 from services.chassis.decider import Sealed
-from services.chassis.facts import message_class
-from services.chassis.privacy import ERASED, SubjectErased, open_message, sealed_fields
+from services.chassis.deciding.codec import Codec, Drift, Shape
+from services.chassis.deciding.facts import message_class
+from services.chassis.privacy.sealing import ERASED, SubjectErased, open_message, sealed_fields
 from services.dossier.codec import dossier_codec
 from services.dossier.domain import dossier
 from services.dossier.values import Component

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.chassis.comparing import ABSENT, Change, changes
+from services.dossier.comparing import ABSENT, Change, changes
 
 plain = st.none() | st.booleans() | st.integers(-3, 3) | st.floats(-2, 2) | st.sampled_from(["", "a", "1"])
 anything = st.recursive(

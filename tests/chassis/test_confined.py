@@ -13,9 +13,9 @@ from typing import Any
 import psutil
 import pytest
 
-from services.chassis import confined
-from services.chassis.confined import Confined, Exhausted
 from services.chassis.decider import Rejected
+from services.chassis.work import confined
+from services.chassis.work.confined import Confined, Exhausted
 from tests.support.spending import spending
 from tests.support.waiting import eventually_here
 
@@ -152,7 +152,7 @@ async def test_a_failure_is_named_without_what_was_worked_on(capfd: pytest.Captu
 
 def _workers() -> list[psutil.Process]:
     children = psutil.Process().children()
-    return [each for each in children if any("services.chassis.confined" in part for part in _command(each))]
+    return [each for each in children if any("services.chassis.work.confined" in part for part in _command(each))]
 
 
 def _command(child: psutil.Process) -> list[str]:

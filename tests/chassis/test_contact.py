@@ -10,10 +10,10 @@ import pytest
 from motcua.dossier.v1 import dossier_service_pb2 as dossiers
 from motcua.identity.v1 import identity_service_pb2 as identity
 from motcua.notification.v1 import notification_service_pb2 as notification
-from services.chassis import requests
-from services.chassis.confined import Confined
-from services.chassis.contact import email_of, phone_of, sent_to
-from services.chassis.errors import Invalid
+from services.chassis.calls import requests
+from services.chassis.calls.statuses import Invalid
+from services.chassis.text.contact import email_of, phone_of, sent_to
+from services.chassis.work.confined import Confined
 
 ID = "0f3c1c5e-0000-4000-8000-000000000001"
 
@@ -95,7 +95,7 @@ async def test_only_a_process_that_can_read_no_file_knows_all_countries_from_its
     )
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", loaded, stdout=asyncio.subprocess.PIPE)
     assert (await process.communicate())[0] == b"[]\n"
-    wrong = Confined("services.chassis.law.apart:wrong", 1)
+    wrong = Confined("services.chassis.calls.answers_apart:wrong", 1)
     try:
         schema = '{"items": {"format": "phone"}}'
         assert await wrong(schema, '["+81 3-3211-4211", "024 3825 0000", "+49 1"]', "") == [[["2"], "format", "phone"]]

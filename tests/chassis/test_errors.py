@@ -11,9 +11,9 @@ import pytest
 from google.rpc import error_details_pb2
 
 from motcua.dossier.v1 import errors_pb2 as dossier_errors
-from services.chassis.access import ENDED_NEXT, token_invalid
+from services.chassis.access.access import ENDED_NEXT, token_invalid
+from services.chassis.calls.statuses import Errors, Invalid, Violation
 from services.chassis.decider import Rejected
-from services.chassis.errors import Errors, Invalid, Violation
 
 ROOT = Path(__file__).parents[2]
 SERVICES = sorted(path.parent.name for path in (ROOT / "services").glob("*/service.py"))

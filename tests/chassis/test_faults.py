@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.chassis.law import faults
-from services.chassis.law.forms import compiled, light
+from services.law import faults
+from services.law.forms import compiled, light
 from tests.support.spending import spending
 
 PERSON = {

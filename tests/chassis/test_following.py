@@ -15,13 +15,14 @@ import pytest_asyncio
 from sqlalchemy import Connection
 
 from motcua.dossier.events.v1.events_pb2 import DeadlinePassed
-from services.chassis import following, positions
-from services.chassis.database import Database
-from services.chassis.positions import PositionLost, Standing
-from services.chassis.reactions import Reaction
+from services.chassis.database import positions
+from services.chassis.database.database import Database
+from services.chassis.database.positions import PositionLost, Standing
+from services.chassis.following import followers
+from services.chassis.following.reactions import Reaction
+from services.chassis.following.views import RunningView
 from services.chassis.store.memory import MemoryStore
 from services.chassis.store.port import ANY, NewEvent
-from services.chassis.views import RunningView
 from tests.chassis.test_reactions import TYPE, Seen, rate
 from tests.chassis.test_views import Ratings, rows, scores
 from tests.chassis.test_views import rate as rate_and_tell
@@ -34,7 +35,7 @@ FOLLOWER = "test.rated"
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(following, "PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(followers, "PAUSE_SECONDS", 0.01)
 
 
 class Counting(Database):
@@ -61,7 +62,7 @@ async def databases(tmp_path: Path) -> AsyncIterator[Sequence[Counting]]:
 
 
 def patient(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
-    monkeypatch.setattr(following, "GRACE_SECONDS", seconds)
+    monkeypatch.setattr(followers, "GRACE_SECONDS", seconds)
 
 
 async def standing(database: Database) -> Standing:
@@ -311,7 +312,7 @@ async def test_a_round_is_done_by_one(databases: Sequence[Counting]) -> None:
     async def work(number: int) -> None:
         done.append(number)
 
-    replicas = [following.Rounds("test.every", 1000, database) for database in databases]
+    replicas = [followers.Rounds("test.every", 1000, database) for database in databases]
     for _ in range(4):
         for number, replica_ in enumerate(replicas):
             await replica_.take(partial(work, number))
@@ -329,7 +330,7 @@ async def test_a_long_round_is_not_begun_by_another(databases: Sequence[Counting
         began[name] += 1
         await go.wait()
 
-    one, other = (following.Rounds("test.every", 0.4, database) for database in databases[:2])
+    one, other = (followers.Rounds("test.every", 0.4, database) for database in databases[:2])
     working = asyncio.create_task(one.take(partial(work, "one")))
     async with asyncio.timeout(PATIENCE_SECONDS):
         while not began["one"]:  # noqa: ASYNC110 - a database does not call back

@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from services.catalogue.loader import load
-from services.chassis.law import faults, forms
-from services.chassis.law.forms import Unusable, compiled, light
+from services.law import faults, forms
+from services.law.forms import Unusable, compiled, light
 from tests.support.spending import spending
 
 SECRET = "a-key-that-nobody-reads"

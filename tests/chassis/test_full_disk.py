@@ -10,9 +10,9 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import Column, Integer, LargeBinary, MetaData, Table, insert, select
 
-from gateway.ledger.storage import FolderStorage
-from services.chassis.blobs import BlobMissing, BlobsUnavailable, FolderBlobs
-from services.chassis.database import Database, DatabaseUnavailable
+from gateway.ledger.keep.storage import FolderStorage
+from services.chassis.blobs.port import BlobMissing, BlobsUnavailable, FolderBlobs
+from services.chassis.database.database import Database, DatabaseUnavailable
 from services.chassis.store.port import NO_STREAM, NewEvent, StoreUnavailable
 from services.chassis.store.sqlite import SqliteStore
 from tests.support.full_disk import Disk, small_disk

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from services.chassis.gathering import Gathered
+from services.chassis.work.batching import Gathered
 from tests.support.waiting import PATIENCE_SECONDS
 
 

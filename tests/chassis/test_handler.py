@@ -11,10 +11,10 @@ import pytest
 import pytest_asyncio
 
 from motcua.dossier.v1 import dossier_service_pb2 as pb
-from services.chassis.caller import Caller, Origin
 from services.chassis.decider import Rejected, Sealed
-from services.chassis.handler import Handler, Outcome
-from services.chassis.privacy import SubjectErased
+from services.chassis.deciding.caller import Caller, Origin
+from services.chassis.deciding.handler import Handler, Outcome
+from services.chassis.privacy.sealing import SubjectErased
 from services.chassis.store.memory import MemoryStore
 from services.chassis.store.port import NO_STREAM, Appended, Conflict, EventStore, NewEvent, RecordedEvent
 from services.dossier.codec import dossier_codec, draft_codec

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
 
-from services.chassis.http_server import HostedApp
+from services.chassis.frame.http_server import HostedApp
 from tests.support.waiting import eventually_here
 
 

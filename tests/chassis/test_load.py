@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from motcua.warehouse.v1 import warehouse_service_pb2 as warehouse
 from motcua.warehouse.v1.warehouse_service_pb2_grpc import WarehouseServiceStub
-from services.chassis.caller import ANYBODY, Caller
+from services.chassis.access.tls import CLIENT
 from services.chassis.decider import Rejected
-from services.chassis.load import CALLS_PER_ADDRESS, KEPT, STREAMS_PER_CALLER, Load, Places, counted
-from services.chassis.settings import Settings
-from services.chassis.tls import CLIENT
+from services.chassis.deciding.caller import ANYBODY, Caller
+from services.chassis.frame.load import CALLS_PER_ADDRESS, KEPT, STREAMS_PER_CALLER, Load, Places, counted
+from services.chassis.platform.settings import Settings
 from services.warehouse.service import WarehouseService
 from tests.chassis.test_answering import refused
 from tests.support.hosted import hosted

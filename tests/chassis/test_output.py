@@ -22,8 +22,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from services.chassis import output, telemetry
-from services.chassis.output import Output
+from services.chassis.telemetry import output, telemetry
+from services.chassis.telemetry.output import Output
 from tests.support.full_disk import small_disk
 from tests.support.logs import log_plainly
 

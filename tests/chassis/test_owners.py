@@ -24,16 +24,16 @@ ALLOWED = {
     ),
     ("gateway/sandbox/vnpay.py", "Caller.tell", "add_done_callback"): (1, "until it is told"),
     ("gateway/status/live.py", "frames", "create_task"): (1, "waits for it, until the page is closed"),
-    ("services/chassis/container.py", "wait_for", "spawn_for_awaitable"): (1, "waits for it"),
-    ("services/chassis/following.py", "Rounds.take", "create_task"): (1, "ends it when the round is over"),
-    ("services/chassis/following.py", "SharedFollower._visibly", "create_task"): (2, "waits for both"),
-    ("services/chassis/gathering.py", "Gathered.get", "create_task"): (
+    ("services/chassis/frame/container.py", "wait_for", "spawn_for_awaitable"): (1, "waits for it"),
+    ("services/chassis/following/followers.py", "Rounds.take", "create_task"): (1, "ends it when the round is over"),
+    ("services/chassis/following/followers.py", "SharedFollower._visibly", "create_task"): (2, "waits for both"),
+    ("services/chassis/work/batching.py", "Gathered.get", "create_task"): (
         1,
         "who asked waits for the answer or the error",
     ),
-    ("services/chassis/runner.py", "Services.start", "spawn"): (1, "waits for it"),
-    ("services/chassis/runner.py", "Services.stop", "spawn"): (1, "waits for it"),
-    ("services/chassis/runner.py", "run", "spawn_for_awaitable"): (1, "waits for it"),
+    ("services/chassis/frame/runner.py", "Services.start", "spawn"): (1, "waits for it"),
+    ("services/chassis/frame/runner.py", "Services.stop", "spawn"): (1, "waits for it"),
+    ("services/chassis/frame/runner.py", "run", "spawn_for_awaitable"): (1, "waits for it"),
     ("services/chassis/site/watching.py", "Watch.run", "create_task"): (1, "looks at its end each second, and ends it"),
     ("services/chassis/site/watching.py", "beside", "ensure_future"): (
         2,
@@ -41,30 +41,30 @@ ALLOWED = {
     ),
     ("services/chassis/store/kurrentdb.py", "KurrentStore._stay_subscribed", "create_task"): (1, "waits for its end"),
     ("services/chassis/store/sqlite.py", "SqliteStore.append", "add_done_callback"): (1, "of a future, not of a task"),
-    ("services/chassis/tasks.py", "Owned._begin", "add_done_callback"): (1, "the owner"),
-    ("services/chassis/tasks.py", "Owned._begin", "create_task"): (1, "the owner"),
-    ("services/chassis/tasks.py", "OwnedThread.__init__", "Thread"): (1, "the owner's, as a type"),
-    ("services/chassis/tasks.py", "OwnedThread._launch", "Thread"): (1, "the owner"),
-    ("services/chassis/tls.py", "Credentials.channel", "add_done_callback"): (1, "until it is closed"),
-    ("services/chassis/tls.py", "Credentials.channel", "create_task"): (1, "closes one connection"),
-    ("services/cli/children.py", "Child._launch", "create_task"): (1, "waits for it"),
-    ("services/cli/ledger.py", "_check_with_events.stored", "run_coroutine_threadsafe"): (1, "a thread waits for it"),
-    ("services/cli/proving.py", "_prove_ledger.wait", "run_coroutine_threadsafe"): (1, "a thread waits for it"),
-    ("services/cli/rebuild.py", "Rebuilding._exchange.follow", "run_coroutine_threadsafe"): (
+    ("services/chassis/work/tasks.py", "Owned._begin", "add_done_callback"): (1, "the owner"),
+    ("services/chassis/work/tasks.py", "Owned._begin", "create_task"): (1, "the owner"),
+    ("services/chassis/work/tasks.py", "OwnedThread.__init__", "Thread"): (1, "the owner's, as a type"),
+    ("services/chassis/work/tasks.py", "OwnedThread._launch", "Thread"): (1, "the owner"),
+    ("services/chassis/access/tls.py", "Credentials.channel", "add_done_callback"): (1, "until it is closed"),
+    ("services/chassis/access/tls.py", "Credentials.channel", "create_task"): (1, "closes one connection"),
+    ("command/run/children.py", "Child._launch", "create_task"): (1, "waits for it"),
+    ("command/ledger/ledger.py", "_check_with_events.stored", "run_coroutine_threadsafe"): (1, "a thread waits for it"),
+    ("command/backup/proving.py", "_prove_ledger.wait", "run_coroutine_threadsafe"): (1, "a thread waits for it"),
+    ("command/views/rebuild.py", "Rebuilding._exchange.follow", "run_coroutine_threadsafe"): (
         1,
         "a thread waits for it",
     ),
-    ("services/cli/restore.py", "_Published.read", "run_coroutine_threadsafe"): (1, "a thread waits for it"),
-    ("services/cli/restore.py", "_check.stored", "run_coroutine_threadsafe"): (1, "a thread waits for it"),
-    ("services/cli/lifetime.py", "until_stopped", "create_task"): (3, "the program's whole life, which waits for them"),
-    ("services/cli/supervisor.py", "start", "create_task"): (2, "waits for both"),
-    ("services/cli/up.py", "start", "create_task"): (1, "waits for it"),
+    ("command/backup/restore.py", "_Published.read", "run_coroutine_threadsafe"): (1, "a thread waits for it"),
+    ("command/backup/restore.py", "_check.stored", "run_coroutine_threadsafe"): (1, "a thread waits for it"),
+    ("command/run/lifetime.py", "until_stopped", "create_task"): (3, "the program's whole life, which waits for them"),
+    ("command/run/supervisor.py", "start", "create_task"): (2, "waits for both"),
+    ("command/run/up.py", "start", "create_task"): (1, "waits for it"),
 }
 
 
 @cache
 def trees() -> dict[str, ast.Module]:
-    paths = (path for folder in ("services", "gateway") for path in sorted((ROOT / folder).rglob("*.py")))
+    paths = (path for folder in ("services", "gateway", "command") for path in sorted((ROOT / folder).rglob("*.py")))
     return {path.relative_to(ROOT).as_posix(): ast.parse(path.read_text()) for path in paths if "_pb2" not in path.name}
 
 

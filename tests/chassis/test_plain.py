@@ -16,9 +16,9 @@ from motcua.catalogue.v1 import catalogue_service_pb2 as catalogue
 from motcua.dossier.v1 import dossier_service_pb2 as dossiers
 from motcua.identity.v1 import identity_service_pb2 as identity
 from services.catalogue.loader import load
-from services.chassis import requests
-from services.chassis.errors import Invalid
-from services.chassis.plain import LONGEST_NAME, LONGEST_PERSON, name_fault, plain, quoted
+from services.chassis.calls import requests
+from services.chassis.calls.statuses import Invalid
+from services.chassis.text.plain import LONGEST_NAME, LONGEST_PERSON, name_fault, plain, quoted
 from tests.notification.test_harmless import ATTACKS
 from tests.support.loops import MOST_SECONDS
 from tests.support.spending import spending

@@ -19,19 +19,20 @@ from sqlalchemy import Connection, select, text, update
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 
+from command.run import machine
+from command.run.postgresql import PostgresqlError, PrivatePostgresql, reachable
 from gateway.status.service import StatusService
 from motcua.dossier.events.v1.events_pb2 import DossierRated
-from services.chassis import database as databases
-from services.chassis import following, positions, views
-from services.chassis.database import Database, DatabaseUnavailable, insert_new
-from services.chassis.facts import Fact
-from services.chassis.reactions import Reaction
-from services.chassis.settings import Settings
+from services.chassis.database import database as databases
+from services.chassis.database import positions
+from services.chassis.database.database import Database, DatabaseUnavailable, insert_new
+from services.chassis.deciding.facts import Fact
+from services.chassis.following import followers, views
+from services.chassis.following.reactions import Reaction
+from services.chassis.following.views import RunningView, create
+from services.chassis.platform.settings import Settings
 from services.chassis.store.memory import MemoryStore
 from services.chassis.store.port import ANY, NewEvent
-from services.chassis.views import RunningView, create
-from services.cli import machine
-from services.cli.postgresql import PostgresqlError, PrivatePostgresql, reachable
 from tests.chassis.test_views import Ratings, rate, rows, scores, until
 from tests.notification.world import world
 from tests.support.hosted import hosted
@@ -44,9 +45,9 @@ STREAMS = 5
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(following, "GRACE_SECONDS", 0.2)
-    monkeypatch.setattr(following, "POLL_SECONDS", 0.01)
-    monkeypatch.setattr(following, "PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr(followers, "GRACE_SECONDS", 0.2)
+    monkeypatch.setattr(followers, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(followers, "PAUSE_SECONDS", 0.05)
     monkeypatch.setattr(databases, "CONNECT_SECONDS", 2)
 
 

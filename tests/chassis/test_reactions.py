@@ -9,12 +9,12 @@ import pytest
 import pytest_asyncio
 
 from motcua.dossier.events.v1.events_pb2 import DossierRated
-from services.chassis import following, reactions
-from services.chassis.database import Database
+from services.chassis.database.database import Database
 from services.chassis.decider import Rejected
-from services.chassis.facts import Fact
-from services.chassis.privacy import SubjectErased
-from services.chassis.reactions import ATTEMPTS, Reaction
+from services.chassis.deciding.facts import Fact
+from services.chassis.following import followers, reactions
+from services.chassis.following.reactions import ATTEMPTS, Reaction
+from services.chassis.privacy.sealing import SubjectErased
 from services.chassis.store.memory import MemoryStore
 from services.chassis.store.port import ANY, Conflict, NewEvent, StoreUnavailable
 from tests.support.postgresql import Engine
@@ -26,7 +26,7 @@ TYPE = DossierRated.DESCRIPTOR.full_name
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reactions, "FIRST_DELAY_SECONDS", 0.0)
-    monkeypatch.setattr(following, "PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(followers, "PAUSE_SECONDS", 0.01)
 
 
 @pytest_asyncio.fixture

@@ -11,12 +11,12 @@ import pytest
 import pytest_asyncio
 from sqlalchemy import inspect, select, update
 
-from services.chassis import following
-from services.chassis.database import Database
+from command.views import rebuild
+from command.views.rebuild import NotRebuilt, Reached, Rebuilding, find
+from services.chassis.database.database import Database
+from services.chassis.following import followers
+from services.chassis.following.views import RunningView, parse_position
 from services.chassis.store.memory import MemoryStore
-from services.chassis.views import RunningView, parse_position
-from services.cli import rebuild
-from services.cli.rebuild import NotRebuilt, Reached, Rebuilding, find
 from tests.chassis.test_views import Ratings, rate, rows, scores, until
 from tests.support.postgresql import Engine
 
@@ -25,9 +25,9 @@ BEFORE = 100
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(following, "GRACE_SECONDS", 0.2)
-    monkeypatch.setattr(following, "POLL_SECONDS", 0.01)
-    monkeypatch.setattr(following, "PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr(followers, "GRACE_SECONDS", 0.2)
+    monkeypatch.setattr(followers, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(followers, "PAUSE_SECONDS", 0.05)
     monkeypatch.setattr(rebuild, "AT_ONCE", 7)
 
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from motcua.catalogue.v1 import catalogue_service_pb2 as catalogue
 from motcua.dossier.events.v1 import events_pb2 as events
 from motcua.dossier.v1 import dossier_service_pb2 as pb
-from services.chassis import requests
-from services.chassis.errors import Invalid
+from services.chassis.calls import requests
+from services.chassis.calls.statuses import Invalid
 
 ID = str(uuid4())
 

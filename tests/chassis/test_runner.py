@@ -2,7 +2,7 @@ import asyncio.sslproto
 import ssl
 import threading
 
-from services.chassis.runner import run
+from services.chassis.frame.runner import run
 
 
 def test_a_loop_of_services_has_the_programs_own_tls() -> None:

@@ -12,13 +12,14 @@ import pytest_asyncio
 from sqlalchemy import Boolean, Column, Connection, DateTime, Integer, MetaData, String, Table, select
 
 from motcua.dossier.events.v1.events_pb2 import DossierRated
-from services.chassis import positions, views
-from services.chassis.database import Database
-from services.chassis.facts import Fact
-from services.chassis.schema import SchemaChanged, drop
+from services.chassis.database import positions
+from services.chassis.database.database import Database
+from services.chassis.database.schema import SchemaChanged, drop
+from services.chassis.deciding.facts import Fact
+from services.chassis.following import views
+from services.chassis.following.views import Projection, RunningView
 from services.chassis.store.memory import MemoryStore
 from services.chassis.store.port import START
-from services.chassis.views import Projection, RunningView
 from tests.chassis.test_views import rate, until
 from tests.support.postgresql import Engine
 

@@ -8,10 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.chassis.blobs import BlobMissing, FolderBlobs
-from services.chassis.growing import SMALL_BYTES, GrowingUploads, WrongOffset
-from services.chassis.privacy import SubjectErased
-from services.chassis.sealed_blobs import (
+from services.chassis.blobs.port import BlobMissing, FolderBlobs
+from services.chassis.blobs.sealed import (
     FRAME_BYTES,
     FRAMES_AT_ONCE,
     HEADER_BYTES,
@@ -20,6 +18,8 @@ from services.chassis.sealed_blobs import (
     SealedBlobs,
     WrongContent,
 )
+from services.chassis.blobs.unfinished import SMALL_BYTES, GrowingUploads, WrongOffset
+from services.chassis.privacy.sealing import SubjectErased
 from tests.support.keys import MemoryKeys
 
 ANNA, BEN = "citizen-1", "citizen-2"

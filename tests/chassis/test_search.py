@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.chassis.search import matches, search
+from services.chassis.text.search import matches, search
 
 NAME = "Đăng ký thường trú tại Khánh Hòa"
 

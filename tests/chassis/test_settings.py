@@ -10,11 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.chassis.addresses import server
+from command import main
 from services.chassis.clock import ShiftedClock
-from services.chassis.settings import KURRENTDB, REPEATED, Settings
+from services.chassis.network.addresses import server
+from services.chassis.platform.settings import KURRENTDB, REPEATED, Settings
 from services.chassis.store.kurrentdb import KurrentStore, checked_uri
-from services.cli import main
 from services.notification.sending import smtp_settings
 
 HOSTILE = ["#", "@", "%", "%40", "/", "?", ":", "\\", " ", "&", "=", "[", "]", "é", "%zz", "<", "\t", "+", ";", ","]

@@ -13,10 +13,10 @@ from uuid import uuid4
 import pytest
 import structlog
 
-from services.chassis import tasks
 from services.chassis.store.port import NO_STREAM, EventStore, NewEvent, StoreUnavailable
 from services.chassis.store.sqlite import SqliteStore
-from services.chassis.tasks import Owned, OwnedThread, troubles
+from services.chassis.work import tasks
+from services.chassis.work.tasks import Owned, OwnedThread, troubles
 from tests.support.logs import log_plainly
 from tests.support.waiting import PATIENCE_SECONDS, eventually_here
 

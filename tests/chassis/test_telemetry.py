@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from joserfc import jwe, jwt
 from joserfc.jwk import OctKey
 
-from services.chassis import telemetry
+from services.chassis.telemetry import telemetry
 from tests.support.logs import log_plainly
 
 KEY = OctKey.generate_key(256)

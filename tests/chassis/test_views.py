@@ -10,13 +10,14 @@ import pytest_asyncio
 from sqlalchemy import Column, Connection, Integer, MetaData, String, Table, select, update
 
 from motcua.dossier.events.v1.events_pb2 import DeadlinePassed, DossierRated
-from services.chassis import following, positions, views
-from services.chassis.database import Database, insert_new
+from services.chassis.database import positions
+from services.chassis.database.database import Database, insert_new
 from services.chassis.decider import Rejected
-from services.chassis.facts import Fact
+from services.chassis.deciding.facts import Fact
+from services.chassis.following import followers, views
+from services.chassis.following.views import Projection, RunningView, Snapshot, parse_position, position_token
 from services.chassis.store.memory import MemoryStore
 from services.chassis.store.port import ANY, START, NewEvent
-from services.chassis.views import Projection, RunningView, Snapshot, parse_position, position_token
 from services.dossier.codec import dossier_codec
 from services.dossier.values import FeeCondition
 from services.dossier.views import dossiers, fees, lists
@@ -53,7 +54,7 @@ class Ratings:
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(following, "PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(followers, "PAUSE_SECONDS", 0.01)
 
 
 @pytest_asyncio.fixture

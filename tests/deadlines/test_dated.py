@@ -5,8 +5,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from services.chassis.deadlines import Term, Unit
-from services.chassis.law.dated import counts_from, forward_by, holds, owner, reply_term, site_terms
+from services.law.dated import counts_from, forward_by, holds, owner, reply_term, site_terms
+from services.law.deadlines import Term, Unit
 from tests.deadlines.test_deadlines import OFFICE, POLICE
 
 ZONE = ZoneInfo("Asia/Ho_Chi_Minh")

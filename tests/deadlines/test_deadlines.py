@@ -14,7 +14,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from services.catalogue.loader import load
-from services.chassis.deadlines import (
+from services.law.deadlines import (
     Calendar,
     Hours,
     Term,
@@ -25,7 +25,7 @@ from services.chassis.deadlines import (
     is_working_day,
     resumed_due_at,
 )
-from services.chassis.law.definitions import calendar_of
+from services.law.definitions import calendar_of
 
 ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
 MORNING, AFTERNOON = (time(7, 30), time(11, 30)), (time(13), time(17))

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from gateway.edge.envoy import Edge
-from services.chassis.settings import Settings
+from services.chassis.platform.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "security.md").read_text()

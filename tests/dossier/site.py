@@ -22,10 +22,10 @@ from motcua.catalogue.events.v1 import definitions_pb2 as definitions
 from motcua.catalogue.events.v1 import events_pb2 as catalogue
 from motcua.dossier.v1.dossier_service_pb2_grpc import DossierServiceStub
 from motcua.privacy.events.v1.events_pb2 import DataUsed
-from services.chassis.caller import Origin
+from services.chassis.blobs.sealed import SealedBlobs
 from services.chassis.decider import Rejected
-from services.chassis.handler import Handler
-from services.chassis.sealed_blobs import SealedBlobs
+from services.chassis.deciding.caller import Origin
+from services.chassis.deciding.handler import Handler
 from services.chassis.store.port import ANY, NewEvent
 from services.dossier import commands as c
 from services.dossier.codec import dossier_codec

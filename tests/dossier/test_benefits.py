@@ -14,7 +14,9 @@ import pytest
 from motcua.catalogue.events.v1 import events_pb2 as catalogue
 from motcua.dossier.v1 import dossier_service_pb2 as pb
 from motcua.dossier.v1.dossier_service_pb2_grpc import DossierServiceStub
-from services.chassis.law.definitions import (
+from services.chassis.following.in_force import SHAPES
+from services.dossier.service import DossierService
+from services.law.definitions import (
     Charge,
     ChargeBasis,
     Exemption,
@@ -24,9 +26,7 @@ from services.chassis.law.definitions import (
     Json,
     Text,
 )
-from services.chassis.law.fees import in_period
-from services.chassis.law.kept import SHAPES
-from services.dossier.service import DossierService
+from services.law.fees import in_period
 from tests.dossier.test_jobs import Jobs
 from tests.dossier.test_service import PROCEDURE_OF_ONE_COMPONENT, refused, submission
 from tests.dossier.world import at

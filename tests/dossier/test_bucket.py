@@ -10,12 +10,12 @@ import grpc
 import httpx
 import pytest
 
-from gateway.ledger.checkpoint import Checkpoint
-from gateway.ledger.note import Note
+from gateway.ledger.format.checkpoint import Checkpoint
+from gateway.ledger.format.note import Note
 from gateway.ledger.service import LedgerService
 from motcua.dossier.v1 import dossier_service_pb2 as pb
 from motcua.dossier.v1.dossier_service_pb2_grpc import DossierServiceStub
-from services.chassis.bucket import open_bucket
+from services.chassis.blobs.bucket import open_bucket
 from services.dossier.service import DossierService
 from tests.dossier.test_service import PDF, SHA256, Site, refused
 from tests.support.bucket import BucketServer

@@ -16,17 +16,17 @@ from motcua.catalogue.v1 import catalogue_service_pb2 as pb
 from services.catalogue.answers import deadline
 from services.catalogue.loader import load
 from services.catalogue.views import Definitions
-from services.chassis.codec import from_timestamp
-from services.chassis.deadlines import Calendar, Term, Unit, is_provisional
 from services.chassis.decider import Rejected
-from services.chassis.law.definitions import CalendarVersion, calendar_of
-from services.chassis.law.kept import SHAPES
-from services.chassis.law.kept import law as kept_law
+from services.chassis.deciding.codec import from_timestamp
+from services.chassis.following.in_force import SHAPES
+from services.chassis.following.in_force import law as kept_law
 from services.dossier import commands as c
 from services.dossier import events as e
 from services.dossier import values as v
 from services.dossier.domain import dossier
 from services.dossier.law import Law
+from services.law.deadlines import Calendar, Term, Unit, is_provisional
+from services.law.definitions import CalendarVersion, calendar_of
 from tests.dossier import world as w
 from tests.dossier.world import APPLICANT, CLOCK, COMMUNE, DEPARTMENT, NEW, OFFICIAL, at
 from tests.support.facts import fact_of

@@ -8,7 +8,7 @@ import pytest_asyncio
 from sqlalchemy import insert, select
 
 from motcua.dossier.events.v1.events_pb2 import DossierSubmitted
-from services.chassis.database import Database
+from services.chassis.database.database import Database
 from services.dossier.codes import CODE, LAST, Given, Wanted, allocate, codes, counters, forget, given_to
 from tests.support.facts import fact_of
 from tests.support.postgresql import Engine

@@ -19,9 +19,15 @@ from motcua.dossier.events.v1 import events_pb2 as facts
 from motcua.dossier.v1 import dossier_pb2
 from motcua.dossier.v1 import dossier_service_pb2 as pb
 from motcua.dossier.v1.dossier_service_pb2_grpc import DossierServiceStub
-from services.chassis.deadlines import Term, Unit
-from services.chassis.law import definitions as d
-from services.chassis.law.definitions import (
+from services.chassis.following.in_force import SHAPES
+from services.dossier import commands as c
+from services.dossier import events as e
+from services.dossier import values as v
+from services.dossier.domain import MOST_CORRECTIONS, dossier
+from services.dossier.service import DossierService
+from services.law import definitions as d
+from services.law.deadlines import Term, Unit
+from services.law.definitions import (
     Charge,
     ChargeBasis,
     Component,
@@ -32,13 +38,7 @@ from services.chassis.law.definitions import (
     Json,
     Text,
 )
-from services.chassis.law.fields import has
-from services.chassis.law.kept import SHAPES
-from services.dossier import commands as c
-from services.dossier import events as e
-from services.dossier import values as v
-from services.dossier.domain import MOST_CORRECTIONS, dossier
-from services.dossier.service import DossierService
+from services.law.fields import has
 from tests.dossier import world as w
 from tests.dossier.test_domain import after, head, refused
 from tests.dossier.test_service import PROCEDURE_OF_ONE_COMPONENT, SHA256, Site, reached, submission

@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 
-from services.chassis.deadlines import Term, Unit
 from services.chassis.decider import Sealed
 from services.dossier import commands as c
 from services.dossier import events as e
@@ -23,6 +22,7 @@ from services.dossier.values import (
     StopCause,
     Synchronisation,
 )
+from services.law.deadlines import Term, Unit
 from tests.dossier.world import (
     APPLICANT,
     APPROVED,

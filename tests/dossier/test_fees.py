@@ -6,13 +6,13 @@ from dataclasses import replace
 from datetime import date, datetime
 from typing import Any
 
-from services.chassis.deadlines import Term, Unit
 from services.chassis.decider import Sealed
 from services.dossier import commands as c
 from services.dossier import events as e
 from services.dossier import values as v
 from services.dossier.domain import dossier
 from services.dossier.events import Event
+from services.law.deadlines import Term, Unit
 from tests.dossier import world as w
 from tests.support.given import given
 

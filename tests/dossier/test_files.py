@@ -17,10 +17,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from services.chassis.blobs import FolderBlobs
-from services.chassis.confined import Made
-from services.chassis.database import Database
-from services.chassis.sealed_blobs import SealedBlobs
+from services.chassis.blobs.port import FolderBlobs
+from services.chassis.blobs.sealed import SealedBlobs
+from services.chassis.database.database import Database
+from services.chassis.work.confined import Made
 from services.dossier.files import documents, judging, pictures
 from services.dossier.files.kinds import DWG, DXF, HEIC, JPEG, PDF, PNG, XML
 from services.dossier.uploads import LARGEST_BYTES, LARGEST_CHUNK_BYTES, Owner, Uploads

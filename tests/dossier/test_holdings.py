@@ -11,8 +11,8 @@ import pytest
 from sqlalchemy import Connection, create_engine
 
 from motcua.warehouse.events.v1 import events_pb2 as w
-from services.chassis.codec import to_timestamp
-from services.chassis.facts import Fact
+from services.chassis.deciding.codec import to_timestamp
+from services.chassis.deciding.facts import Fact
 from services.dossier.holdings import document_gone, document_kept, holdings_of, metadata
 
 ISSUED, LAST = datetime(2026, 3, 2, 2, tzinfo=UTC), datetime(2026, 9, 2, 16, 59, 59, tzinfo=UTC)

@@ -14,6 +14,8 @@ import grpc
 import httpx
 import pytest
 
+from command.doctor import measures
+from command.doctor.finding import Finding, Patient, State
 from gateway.status.service import StatusService
 from motcua.catalogue.events.v1 import definitions_pb2 as definitions
 from motcua.catalogue.events.v1 import events_pb2 as catalogue
@@ -23,15 +25,13 @@ from motcua.dossier.v1 import dossier_service_pb2 as pb
 from motcua.dossier.v1.dossier_service_pb2_grpc import DossierServiceStub
 from motcua.notification.v1 import notification_service_pb2 as n
 from motcua.notification.v1.notification_service_pb2_grpc import NotificationServiceStub
-from services.chassis import observing
-from services.chassis.codec import from_timestamp
-from services.chassis.deadlines import Term, Unit
-from services.chassis.entrypoints import every
-from services.chassis.law.definitions import Channel, ChannelRule, Fee, FeeCondition, Text, UnpaidConsequence
-from services.chassis.law.kept import SHAPES
-from services.cli.doctor import measures
-from services.cli.doctor.finding import Finding, Patient, State
+from services.chassis.deciding.codec import from_timestamp
+from services.chassis.following.in_force import SHAPES
+from services.chassis.frame.entrypoints import every
+from services.chassis.telemetry import gauges
 from services.dossier.service import DossierService
+from services.law.deadlines import Term, Unit
+from services.law.definitions import Channel, ChannelRule, Fee, FeeCondition, Text, UnpaidConsequence
 from services.notification.service import NotificationService
 from tests.catalogue.samples import CHARGE
 from tests.dossier.test_service import PROCEDURE_OF_ONE_COMPONENT, SUCCESSOR, Site
@@ -121,7 +121,7 @@ class Jobs(Site):
 
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Jobs]:
-    monkeypatch.setattr(observing, "KEPT_SECONDS", 0.0)
+    monkeypatch.setattr(gauges, "KEPT_SECONDS", 0.0)
     keys, shift = MemoryKeys(), tmp_path / "shift"
     ring = {"key_ring": staticmethod(lambda *_: keys)}
     jobs = ("recount_deadlines", "forward_dossiers", "stop_unpaid")

@@ -18,14 +18,14 @@ from sqlalchemy import true
 from motcua.dossier.events.v1 import events_pb2 as e
 from motcua.dossier.v1 import dossier_pb2
 from motcua.dossier.v1 import dossier_service_pb2 as pb
-from services.chassis.caller import Caller
-from services.chassis.codec import to_timestamp
-from services.chassis.database import Database
+from services.chassis.calls.paging import Pages
+from services.chassis.database.database import Database
 from services.chassis.decider import Rejected
-from services.chassis.paging import Pages
+from services.chassis.deciding.caller import Caller
+from services.chassis.deciding.codec import to_timestamp
+from services.chassis.following.views import RunningView, position_token
 from services.chassis.store.memory import MemoryStore
 from services.chassis.store.port import ANY, NewEvent
-from services.chassis.views import RunningView, position_token
 from services.dossier.lists import begun, mine, work
 from services.dossier.views import lists
 from tests.dossier.world import RECEIVED

@@ -13,9 +13,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from sqlalchemy import create_engine, select
 
 from motcua.dossier.events.v1 import events_pb2
-from services.chassis.deadlines import Term, Unit
 from services.chassis.decider import Rejected, Sealed
-from services.chassis.facts import message_class
+from services.chassis.deciding.facts import message_class
 from services.dossier import commands as c
 from services.dossier import events as e
 from services.dossier.codec import dossier_codec
@@ -32,6 +31,7 @@ from services.dossier.values import (
     Terms,
 )
 from services.dossier.views import dossiers, lists
+from services.law.deadlines import Term, Unit
 from tests.dossier import world as w
 from tests.support.facts import fact_of
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from motcua.dossier.v1 import dossier_service_pb2 as pb
 from motcua.identity.events.v1 import events_pb2 as identity
-from services.chassis.concern import concern_of
+from services.chassis.grounds.concern import concern_of
 from services.dossier import commands as c
 from services.dossier import values as v
 from services.dossier.domain import OPEN, Dossier

@@ -21,12 +21,13 @@ from motcua.catalogue.v1 import catalogue_service_pb2 as pb
 from motcua.dossier.events.v1 import events_pb2 as facts
 from services.catalogue import answers
 from services.catalogue.views import Definitions
+from services.chassis.calls.answers import form_answers
 from services.chassis.decider import Rejected
-from services.chassis.law.cases import Standing, form_answers
-from services.chassis.law.kept import SHAPES
-from services.chassis.law.kept import law as kept
+from services.chassis.following.in_force import SHAPES
+from services.chassis.following.in_force import law as kept
 from services.dossier.law import Law
 from services.dossier.values import Channel
+from services.law.cases import Standing
 from tests.catalogue.samples import catalogue
 from tests.support.facts import fact_of
 

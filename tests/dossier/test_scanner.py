@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from services.chassis.blobs import FolderBlobs
-from services.chassis.database import Database
+from services.chassis.blobs.port import FolderBlobs
+from services.chassis.database.database import Database
 from services.chassis.decider import Rejected
 from services.dossier.files import scanner
 from services.dossier.files.scanner import Clamd, ScannerUnavailable

@@ -26,13 +26,13 @@ from motcua.dossier.v1 import dossier_service_pb2 as pb
 from motcua.dossier.v1.dossier_service_pb2_grpc import DossierServiceStub
 from motcua.identity.events.v1 import events_pb2 as identity
 from motcua.payment.events.v1 import events_pb2 as payment
-from services.chassis import confined
-from services.chassis.entrypoints import every
-from services.chassis.law.definitions import Component, ComponentSource, Fee, Form, Json, Text
-from services.chassis.law.kept import SHAPES
-from services.chassis.privacy import seal
+from services.chassis.following.in_force import SHAPES
+from services.chassis.frame.entrypoints import every
+from services.chassis.privacy.sealing import seal
 from services.chassis.store.port import ANY, NewEvent
+from services.chassis.work import confined
 from services.dossier.service import DossierService
+from services.law.definitions import Component, ComponentSource, Fee, Form, Json, Text
 from tests.catalogue.samples import PROCEDURE
 from tests.support.files import signed_xml
 from tests.support.grounds import scope

@@ -11,8 +11,8 @@ import pytest
 from google.rpc import error_details_pb2
 
 from motcua.dossier.v1 import dossier_service_pb2, errors_pb2
+from services.chassis.calls.statuses import Errors
 from services.chassis.decider import Rejected
-from services.chassis.errors import Errors
 from services.dossier import commands as c
 from services.dossier import values as v
 from services.dossier.domain import Dossier, dossier

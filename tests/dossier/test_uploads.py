@@ -10,12 +10,12 @@ import pytest
 import pytest_asyncio
 
 from motcua.dossier.v1.dossier_pb2 import Upload
-from services.chassis.blobs import FolderBlobs
-from services.chassis.database import Database
+from services.chassis.blobs.port import FolderBlobs
+from services.chassis.blobs.sealed import SealedBlobs
+from services.chassis.calls.statuses import Invalid
+from services.chassis.database.database import Database
 from services.chassis.decider import Rejected
-from services.chassis.errors import Invalid
-from services.chassis.privacy import SubjectErased
-from services.chassis.sealed_blobs import SealedBlobs
+from services.chassis.privacy.sealing import SubjectErased
 from services.dossier.files.scanner import Scanner
 from services.dossier.uploads import LARGEST_BYTES, LARGEST_CHUNK_BYTES, MOST_UNFINISHED, UNFINISHED, Owner, Uploads
 from services.dossier.values import File

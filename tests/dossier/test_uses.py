@@ -12,11 +12,11 @@ import pytest
 
 from motcua.dossier.v1 import dossier_service_pb2 as pb
 from motcua.privacy.events.v1.events_pb2 import DataListed, DataUsed
-from services.chassis.access import Policy
-from services.chassis.caller import ANYBODY, Caller
-from services.chassis.privacy import UNREADABLE
+from services.chassis.access.access import Policy
+from services.chassis.deciding.caller import ANYBODY, Caller
+from services.chassis.grounds.uses import Reading, Readings, purposes
+from services.chassis.privacy.sealing import UNREADABLE
 from services.chassis.store.port import Appended, NewEvent, StoreUnavailable
-from services.chassis.uses import Reading, Readings, purposes
 from services.dossier import values as v
 from tests.dossier import world as w
 from tests.dossier.site import ROLES, Site, refusal_of, site_in

@@ -7,13 +7,13 @@ from datetime import date, datetime, time
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from services.chassis.deadlines import Calendar, Term, Unit
 from services.chassis.decider import Sealed
 from services.dossier import commands as c
 from services.dossier import values as v
 from services.dossier.domain import dossier
 from services.dossier.events import Event
 from services.dossier.states import NOW
+from services.law.deadlines import Calendar, Term, Unit
 
 ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
 CODE = "P56.22.336-20260302-0000001"

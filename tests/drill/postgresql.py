@@ -6,7 +6,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from services.cli.postgresql import binaries
+from command.run.postgresql import binaries
 
 FOLDER = Path("/tmp/postgresql")
 # Nothing here has to outlive a power cut.

@@ -20,7 +20,7 @@ from joserfc.jwk import KeySet, OKPKey
 
 from gateway.edge.envoy import SUBJECT, Address, Edge, Jwt
 from gateway.edge.process import EdgeProcess
-from services.chassis.tls import CLIENT
+from services.chassis.access.tls import CLIENT
 from tests.edge.trial import Trial, grpc_server, web_server
 
 BURST = 6

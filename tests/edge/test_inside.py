@@ -21,7 +21,7 @@ from gateway.edge.api import Api, read
 from gateway.edge.envoy import Address, Edge, Jwt
 from gateway.edge.process import EdgeProcess
 from scripts.build_protos import ROOT, build
-from services.chassis.access import service_token
+from services.chassis.access.access import service_token
 from tests.edge.trial import Trial, any_service, web_server
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -12,12 +12,12 @@ from joserfc.jwk import KeySet, OKPKey
 
 from gateway.edge.envoy import LEDGER_REQUEST_BYTES, Address, Edge, Jwt
 from gateway.edge.process import EdgeProcess
-from gateway.ledger import merkle, proof
-from gateway.ledger.checkpoint import TreeHead
-from gateway.ledger.note import CoSigner, Note, Signer, Verifier, parse_signatures
-from gateway.ledger.proof import TlogProof
+from gateway.ledger.format import merkle, proof
+from gateway.ledger.format.checkpoint import TreeHead
+from gateway.ledger.format.note import CoSigner, Note, Signer, Verifier, parse_signatures
+from gateway.ledger.format.proof import TlogProof
+from gateway.ledger.keep.witness import AddCheckpoint
 from gateway.ledger.service import LedgerService
-from gateway.ledger.witness import AddCheckpoint
 from scripts.build_protos import ROOT, build
 from services.chassis.store.sqlite import SqliteStore
 from tests.ledger.site import code_of, play

@@ -16,7 +16,7 @@ import pytest_asyncio
 from gateway.edge.envoy import Address, Edge
 from gateway.edge.process import EdgeProcess
 from gateway.edge.strict import DEEPEST, MOST_VALUES
-from services.chassis.access import LONGEST_TOKEN
+from services.chassis.access.access import LONGEST_TOKEN
 from tests.edge.trial import Trial, grpc_server, web_server
 
 LARGEST = 100_000

@@ -19,14 +19,14 @@ from uuid import UUID
 
 import pytest
 
-from services.chassis.database import Database
-from services.chassis.dependencies import _Decisions
-from services.chassis.facts import message_of
-from services.chassis.privacy import ERASED, Keys, open_message, sealed_fields
+from command.registry import service_classes
+from services.chassis.database.database import Database
+from services.chassis.deciding.facts import message_of
+from services.chassis.following.views import Projection, RunningView
+from services.chassis.frame.dependencies import _Decisions
+from services.chassis.privacy.sealing import ERASED, Keys, open_message, sealed_fields
 from services.chassis.store.port import NO_STREAM, NewEvent, RecordedEvent
 from services.chassis.store.sqlite import SqliteStore
-from services.chassis.views import Projection, RunningView
-from services.cli.registry import service_classes
 from tests.support.postgresql import Engine
 
 HISTORIES = sorted(Path(__file__).parent.glob("*.jsonl.gz"))

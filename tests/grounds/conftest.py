@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import pytest
 from joserfc.jwk import OKPKey
 
+from command.registry import service_classes
 from services.catalogue.seed import seed
-from services.chassis.platform import Platform
-from services.cli.registry import service_classes
+from services.chassis.platform.platform import Platform
 from tests.grounds.lives import Lives, live
 from tests.idempotency.world import World
 from tests.identity.sandboxes import SECRET, sandboxes

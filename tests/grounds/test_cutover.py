@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 
 from motcua.dossier.events.v1 import events_pb2 as facts
-from services.chassis.settings import Settings
+from services.chassis.platform.settings import Settings
 from services.identity.offices import ZONE
 from tests.access.callers import mint
 from tests.grounds.lives import Lives

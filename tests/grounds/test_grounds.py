@@ -20,10 +20,10 @@ from motcua.dossier.events.v1 import events_pb2 as facts
 from motcua.identity.events.v1 import events_pb2 as identity
 from motcua.options.v1 import options_pb2
 from motcua.warehouse.events.v1 import events_pb2 as warehouse
-from services.chassis import concern
-from services.chassis.caller import Caller
-from services.chassis.dossier_codes import code_in
-from services.chassis.privacy import sealed_fields
+from services.chassis.deciding.caller import Caller
+from services.chassis.grounds import concern
+from services.chassis.privacy.sealing import sealed_fields
+from services.chassis.text.dossier_codes import code_in
 from tests.grounds.cases import CASES, OTHERS, dossier
 from tests.grounds.lives import ALL, ELSEWHERE, OTHER_AGENCY, PARENT, PROVINCE, RPC, Lives, refused, rightful_code
 from tests.idempotency.world import AGENCY, PROCEDURE

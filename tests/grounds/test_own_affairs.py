@@ -10,7 +10,7 @@ import grpc
 
 from motcua.dossier.events.v1 import events_pb2 as facts
 from motcua.options.v1 import options_pb2
-from services.chassis.codec import to_timestamp
+from services.chassis.deciding.codec import to_timestamp
 from tests.grounds.cases import CASES, paper
 from tests.grounds.lives import OTHER_AGENCY, Lives, refused
 from tests.support.rpcs import RPCS

@@ -17,9 +17,9 @@ from motcua.identity.events.v1 import events_pb2 as identity_facts
 from motcua.notification.events.v1 import events_pb2 as notification_facts
 from motcua.options.v1 import options_pb2
 from services.catalogue.loader import load
-from services.chassis.codec import to_timestamp
 from services.chassis.decider import Sealed
-from services.chassis.law.kept import SHAPES
+from services.chassis.deciding.codec import to_timestamp
+from services.chassis.following.in_force import SHAPES
 from services.identity import signing
 from services.notification import domain as n
 from services.notification.codec import message_codec

@@ -14,9 +14,9 @@ import grpc
 import pytest
 from joserfc.jwk import OKPKey
 
+from command.registry import service_classes
 from services.catalogue.seed import seed
-from services.chassis.platform import Platform
-from services.cli.registry import service_classes
+from services.chassis.platform.platform import Platform
 from tests.idempotency.cases import CASES, OWN
 from tests.idempotency.world import Sending, World
 from tests.identity.sandboxes import SECRET, sandboxes

@@ -17,8 +17,8 @@ from joserfc.jwk import OKPKey
 
 from motcua.dossier.events.v1 import events_pb2 as facts
 from services.catalogue.loader import load
-from services.chassis.codec import Codec
 from services.chassis.decider import Sealed
+from services.chassis.deciding.codec import Codec
 from services.chassis.store.port import NO_STREAM, START, NewEvent
 from services.identity import domain as identity
 from services.identity.codec import account_codec

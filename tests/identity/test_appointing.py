@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from command.site.appoint import _office as office_of
 from gateway.sandbox.people import citizen
 from motcua.identity.events.v1 import events_pb2 as facts
 from services.chassis.decider import Rejected
-from services.chassis.platform import Platform
+from services.chassis.following.views import RunningView, position_token
+from services.chassis.platform.platform import Platform
 from services.chassis.store.port import START
-from services.chassis.views import RunningView, position_token
-from services.cli.appoint import _office as office_of
 from services.identity.administration import AdministratorNamed, NameAdministrator, administration
 from services.identity.appointing import Asked, Named, appoint_administrator
 from services.identity.views import lists

@@ -19,7 +19,7 @@ from starlette.responses import Response
 from gateway.sandbox.people import citizen
 from motcua.catalogue.events.v1.definitions_pb2 import Agency, Text
 from motcua.privacy.events.v1.events_pb2 import DataListed, ListedRow
-from services.chassis.law.called import put
+from services.chassis.following.agency_names import put
 from services.identity import endpoints, pages, sessions
 from services.identity.endpoints import SESSION
 from services.identity.lists import data_use_of, data_uses_query

@@ -7,16 +7,16 @@ from contextlib import ExitStack
 from pathlib import Path
 from uuid import uuid4
 
-from services.chassis import clients
-from services.chassis.keyring import RemoteKeys
-from services.chassis.platform import Platform
-from services.chassis.settings import Settings
+from services.chassis import channels
+from services.chassis.platform.platform import Platform
+from services.chassis.platform.remote_keys import RemoteKeys
+from services.chassis.platform.settings import Settings
 from services.identity.service import IdentityService
 from tests.support.hosted import hosted
 
 
 def test_the_methods_that_are_tried_again_are_those_of_identity() -> None:
-    assert f'"{IdentityService.rpcs.full_name}"' in clients.OPTIONS[0][1]
+    assert f'"{IdentityService.rpcs.full_name}"' in channels.OPTIONS[0][1]
 
 
 async def test_keys_are_found_when_a_replica_is_gone(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ from motcua.identity.v1.identity_pb2 import (
 )
 from motcua.identity.v1.identity_service_pb2_grpc import IdentityServiceStub
 from motcua.options.v1 import options_pb2
-from services.chassis.platform import Platform
+from services.chassis.platform.platform import Platform
 from services.identity import signing
 from services.identity.bootstrap import TrialAppointment, TrialOfficial, TrialSystem, ensure_trial_accounts
 from services.identity.domain import AccountKind, Role

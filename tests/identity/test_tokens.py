@@ -15,7 +15,7 @@ from joserfc import jwt
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 from sqlalchemy import select
 
-from services.chassis.database import Database
+from services.chassis.database.database import Database
 from services.chassis.decider import Rejected
 from services.chassis.store.memory import MemoryStore
 from services.identity.domain import AccountKind, SystemKey

@@ -14,9 +14,9 @@ from cryptography.exceptions import InvalidTag
 from sqlalchemy import select
 
 from motcua.identity.events.v1 import events_pb2 as facts
-from services.chassis.codec import to_timestamp
-from services.chassis.database import Database
-from services.chassis.settings import Settings
+from services.chassis.database.database import Database
+from services.chassis.deciding.codec import to_timestamp
+from services.chassis.platform.settings import Settings
 from services.chassis.store.memory import MemoryStore
 from services.chassis.store.port import ANY, NewEvent
 from services.identity import rotation

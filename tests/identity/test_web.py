@@ -18,7 +18,7 @@ from joserfc.jwk import ECKey, KeySet, OKPKey
 
 from gateway.sandbox import vneid
 from gateway.sandbox.people import citizen, organisation
-from services.chassis.database import Database
+from services.chassis.database.database import Database
 from services.chassis.store.memory import MemoryStore
 from services.identity import tokens
 from services.identity.assertions import UsedAssertions

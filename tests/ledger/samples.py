@@ -9,12 +9,12 @@ from hashlib import sha256
 from typing import Any
 from uuid import UUID, uuid5
 
-from gateway.ledger import heads, merkle
-from gateway.ledger.checkpoint import Checkpoint
-from gateway.ledger.heads import Head
-from gateway.ledger.leaf import Leaf
-from gateway.ledger.note import CoSigner, Note, Signer
-from gateway.ledger.proof import DossierReceipt, TlogProof
+from gateway.ledger.format import heads, merkle
+from gateway.ledger.format.checkpoint import Checkpoint
+from gateway.ledger.format.heads import Head
+from gateway.ledger.format.leaf import Leaf
+from gateway.ledger.format.note import CoSigner, Note, Signer
+from gateway.ledger.format.proof import DossierReceipt, TlogProof
 from tests.ledger.tree import Tree
 
 ORIGIN = "vn-56.motcua.local/ledger"

@@ -14,19 +14,19 @@ from uuid import UUID, uuid4
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from gateway.ledger import heads, tiles
-from gateway.ledger.checkpoint import Checkpoint
-from gateway.ledger.heads import Head
-from gateway.ledger.leaf import Leaf
-from gateway.ledger.merkle import TILE_WIDTH, leaf_hash
-from gateway.ledger.note import Note, Verifier
-from gateway.ledger.own_keys import log_key
+from gateway.ledger.format import heads, tiles
+from gateway.ledger.format.checkpoint import Checkpoint
+from gateway.ledger.format.heads import Head
+from gateway.ledger.format.leaf import Leaf
+from gateway.ledger.format.merkle import TILE_WIDTH, leaf_hash
+from gateway.ledger.format.note import Note, Verifier
+from gateway.ledger.format.tiles import TileName
+from gateway.ledger.keep.own_keys import log_key
+from gateway.ledger.keep.storage import Storage
 from gateway.ledger.running import RunningLedger
-from gateway.ledger.storage import Storage
-from gateway.ledger.tiles import TileName
 from motcua.dossier.events.v1 import events_pb2 as d
-from services.chassis.platform import Platform
-from services.chassis.privacy import seal
+from services.chassis.platform.platform import Platform
+from services.chassis.privacy.sealing import seal
 from services.chassis.store.port import ANY, EventStore, NewEvent
 from tests.ledger import naive
 from tests.ledger.tree import Tree

@@ -14,13 +14,14 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from gateway.ledger import cosigning, proof
-from gateway.ledger.errors import LedgerError
-from gateway.ledger.note import CoSigner, Note, Signer
-from gateway.ledger.proof import DossierReceipt, TlogProof
+from gateway.ledger.format import proof
+from gateway.ledger.format.errors import LedgerError
+from gateway.ledger.format.note import CoSigner, Note, Signer
+from gateway.ledger.format.proof import DossierReceipt, TlogProof
+from gateway.ledger.keep import cosigning
 from gateway.ledger.service import LedgerService
-from services.chassis.http_server import HostedApp
-from services.chassis.settings import Settings
+from services.chassis.frame.http_server import HostedApp
+from services.chassis.platform.settings import Settings
 from tests.ledger.site import code_of, play, reread, running, site
 from tests.support.hosted import Host, hosted
 from tests.support.keys import MemoryKeys

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.ledger import heads
-from gateway.ledger.errors import LedgerError, ProofError
-from gateway.ledger.heads import Head, HeadProof, Placed
+from gateway.ledger.format import heads
+from gateway.ledger.format.errors import LedgerError, ProofError
+from gateway.ledger.format.heads import Head, HeadProof, Placed
 from tests.ledger.samples import MemoryPages, code
 
 

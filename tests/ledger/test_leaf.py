@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.ledger import merkle
-from gateway.ledger.errors import FormatError, LedgerError
-from gateway.ledger.leaf import Leaf, commitment
+from gateway.ledger.format import merkle
+from gateway.ledger.format.errors import FormatError, LedgerError
+from gateway.ledger.format.leaf import Leaf, commitment
 from tests.ledger.mutations import mutated
 
 LEAF = Leaf(

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.ledger import merkle
-from gateway.ledger.errors import LedgerError, ProofError
+from gateway.ledger.format import merkle
+from gateway.ledger.format.errors import LedgerError, ProofError
 from tests.ledger import naive
 from tests.ledger.tree import Tree
 

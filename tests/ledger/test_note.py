@@ -7,10 +7,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given, settings
 
-from gateway.ledger.checkpoint import Checkpoint, TreeHead
-from gateway.ledger.errors import FormatError, LedgerError, SignatureError
-from gateway.ledger.merkle import EMPTY_ROOT
-from gateway.ledger.note import CoSigner, Note, Signature, Signer, Verifier
+from gateway.ledger.format.checkpoint import Checkpoint, TreeHead
+from gateway.ledger.format.errors import FormatError, LedgerError, SignatureError
+from gateway.ledger.format.merkle import EMPTY_ROOT
+from gateway.ledger.format.note import CoSigner, Note, Signature, Signer, Verifier
 from tests.ledger.mutations import mutated
 from tests.ledger.samples import LOG, ORIGIN, OTHER_LOG, WITNESS, WITNESS_SEED, SmallLog
 

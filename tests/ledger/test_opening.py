@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway.ledger import tiles
-from gateway.ledger.errors import LedgerError
-from gateway.ledger.note import Note
+from gateway.ledger.format import tiles
+from gateway.ledger.format.errors import LedgerError
+from gateway.ledger.format.note import Note
 from tests.ledger.site import Site, append, assigned, code_of, of_dossiers, play, reread, running, site
 from tests.support.keys import MemoryKeys
 from tests.support.postgresql import Engine, current

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.ledger import heads, merkle
-from gateway.ledger.errors import FormatError, LedgerError, ProofError, SignatureError
-from gateway.ledger.heads import HeadProof
-from gateway.ledger.note import Note
-from gateway.ledger.proof import DossierReceipt, TlogProof, verify_dossier, verify_event
+from gateway.ledger.format import heads, merkle
+from gateway.ledger.format.errors import FormatError, LedgerError, ProofError, SignatureError
+from gateway.ledger.format.heads import HeadProof
+from gateway.ledger.format.note import Note
+from gateway.ledger.format.proof import DossierReceipt, TlogProof, verify_dossier, verify_event
 from tests.ledger.mutations import mutated
 from tests.ledger.samples import LOG, ORIGIN, OTHER_LOG, START, WITNESS, SmallLog, code
 

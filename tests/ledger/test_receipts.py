@@ -8,8 +8,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from gateway.ledger import proof, receipts
-from gateway.ledger.proof import TlogProof
+from gateway.ledger.format import proof
+from gateway.ledger.format.proof import TlogProof
+from gateway.ledger.keep import receipts
 from tests.ledger.site import append, assigned, code_of, play, running, site, submitted
 
 pytestmark = pytest.mark.usefixtures("engine")

@@ -10,18 +10,19 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import Connection, select
 
-from gateway.ledger import proof, sequencing, tables
-from gateway.ledger.errors import LedgerError
-from gateway.ledger.growth import Chains, Growth
-from gateway.ledger.heads import Head
-from gateway.ledger.leaf import commitment
+from gateway.ledger.format import proof
+from gateway.ledger.format.errors import LedgerError
+from gateway.ledger.format.heads import Head
+from gateway.ledger.format.leaf import commitment
+from gateway.ledger.keep import sequencing, tables
+from gateway.ledger.keep.growth import Chains, Growth
+from gateway.ledger.keep.sequencing import Sequencer
+from gateway.ledger.keep.storage import FolderStorage, Storage
 from gateway.ledger.running import RunningLedger
-from gateway.ledger.sequencing import Sequencer
-from gateway.ledger.storage import FolderStorage, Storage
 from motcua.dossier.events.v1 import events_pb2 as d
-from services.chassis import following
 from services.chassis.decider import Rejected
-from services.chassis.privacy import Keys
+from services.chassis.following import followers
+from services.chassis.privacy.sealing import Keys
 from services.chassis.store.port import ANY, NewEvent
 from tests.ledger.site import Site, append, assigned, code_of, now, of_dossiers, play, reread, running, site
 from tests.support.keys import MemoryKeys
@@ -32,7 +33,7 @@ DRAFT = d.DraftSaved(draft_id="draft-1", applicant_id="person", at=now(), by="pe
 
 @pytest.fixture(autouse=True)
 def _tries_again_soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (following, sequencing):
+    for module in (followers, sequencing):
         monkeypatch.setattr(module, "PAUSE_SECONDS", 0.2)
 
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from gateway.ledger import proof, tiles
-from gateway.ledger.checkpoint import Checkpoint
-from gateway.ledger.leaf import Leaf
-from gateway.ledger.note import COSIGNATURE, Note, Verifier
-from gateway.ledger.proof import DossierReceipt, TlogProof
+from gateway.ledger.format import proof, tiles
+from gateway.ledger.format.checkpoint import Checkpoint
+from gateway.ledger.format.leaf import Leaf
+from gateway.ledger.format.note import COSIGNATURE, Note, Verifier
+from gateway.ledger.format.proof import DossierReceipt, TlogProof
 from gateway.ledger.service import LedgerService
 from services.chassis.store.sqlite import SqliteStore
 from tests.ledger.site import append, assigned, code_of, play

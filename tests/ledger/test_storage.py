@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from gateway.ledger.bucket import BucketStorage
-from gateway.ledger.storage import FolderStorage, Storage
-from services.chassis import bucket
-from services.chassis.blobs import BlobsUnavailable
-from services.chassis.bucket import open_bucket
+from gateway.ledger.keep.bucket import BucketStorage
+from gateway.ledger.keep.storage import FolderStorage, Storage
+from services.chassis.blobs import bucket
+from services.chassis.blobs.bucket import open_bucket
+from services.chassis.blobs.port import BlobsUnavailable
 from tests.support.bucket import BucketServer
 
 Make = Callable[[], Storage]

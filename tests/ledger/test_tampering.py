@@ -18,16 +18,16 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from gateway.ledger import heads, merkle, tiles
-from gateway.ledger.checkpoint import Checkpoint
-from gateway.ledger.heads import Head
-from gateway.ledger.leaf import Leaf
-from gateway.ledger.merkle import TILE_WIDTH, leaf_hash
-from gateway.ledger.note import Note, Signer
-from gateway.ledger.own_keys import log_key
+from command.main import app
+from gateway.ledger.format import heads, merkle, tiles
+from gateway.ledger.format.checkpoint import Checkpoint
+from gateway.ledger.format.heads import Head
+from gateway.ledger.format.leaf import Leaf
+from gateway.ledger.format.merkle import TILE_WIDTH, leaf_hash
+from gateway.ledger.format.note import Note, Signer
+from gateway.ledger.keep.own_keys import log_key
 from motcua.dossier.events.v1 import events_pb2
-from services.chassis.settings import Settings
-from services.cli.main import app
+from services.chassis.platform.settings import Settings
 from services.identity.keys import SubjectKeys
 from tests.ledger.samples import WITNESS
 from tests.ledger.site import append, assigned, code_of, play, running, site

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.ledger import tiles
-from gateway.ledger.errors import FormatError, LedgerError
-from gateway.ledger.tiles import MAX_LEVEL, TileName, decode_bundle, encode_bundle, new_tiles, parse_path
+from gateway.ledger.format import tiles
+from gateway.ledger.format.errors import FormatError, LedgerError
+from gateway.ledger.format.tiles import MAX_LEVEL, TileName, decode_bundle, encode_bundle, new_tiles, parse_path
 from tests.ledger.mutations import mutated
 from tests.ledger.tree import Tree
 

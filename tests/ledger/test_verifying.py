@@ -14,13 +14,13 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from gateway.ledger import merkle, tiles
-from gateway.ledger.errors import LedgerError
-from gateway.ledger.merkle import TILE_WIDTH
-from gateway.ledger.note import Note
-from gateway.ledger.remembering import Memory, Remembered
-from gateway.ledger.source import HttpSource, Unreachable
-from services.cli.main import app
+from command.main import app
+from gateway.ledger.audit.remembering import Memory, Remembered
+from gateway.ledger.audit.source import HttpSource, Unreachable
+from gateway.ledger.format import merkle, tiles
+from gateway.ledger.format.errors import LedgerError
+from gateway.ledger.format.merkle import TILE_WIDTH
+from gateway.ledger.format.note import Note
 from tests.ledger.samples import LOG, ORIGIN, OTHER_LOG, WITNESS, SmallLog, code
 
 SMALL = SmallLog([1, 2, 1, 3, 1])

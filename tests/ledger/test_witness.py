@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from gateway.ledger import merkle, tables
-from gateway.ledger.checkpoint import TreeHead
-from gateway.ledger.errors import FormatError
-from gateway.ledger.note import CoSigner, Note, Signer, parse_signatures
-from gateway.ledger.witness import AddCheckpoint, Answer, Witness
-from services.chassis.database import Database
+from gateway.ledger.format import merkle
+from gateway.ledger.format.checkpoint import TreeHead
+from gateway.ledger.format.errors import FormatError
+from gateway.ledger.format.note import CoSigner, Note, Signer, parse_signatures
+from gateway.ledger.keep import tables
+from gateway.ledger.keep.witness import AddCheckpoint, Answer, Witness
+from services.chassis.database.database import Database
 from tests.ledger.tree import Tree
 from tests.support.postgresql import Engine
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gateway.ledger import merkle
+from gateway.ledger.format import merkle
 
 
 class Tree:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from jinja2.utils import urlize
 
 from motcua.dossier.events.v1 import events_pb2 as dossier
-from services.chassis.plain import plain, quoted
+from services.chassis.text.plain import plain, quoted
 from services.notification.domain import Language
 from services.notification.letters import letter
 from services.notification.templates import LOCALES, Dossier, Ours, Text, render, render_html

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, create_engine, insert
 
-from services.chassis.settings import Settings
+from services.chassis.platform.settings import Settings
 from services.notification.domain import Channel
 from services.notification.email import SmtpSettings, Tls
 from services.notification.lists import take_due

@@ -14,8 +14,8 @@ from motcua.dossier.events.v1 import events_pb2 as dossier
 from motcua.notification.events.v1 import events_pb2 as e
 from motcua.notification.v1 import notification_service_pb2 as pb
 from motcua.notification.v1.notification_pb2 import DeliveryStatus
-from services.chassis.codec import to_timestamp
-from services.chassis.reactions import parked
+from services.chassis.deciding.codec import to_timestamp
+from services.chassis.following.reactions import parked
 from services.notification import sending
 from services.notification.domain import RetryPolicy, message_id
 from tests.notification.world import (

@@ -26,8 +26,8 @@ from motcua.identity.events.v1 import events_pb2 as identity
 from motcua.notification.v1 import notification_pb2
 from motcua.notification.v1 import notification_service_pb2 as pb
 from motcua.notification.v1.notification_service_pb2_grpc import NotificationServiceStub
-from services.chassis.codec import to_timestamp
-from services.chassis.privacy import seal, sealed_fields
+from services.chassis.deciding.codec import to_timestamp
+from services.chassis.privacy.sealing import seal, sealed_fields
 from services.chassis.store.port import ANY, NewEvent
 from services.notification.service import NotificationService
 from tests.support.hosted import Host, hosted

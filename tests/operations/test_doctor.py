@@ -20,15 +20,15 @@ import pytest
 from aiosmtpd.controller import Controller
 from sqlalchemy import create_engine
 
+from command.doctor import _examine as examined
+from command.doctor import administration, certificates, configuration, measures, neighbours, stores
+from command.doctor.finding import Examination, Finding, Patient, State
+from command.run.postgresql import PrivatePostgresql
 from gateway.edge.certificates import make, save
 from motcua.payment.events.v1.events_pb2 import PaymentConfirmed
-from services.chassis.certificates import Files
-from services.chassis.settings import Settings
+from services.chassis.access.certificates import Files
+from services.chassis.platform.settings import Settings
 from services.chassis.store.sqlite import SqliteStore
-from services.cli.doctor import _examine as examined
-from services.cli.doctor import administration, certificates, configuration, measures, neighbours, stores
-from services.cli.doctor.finding import Examination, Finding, Patient, State
-from services.cli.postgresql import PrivatePostgresql
 from services.identity.views import lists, systems
 from tests.platform.deployment import Deployment
 from tests.support.authority import BOTH, Authority
@@ -325,7 +325,7 @@ async def test_a_bucket_that_is_not_there(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "a")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "b")
-    monkeypatch.setattr("services.cli.doctor.stores.SECONDS", 1.0)
+    monkeypatch.setattr("command.doctor.stores.SECONDS", 1.0)
     found = await one(stores.examine, Patient(settings(tmp_path, blobs="s3://motcua-nowhere")), "files")
     assert (found.state, "AWS_ENDPOINT_URL" in found.do) == (State.BAD, True)
 

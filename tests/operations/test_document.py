@@ -11,11 +11,11 @@ import psycopg
 import pytest
 import yaml
 
-from services.chassis.settings import Settings
-from services.cli.main import NO_SETTINGS
-from services.cli.migrate import migrate
-from services.cli.postgresql import PrivatePostgresql
-from services.cli.registry import CLASSES
+from command.main import NO_SETTINGS
+from command.registry import CLASSES
+from command.run.postgresql import PrivatePostgresql
+from command.views.migrate import migrate
+from services.chassis.platform.settings import Settings
 from tests.charts.chart import PROFILES, ROOT, render, run
 from tests.charts.chart import profile as profile_file
 from tests.support.postgresql import QUICK

@@ -9,11 +9,12 @@ from uuid import uuid4
 import pytest
 from prometheus_client import REGISTRY
 
-from services.chassis import observing
-from services.chassis.observing import Observed, Sample
+from services.chassis.store.lag import lag
 from services.chassis.store.measured import MeasuredStore
 from services.chassis.store.memory import MemoryStore
 from services.chassis.store.port import NO_STREAM, START, Batch, Conflict, NewEvent, RecordedEvent, StoreUnavailable
+from services.chassis.telemetry import gauges
+from services.chassis.telemetry.gauges import Observed, Sample
 
 GAUGE = Observed("motcua_test_value", "For this test", ["of"])
 
@@ -39,7 +40,7 @@ class Unreachable(MemoryStore):
 
 @pytest.fixture(autouse=True)
 def _every_reading_is_fresh(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(observing, "KEPT_SECONDS", 0.0)
+    monkeypatch.setattr(gauges, "KEPT_SECONDS", 0.0)
 
 
 async def test_a_value_is_that_of_the_scrape_and_goes_with_its_source() -> None:
@@ -50,14 +51,14 @@ async def test_a_value_is_that_of_the_scrape_and_goes_with_its_source() -> None:
         counted += 1
         return [GAUGE.at(counted, "one")]
 
-    forget = observing.observe("test", read)
+    forget = gauges.observe("test", read)
     try:
-        await observing.refresh()
-        await observing.refresh()
+        await gauges.refresh()
+        await gauges.refresh()
         assert value("motcua_test_value", of="one") == 2
     finally:
         forget()
-    await observing.refresh()
+    await gauges.refresh()
     assert value("motcua_test_value", of="one") is None
 
 
@@ -69,9 +70,9 @@ async def test_what_cannot_be_read_is_left_out_and_counted() -> None:
         raise OSError("the database does not answer")
 
     failed = value("motcua_observation_failures_total", observation="other") or 0
-    ends = [observing.observe("one", one), observing.observe("other", other)]
+    ends = [gauges.observe("one", one), gauges.observe("other", other)]
     try:
-        await observing.refresh()
+        await gauges.refresh()
         assert value("motcua_test_value", of="one") == 1
         assert value("motcua_observation_failures_total", observation="other") == failed + 1
     finally:
@@ -86,9 +87,9 @@ async def test_replicas_in_one_process_show_the_greatest() -> None:
     async def great() -> list[Sample]:
         return [GAUGE.at(7, "one")]
 
-    ends = [observing.observe("a", small), observing.observe("b", great), observing.observe("c", small)]
+    ends = [gauges.observe("a", small), gauges.observe("b", great), gauges.observe("c", small)]
     try:
-        await observing.refresh()
+        await gauges.refresh()
         assert value("motcua_test_value", of="one") == 7
     finally:
         for end in ends:
@@ -98,12 +99,12 @@ async def test_replicas_in_one_process_show_the_greatest() -> None:
 async def test_lag_is_the_age_of_what_waits_and_grows_while_nothing_moves() -> None:
     store = MemoryStore()
     await store.append("a-1", [event(), event("motcua.other.Happened")], NO_STREAM)
-    first = await observing.lag(store, START, ["motcua.test."])
-    assert 0 < first <= await observing.lag(store, START, ["motcua.test."])
-    assert await observing.lag(store, await store.head(), ["motcua.test."]) == 0
+    first = await lag(store, START, ["motcua.test."])
+    assert 0 < first <= await lag(store, START, ["motcua.test."])
+    assert await lag(store, await store.head(), ["motcua.test."]) == 0
     # Behind the head, but nothing that concerns it waits.
     (one, _) = await store.read_all()
-    assert await observing.lag(store, one.position, ["motcua.test."]) == 0
+    assert await lag(store, one.position, ["motcua.test."]) == 0
 
 
 async def test_a_store_that_does_not_answer_is_counted_and_a_conflict_is_an_answer() -> None:

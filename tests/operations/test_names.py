@@ -15,13 +15,13 @@ import yaml
 from prometheus_client import REGISTRY, Histogram
 from prometheus_client.registry import Collector
 
+from command.registry import service_classes
 from motcua.dossier.events.v1 import events_pb2 as dossier
 from motcua.identity.events.v1 import events_pb2 as identity
 from motcua.notification.events.v1 import events_pb2 as notification
 from motcua.payment.events.v1 import events_pb2 as payment
-from services.chassis.observing import Observed
 from services.chassis.store.measured import OPERATIONS
-from services.cli.registry import service_classes
+from services.chassis.telemetry.gauges import Observed
 from tests.charts.chart import CHART, ROOT
 from tests.operations.conftest import Scraped
 

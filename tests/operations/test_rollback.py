@@ -11,14 +11,14 @@ import pytest
 from google.protobuf import descriptor_pool
 from sqlalchemy import MetaData
 
-from gateway.ledger import entries
-from gateway.ledger.errors import LedgerError
+from command.registry import service_classes
+from gateway.ledger.format.errors import LedgerError
+from gateway.ledger.keep import entries
 from motcua.dossier.events.v1 import events_pb2 as pb
-from services.chassis.handler import Handler
+from services.chassis.deciding.handler import Handler
+from services.chassis.following.views import Projection
 from services.chassis.store.memory import MemoryStore
 from services.chassis.store.port import NO_STREAM, NewEvent, RecordedEvent
-from services.chassis.views import Projection
-from services.cli.registry import service_classes
 from services.dossier.codec import dossier_codec
 from services.dossier.domain import dossier
 from tests.support.keys import MemoryKeys

@@ -27,9 +27,9 @@ from motcua.identity.events.v1.events_pb2 import SigningKeyIntroduced
 from motcua.payment.v1 import payment_pb2
 from motcua.payment.v1 import payment_service_pb2 as pb
 from motcua.payment.v1.payment_service_pb2_grpc import PaymentServiceStub
-from services.chassis.caller import Origin
 from services.chassis.decider import Decider
-from services.chassis.handler import Handler
+from services.chassis.deciding.caller import Origin
+from services.chassis.deciding.handler import Handler
 from services.chassis.store.port import NewEvent
 from services.chassis.store.sqlite import SqliteStore
 from services.dossier import events as dossier

@@ -16,8 +16,8 @@ import pytest
 from motcua.payment.events.v1 import events_pb2 as e
 from motcua.payment.v1 import payment_pb2 as p
 from motcua.payment.v1 import payment_service_pb2 as pb
-from services.chassis import reactions
 from services.chassis.decider import Rejected, Sealed
+from services.chassis.following import reactions
 from services.dossier.events import DossierRefused, Event, ProcessingStopped
 from services.dossier.values import StopCause
 from services.payment.provider import Provider

@@ -10,7 +10,7 @@ import grpc
 import httpx
 import pytest
 
-from services.cli.postgresql import PrivatePostgresql
+from command.run.postgresql import PrivatePostgresql
 from tests.platform.deployment import Deployment
 from tests.platform.transport import SECONDS, Grpc, Transport
 from tests.platform.world import Clock, People, World

@@ -24,7 +24,7 @@ from tests.support.waiting import PATIENCE_SECONDS, eventually, free_port
 ROOT = Path(services.__file__).parents[1]
 TLS_ABOVE = 363
 LAST_LOGGED = 20
-COMMAND = (sys.executable, "-c", "from services.cli.main import main; main()")
+COMMAND = (sys.executable, "-c", "from command.main import main; main()")
 
 
 def free_port_pair() -> int:

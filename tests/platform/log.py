@@ -13,16 +13,16 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from gateway.ledger.checkpoint import Checkpoint
-from gateway.ledger.leaf import Leaf
-from gateway.ledger.merkle import TILE_WIDTH
-from gateway.ledger.note import Note
-from gateway.ledger.tiles import TileName, decode_bundle
-from services.chassis.facts import Fact, fact_of
-from services.chassis.platform import open_store
-from services.chassis.settings import Settings
+from command.look import tracking  # noqa: F401 - all services' messages can be decoded
+from gateway.ledger.format.checkpoint import Checkpoint
+from gateway.ledger.format.leaf import Leaf
+from gateway.ledger.format.merkle import TILE_WIDTH
+from gateway.ledger.format.note import Note
+from gateway.ledger.format.tiles import TileName, decode_bundle
+from services.chassis.deciding.facts import Fact, fact_of
+from services.chassis.platform.platform import open_store
+from services.chassis.platform.settings import Settings
 from services.chassis.store.port import RecordedEvent
-from services.cli import tracking  # noqa: F401 - all services' messages can be decoded
 
 Rows = dict[str, list[tuple[Any, ...]]]
 

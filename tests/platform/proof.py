@@ -17,14 +17,14 @@ import grpc
 import psycopg
 from sqlalchemy.engine import make_url
 
-from loadtests.day import Province, Stuck, apply, settle
-from loadtests.door import Door, Person, refusal
+from command.run.postgresql import PrivatePostgresql
+from gateway.sandbox.day.door import Door, Person, refusal
+from gateway.sandbox.day.province import Province, Stuck, apply, settle
 from motcua.dossier.events.v1 import events_pb2 as d
 from motcua.notification.events.v1 import events_pb2 as n
 from motcua.payment.events.v1 import events_pb2 as p
 from motcua.warehouse.events.v1 import events_pb2 as w
-from services.chassis.settings import SERVICES
-from services.cli.postgresql import PrivatePostgresql
+from services.chassis.platform.settings import SERVICES
 from services.notification.letters import TOLD
 from tests.platform.deployment import Deployment
 from tests.platform.log import Log, Rows, published, tables

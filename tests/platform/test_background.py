@@ -14,11 +14,11 @@ import httpx
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from services.chassis import tasks
-from services.chassis.grpc_server import BACKGROUND
+from command.registry import service_classes
+from services.chassis.frame.grpc_server import BACKGROUND
 from services.chassis.store.port import StoreUnavailable
-from services.chassis.tasks import Owned, OwnedThread, troubles
-from services.cli.registry import service_classes
+from services.chassis.work import tasks
+from services.chassis.work.tasks import Owned, OwnedThread, troubles
 from tests.chassis.test_tasks import ENDS, append, ends, kill
 from tests.support.hosted import Host, hosted
 from tests.support.waiting import eventually, eventually_here

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from services.cli.sample_system import CLIENT_ID
+from command.trial.sample_system import CLIENT_ID
 from tests.ledger.site import running, site
 from tests.platform.deployment import Deployment, free_port_pair, read_until
 from tests.platform.world import BIRTH, BIRTH_FORM, People, World
@@ -256,7 +256,7 @@ def test_a_server_that_is_to_be_used_is_away(
 @pytest.mark.parametrize("command", [["up"], ["serve", "status"]])
 def test_too_few_files_may_be_open(tmp_path: Path, command: list[str]) -> None:
     """Libraries end the program with a signal where there are none left."""
-    motcua = [sys.executable, "-c", "from services.cli.main import main; main()", *command]
+    motcua = [sys.executable, "-c", "from command.main import main; main()", *command]
     limited = ["bash", "-c", 'ulimit -n 64 && exec "$0" "$@"', *motcua]
     environment = os.environ | {"MOTCUA_DATA": str(tmp_path / "data")}
     done = subprocess.run(limited, env=environment, capture_output=True, text=True, timeout=120, check=False)

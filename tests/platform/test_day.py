@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from loadtests import day
-from loadtests.day import Province, Stuck
-from loadtests.door import Door
+from gateway.sandbox.day import province
+from gateway.sandbox.day.door import Door
+from gateway.sandbox.day.province import Province, Stuck
 from motcua.catalogue.v1 import catalogue_service_pb2 as pb
 from tests.platform.deployment import Deployment
 
@@ -61,7 +61,7 @@ async def test_it_waits_for_the_catalogue(door: Door) -> None:
 async def test_a_catalogue_that_stays_empty(
     door: Door, behind: dict[str, int], missing: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(day, "CATALOGUE_SECONDS", 0.3)
+    monkeypatch.setattr(province, "CATALOGUE_SECONDS", 0.3)
     door.catalogue = Behind(door.catalogue, **behind)  # type: ignore[assignment]
     with pytest.raises(Stuck, match=f"the catalogue lists no {missing} for province 56"):
         await Province.open(door, "56")

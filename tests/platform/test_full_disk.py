@@ -15,7 +15,7 @@ import grpc
 import httpx
 import pytest
 
-from loadtests.door import refusal
+from gateway.sandbox.day.door import refusal
 from tests.platform.deployment import Deployment
 from tests.platform.proof import Acknowledged, Site, Witness, live_through, prove
 from tests.support.full_disk import Disk, small_disk

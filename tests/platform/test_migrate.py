@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from command.main import app
+from command.registry import CLASSES, service_classes
+from command.run.postgresql import PrivatePostgresql
+from command.site import belonging
 from services.catalogue.seed import seed
-from services.chassis.platform import Platform
-from services.cli import belonging
-from services.cli.main import app
-from services.cli.postgresql import PrivatePostgresql
-from services.cli.registry import CLASSES, service_classes
+from services.chassis.platform.platform import Platform
 from services.dossier.uploads import Uploads
 from tests.support.hosted import hosted
 from tests.support.keys import MemoryKeys

@@ -14,11 +14,11 @@ import httpx
 import pytest
 from joserfc.jwk import OKPKey
 
+from command.doctor import administration
+from command.doctor.finding import Finding, Patient, State
 from gateway.sandbox.people import Citizen, citizen
 from motcua.identity.events.v1 import events_pb2 as facts
-from services.chassis.settings import Settings
-from services.cli.doctor import administration
-from services.cli.doctor.finding import Finding, Patient, State
+from services.chassis.platform.settings import Settings
 from services.identity.national import CALLBACK
 from tests.identity.sandboxes import SECRET, sandboxes
 from tests.platform.deployment import Deployment

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from services.chassis.private import NotPrivate, keep_private, open_to_others
+from services.chassis.files.private import NotPrivate, keep_private, open_to_others
 from tests.platform.deployment import TLS_ABOVE, Deployment
 
 

@@ -14,11 +14,11 @@ from typing import Any
 import httpx
 import pytest
 
+from command.run import children
+from command.run.postgresql import PrivatePostgresql
+from command.run.serving import _missing_secrets
 from services.catalogue.loader import load
-from services.chassis.settings import Settings
-from services.cli import children
-from services.cli.postgresql import PrivatePostgresql
-from services.cli.serving import _missing_secrets
+from services.chassis.platform.settings import Settings
 from tests.platform.deployment import ROOT, Deployment, free_port_pair, read_until
 from tests.platform.log import Log
 from tests.support.postgresql import QUICK

@@ -20,7 +20,7 @@ from google.protobuf.json_format import ParseDict
 from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import Struct
 
-from loadtests.door import Door
+from gateway.sandbox.day.door import Door
 from motcua.dossier.events.v1 import events_pb2 as facts
 from motcua.dossier.v1 import dossier_service_pb2 as pb
 from motcua.dossier.v1.dossier_pb2 import Dossier, HistoryEntry, Upload

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from stdnum.vn import mst
 
 from gateway.sandbox import people
-from services.chassis.names import same_name
+from services.chassis.text.names import same_name
 
 indexes = st.integers(0, people.COUNT - 1)
 

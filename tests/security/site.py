@@ -23,8 +23,8 @@ from gateway.edge.process import EdgeProcess
 from motcua.identity.events.v1 import events_pb2 as facts
 from motcua.identity.v1 import identity_service_pb2 as identity
 from motcua.identity.v1.identity_service_pb2_grpc import IdentityServiceStub
-from services.chassis.certificates import Files, peer_name
-from services.chassis.platform import Platform
+from services.chassis.access.certificates import Files, peer_name
+from services.chassis.platform.platform import Platform
 from services.identity.service import IdentityService
 from services.identity.tokens import public_jwk
 from services.payment.service import PaymentService

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from motcua.payment.v1.payment_service_pb2 import ReconcileDayRequest
 from motcua.payment.v1.payment_service_pb2_grpc import PaymentServiceStub
-from services.chassis.certificates import Files
+from services.chassis.access.certificates import Files
 from tests.security.site import DAY, PATIENCE, Site, grpc_reason, reason_of, site
 from tests.support.authority import Authority, credentials
 

@@ -30,13 +30,13 @@ from motcua.identity.v1.identity_service_pb2_grpc import IdentityServiceStub
 from motcua.warehouse.v1 import warehouse_service_pb2 as warehouse
 from motcua.warehouse.v1.warehouse_service_pb2_grpc import WarehouseServiceStub
 from services.catalogue.service import CatalogueService
-from services.chassis import requests
-from services.chassis.access import LONGEST_TOKEN, Policy
-from services.chassis.entrypoints import api
-from services.chassis.errors import Invalid
-from services.chassis.facts import message_class
-from services.chassis.grpc_server import LARGEST_METADATA_BYTES, LARGEST_REQUEST_BYTES
-from services.chassis.messages import LARGEST_MESSAGE_BYTES, Unread, reader
+from services.chassis.access.access import LONGEST_TOKEN, Policy
+from services.chassis.calls import requests
+from services.chassis.calls.reading import LARGEST_MESSAGE_BYTES, Unread, reader
+from services.chassis.calls.statuses import Invalid
+from services.chassis.deciding.facts import message_class
+from services.chassis.frame.entrypoints import api
+from services.chassis.frame.grpc_server import LARGEST_METADATA_BYTES, LARGEST_REQUEST_BYTES
 from services.identity.endpoints import LARGEST_FORM_BYTES
 from services.identity.service import IdentityService
 from services.warehouse.service import WarehouseService

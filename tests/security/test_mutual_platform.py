@@ -10,10 +10,10 @@ import grpc
 import httpx
 import pytest
 
-from loadtests.door import Door
+from command import main
+from gateway.sandbox.day.door import Door
 from motcua.identity.v1.identity_service_pb2 import GetSigningKeysRequest
 from motcua.identity.v1.identity_service_pb2_grpc import IdentityServiceStub
-from services.cli import main
 from tests.platform.deployment import Deployment
 from tests.support.authority import Authority
 

@@ -24,10 +24,10 @@ from gateway.edge.process import EdgeProcess
 from gateway.status.service import StatusService
 from motcua.identity.v1.identity_service_pb2 import GetSigningKeysRequest
 from motcua.identity.v1.identity_service_pb2_grpc import IdentityServiceStub
-from services.chassis.certificates import Files, peer_name
-from services.chassis.keyring import RemoteKeys
-from services.chassis.settings import Settings
-from services.chassis.tls import Credentials
+from services.chassis.access.certificates import Files, peer_name
+from services.chassis.access.tls import Credentials
+from services.chassis.platform.remote_keys import RemoteKeys
+from services.chassis.platform.settings import Settings
 from services.identity.service import IdentityService
 from tests.support.authority import Authority, context, credentials
 from tests.support.hosted import Host, hosted

@@ -19,7 +19,7 @@ from starlette.routing import Route
 
 from gateway.ledger.service import LedgerService
 from gateway.status.service import StatusService
-from services.chassis.http_server import HostedApp, _failed, without_host
+from services.chassis.frame.http_server import HostedApp, _failed, without_host
 from services.identity.service import IdentityService
 from services.payment.service import PaymentService
 from tests.support.hosted import Host, hosted

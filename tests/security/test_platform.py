@@ -17,12 +17,12 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import OKPKey
 
+from command.trial.sample_system import CLIENT_ID
+from command.trial.tokens import ASSERTION
 from gateway.edge.envoy import PAGES
+from gateway.sandbox.day.door import Door
 from gateway.sandbox.people import citizen
-from loadtests.door import Door
-from services.chassis.security_headers import HEADERS
-from services.cli.sample_system import CLIENT_ID
-from services.cli.tokens import ASSERTION
+from services.chassis.pages.security_headers import HEADERS
 from tests.platform.deployment import Deployment
 from tests.support.authority import Authority, context
 from tests.support.waiting import eventually

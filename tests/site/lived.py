@@ -11,15 +11,16 @@ from typing import Any
 
 from sqlalchemy import select
 
-from gateway.ledger.errors import LedgerError
-from services.chassis import positions
-from services.chassis.platform import Platform
-from services.chassis.settings import Settings
+from command.backup import durable
+from command.registry import CLASSES
+from command.schemas import views
+from command.site import belonging
+from gateway.ledger.format.errors import LedgerError
+from services.chassis.database import positions
+from services.chassis.following.views import create, fold
+from services.chassis.platform.platform import Platform
+from services.chassis.platform.settings import Settings
 from services.chassis.site.refusal import SiteRefused
-from services.chassis.views import create, fold
-from services.cli import belonging, durable
-from services.cli.registry import CLASSES
-from services.cli.schemas import views
 from tests.backup.site import Site, settings_of, site
 
 ALL = tuple(CLASSES)

@@ -12,18 +12,18 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import delete, text
 
-from services.chassis.platform import open_store
-from services.chassis.privacy import ERASED, LOST, open_message
-from services.chassis.settings import Settings
+from command.registry import CLASSES
+from command.schemas import schemas_of
+from command.site import belonging
+from services.chassis.platform.platform import open_store
+from services.chassis.platform.settings import Settings
+from services.chassis.privacy.sealing import ERASED, LOST, open_message
 from services.chassis.site import judging
 from services.chassis.site.identity import Identity, found, identity_of
 from services.chassis.site.judging import Log, Part
 from services.chassis.site.marks import NOTHING, Mark, Memory
 from services.chassis.site.refusal import SiteRefused
 from services.chassis.store.port import NO_STREAM, EventStore, NewEvent
-from services.cli import belonging
-from services.cli.registry import CLASSES
-from services.cli.schemas import schemas_of
 from services.identity.keys import SubjectKeys
 from services.identity.vault import subject_keys
 from tests.backup.site import load, load_databases, save, settings_of, site
@@ -264,7 +264,7 @@ async def test_a_site_that_another_process_founds_while_its_log_is_read(
             await found(store, name, datetime.now(UTC))
         return before
 
-    monkeypatch.setattr("services.cli.belonging.identity_of", found_next)
+    monkeypatch.setattr("command.site.belonging.identity_of", found_next)
     assert await belonging.examined(settings, tuple(CLASSES)) == []
     assert asked
 

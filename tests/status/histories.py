@@ -8,12 +8,12 @@ from datetime import UTC, datetime, time, timedelta
 
 from hypothesis import strategies as st
 
-from services.chassis.deadlines import Calendar, Term, Unit
 from services.chassis.decider import Rejected, Sealed
 from services.dossier import commands as c
 from services.dossier import values as v
 from services.dossier.domain import Dossier, dossier
 from services.dossier.events import Event
+from services.law.deadlines import Calendar, Term, Unit
 
 CODE = "P56.22.336-20261109-0000001"
 RECEPTION, COMPETENT = "P56.22.336", "P56.1"

@@ -9,8 +9,8 @@ from google.protobuf.message import Message
 
 from motcua.catalogue.events.v1 import definitions_pb2 as definitions
 from motcua.catalogue.events.v1 import events_pb2 as catalogue
-from services.chassis.caller import Origin
-from services.chassis.handler import Handler
+from services.chassis.deciding.caller import Origin
+from services.chassis.deciding.handler import Handler
 from services.chassis.store.port import ANY, EventStore, NewEvent
 from services.dossier import commands as c
 from services.dossier.codec import dossier_codec

@@ -23,7 +23,7 @@ from gateway.status.model import (
     figures,
 )
 from motcua.catalogue.events.v1.definitions_pb2 import Procedure
-from services.chassis.public_view import public_view
+from services.chassis.privacy.public_view import public_view
 from tests.status.samples import AGENCIES, CALENDARS, HISTORIES, PROCEDURES, PROVINCES
 
 

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 
 from gateway.status.fold import folded
 from gateway.status.model import DossierPage, Finance
-from services.chassis.facts import message_class
-from services.chassis.public_view import public_view
+from services.chassis.deciding.facts import message_class
+from services.chassis.privacy.public_view import public_view
 from services.dossier.codec import dossier_codec
 from services.dossier.domain import Dossier, dossier
 from services.dossier.events import Event

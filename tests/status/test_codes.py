@@ -5,7 +5,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.status.codes import scanned_seal, seal, seal_holds
-from services.chassis.dossier_codes import LONGEST, code_in
+from services.chassis.text.dossier_codes import LONGEST, code_in
 
 KEY = b"k" * 32
 CODE = "G09.20-20260609-0092637"

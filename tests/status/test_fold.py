@@ -28,7 +28,7 @@ from gateway.status.model import (
     standing,
 )
 from motcua.dossier.events.v1 import events_pb2 as facts
-from services.chassis.public_view import is_public, public_view
+from services.chassis.privacy.public_view import is_public, public_view
 from tests.status import samples
 from tests.status.samples import CODES, FINANCE, HISTORIES, NOW, POLICE, WARD, fact, local
 

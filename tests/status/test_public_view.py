@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from motcua.dossier.events.v1 import events_pb2 as facts
 from motcua.options.v1 import options_pb2
-from services.chassis.public_view import PLAIN, is_public, public_view, unknown
+from services.chassis.privacy.public_view import PLAIN, is_public, public_view, unknown
 from tests.status.samples import HISTORIES, SECRET
 
 PROTOS = Path(__file__).parents[2] / "protos"

@@ -16,10 +16,10 @@ from gateway.status.model import Bilingual, Freshness, StepKind
 from gateway.status.reading import ViewReader
 from motcua.catalogue.events.v1 import events_pb2 as catalogue
 from services.chassis.clock import FixedClock
-from services.chassis.database import Database
+from services.chassis.database.database import Database
+from services.chassis.following.views import RunningView, Snapshot
 from services.chassis.store.memory import MemoryStore
 from services.chassis.store.port import EventStore
-from services.chassis.views import RunningView, Snapshot
 from tests.status import samples
 from tests.status.log import write, write_catalogue, write_histories
 from tests.status.memory import MemoryReader

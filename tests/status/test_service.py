@@ -11,10 +11,10 @@ import httpx
 import pytest
 
 from gateway.status.service import StatusService
-from services.chassis.deadlines import Term, Unit
 from services.chassis.store.sqlite import SqliteStore
 from services.dossier import commands as c
 from services.dossier import values as v
+from services.law.deadlines import Term, Unit
 from tests.status import histories
 from tests.status.histories import CODE, RECEPTION, START, submit, terms
 from tests.status.log import execute, handler_over, write_catalogue

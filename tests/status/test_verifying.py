@@ -16,8 +16,8 @@ from playwright.async_api import Browser, Locator, Page, Route, async_playwright
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
-from gateway.ledger.note import Note, Signer
-from gateway.ledger.proof import DossierReceipt, TlogProof
+from gateway.ledger.format.note import Note, Signer
+from gateway.ledger.format.proof import DossierReceipt, TlogProof
 from gateway.status.pages import application
 from gateway.status.settings import Settings
 from tests.ledger.site import append, code_of, play, running, site

@@ -11,9 +11,9 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from gateway.edge.certificates import Pair, make, save
-from services.chassis.certificates import Files, peer_name
-from services.chassis.settings import SERVICES
-from services.chassis.tls import EDGE, OPERATOR
+from services.chassis.access.certificates import Files, peer_name
+from services.chassis.access.tls import EDGE, OPERATOR
+from services.chassis.platform.settings import SERVICES
 
 BOTH = (ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH)
 

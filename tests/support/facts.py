@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 from google.protobuf.message import Message
 
-from services.chassis.facts import Fact
+from services.chassis.deciding.facts import Fact
 
 M = TypeVar("M", bound=Message)
 

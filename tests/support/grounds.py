@@ -15,7 +15,7 @@ from motcua.catalogue.events.v1 import definitions_pb2 as definitions
 from motcua.catalogue.events.v1 import events_pb2 as catalogue
 from motcua.dossier.events.v1 import events_pb2 as dossier
 from motcua.identity.events.v1 import events_pb2 as identity
-from services.chassis.codec import to_timestamp
+from services.chassis.deciding.codec import to_timestamp
 from services.chassis.store.port import ANY, EventStore, NewEvent
 
 PROCEDURE = "1.004222"

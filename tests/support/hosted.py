@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from services.chassis.platform import Platform
+from services.chassis.platform.platform import Platform
 from tests.support.postgresql import settings_of
 
 START_SECONDS = 120
@@ -43,7 +43,7 @@ class Host:
 def hosted(folder: Path, classes: Sequence[type], **settings: Any) -> Iterator[Host]:
     """Start `classes` with their data in `folder`, wait until all serve, stop them in the end."""
     os.environ["EVENTLET_HUB"] = "asyncio"
-    from services.chassis.runner import Services, run
+    from services.chassis.frame.runner import Services, run
 
     ready = threading.Event()
     shared: dict[str, Any] = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection
 
-from services.chassis.privacy import KEY_BYTES, Keys
+from services.chassis.privacy.sealing import KEY_BYTES, Keys
 
 
 class MemoryKeys:

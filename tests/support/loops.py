@@ -21,7 +21,7 @@ from types import CodeType, FrameType
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
-PRODUCT = (f"{ROOT}/services/", f"{ROOT}/gateway/")
+PRODUCT = (f"{ROOT}/services/", f"{ROOT}/gateway/", f"{ROOT}/command/")
 MOST_SECONDS = 0.05
 # One alone may be the machine's: where thread time is counted in ticks, a pause of the processor falls into somebody's.
 ONCE_SECONDS = 0.25
@@ -39,7 +39,7 @@ ALLOWED = {
     ("jinja2/environment.py", "Environment._load_template"): "the same",
     ("ssl.py", "SSLContext.load_default_certs"): "authorities are loaded when a service, or a command, begins",
     ("ssl.py", "create_default_context"): "the same",
-    ("services/cli/doctor/measures.py", "_merge"): "a command of its own, whose loop nobody else waits for",
+    ("command/doctor/measures.py", "_merge"): "a command of its own, whose loop nobody else waits for",
     ("babel/localedata.py", "load"): "a language's data is loaded once in a process",
 }
 

@@ -9,7 +9,7 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 from hypothesis import strategies as st
 
-from services.chassis.facts import message_class
+from services.chassis.deciding.facts import message_class
 
 F = FieldDescriptor
 DEPTH = 3

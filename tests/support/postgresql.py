@@ -16,9 +16,9 @@ from typing import Any, Protocol
 import psycopg
 from sqlalchemy.engine import make_url
 
-from services.chassis.settings import Settings
-from services.cli.postgresql import PrivatePostgresql, binaries
-from services.cli.registry import CLASSES
+from command.registry import CLASSES
+from command.run.postgresql import PrivatePostgresql, binaries
+from services.chassis.platform.settings import Settings
 
 # Nothing that a test makes has to outlive a power cut.
 QUICK = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "shared_buffers": "32MB"}

@@ -14,6 +14,7 @@ from google.protobuf.message import Message
 from google.rpc import error_details_pb2
 from google.rpc.status_pb2 import Status
 
+from command.registry import CLASSES, WITHOUT_RPCS
 from motcua.catalogue.v1 import catalogue_service_pb2
 from motcua.dossier.v1 import dossier_service_pb2
 from motcua.identity.v1 import identity_service_pb2
@@ -22,8 +23,7 @@ from motcua.operations.v1 import operations_service_pb2
 from motcua.options.v1 import options_pb2
 from motcua.payment.v1 import payment_service_pb2
 from motcua.warehouse.v1 import warehouse_service_pb2
-from services.chassis.facts import message_class
-from services.cli.registry import CLASSES, WITHOUT_RPCS
+from services.chassis.deciding.facts import message_class
 from tests.support.hosted import Host
 
 CALL_SECONDS = 30

@@ -14,7 +14,7 @@ from joserfc.errors import SecurityWarning
 from joserfc.jwk import OKPKey
 
 from motcua.identity.events.v1 import events_pb2 as identity
-from services.chassis.access import AUDIENCE, ISSUER
+from services.chassis.access.access import AUDIENCE, ISSUER
 from services.chassis.store.port import NO_STREAM, EventStore, NewEvent
 
 warnings.filterwarnings("ignore", message="EdDSA is deprecated", category=SecurityWarning)

@@ -19,21 +19,21 @@ import pytest
 from google.protobuf.json_format import MessageToDict
 from joserfc.jwk import OKPKey
 
-from gateway.ledger import checking
-from gateway.ledger.own_keys import log_key
-from gateway.ledger.source import FolderSource
+from command.registry import CLASSES, service_classes
+from gateway.ledger.audit import checking
+from gateway.ledger.audit.source import FolderSource
+from gateway.ledger.keep.own_keys import log_key
 from motcua.dossier.events.v1 import events_pb2 as facts
 from motcua.identity.events.v1.events_pb2 import ERASURE_OUTCOME_SHREDDED, LANGUAGE_VIETNAMESE
 from motcua.warehouse.v1.warehouse_pb2 import DOCUMENT_STATUS_ERASED
 from services.catalogue.seed import seed
-from services.chassis.codec import Codec
 from services.chassis.decider import Sealed
-from services.chassis.dependencies import _View as View
-from services.chassis.entrypoints import On
-from services.chassis.platform import Platform
-from services.chassis.settings import Settings
+from services.chassis.deciding.codec import Codec
+from services.chassis.frame.dependencies import _View as View
+from services.chassis.frame.entrypoints import On
+from services.chassis.platform.platform import Platform
+from services.chassis.platform.settings import Settings
 from services.chassis.store.port import NO_STREAM, NewEvent
-from services.cli.registry import CLASSES, service_classes
 from services.dossier import events as d
 from services.dossier import values as v
 from services.dossier.codec import dossier_codec

@@ -21,18 +21,18 @@ from google.protobuf.json_format import ParseDict
 from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from command.trial.demo import Report, play
+from gateway.sandbox.day import province
+from gateway.sandbox.day.forms import answers
+from gateway.sandbox.day.province import APPLICANTS
 from gateway.sandbox.people import Citizen, citizen
-from loadtests import day
-from loadtests.day import APPLICANTS
-from loadtests.demo import Report, play
-from loadtests.forms import answers
 from motcua.dossier.events.v1 import events_pb2 as facts
 from motcua.dossier.v1 import dossier_service_pb2 as pb
 from motcua.identity.events.v1.events_pb2 import ERASURE_OUTCOME_REFUSED, LANGUAGE_VIETNAMESE
 from motcua.identity.v1 import identity_service_pb2 as identity
 from motcua.notification.events.v1 import events_pb2 as told
 from motcua.notification.v1 import notification_service_pb2 as notification
-from services.chassis.settings import Settings
+from services.chassis.platform.settings import Settings
 from tests.notification.world import MailServer, mail_server
 from tests.platform.conftest import MONDAY
 from tests.platform.deployment import Deployment
@@ -159,7 +159,7 @@ def _demo(platform: Deployment, given: Given) -> Report:
     """A short day of a province, as `motcua demo` plays it; whose applicants and officials are known."""
     for index in range(APPLICANTS):
         given.person(citizen(index))
-    document = day._document
+    document = province._document
 
     def drawn(schema: dict[str, Any], rng: Random) -> dict[str, Any]:
         filled = answers(schema, rng)
@@ -172,8 +172,8 @@ def _demo(platform: Deployment, given: Given) -> Report:
         return content
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(day, "answers", drawn)
-        patch.setattr(day, "_document", written)
+        patch.setattr(province, "answers", drawn)
+        patch.setattr(province, "_document", written)
         settings = Settings(data=platform.data, port=platform.port)
         return asyncio.run(play(settings, DOSSIERS, "56", rate=10.0, quiet=True))
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from motcua.catalogue.events.v1 import definitions_pb2, events_pb2
 from motcua.dossier.events.v1 import events_pb2 as dossier
-from services.chassis.codec import to_timestamp
 from services.chassis.decider import Sealed
+from services.chassis.deciding.codec import to_timestamp
 from services.dossier import events as d
 from services.dossier.values import ApplicantKind, Channel, Component, ComponentSource, DeliveryMethod
 

@@ -17,7 +17,7 @@ from motcua.privacy.events.v1.events_pb2 import DataUsed
 from motcua.warehouse.events.v1 import events_pb2 as w
 from motcua.warehouse.v1 import warehouse_pb2
 from motcua.warehouse.v1 import warehouse_service_pb2 as pb
-from services.chassis.codec import to_timestamp
+from services.chassis.deciding.codec import to_timestamp
 from services.dossier import events as d
 from services.dossier.values import PaperDay
 from services.warehouse.domain import DocumentSource, document_id, person_id

@@ -17,10 +17,10 @@ from google.protobuf.message import Message
 
 from motcua.identity.events.v1 import events_pb2 as identity
 from motcua.warehouse.v1.warehouse_service_pb2_grpc import WarehouseServiceStub
-from services.chassis.caller import Caller, Origin
-from services.chassis.codec import to_timestamp
-from services.chassis.entrypoints import On
-from services.chassis.sealed_blobs import SealedBlobs
+from services.chassis.blobs.sealed import SealedBlobs
+from services.chassis.deciding.caller import Caller, Origin
+from services.chassis.deciding.codec import to_timestamp
+from services.chassis.frame.entrypoints import On
 from services.chassis.store.port import ANY, NewEvent, RecordedEvent
 from services.chassis.store.sqlite import SqliteStore
 from services.dossier import events as d

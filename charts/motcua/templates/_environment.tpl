@@ -1,4 +1,4 @@
-{{- /* What each component is given in its environment. The names are those of services/chassis/settings.py (tests/charts). */ -}}
+{{- /* What each component is given in its environment. The names are those of services/chassis/platform/settings.py (tests/charts). */ -}}
 
 {{- /* The address of a real national system; empty where the sandbox plays it. */ -}}
 {{- define "motcua.vneid" -}}

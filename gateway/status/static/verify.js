@@ -121,7 +121,7 @@
     return say("verified-event", { index, origin: checkpoint.origin, size: checkpoint.size });
   }
 
-  // The map of heads: gateway/ledger/heads.py.
+  // The map of heads: gateway/ledger/format/heads.py.
   async function whole(text, vkey, link) {
     const [lines, note] = split(text, "motcua.dossier-receipt/v1");
     const { code, events } = link.dataset;

@@ -1,0 +1,1 @@
+"""Whether the stores that a site has belong together."""

@@ -12,8 +12,8 @@ from uuid import UUID, uuid4, uuid5
 from google.protobuf.message import Message
 
 from motcua.site.events.v1 import events_pb2 as facts
-from services.chassis.codec import to_timestamp
-from services.chassis.facts import message_of
+from services.chassis.deciding.codec import to_timestamp
+from services.chassis.deciding.facts import message_of
 from services.chassis.store.port import ANY, NO_STREAM, Conflict, EventStore, NewEvent
 
 FOUNDED = facts.SiteFounded.DESCRIPTOR.full_name

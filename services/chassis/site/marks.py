@@ -11,8 +11,8 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Column, Connection, MetaData, String, Table, func, inspect, select
 
-from services.chassis import positions
-from services.chassis.database import insertion_of
+from services.chassis.database import positions
+from services.chassis.database.database import insertion_of
 from services.chassis.store.port import START
 
 metadata = MetaData()

@@ -16,8 +16,9 @@ from pathlib import Path
 import structlog
 from sqlalchemy import Connection
 
-from services.chassis.database import Database, DatabaseUnavailable
-from services.chassis.site import files, marks
+from services.chassis.database.database import Database, DatabaseUnavailable
+from services.chassis.files import examination
+from services.chassis.site import marks
 from services.chassis.site.identity import Identity, identity_of
 from services.chassis.site.marks import Mark
 from services.chassis.site.refusal import SiteRefused
@@ -168,16 +169,16 @@ class Watch:
     async def _read_large(self) -> None:
         """What was too large to be read before the start."""
         for label, path in self._files():
-            if path.exists() and path.stat().st_size > files.READ_BYTES:
+            if path.exists() and path.stat().st_size > examination.READ_BYTES:
                 await self._read(label, path)
 
     async def _read(self, label: str, path: Path) -> None:
-        look = partial(files.examine, path, self._stopped.is_set, all_of_it=True, written=False)
+        look = partial(examination.examine, path, self._stopped.is_set, all_of_it=True, written=False)
         try:
             await asyncio.to_thread(look)
-        except files.FileDamaged as damaged:
+        except examination.FileDamaged as damaged:
             raise SiteRefused(f"{label} {damaged}, and the site was stopped") from None
-        except files.FileUnusable as unusable:
+        except examination.FileUnusable as unusable:
             log.warning("a store's file was not read through", store=label, error=str(unusable))
 
 

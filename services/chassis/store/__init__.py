@@ -1,0 +1,1 @@
+"""The log of events: its port, and what keeps it: memory, SQLite, KurrentDB."""

@@ -20,8 +20,8 @@ from urllib.parse import parse_qsl, unquote, urlencode, urlunsplit
 import grpc
 import structlog
 
-from services.chassis.addresses import server
-from services.chassis.clients import RECONNECT
+from services.chassis.channels import RECONNECT
+from services.chassis.network.addresses import server
 from services.chassis.store import restored
 from services.chassis.store.feed import PAGE, Feed
 from services.chassis.store.kurrentdb_client import ConnectionSpec, errors, kdb, status_pb2
@@ -37,7 +37,7 @@ from services.chassis.store.port import (
     RecordedEvent,
     StoreUnavailable,
 )
-from services.chassis.tasks import Owned
+from services.chassis.work.tasks import Owned
 
 T = TypeVar("T")
 

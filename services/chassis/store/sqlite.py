@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TypeVar
 from uuid import UUID
 
-from services.chassis.site.files import is_damage
+from services.chassis.files.examination import is_damage
 from services.chassis.store.feed import Feed
 from services.chassis.store.port import (
     ANY,
@@ -34,7 +34,7 @@ from services.chassis.store.port import (
     RecordedEvent,
     StoreUnavailable,
 )
-from services.chassis.tasks import Owned, OwnedThread
+from services.chassis.work.tasks import Owned, OwnedThread
 
 T = TypeVar("T")
 

@@ -1,6 +1,6 @@
 """A file held against the kind that it was announced as, and what of it is kept.
 
-For confined processes alone (services/chassis/confined.py): one program for each of the modules that read files, so that none
+For confined processes alone (services/chassis/work/confined.py): one program for each of the modules that read files, so that none
 loads another's parsers.
 """
 
@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Callable
 from typing import Any
 
-from services.chassis.confined import Made
+from services.chassis.work.confined import Made
 from services.dossier.files import drawings, signed
 from services.dossier.files.faults import Faulty
 from services.dossier.files.kinds import DWG, DXF, HEADER_WITHIN, HEIC, JPEG, PDF, PNG, XML

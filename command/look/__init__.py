@@ -1,0 +1,1 @@
+"""`motcua track`: what the log has of one dossier."""

@@ -1,0 +1,1 @@
+"""`motcua up`, `serve`: processes, and how a start is refused."""

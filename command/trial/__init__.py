@@ -1,0 +1,1 @@
+"""Trying the platform without the state: the sandboxes, tokens, a short day."""

@@ -1,0 +1,1 @@
+"""`motcua rebuild`, `migrate`, `parked`."""

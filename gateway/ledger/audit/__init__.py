@@ -1,0 +1,1 @@
+"""What judges a log from outside, over HTTP."""

@@ -1,0 +1,1 @@
+"""The model of a province's day: for the demo, load tests and tests."""

@@ -1,0 +1,1 @@
+"""Files as blobs: the port, a folder, a bucket, sealed, unfinished."""

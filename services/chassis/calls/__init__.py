@@ -1,0 +1,1 @@
+"""What a call carries, and how it is refused."""

@@ -1,0 +1,462 @@
+"""What every request must satisfy before a service sees it, from its descriptor; all faults at once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import cache
+from math import isfinite
+from typing import Any
+from uuid import UUID
+
+from google.api import field_behavior_pb2
+from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
+from google.protobuf.message import Message
+
+from services.chassis.calls.reading import Unread
+from services.chassis.calls.statuses import Invalid, Violation
+from services.chassis.text.contact import email_of, phone_of
+from services.chassis.text.dossier_codes import code_in, codes_in
+from services.chassis.text.plain import composed, name_fault
+from services.chassis.text.sizes import sized
+
+LONGEST_STRING = 20_000
+LONGEST_NAME = 200
+LONGEST_SCHEMA = 200_000
+# One of ours holds by what a row is ordered: five codes at most.
+LONGEST_PAGE_TOKEN = 2_000
+MOST_ITEMS = 200
+MOST_NESTED_ITEMS = 5_000
+# Of a request, with those inside each other: the largest province has 2 for each of its communes.
+MOST_MESSAGES = 3_000
+LARGEST_FORM_BYTES = 128 * 1024
+MOST_ANSWERS = 5_000
+DEEPEST_FORM = 20
+TEXT = "motcua.catalogue.events.v1.Text"
+# Beyond it a JSON number is not exact (RFC 7493, 2.2).
+LARGEST_NUMBER = 2**53
+# 1970 to 2100.
+SECONDS = range(4_102_444_800)
+LARGEST_PAGE = 200
+DEFAULT_PAGE = 50
+
+# Fields that name a thing, as keys of tables and streams do; the others are prose.
+_NAME = re.compile(
+    r"(?:^|_)(?:id|ids|code|codes|agency|province|commune|sha256|type|number|role|position|kid|holder|day|search)$"
+    r"|^resume_token$"
+)
+
+# Fields that hold the name of a person, an organisation or a thing, as letters and papers show it; and those of a person.
+_NAMED = frozenset({"name", "applicant_name", "full_name", "signer", "title"})
+_PERSON = frozenset({"full_name"})
+# Identifiers of digits, which are printed in groups.
+_NUMBERS = frozenset({"personal_number"})
+_BETWEEN_DIGITS = re.compile(r"[\s.\-\u200b-\u200f\ufeff]+")
+# Where `code` is that of a dossier.
+_OF_DOSSIERS = frozenset({"motcua.dossier.v1", "motcua.payment.v1"})
+# How somebody is written to or called.
+_CONTACT: dict[str, tuple[Callable[[str], str], str, str]] = {
+    "email": (email_of, "Phải là một địa chỉ thư điện tử.", "It must be one e-mail address."),
+    "phone": (phone_of, "Phải là một số điện thoại.", "It must be one telephone number."),
+}
+# To compose what is longer than this many times its bound would cost more than to refuse it: a letter has few marks.
+_MOST_MARKS = 4
+# Answers of a form that are names, by their keys.
+_NAME_KEY = re.compile(r"(?:^|_)name$")
+
+
+class Found(list[Violation]):
+    """The violations so far, and how many messages they were looked for in."""
+
+    messages = 0
+
+
+# Takes a value, its path and what was found so far.
+Check = Callable[[Any, str, Found], None]
+
+
+def check(request: Message | Unread) -> None:
+    """Raises Invalid."""
+    if isinstance(request, Unread):
+        raise Invalid([Violation("", request.vi, request.en)])
+    violations = Found()
+    _message(request, "", violations)
+    if violations:
+        raise Invalid(violations)
+
+
+def _message(message: Any, path: str, violations: Found) -> None:
+    violations.messages += 1
+    if violations.messages > MOST_MESSAGES:
+        raise Invalid(
+            [
+                Violation(
+                    path, f"Yêu cầu có quá {MOST_MESSAGES} phần.", f"The request has more than {MOST_MESSAGES} parts."
+                )
+            ]
+        )
+    for one in _checks(message.DESCRIPTOR):
+        one(message, path, violations)
+
+
+@cache
+def _checks(descriptor: Descriptor) -> tuple[Check, ...]:
+    checks: list[Check] = []
+    most = MOST_ITEMS if descriptor.name.endswith("Request") else MOST_NESTED_ITEMS
+    for field in descriptor.fields:
+        behaviors = field.GetOptions().Extensions[field_behavior_pb2.field_behavior]
+        if field_behavior_pb2.REQUIRED in behaviors:
+            checks.append(_required(field))
+        if field.is_repeated:
+            checks.append(_items(field, most))
+        elif field.name == "request_id":
+            checks.append(_uuid(field))
+        elif field.name == "page_size":
+            checks.append(_page_size(field))
+        elif field.type == FieldDescriptor.TYPE_STRING:
+            checks.append(_string_check(field))
+        elif field.message_type is not None and field.message_type.full_name == TEXT and field.name in _NAMED:
+            checks.append(_named_text(field))
+        elif value := _value(field):
+            checks.append(_single(field, value))
+    return tuple(checks)
+
+
+def _value(field: FieldDescriptor) -> Check | None:
+    """The check of one of the field's values, text apart; None where every value will do."""
+    if field.enum_type is not None:
+        return _known(field.enum_type)
+    if field.message_type is None:
+        return None
+    match field.message_type.full_name:
+        case "google.protobuf.Timestamp":
+            return _moment
+        case "google.protobuf.Struct":
+            return _form
+        case _:
+            return _message
+
+
+def _single(field: FieldDescriptor, value: Check) -> Check:
+    name = field.name
+
+    def run(message: Any, path: str, violations: Found) -> None:
+        value(getattr(message, name), path + name, violations)
+
+    def run_if_present(message: Any, path: str, violations: Found) -> None:
+        if message.HasField(name):
+            value(getattr(message, name), f"{path}{name}{dot}", violations)
+
+    dot = "." if value is _message else ""
+    return run_if_present if field.message_type is not None else run
+
+
+def _items(field: FieldDescriptor, most: int) -> Check:
+    name = field.name
+    of_map = field.message_type is not None and field.message_type.GetOptions().map_entry
+    # A map is repeated entries to the descriptor, and its keys to a loop.
+    each = _entries(field) if of_map else _texts(name) if field.type == FieldDescriptor.TYPE_STRING else _values(field)
+
+    def run(message: Any, path: str, violations: Found) -> None:
+        items = getattr(message, name)
+        if len(items) > most:
+            violations.append(Violation(path + name, f"Quá {most} mục.", f"It has more than {most} items."))
+        else:
+            each(items, path + name, violations)
+
+    return run
+
+
+def _values(field: FieldDescriptor) -> Check:
+    value = _value(field)
+    dot = "." if value is _message else ""
+
+    def run(items: Any, path: str, violations: Found) -> None:
+        if value:
+            for index, item in enumerate(items):
+                value(item, f"{path}[{index}]{dot}", violations)
+
+    return run
+
+
+def _texts(name: str) -> Check:
+    read = _text(name)
+
+    def run(items: Any, path: str, violations: Found) -> None:
+        for index, written in enumerate(items):
+            text = read(written, f"{path}[{index}]", violations)
+            if text != written:
+                items[index] = text
+
+    return run
+
+
+def _entries(field: FieldDescriptor) -> Check:
+    """Keys are text; values are text, or no text at all."""
+    assert field.message_type is not None
+    read = _text(field.name)
+    of_text = field.message_type.fields_by_name["value"].type == FieldDescriptor.TYPE_STRING
+
+    def run(entries: Any, path: str, violations: Found) -> None:
+        for index, (key, value) in enumerate(list(entries.items())):
+            at = f"{path}[{index}]"
+            name, new = read(key, at, violations), read(value, at, violations) if of_text else value
+            if (name, new) != (key, value):
+                del entries[key]
+                entries[name] = new
+
+    return run
+
+
+_LONGEST = {"schema": LONGEST_SCHEMA, "page_token": LONGEST_PAGE_TOKEN}
+
+
+def _text(name: str) -> Callable[[str, str, Found], str]:
+    """Reads text: in NFC, so that what looks the same is the same, before anything is compared, counted or kept; what names a
+    thing without the blanks around it that are pasted along, a number without those within it.
+    """
+    longest = _LONGEST.get(name, LONGEST_NAME if _NAME.search(name) else LONGEST_STRING)
+
+    names, digits = bool(_NAME.search(name)), name in _NUMBERS
+
+    def read(written: str, path: str, violations: Found) -> str:
+        text = written if written.isascii() or len(written) > longest * _MOST_MARKS else composed(written)
+        if len(text) > longest:
+            violations.append(Violation(path, f"Dài quá {longest} ký tự.", f"It exceeds {longest} characters."))
+        elif "\0" in text:
+            violations.append(Violation(path, "Có ký tự U+0000.", "It contains U+0000."))
+        elif digits:
+            return _BETWEEN_DIGITS.sub("", text)
+        return text.strip() if names else text
+
+    return read
+
+
+def _is_code(field: FieldDescriptor) -> bool:
+    """Of a dossier; procedures, agencies and units have codes, too."""
+    package = field.containing_type.file.package if field.containing_type is not None else ""
+    return field.name == "dossier_code" or (field.name == "code" and package in _OF_DOSSIERS)
+
+
+def _coded(field: FieldDescriptor) -> Check:
+    """As it was meant, however it was written down."""
+    name, plain = field.name, _string(field)
+
+    def run(message: Any, path: str, violations: Found) -> None:
+        plain(message, path, violations)
+        written = getattr(message, name)
+        if len(several := codes_in(written)) > 1:
+            named = ", ".join(sorted(several))[:LONGEST_NAME]
+            fault = f"Có hơn một mã hồ sơ ({named}): ghi một mã.", f"It holds several codes ({named}): write one."
+            violations.append(Violation(path + name, *fault))
+        elif (code := code_in(written) or written) != written:
+            setattr(message, name, code)
+
+    return run
+
+
+def _string_check(field: FieldDescriptor) -> Check:
+    if _is_code(field):
+        return _coded(field)
+    if field.name in _NAMED:
+        return _named(field)
+    return _contact(field) if field.name in _CONTACT else _string(field)
+
+
+def _string(field: FieldDescriptor) -> Check:
+    name = field.name
+    read = _text(name)
+
+    def run(message: Any, path: str, violations: Found) -> None:
+        written = getattr(message, name)
+        text = read(written, path + name, violations)
+        if text != written:
+            setattr(message, name, text)
+
+    return run
+
+
+def _named(field: FieldDescriptor) -> Check:
+    name = field.name
+    read = _text(name)
+
+    def run(message: Any, path: str, violations: Found) -> None:
+        written = getattr(message, name)
+        before = len(violations)
+        text = read(written, path + name, violations)
+        if not written or len(violations) > before:
+            return
+        if fault := name_fault(text, person=name in _PERSON):
+            violations.append(Violation(path + name, *fault))
+        elif text != written:
+            setattr(message, name, text)
+
+    return run
+
+
+def _contact(field: FieldDescriptor) -> Check:
+    name = field.name
+    rule, vi, en = _CONTACT[name]
+
+    def run(message: Any, path: str, violations: Found) -> None:
+        written = getattr(message, name)
+        if not written:
+            return
+        try:
+            text = rule(written)
+        except ValueError:
+            violations.append(Violation(path + name, vi, en))
+            return
+        if text != written:
+            setattr(message, name, text)
+
+    return run
+
+
+def _named_text(field: FieldDescriptor) -> Check:
+    """The same of each language."""
+    name = field.name
+    assert field.message_type is not None
+    each = [_named(language) for language in field.message_type.fields]
+
+    def run(message: Any, path: str, violations: Found) -> None:
+        if message.HasField(name):
+            for one in each:
+                one(getattr(message, name), f"{path}{name}.", violations)
+
+    return run
+
+
+def _known(enum: EnumDescriptor) -> Check:
+    numbers = frozenset(enum.values_by_number)
+    names = ", ".join(value.name for value in enum.values if value.number)
+
+    def run(number: int, path: str, violations: Found) -> None:
+        if number not in numbers:
+            violations.append(Violation(path, f"Ghi một trong: {names}.", f"Write one of: {names}."))
+
+    return run
+
+
+def _moment(stamp: Any, path: str, violations: Found) -> None:
+    if stamp.seconds not in SECONDS or not 0 <= stamp.nanos < 1_000_000_000:
+        violations.append(
+            Violation(
+                path,
+                "Thời điểm phải từ năm 1970 đến 2099, như 2026-12-01T00:00:00Z.",
+                "The moment must lie in the years 1970 to 2099, for example 2026-12-01T00:00:00Z.",
+            )
+        )
+
+
+def _form(form: Any, path: str, violations: Found) -> None:
+    if form.ByteSize() > LARGEST_FORM_BYTES:
+        limit = sized(LARGEST_FORM_BYTES)
+        violations.append(Violation(path, f"Biểu mẫu quá {limit.vi}.", f"The form exceeds {limit.en}."))
+        return
+    if fault := _fault(form, DEEPEST_FORM):
+        violations.append(Violation(path, *fault))
+    else:
+        _answers(form, path, violations)
+
+
+def _answers(form: Any, path: str, violations: Found) -> None:
+    """Of a form that is no deeper than it may be."""
+    for key in sorted(form.fields):
+        at, name = f"{path}.{key[:LONGEST_NAME]}", composed(key)
+        if name != key:
+            if name in form.fields:
+                violations.append(Violation(at, "Có hai mục cùng tên.", "Two answers have this name."))
+                continue
+            form.fields[name].CopyFrom(form.fields[key])
+            del form.fields[key]
+        _answer(form.fields[name], at, violations, named=bool(_NAME_KEY.search(name)))
+
+
+def _answer(value: Any, path: str, violations: Found, *, named: bool = False) -> None:
+    match value.WhichOneof("kind"):
+        case "string_value":
+            text = composed(value.string_value)
+            if named and text and (fault := name_fault(text)):
+                violations.append(Violation(path, *fault))
+            elif text != value.string_value:
+                value.string_value = text
+        case "struct_value":
+            _answers(value.struct_value, path, violations)
+        case "list_value":
+            for index, item in enumerate(value.list_value.values):
+                _answer(item, f"{path}[{index}]", violations)
+
+
+def _fault(form: Any, deepest: int) -> tuple[str, str] | None:
+    level, answers = list(form.fields.items()), 0
+    for _ in range(deepest):
+        below: list[tuple[str, Any]] = []
+        answers += len(level)
+        if answers > MOST_ANSWERS:
+            return f"Quá {MOST_ANSWERS} giá trị.", f"It has more than {MOST_ANSWERS} values."
+        for name, value in level:
+            if "\0" in name:
+                return "Có ký tự U+0000.", "It contains U+0000."
+            match value.WhichOneof("kind"):
+                case "string_value":
+                    if "\0" in value.string_value:
+                        return "Có ký tự U+0000.", "It contains U+0000."
+                case "number_value":
+                    number = value.number_value
+                    if not isfinite(number) or abs(number) > LARGEST_NUMBER:
+                        return "Có số quá lớn.", f"A number exceeds ±{LARGEST_NUMBER}."
+                case "struct_value":
+                    below.extend(value.struct_value.fields.items())
+                case "list_value":
+                    below.extend(("", item) for item in value.list_value.values)
+                case None:
+                    return "Có mục không có giá trị.", "An answer has no value."
+        if not below:
+            return None
+        level = below
+    return f"Lồng quá {deepest} cấp.", f"It is nested more than {deepest} levels deep."
+
+
+def _required(field: FieldDescriptor) -> Check:
+    name = field.name
+    present = (lambda r: r.HasField(name)) if field.has_presence else (lambda r: bool(getattr(r, name)))
+
+    def run(message: Any, path: str, violations: Found) -> None:
+        if not present(message):
+            violations.append(Violation(path + name, "Bắt buộc.", "It is required."))
+
+    return run
+
+
+def _uuid(field: FieldDescriptor) -> Check:
+    name = field.name
+
+    def run(message: Any, path: str, violations: Found) -> None:
+        value = getattr(message, name)
+        try:
+            valid = not value or str(UUID(value)) == value.lower()
+        except ValueError:
+            valid = False
+        if not valid:
+            violations.append(Violation(path + name, "Phải là một UUID.", "It must be a UUID."))
+
+    return run
+
+
+def _page_size(field: FieldDescriptor) -> Check:
+    def run(message: Any, path: str, violations: Found) -> None:
+        if not 0 <= message.page_size <= LARGEST_PAGE:
+            violations.append(
+                Violation(
+                    path + "page_size",
+                    f"Phải từ 0 đến {LARGEST_PAGE}.",
+                    f"It must lie between 0 and {LARGEST_PAGE}.",
+                )
+            )
+
+    return run
+
+
+def page_size(request: Any) -> int:
+    return int(request.page_size) or DEFAULT_PAGE

@@ -1,0 +1,1 @@
+"""The write path: load, decide, append; and stored events as messages."""

@@ -1,0 +1,1 @@
+"""The site's own files: closed to others, and whole."""

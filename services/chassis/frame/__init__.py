@@ -1,0 +1,1 @@
+"""nameko on asyncio: containers, entry points, servers."""

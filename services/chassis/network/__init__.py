@@ -1,0 +1,1 @@
+"""Addresses of settings, and HTTP to other systems."""

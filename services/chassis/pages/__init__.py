@@ -1,0 +1,1 @@
+"""What every server-rendered page stands on."""

@@ -1,0 +1,1 @@
+"""What the services of one process share: settings, store, keys."""

@@ -1,0 +1,1 @@
+"""Sealed fields, and what of an event everybody may see."""

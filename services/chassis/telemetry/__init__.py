@@ -1,0 +1,1 @@
+"""What is told about a running process: metrics, traces, logs."""

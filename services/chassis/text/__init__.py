@@ -1,0 +1,1 @@
+"""What people write, read in one way: names, contacts, codes, words to search, sizes."""

@@ -1,0 +1,1 @@
+"""Procedures, fees, validity and deadlines as values and pure functions."""

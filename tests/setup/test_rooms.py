@@ -1,0 +1,47 @@
+"""What import-linter's contracts say of the tree, held against the tree."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import services
+
+ROOT = Path(services.__file__).parents[1]
+CONTRACTS: dict[str, dict[str, Any]] = {
+    contract["name"]: contract
+    for contract in tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]["contracts"]
+}
+
+
+def parts(folder: Path) -> set[str]:
+    """Modules and packages that lie in it."""
+    inside = [path for path in folder.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()]
+    return {path.stem for path in inside} - {"__init__"}
+
+
+def test_every_folder_with_a_service_is_named() -> None:
+    layered = {container for contract in CONTRACTS.values() for container in contract.get("containers", ())}
+    found = {path.parent.parent for top in ("services", "gateway") for path in (ROOT / top).rglob("service.py")}
+    assert {".".join(folder.relative_to(ROOT).parts) for folder in found} <= layered
+    for contract in CONTRACTS.values():
+        assert contract["type"] != "layers" or contract.get("exhaustive") or "containers" not in contract, contract
+
+
+def test_the_law_knows_the_decider_and_how_text_is_read() -> None:
+    forbidden = CONTRACTS["The law is values and pure functions"]["forbidden_modules"]
+    rooms = {name.removeprefix("services.chassis.") for name in forbidden if name.startswith("services.chassis.")}
+    assert parts(ROOT / "services/chassis") - rooms == {"decider", "text"}
+
+
+def test_the_gateway_knows_no_service() -> None:
+    forbidden = CONTRACTS["The gateway knows the chassis and the law, not the services"]["forbidden_modules"]
+    assert {f"services.{name}" for name in parts(ROOT / "services") - {"chassis", "law"}} == set(forbidden)
+
+
+def test_every_room_says_what_it_is_for() -> None:
+    rooms = [
+        path for top in ("services/chassis", "command", "gateway/ledger") for path in (ROOT / top).glob("*/__init__.py")
+    ]
+    assert [str(path) for path in rooms if not path.read_text("utf-8").startswith('"""')] == []
