@@ -16,8 +16,8 @@ import typer
 from annotated_types import Ge, Le
 from pydantic.fields import FieldInfo
 
-from services.chassis.settings import Settings
-from services.cli.main import app
+from command.main import app
+from services.chassis.platform.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"

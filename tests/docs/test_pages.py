@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from scripts.document import DOCS, PAGES, STATUS, described
-from services.chassis.settings import Settings
+from services.chassis.platform.settings import Settings
 
 DECISIONS = sorted((DOCS / "adr").glob("[0-9]*.md"))
 UNITS = re.compile(r"\b(seconds|days|calls|watchers|share|port|where .* (listens|serves))\b", re.IGNORECASE)
