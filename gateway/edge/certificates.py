@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
 from typing import NamedTuple
@@ -13,6 +13,8 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from services.chassis.machine import moments
 
 LOCAL = ("localhost", "127.0.0.1", "::1")
 AUTHORITY_DAYS = 3650
@@ -34,7 +36,7 @@ class Pair(NamedTuple):
 def ensure(
     folder: Path, names: tuple[str, ...] = ("localhost", "127.0.0.1", "::1"), now: datetime | None = None
 ) -> Certificates:
-    now = now or datetime.now(UTC)
+    now = now or moments.now()
     folder.mkdir(parents=True, exist_ok=True)
     authority = load(folder / "ca.pem", folder / "ca.key")
     if authority is None or ends_soon(authority, now):

@@ -20,6 +20,7 @@ import httpx
 import structlog
 
 from gateway.edge.envoy import Edge
+from services.chassis.machine import moments
 from services.chassis.work.tasks import Owned
 
 DIE_WITH_PARENT = """
@@ -97,8 +98,8 @@ class EdgeProcess:
         with contextlib.suppress(httpx.HTTPError, TimeoutError):
             async with asyncio.timeout(grace_seconds), self._admin() as admin:
                 await admin.post("/drain_listeners?graceful&skip_exit")
-                while await self._calls(admin):  # noqa: ASYNC110 - another process's state
-                    await asyncio.sleep(0.05)
+                while await self._calls(admin):
+                    await moments.sleep(0.05)
         with contextlib.suppress(ProcessLookupError):
             self._child.terminate()
         try:
@@ -165,7 +166,7 @@ class EdgeProcess:
                     if self._child.returncode is not None:
                         await self._forwarding.finish()
                         raise EdgeError(self._complaint())
-                    await asyncio.sleep(0.02)
+                    await moments.sleep(0.02)
         except TimeoutError:
             self._child.kill()
             raise EdgeError(f"Envoy was not ready after {timeout_seconds:g} s: {self._complaint()}") from None
@@ -209,7 +210,7 @@ class EdgeProcess:
             complaint = self._complaint()
             self._keeper.failing(EdgeError(f"Envoy died ({code}): {complaint}"))
             log.error("edge.died", code=code, complaint=complaint)
-            await asyncio.sleep(0.2)
+            await moments.sleep(0.2)
             try:
                 await self._launch(self._start_seconds)
                 self._keeper.worked()
@@ -217,7 +218,7 @@ class EdgeProcess:
             except Exception as error:  # whatever it is: without an edge nobody is served
                 self._keeper.failing(error)
                 log.error("edge.not_restarted", why=str(error), exc_info=not isinstance(error, EdgeError))
-                await asyncio.sleep(AGAIN_SECONDS)
+                await moments.sleep(AGAIN_SECONDS)
 
     async def _calls(self, admin: httpx.AsyncClient) -> int:
         found = await admin.get("/stats?format=json&filter=^http\\.(plain|tls)\\.downstream_rq_active$")

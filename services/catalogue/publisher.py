@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,6 +13,7 @@ from services.chassis.calls.statuses import Invalid, Violation
 from services.chassis.decider import Rejected
 from services.chassis.deciding.caller import Origin
 from services.chassis.deciding.handler import Handler, Outcome
+from services.chassis.machine import threads
 from services.chassis.platform.platform import Platform
 from services.chassis.platform.remote_keys import RemoteKeys
 from services.law.definitions import Agency, CalendarVersion, FeeOverlay, Procedure, Territory
@@ -134,7 +134,7 @@ def _codes(faults: Sequence[Fault]) -> tuple[str, ...]:
 
 async def _linted_here(procedure: Procedure) -> Sequence[Fault]:
     """For definitions from this site's own files."""
-    return await asyncio.to_thread(lambda: list(lint(procedure)))
+    return await threads.in_thread(lambda: list(lint(procedure)))
 
 
 def _violation(fault: Fault) -> Violation:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import grpc
 from google.rpc import error_details_pb2
@@ -17,6 +16,7 @@ from motcua.catalogue.v1.catalogue_service_pb2_grpc import CatalogueServiceStub
 from services.catalogue import loader
 from services.catalogue.reader import Reader
 from services.chassis.following.in_force import SHAPES
+from services.chassis.machine import chance
 from services.law.definitions import CalendarVersion, FeeOverlay, Procedure, Territory
 
 PAGE = 200
@@ -163,7 +163,7 @@ class _Api:
             raise
 
     def publish(self, entry: Entry) -> None:
-        message, id_ = SHAPES[entry.kind].write(entry.definition), str(uuid4())
+        message, id_ = SHAPES[entry.kind].write(entry.definition), str(chance.new_id())
         calls: dict[str, tuple[Callable[..., Any], Any]] = {
             "calendar": (self._stub.PublishCalendar, pb.PublishCalendarRequest),
             "territory": (self._stub.PublishTerritory, pb.PublishTerritoryRequest),

@@ -25,6 +25,7 @@ from services.chassis.decider import Rejected
 from services.chassis.deciding.caller import Origin
 from services.chassis.deciding.handler import Handler, Outcome
 from services.chassis.following.in_force import SHAPES
+from services.chassis.machine import threads
 from services.chassis.platform.platform import Platform
 from services.chassis.text.names import same_name
 from services.law.definitions import Agency, Territory
@@ -69,10 +70,10 @@ async def seed(platform: Platform, provinces: Iterable[str], folder: Path = DATA
     database = platform.database("catalogue")
     await database.create(metadata)
     wanted = sorted(provinces)
-    digest = await asyncio.to_thread(_digest, folder, wanted)
+    digest = await threads.in_thread(_digest, folder, wanted)
     if await database.read(lambda db: db.execute(select(seeds).where(seeds.c.digest == digest)).first()):
         return None
-    report = await publish(Publisher.of(platform), await asyncio.to_thread(load, folder), wanted, platform.clock.now())
+    report = await publish(Publisher.of(platform), await threads.in_thread(load, folder), wanted, platform.clock.now())
     for definition, why in report.refused:
         log.warning(
             "a sample definition was refused", kind=type(definition).__name__, key=identity(definition), why=why

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from math import nan
 from pathlib import Path
 from typing import Protocol
 
 import structlog
+
+from services.chassis.machine import moments
 
 # A hundred years.
 MOST_SECONDS = 3_155_760_000
@@ -23,7 +25,7 @@ class Clock(Protocol):
 
 class SystemClock:
     def now(self) -> datetime:
-        return datetime.now(UTC)
+        return moments.now()
 
 
 # Tokens live by the machine's time, as everybody who verifies one does; decisions by the platform's, which a trial may shift.
@@ -46,7 +48,7 @@ class ShiftedClock:
             if self._refused != str(error):
                 log.error("clock not shifted", why=str(error), seconds=self._shift.total_seconds())
                 self._refused = str(error)
-        return datetime.now(UTC) + self._shift
+        return moments.now() + self._shift
 
     def read(self) -> timedelta:
         """Zero where there is no file. Raises ValueError."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -15,6 +14,7 @@ from motcua.dossier.events.v1 import events_pb2 as e
 from motcua.dossier.v1 import dossier_pb2
 from services.chassis.deciding.codec import to_timestamp
 from services.chassis.deciding.facts import Fact, fact_of, message_of
+from services.chassis.machine import threads
 from services.chassis.privacy.public_view import public_view
 from services.chassis.privacy.sealing import ERASED, LOST, UNREADABLE, KeyRing, open_message, sealed_fields
 from services.chassis.store.port import RecordedEvent
@@ -73,7 +73,7 @@ async def shown(history: Sequence[RecordedEvent], state: Dossier, keys: KeyRing,
         if isinstance(fact.event, e.DossierSubmitted | e.FormCorrected):
             versions.append(opened.get("form", ""))
     if reply.corrections:
-        await asyncio.to_thread(_compare, reply, versions)
+        await threads.in_thread(_compare, reply, versions)
     reply.form.CopyFrom(form_of(versions[-1]))
     held = {component.component_code for component in state.components}
     kept = {c.component_code: c for c in reply.components if c.component_code in held}

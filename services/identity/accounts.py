@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from uuid import uuid4
 
 from services.chassis.deciding.caller import Origin
 from services.chassis.deciding.handler import Handler
+from services.chassis.machine import chance
 from services.chassis.telemetry import telemetry
 from services.identity.domain import (
     PERSONAL_NUMBER,
@@ -34,7 +34,7 @@ class Accounts:
     identifiers: Identifiers
 
     async def sign_in(self, person: Person, appointment_id: str, at: datetime) -> tuple[str, Account]:
-        account_id, request_id = await self.account_id(person), str(uuid4())
+        account_id, request_id = await self.account_id(person), str(chance.new_id())
         origin = Origin(request_id, "login", account_id, request_id, request_id, traceparent=telemetry.traceparent())
         await self.history.execute(account_id, login_of(person, account_id, appointment_id, at), origin)
         if person.kind is AccountKind.ORGANISATION:
@@ -46,7 +46,7 @@ class Accounts:
         """So that the person, as an official, stays out of the organisation's affairs."""
         if not PERSONAL_NUMBER.fullmatch(number):
             return
-        account_id = await self.identifiers.claim(AccountKind.CITIZEN, number, str(uuid4()))
+        account_id = await self.identifiers.claim(AccountKind.CITIZEN, number, str(chance.new_id()))
         command = NoteRepresentation(account_id, at, organisation_id, organisation_id)
         origin = Origin.of_clock(f"{organisation_id} is represented by {account_id}", "identity")
         await self.history.execute(account_id, command, origin)
@@ -54,7 +54,7 @@ class Accounts:
     async def account_id(self, person: Person) -> str:
         """The account that the person has, or will have."""
         number = person.personal_number if person.kind is AccountKind.CITIZEN else person.tax_code
-        return await self.identifiers.claim(person.kind, number, str(uuid4()))
+        return await self.identifiers.claim(person.kind, number, str(chance.new_id()))
 
 
 def login_of(person: Person, account_id: str, appointment_id: str, at: datetime) -> RecordLogin:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Any
-from uuid import UUID, uuid4, uuid5
+from uuid import UUID, uuid5
 
 from sqlalchemy import Connection, select
 
@@ -18,6 +18,7 @@ from services.chassis.deciding.caller import Origin, of_site
 from services.chassis.deciding.codec import Codec
 from services.chassis.deciding.facts import message_of
 from services.chassis.deciding.handler import Handler
+from services.chassis.machine import chance
 from services.chassis.platform.platform import Platform
 from services.chassis.store.port import START, EventStore
 from services.identity.administration import NameAdministrator, administration
@@ -111,7 +112,7 @@ async def appoint_administrator(platform: Platform, asked: Asked, office: Office
         return NameAdministrator(account_id, now, ACTOR, appointment_id, asked.agency, appointed, others, holding)
 
     # Refused before anything is stored.
-    account_id = known or str(uuid4())
+    account_id = known or str(chance.new_id())
     administration.decide(name(account_id, account_id), state)
     account.decide(appoint(account_id, account_id), (await people.load(account_id))[0])
     account_id = await identifiers.claim(AccountKind.CITIZEN, asked.personal_number, account_id)

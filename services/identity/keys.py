@@ -7,8 +7,6 @@ one transaction.
 from __future__ import annotations
 
 import asyncio
-import os
-import time
 from collections import OrderedDict
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial
@@ -16,6 +14,7 @@ from functools import partial
 from sqlalchemy import Connection, insert, select
 from sqlalchemy.exc import IntegrityError
 
+from services.chassis.machine import chance, moments
 from services.chassis.platform.platform import Platform
 from services.chassis.privacy.sealing import KEY_BYTES, FoundKeys, Keys
 from services.chassis.work.batching import Gathered
@@ -47,7 +46,7 @@ class SubjectKeys:
         return FoundKeys.of(found, set(subjects) - held.keys())
 
     async def held(self, subjects: Collection[str], *, create: bool) -> Held:
-        now = time.monotonic()
+        now = moments.monotonic()
         found = {
             subject: self._cache[subject][1]
             for subject in subjects
@@ -71,7 +70,7 @@ class SubjectKeys:
         return self._remember(await self._ensure(subjects))
 
     async def _ensure(self, subjects: Sequence[str]) -> Held:
-        fresh = {subject: os.urandom(KEY_BYTES) for subject in subjects}
+        fresh = {subject: chance.random_bytes(KEY_BYTES) for subject in subjects}
 
         def write(db: Connection, wrapping: Wrapping) -> Held:
             held = dict(_stored(subjects, db, wrapping))
@@ -90,7 +89,7 @@ class SubjectKeys:
             return await self._ensure(subjects)
 
     def _remember(self, held: Held) -> Held:
-        until = time.monotonic() + CACHED_SECONDS
+        until = moments.monotonic() + CACHED_SECONDS
         for subject, key in held.items():
             self._cache[subject] = (until, key)
             self._cache.move_to_end(subject)

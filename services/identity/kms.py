@@ -14,6 +14,7 @@ from typing import Protocol
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from services.chassis.machine import chance, disk
 from services.chassis.platform.settings import Settings
 from services.chassis.privacy.sealing import NONCE_BYTES
 
@@ -58,7 +59,7 @@ class LocalKeys:
         return cls(roots)
 
     async def wrap(self, secret: bytes, name: str) -> bytes:
-        nonce = os.urandom(NONCE_BYTES)
+        nonce = chance.random_bytes(NONCE_BYTES)
         return VERSION + nonce + AESGCM(self._roots()[0]).encrypt(nonce, secret, name.encode())
 
     async def unwrap(self, wrapped: bytes, name: str) -> bytes:
@@ -95,6 +96,6 @@ def replace_root(settings: Settings) -> None:
         (folder / FOLLOWING).rename(folder / "master")
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        disk.sync(descriptor)
     finally:
         os.close(descriptor)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hmac
 import json
-import secrets
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
@@ -15,6 +14,7 @@ from joserfc.jwk import OctKey
 from sqlalchemy import BigInteger, Column, Connection, String, Table, delete, select
 
 from services.chassis.database.database import insert_new
+from services.chassis.machine import chance
 from services.identity.vault import Vault, derive_key, metadata
 
 LIFETIME = timedelta(minutes=30)
@@ -51,7 +51,7 @@ class Sessions:
     async def begin(self, account_id: str) -> str:
         """The cookie of a new session."""
         expires_at = int((self._clock() + LIFETIME).timestamp())
-        session = Session(secrets.token_urlsafe(32), account_id, secrets.token_urlsafe(32), expires_at)
+        session = Session(chance.token_urlsafe(32), account_id, chance.token_urlsafe(32), expires_at)
         return jwe.encrypt_compact({"alg": "dir", "enc": "A256GCM"}, json.dumps(asdict(session)), await self._key())
 
     async def of(self, cookie: str) -> Session | None:

@@ -8,7 +8,6 @@ key, and that one by the site's root key (kms.py). A rotation makes a new genera
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
@@ -34,6 +33,7 @@ from sqlalchemy import (
 
 from services.chassis.database.database import Database, insert_new
 from services.chassis.following.erasures import erased_accounts
+from services.chassis.machine import chance
 from services.chassis.platform.platform import Platform
 from services.chassis.privacy.sealing import KEY_BYTES, NONCE_BYTES
 from services.chassis.store.port import START, EventStore
@@ -111,7 +111,7 @@ class Wrapping:
         return VERSION + self.newest.to_bytes(NUMBER_BYTES, "big")
 
     def wrap(self, secret: bytes, name: str) -> bytes:
-        nonce = os.urandom(NONCE_BYTES)
+        nonce = chance.random_bytes(NONCE_BYTES)
         return self.prefix + nonce + self._ciphers[self.newest].encrypt(nonce, secret, name.encode())
 
     def unwrap(self, wrapped: bytes, name: str) -> bytes:
@@ -185,7 +185,9 @@ class Vault:
         while (found := await self.unwrapping(opened)) is None:
             await self.wrapping_write(
                 lambda db, wrapping: insert_new(
-                    db, site_secrets, {"name": name, "wrapped": wrapping.wrap(os.urandom(KEY_BYTES), secret_name(name))}
+                    db,
+                    site_secrets,
+                    {"name": name, "wrapped": wrapping.wrap(chance.random_bytes(KEY_BYTES), secret_name(name))},
                 )
             )
         return found
@@ -225,7 +227,10 @@ class Vault:
 
     async def new_generation(self, number: int) -> None:
         """Unless another process makes it at this moment."""
-        row = {"number": number, "wrapped": await self._kms.wrap(os.urandom(KEY_BYTES), generation_name(number))}
+        row = {
+            "number": number,
+            "wrapped": await self._kms.wrap(chance.random_bytes(KEY_BYTES), generation_name(number)),
+        }
         await self.write(lambda db: insert_new(db, wrapping_keys, row))
         self._wrapping = None
 

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import hmac
 import json
-import secrets
-import uuid
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
@@ -21,6 +19,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import OctKey, OKPKey
 
 from services.chassis.decider import Rejected
+from services.chassis.machine import chance
 from services.chassis.text.contact import email_of, phone_of
 from services.chassis.text.plain import composed, name_fault, seen
 from services.identity import tokens
@@ -127,9 +126,9 @@ class Web:
         if level not in (1, 2) or not _local(return_to):
             raise OAuthError(Fault.REQUEST_MALFORMED)
         login = Login(
-            secrets.token_urlsafe(32),
-            secrets.token_urlsafe(32),
-            secrets.token_urlsafe(48),
+            chance.token_urlsafe(32),
+            chance.token_urlsafe(32),
+            chance.token_urlsafe(48),
             level,
             _appointment(scope),
             return_to,
@@ -250,7 +249,7 @@ class Web:
         signing = (await self.keys.signing_keys()).signing(now)
         if signing is None:
             raise RuntimeError("no signing key was introduced")
-        minted = tokens.mint(await self.keys.private_key(signing.kid), claims, now, str(uuid.uuid4()))
+        minted = tokens.mint(await self.keys.private_key(signing.kid), claims, now, str(chance.new_id()))
         return Token(minted, scope, expires_in=tokens.lifetime(claims, now))
 
     async def _cookie_key(self) -> OctKey:

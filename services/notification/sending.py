@@ -6,7 +6,6 @@ At least once: after a crash between sending and recording it, the e-mail goes a
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -25,6 +24,7 @@ from services.chassis.deciding.facts import fact_of
 from services.chassis.deciding.handler import Handler
 from services.chassis.following.views import RunningView
 from services.chassis.frame.container import platform_of
+from services.chassis.machine import chance
 from services.chassis.platform.settings import Settings
 from services.chassis.privacy.sealing import KeyRing
 from services.notification.domain import (
@@ -139,7 +139,7 @@ class Outbox:
             permanent = isinstance(error, PermanentError)
             log.warning("e-mail not accepted", message_id=row.message_id, why=why, permanent=permanent)
             command = RecordFailure(
-                row.message_id, self.clock.now(), by, Channel.EMAIL, why, permanent, POLICY, random.random()
+                row.message_id, self.clock.now(), by, Channel.EMAIL, why, permanent, POLICY, chance.uniform(0, 1)
             )
         key = f"{row.message_id} {Channel.EMAIL.name} {row.revision} {type(command).__name__}"
         try:

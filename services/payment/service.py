@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl
-from uuid import UUID, uuid4, uuid5
+from uuid import UUID, uuid5
 
 import structlog
 from starlette.requests import Request
@@ -29,6 +29,7 @@ from services.chassis.frame.entrypoints import api, every, observed, on
 from services.chassis.frame.http_server import http
 from services.chassis.frame.replies import replied
 from services.chassis.grounds.concern import concern_of, office, require_impartial, require_scope
+from services.chassis.machine import chance
 from services.chassis.telemetry import gauges, telemetry
 from services.chassis.telemetry.gauges import Sample
 from services.payment import commands as c
@@ -345,7 +346,7 @@ def _origin(request: Any, caller: Caller) -> Origin:
 
 def _delivery() -> Origin:
     """Of what the provider said just now. The rules notice when it says it again."""
-    request_id = str(uuid4())
+    request_id = str(chance.new_id())
     return Origin(request_id, request_id, ACTOR, request_id, request_id, None, telemetry.traceparent())
 
 

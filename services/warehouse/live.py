@@ -17,6 +17,7 @@ from services.chassis.clock import Clock
 from services.chassis.decider import Rejected
 from services.chassis.following.views import RunningView
 from services.chassis.frame.watching import HEARTBEAT_SECONDS
+from services.chassis.machine import moments
 from services.warehouse.groups import Period, as_of, day_of, groups_query, indicators_of, names_of
 
 # Changes within this time are sent as one.
@@ -70,7 +71,7 @@ async def watched(
         except TimeoutError:
             yield pb.WatchIndicatorsResponse(heartbeat=True, as_of=counted_until, resume_token=token)
         else:
-            await asyncio.sleep(PACE_SECONDS)
+            await moments.sleep(PACE_SECONDS)
 
 
 def _changed(

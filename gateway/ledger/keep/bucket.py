@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import secrets
 from typing import TYPE_CHECKING
 
 from obstore.exceptions import AlreadyExistsError, PreconditionError
 
 from services.chassis.blobs.bucket import answering
 from services.chassis.blobs.port import BlobsUnavailable
+from services.chassis.machine import chance
 
 if TYPE_CHECKING:
     from obstore import PutMode
@@ -68,7 +68,7 @@ class BucketStorage:
 
     async def _require_conditions(self) -> None:
         """A bucket that overlooks conditions would let a slow replica put an old checkpoint over a newer one."""
-        path = f".conditions-{secrets.token_hex(4)}"
+        path = f".conditions-{chance.token_hex(4)}"
         try:
             kept = await self._put(path, b"1", "create") and not await self._put(path, b"2", "create")
             kept = kept and not await self._put(path, b"2", {"e_tag": '"0"'})

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import time
-
 from prometheus_client import Counter, Gauge
 
+from services.chassis.machine import moments
 from services.chassis.telemetry.gauges import Observed
 
 SEQUENCED = Observed("motcua_ledger_sequenced_size", "Leaves of the newest checkpoint, published or not")
@@ -23,5 +22,5 @@ for _step in ("sequence", "publish"):
 
 
 def published() -> None:
-    began = time.monotonic()
-    CHECKPOINT_AGE.set_function(lambda: time.monotonic() - began)
+    began = moments.monotonic()
+    CHECKPOINT_AGE.set_function(lambda: moments.monotonic() - began)

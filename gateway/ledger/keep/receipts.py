@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Sequence
 from functools import partial
 
@@ -18,6 +17,7 @@ from gateway.ledger.keep import tables
 from gateway.ledger.keep.entries import CATEGORY
 from gateway.ledger.keep.tables import Standing, leaves
 from services.chassis.database.database import Database
+from services.chassis.machine import moments
 from services.chassis.store.port import EventStore
 from services.chassis.work.batching import Gathered
 
@@ -44,7 +44,7 @@ class Receipts:
 
     async def event(self, code: str, revision: int) -> TlogProof | None:
         """None if there is no such event. Raises NotYet."""
-        until = time.monotonic() + WAIT_SECONDS
+        until = moments.monotonic() + WAIT_SECONDS
         while True:
             moved = self._moved
             if found := await self._events.get((code, revision)):
@@ -55,7 +55,7 @@ class Receipts:
 
     async def dossier(self, code: str) -> DossierReceipt | None:
         """All events that were stored when it was asked for; None if there is no such dossier. Raises NotYet."""
-        until = time.monotonic() + WAIT_SECONDS
+        until = moments.monotonic() + WAIT_SECONDS
         newest = await self._store.read(CATEGORY + code)
         if not newest:
             return None
@@ -67,7 +67,7 @@ class Receipts:
             await self._wait(moved, until)
 
     async def _wait(self, moved: asyncio.Event, until: float) -> None:
-        left = until - time.monotonic()
+        left = until - moments.monotonic()
         if left <= 0:
             raise NotYet
         try:

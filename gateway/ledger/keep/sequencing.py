@@ -6,8 +6,6 @@ add it twice. What was planned on an older position is thrown away.
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -26,6 +24,7 @@ from services.chassis.database import positions
 from services.chassis.database.database import Database
 from services.chassis.database.positions import PositionLost
 from services.chassis.following.followers import GRACE_SECONDS, PAUSE_SECONDS, POLL_SECONDS, SharedFollower
+from services.chassis.machine import moments, threads
 from services.chassis.privacy.sealing import KeyRing, Keys
 from services.chassis.store.port import EventStore, RecordedEvent
 
@@ -80,28 +79,28 @@ class Sequencer(SharedFollower):
             await self._database.write(partial(positions.move, follower=FOLLOWER, old=old, new=new))
             return
         # What happens meanwhile waits in the subscription.
-        await asyncio.sleep(max(0.0, self._checkpoint_at + self._seconds - time.monotonic()))
+        await moments.sleep(max(0.0, self._checkpoint_at + self._seconds - moments.monotonic()))
         await self._sequence(of_dossiers, old, new)
 
     async def left(self) -> None:
         """The other replica may have died before it published, or before all witnesses had answered it."""
-        ends = time.monotonic() + self._grace_seconds
+        ends = moments.monotonic() + self._grace_seconds
         while True:
             standing = await self._database.read(tables.standing)
             if standing and standing.published and self._complete(Note.parse(standing.note)):
                 return
-            if time.monotonic() > ends:
+            if moments.monotonic() > ends:
                 await self._publish()
                 return
-            await asyncio.sleep(POLL_SECONDS)
+            await moments.sleep(POLL_SECONDS)
 
     async def _sequence(self, events: Sequence[RecordedEvent], old: int, new: int) -> None:
-        found = await asyncio.to_thread(entries.read, events)
+        found = await threads.in_thread(entries.read, events)
         # Asked to make the keys that never were: a subject that then has none was erased.
         keys = await self._keys.keys({each.subject for each in found}, create=True)
         growth = await self._database.read(partial(self._plan, found=found, keys=keys, old=old))
         await self._database.write(partial(self._commit, growth=growth, old=old, new=new))
-        self._checkpoint_at = time.monotonic()
+        self._checkpoint_at = moments.monotonic()
         await self._publish()
 
     def _plan(self, db: Connection, found: Sequence[Found], keys: Keys, old: int) -> Growth:
@@ -124,7 +123,7 @@ class Sequencer(SharedFollower):
                 self._owned.failing(error)
                 log.exception("the ledger is not published, trying again")
                 metrics.FAILURES.labels("publish").inc()
-                await asyncio.sleep(PAUSE_SECONDS)
+                await moments.sleep(PAUSE_SECONDS)
             else:
                 self._published(note)
                 return

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import fcntl
 import os
-import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
+
+from services.chassis.machine import chance, disk, threads
 
 
 class Storage(Protocol):
@@ -40,7 +40,7 @@ class FolderStorage:
         self._folder = folder
 
     async def read(self, path: str) -> bytes | None:
-        return await asyncio.to_thread(self._read, path)
+        return await threads.in_thread(self._read, path)
 
     async def create(self, path: str, content: bytes) -> bytes | None:
         def run() -> bytes | None:
@@ -56,7 +56,7 @@ class FolderStorage:
             _sync(target.parent)
             return None
 
-        return await asyncio.to_thread(run)
+        return await threads.in_thread(run)
 
     async def replace(self, path: str, old: bytes | None, new: bytes) -> bool:
         def run() -> bool:
@@ -70,11 +70,11 @@ class FolderStorage:
                 _sync(target.parent)
             return True
 
-        return await asyncio.to_thread(run)
+        return await threads.in_thread(run)
 
     async def remove_under(self, folder: str) -> None:
         # A replica that writes there at this moment leaves a file behind, which does no harm.
-        await asyncio.to_thread(shutil.rmtree, self._folder / folder, ignore_errors=True)
+        await threads.in_thread(shutil.rmtree, self._folder / folder, ignore_errors=True)
 
     def _read(self, path: str) -> bytes | None:
         try:
@@ -92,12 +92,12 @@ class FolderStorage:
     @contextmanager
     def _written(self, target: Path, content: bytes) -> Iterator[Path]:
         """A durable file beside the target, which is gone in the end."""
-        fresh = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+        fresh = target.with_name(f".{target.name}.{chance.token_hex(4)}")
         try:
             with fresh.open("xb") as file:
                 file.write(content)
                 file.flush()
-                os.fsync(file.fileno())
+                disk.sync(file.fileno())
             yield fresh
         finally:
             with suppress(FileNotFoundError):
@@ -117,6 +117,6 @@ class FolderStorage:
 def _sync(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        disk.sync(descriptor)
     finally:
         os.close(descriptor)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from gateway.ledger.format.merkle import EMPTY_ROOT, verify_consistency
 from gateway.ledger.format.note import CoSigner, Note, Verifier, decode_hash, encode64
 from gateway.ledger.keep.tables import witnessed
 from services.chassis.database.database import Database, insert_new
+from services.chassis.machine import moments
 
 MOST_HASHES = 63
 TEXT = "text/plain; charset=utf-8"
@@ -65,7 +65,7 @@ class Witness:
         database: Database,
         cosigner: CoSigner,
         logs: Sequence[Verifier],
-        now: Callable[[], float] = time.time,
+        now: Callable[[], float] = moments.unix,
     ) -> None:
         self._database = database
         self._cosigner = cosigner

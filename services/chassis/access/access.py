@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import time
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC
@@ -25,6 +24,7 @@ from services.chassis.deciding.caller import ANYBODY, NATIONAL, SUBMIT, Caller, 
 from services.chassis.deciding.facts import fact_of
 from services.chassis.following.followers import Follower
 from services.chassis.following.standing import EVENTS, Standing
+from services.chassis.machine import moments
 from services.chassis.store.port import START, Batch, EventStore
 
 ISSUER = "motcua"
@@ -163,7 +163,7 @@ class Verifier:
 
         Raises Rejected TOKEN_INVALID.
         """
-        if caller.expires_at and caller.expires_at <= time.time():
+        if caller.expires_at and caller.expires_at <= moments.unix():
             raise token_invalid("đã hết hạn", "expired")
         if (caller.act or (caller.account_id if caller.kind == "system" else "")) in self._suspended:
             raise token_invalid("hệ thống đang bị đình chỉ", "the system is suspended", SUSPENDED_NEXT)
@@ -240,7 +240,7 @@ class Verifier:
 
     async def _await_key(self, kid: str) -> None:
         """A token may arrive a moment before its key's event does; few may wait, and for one key once. Raises KeyError."""
-        if self._waiting >= MOST_WAITING or self._unknown.get(kid, -inf) > time.monotonic():
+        if self._waiting >= MOST_WAITING or self._unknown.get(kid, -inf) > moments.monotonic():
             raise KeyError(kid)
         self._waiting += 1
         try:
@@ -249,7 +249,7 @@ class Verifier:
         except TimeoutError:
             if len(self._unknown) >= UNKNOWN_KEYS:
                 self._unknown.clear()
-            self._unknown[kid] = time.monotonic() + KEY_WAIT_SECONDS
+            self._unknown[kid] = moments.monotonic() + KEY_WAIT_SECONDS
             raise KeyError(kid) from None
         finally:
             self._waiting -= 1
@@ -257,7 +257,7 @@ class Verifier:
 
 def service_token(service: str, secret: str) -> str:
     """A token with which one of the platform's services calls another."""
-    now = int(time.time())
+    now = int(moments.unix())
     claims = {"iss": ISSUER, "aud": INTERNAL_AUDIENCE, "sub": service, "iat": now, "exp": now + INTERNAL_SECONDS}
     return jwt.encode({"alg": "HS256"}, claims, OctKey.import_key(secret))
 
@@ -305,7 +305,7 @@ def _require(claims: dict[str, object], audience: str) -> None:
     if not isinstance(claims.get("exp"), int | float) or not claims.get("sub"):
         raise token_invalid("không có chủ thể hoặc hạn dùng", "without subject or expiry")
     begins = claims.get("nbf", 0)
-    if not isinstance(begins, int | float) or begins > time.time() + CLOCK_SKEW_SECONDS:
+    if not isinstance(begins, int | float) or begins > moments.unix() + CLOCK_SKEW_SECONDS:
         raise token_invalid("chưa có hiệu lực", "not valid yet")
 
 

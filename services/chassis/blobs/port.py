@@ -5,17 +5,15 @@ A blob is put whole, read by ranges, never changed: as buckets have it.
 
 from __future__ import annotations
 
-import asyncio
 import os
 import re
-import secrets
-import time
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ParamSpec, Protocol, TypeVar
 
+from services.chassis.machine import chance, disk, moments, threads
 from services.chassis.telemetry import telemetry
 
 P = ParamSpec("P")
@@ -92,13 +90,13 @@ class FolderBlobs:
 
     async def put(self, name: str, pieces: AsyncIterable[bytes]) -> None:
         path = self._path(name)
-        partial = self._folder / PARTIAL / secrets.token_hex(16)
+        partial = self._folder / PARTIAL / chance.token_hex(16)
         descriptor = await _asked(self._begin, partial)
         try:
             try:
                 async for piece in pieces:
                     await _asked(_write, descriptor, piece)
-                await _asked(os.fsync, descriptor)
+                await _asked(disk.sync, descriptor)
             finally:
                 os.close(descriptor)
             await _asked(_place, partial, path)
@@ -118,7 +116,7 @@ class FolderBlobs:
         """What a crash left half written."""
         for path in (self._folder / PARTIAL).glob("*"):
             with suppress(FileNotFoundError):
-                if path.stat().st_mtime < time.time() - ABANDONED_SECONDS:
+                if path.stat().st_mtime < moments.unix() - ABANDONED_SECONDS:
                     path.unlink()
 
     async def size(self, name: str) -> int:
@@ -171,7 +169,7 @@ class FolderBlobs:
 async def _asked(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """In a thread. Raises FileNotFoundError; BlobsUnavailable for what the disk refuses otherwise."""
     try:
-        return await asyncio.to_thread(work, *args, **kwargs)
+        return await threads.in_thread(work, *args, **kwargs)
     except FileNotFoundError:
         raise
     except OSError as error:
@@ -215,6 +213,6 @@ def _place(partial: Path, path: Path) -> None:
     for folder in (path.parent, path.parent.parent):
         descriptor = os.open(folder, os.O_RDONLY)
         try:
-            os.fsync(descriptor)
+            disk.sync(descriptor)
         finally:
             os.close(descriptor)

@@ -10,9 +10,7 @@ blob's name. So no frame can be dropped, added, moved or changed without notice,
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
-import os
 import re
 from collections.abc import AsyncIterable, AsyncIterator
 from dataclasses import dataclass
@@ -23,6 +21,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from services.chassis.blobs.port import BlobMissing, BlobStore
+from services.chassis.machine import chance, threads
 from services.chassis.privacy.sealing import KEY_BYTES, KeyLost, KeyRing, SubjectErased, is_lost
 
 FRAME_BYTES = 64 * 1024
@@ -140,7 +139,7 @@ class SealedBlobs:
 
 
 async def _sealed(name: str, key: bytes, sha256: str, content: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
-    salt = os.urandom(SALT_BYTES)
+    salt = chance.random_bytes(SALT_BYTES)
     frames, digest, number, held = _Frames.of(key, salt, name), hashlib.sha256(), 0, b""
     yield VERSION + salt
     async for piece in content:
@@ -149,9 +148,9 @@ async def _sealed(name: str, key: bytes, sha256: str, content: AsyncIterable[byt
         whole = max(0, (len(held) - 1) // FRAME_BYTES)
         if whole >= FRAMES_AT_ONCE:
             ready, held = held[: whole * FRAME_BYTES], held[whole * FRAME_BYTES :]
-            yield await asyncio.to_thread(_seal, frames, digest, number, ready, False)
+            yield await threads.in_thread(_seal, frames, digest, number, ready, False)
             number += whole
-    sealed = await asyncio.to_thread(_seal, frames, digest, number, held, True)
+    sealed = await threads.in_thread(_seal, frames, digest, number, held, True)
     if digest.hexdigest() != sha256:
         raise WrongContent(digest.hexdigest())
     yield sealed
@@ -173,7 +172,7 @@ async def _opened(store: BlobStore, name: str, key: bytes, sha256: str) -> Async
         part = await store.get(name, HEADER_BYTES + start, step)
         last = start + step >= sealed
         number = start // (FRAME_BYTES + TAG_BYTES)
-        content = await asyncio.to_thread(_unseal, frames, digest, number, part, last)
+        content = await threads.in_thread(_unseal, frames, digest, number, part, last)
         if sent:
             yield sent
         sent = content

@@ -7,8 +7,6 @@ piece, so that a file of many tiny pieces does not become as many blobs.
 
 from __future__ import annotations
 
-import asyncio
-import os
 import re
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -18,6 +16,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from services.chassis.blobs.port import BlobStore
 from services.chassis.blobs.sealed import TAG_BYTES, ContentDamaged, derived
+from services.chassis.machine import chance, threads
 from services.chassis.privacy.sealing import NONCE_BYTES, KeyRing, SubjectErased
 
 SMALL_BYTES = 64 * 1024
@@ -110,8 +109,8 @@ class GrowingUploads:
 
     async def _put(self, cipher: AESGCM, upload_id: str, part: _Part, data: bytes) -> None:
         async def sealed() -> AsyncIterator[bytes]:
-            nonce = os.urandom(NONCE_BYTES)
-            yield nonce + await asyncio.to_thread(cipher.encrypt, nonce, data, _place(part))
+            nonce = chance.random_bytes(NONCE_BYTES)
+            yield nonce + await threads.in_thread(cipher.encrypt, nonce, data, _place(part))
 
         await self._store.put(_name(upload_id, part), sealed())
 
@@ -119,7 +118,7 @@ class GrowingUploads:
         name = _name(upload_id, part)
         sealed = await self._store.get(name, 0, NONCE_BYTES + part.length + TAG_BYTES)
         try:
-            return await asyncio.to_thread(cipher.decrypt, sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], _place(part))
+            return await threads.in_thread(cipher.decrypt, sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], _place(part))
         except (InvalidTag, ValueError):
             raise ContentDamaged(f"the part {name} of an upload") from None
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from services.chassis.database.database import utc
 from services.chassis.decider import Rejected
 from services.chassis.deciding.caller import Caller
 from services.chassis.following.views import RunningView
+from services.chassis.machine import chance
 
 T = TypeVar("T")
 Key = tuple[Any, ...]
@@ -101,7 +101,7 @@ class Pages:
         return Page(rest[:size], token)
 
     def _sealed(self, cursor: _Cursor, bound: bytes) -> str:
-        nonce = os.urandom(_NONCE_BYTES)
+        nonce = chance.random_bytes(_NONCE_BYTES)
         text = json.dumps([cursor.as_of, *map(_written, cursor.after)], ensure_ascii=False, separators=(",", ":"))
         return _printed(nonce + self._cipher.encrypt(nonce, text.encode(), bound))
 

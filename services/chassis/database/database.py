@@ -23,6 +23,7 @@ from sqlalchemy.exc import DBAPIError
 
 from services.chassis.database.schema import create
 from services.chassis.files.examination import is_damage
+from services.chassis.machine import threads
 from services.chassis.telemetry import telemetry
 
 T = TypeVar("T")
@@ -180,7 +181,7 @@ class Database:
             self._write_engine.dispose()
             self._read_engine.dispose()
 
-        await asyncio.to_thread(run)
+        await threads.in_thread(run)
 
 
 def _lasting(work: Callable[[Connection], T]) -> Callable[[Connection], T]:

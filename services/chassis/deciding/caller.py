@@ -7,9 +7,10 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
-from uuid import NAMESPACE_OID, UUID, uuid4, uuid5
+from uuid import NAMESPACE_OID, UUID, uuid5
 
 from services.chassis.decider import Rejected
+from services.chassis.machine import chance
 
 if TYPE_CHECKING:
     from services.chassis.deciding.facts import Fact
@@ -123,7 +124,7 @@ class Origin:
     @classmethod
     def of_reading(cls, caller: Caller, traceparent: str = "") -> Origin:
         """From a call that only reads: each leaves a fact of its own."""
-        request_id = str(uuid4())
+        request_id = str(chance.new_id())
         return cls(request_id, request_id, caller.actor, request_id, request_id, None, traceparent)
 
     @classmethod
@@ -139,7 +140,7 @@ class Origin:
     def of_clock(cls, key: str, service: str) -> Origin:
         """From the passing of time: `key` names the moment, for example a dossier with its due date."""
         request_id = str(uuid5(NAMESPACE_OID, f"{service}:{key}"))
-        return cls(request_id, key, f"service:{service}", str(uuid4()), request_id)
+        return cls(request_id, key, f"service:{service}", str(chance.new_id()), request_id)
 
     def metadata(self, site: str, recorded_at: datetime, **more: str) -> bytes:
         """As every stored event carries it."""

@@ -10,8 +10,9 @@ import os
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
-from datetime import UTC, datetime
 from pathlib import Path
+
+from services.chassis.machine import moments
 
 MAGIC = b"SQLite format 3\0"
 HEADER_BYTES = 100
@@ -108,7 +109,7 @@ def _unusable(error: sqlite3.DatabaseError) -> str:
 
 def set_aside(path: Path) -> Path:
     """The file with what lies beside it under a name that nobody opens; returns that."""
-    away = path.with_name(f"{path.name}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S%f}")
+    away = path.with_name(f"{path.name}.damaged-{moments.now():%Y%m%dT%H%M%S%f}")
     path.rename(away)
     for suffix in BESIDE:
         beside = path.with_name(path.name + suffix)

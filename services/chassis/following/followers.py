@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import aclosing
 from functools import partial
@@ -15,6 +14,7 @@ from prometheus_client import Counter
 from services.chassis.database import positions
 from services.chassis.database.database import Database, DatabaseUnavailable
 from services.chassis.database.positions import PositionLost, Standing
+from services.chassis.machine import moments
 from services.chassis.store.feed import PAGE
 from services.chassis.store.lag import lag
 from services.chassis.store.port import START, Batch, EventStore, RecordedEvent, StoreUnavailable
@@ -179,7 +179,7 @@ class SharedFollower:
                 await self._follow()
             except PositionLost:
                 log.warning("the position went back, following from there", follower=self.name)
-            await asyncio.sleep(PAUSE_SECONDS)
+            await moments.sleep(PAUSE_SECONDS)
 
     async def _follow(self) -> None:
         stored = await self._database.write(partial(positions.load, follower=self.name))
@@ -220,22 +220,22 @@ class SharedFollower:
     async def _stand_by(self, stored: int, wanted: int) -> int:
         """The position, when another replica moved it there, or when it is for this one to move it. Raises PositionLost."""
         seen: Standing | None = None
-        since = time.monotonic()
+        since = moments.monotonic()
         while True:
             standing = await self._database.read(partial(positions.standing, follower=self.name))
             if standing.position < stored:
                 raise PositionLost(self.name)
             if standing != seen:
-                since = time.monotonic()
+                since = moments.monotonic()
                 await self._reached(standing.position, worked=True)
                 seen = standing
             if standing.position >= wanted:
                 await self.left()
                 self._owned.worked()
                 return standing.position
-            if time.monotonic() - since >= self._grace_seconds and await self._take_over(standing):
+            if moments.monotonic() - since >= self._grace_seconds and await self._take_over(standing):
                 return standing.position
-            await asyncio.sleep(min(POLL_SECONDS, self._grace_seconds / 4))
+            await moments.sleep(min(POLL_SECONDS, self._grace_seconds / 4))
 
     async def _take_over(self, standing: Standing) -> bool:
         """Whether no other standby was faster."""
@@ -322,5 +322,5 @@ class Rounds:
     async def _show(self) -> None:
         """What takes longer than a round is not begun by another replica."""
         while True:
-            await asyncio.sleep(self._seconds / 2)
+            await moments.sleep(self._seconds / 2)
             await self._turn(self._known or 0)

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import random
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -24,6 +22,7 @@ from services.chassis.database.database import Database, DatabaseUnavailable
 from services.chassis.decider import Rejected
 from services.chassis.deciding.facts import Fact, fact_of, message_of
 from services.chassis.following.followers import SharedFollower
+from services.chassis.machine import chance, moments
 from services.chassis.privacy.sealing import SubjectErased
 from services.chassis.store.port import Conflict, EventStore, RecordedEvent, StoreUnavailable
 from services.chassis.telemetry import gauges, telemetry
@@ -161,7 +160,7 @@ class Reaction(SharedFollower):
                     "reaction failed, trying again", reaction=self.name, event_type=event.type, error=repr(error)
                 )
                 longest = min(FIRST_DELAY_SECONDS * 2 ** min(attempt, 20), LONGEST_DELAY_SECONDS)
-                await asyncio.sleep(random.uniform(longest / 2, longest))
+                await moments.sleep(chance.uniform(longest / 2, longest))
 
     async def _park(self, event: RecordedEvent, error: Exception, attempts: int) -> None:
         log.error("fact parked", reaction=self.name, event_type=event.type, stream=event.stream, error=repr(error))
@@ -173,7 +172,7 @@ class Reaction(SharedFollower):
             "position": event.position,
             "error": f"{error!r} {getattr(error, 'facts', '')}".strip()[:2000],
             "attempts": attempts,
-            "parked_at": datetime.now(UTC).isoformat(),
+            "parked_at": moments.now().isoformat(),
         }
 
         def write(db: Connection) -> None:

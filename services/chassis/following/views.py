@@ -21,6 +21,7 @@ from services.chassis.database.database import Database, DatabaseUnavailable
 from services.chassis.decider import Rejected
 from services.chassis.deciding.facts import Fact, fact_of
 from services.chassis.following.followers import SharedFollower
+from services.chassis.machine import moments
 from services.chassis.store.port import START, EventStore, RecordedEvent
 from services.chassis.telemetry import gauges, telemetry
 from services.chassis.work.tasks import Owned
@@ -165,7 +166,7 @@ class RunningView(SharedFollower):
     async def _look_back(self) -> None:
         """After a failover rows may be older than what was folded: without it they stayed so until the next event."""
         while True:
-            await asyncio.sleep(LOOK_BACK_SECONDS)
+            await moments.sleep(LOOK_BACK_SECONDS)
             folded = self._folded
             try:
                 standing = await self._database.read(partial(positions.standing, follower=self.name))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
@@ -33,6 +31,7 @@ from services.chassis.frame.container import platform_of, wait_for
 from services.chassis.frame.grpc_server import GrpcServer
 from services.chassis.frame.load import Load, counted
 from services.chassis.grounds.uses import Reading, Readings
+from services.chassis.machine import moments
 from services.chassis.privacy.sealing import KeyLost, SubjectErased
 from services.chassis.store.port import Conflict, StoreUnavailable
 from services.chassis.telemetry import telemetry
@@ -84,7 +83,7 @@ class Api(Entrypoint):  # type: ignore[misc]
         self._load = Load.of(self.container)
 
     async def _unary(self, request: Message, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
-        began = time.perf_counter()
+        began = moments.monotonic()
         code = grpc.StatusCode.CANCELLED
         metadata = dict(context.invocation_metadata() or ())
         self._in_flight.inc()
@@ -104,10 +103,10 @@ class Api(Entrypoint):  # type: ignore[misc]
                 return answer
         finally:
             self._in_flight.dec()
-            self._seconds(code.name).observe(time.perf_counter() - began)
+            self._seconds(code.name).observe(moments.monotonic() - began)
 
     async def _stream(self, request: Message, context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[Any]:
-        began = time.perf_counter()
+        began = moments.monotonic()
         code = grpc.StatusCode.CANCELLED
         metadata = dict(context.invocation_metadata() or ())
         places = ExitStack()
@@ -128,7 +127,7 @@ class Api(Entrypoint):  # type: ignore[misc]
             await _abort(context, status)
         finally:
             places.close()
-            self._seconds(code.name).observe(time.perf_counter() - began)
+            self._seconds(code.name).observe(moments.monotonic() - began)
 
     async def _admit(
         self, request: Message, metadata: dict[str, Any], context: grpc.aio.ServicerContext[Any, Any]
@@ -296,7 +295,7 @@ class Every(Entrypoint):  # type: ignore[misc]
             telemetry.PERIODIC_SUCCESS.labels(self._work).set_to_current_time()
             if self._owned:
                 self._owned.worked()
-            await asyncio.sleep(self._seconds)
+            await moments.sleep(self._seconds)
 
 
 class Observation(Entrypoint):  # type: ignore[misc]

@@ -16,6 +16,7 @@ from services.chassis.calls.paging import Pages
 from services.chassis.frame.container import platform_of, wait_for
 from services.chassis.frame.operations import SERVICE as OPERATIONS
 from services.chassis.frame.operations import Operations
+from services.chassis.machine import moments
 from services.chassis.platform.settings import SERVICES
 from services.chassis.work.tasks import Owned, troubles
 
@@ -117,7 +118,7 @@ class GrpcServer(SharedExtension):  # type: ignore[misc]
         await self._report(SERVING)
         while True:
             await self._health.set(BACKGROUND, NOT_SERVING if await troubles() else SERVING)
-            await asyncio.sleep(EXAMINED_SECONDS)
+            await moments.sleep(EXAMINED_SECONDS)
 
     async def _report(self, status: int) -> None:
         for service in ("", *self._handlers):

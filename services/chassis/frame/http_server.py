@@ -33,6 +33,7 @@ from services.chassis.database.database import DatabaseUnavailable
 from services.chassis.decider import Rejected
 from services.chassis.frame.container import platform_of, wait_for
 from services.chassis.frame.load import counted
+from services.chassis.machine import threads
 from services.chassis.pages.security_headers import SecurityHeaders
 from services.chassis.store.port import StoreUnavailable
 from services.chassis.telemetry import gauges
@@ -55,7 +56,7 @@ OPEN = frozenset({"/livez", "/servez", "/readyz", "/metrics"})
 async def _metrics(_request: Request) -> Response:
     await gauges.refresh()
     # Of some thousand time series, which takes longer than others may wait.
-    content = await asyncio.to_thread(prometheus_client.generate_latest)
+    content = await threads.in_thread(prometheus_client.generate_latest)
     return Response(content, media_type=prometheus_client.CONTENT_TYPE_LATEST)
 
 

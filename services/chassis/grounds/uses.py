@@ -18,7 +18,6 @@ from enum import Enum
 from functools import cache
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 from google.protobuf.message import Message
 
@@ -29,6 +28,7 @@ from services.chassis.decider import Rejected
 from services.chassis.deciding.caller import Caller, Origin, require_of_site
 from services.chassis.deciding.codec import to_timestamp
 from services.chassis.grounds.concern import Concern, concern_of, may_know, office, require_impartial, vouched
+from services.chassis.machine import chance
 from services.chassis.platform.platform import Platform
 from services.chassis.privacy.sealing import opening
 from services.chassis.store.port import ANY, NewEvent
@@ -181,7 +181,7 @@ class Reading:
     async def _store(self, stream: str, event: Message, now: datetime) -> None:
         origin = Origin.of_reading(self._caller, telemetry.traceparent())
         metadata = origin.metadata(self._platform.settings.site, now)
-        stored = NewEvent(uuid4(), event.DESCRIPTOR.full_name, event.SerializeToString(), metadata)
+        stored = NewEvent(chance.new_id(), event.DESCRIPTOR.full_name, event.SerializeToString(), metadata)
         await self._platform.store.append(stream, [stored], ANY)
 
 

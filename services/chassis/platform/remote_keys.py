@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import OrderedDict
 from collections.abc import Collection
 
@@ -11,6 +10,7 @@ import grpc
 from motcua.identity.v1 import identity_service_pb2, identity_service_pb2_grpc
 from services.chassis.calls.requests import MOST_ITEMS
 from services.chassis.decider import Rejected
+from services.chassis.machine import moments
 from services.chassis.platform.platform import Platform
 from services.chassis.privacy.sealing import FoundKeys, Keys
 from services.chassis.telemetry import telemetry
@@ -31,7 +31,7 @@ class RemoteKeys:
         self._held: OrderedDict[str, tuple[float, bytes | None]] = OrderedDict()
 
     async def keys(self, subjects: Collection[str], *, create: bool) -> Keys:
-        now = time.monotonic()
+        now = moments.monotonic()
         found: dict[str, bytes] = {}
         missing, lost = [], set()
         for subject in subjects:

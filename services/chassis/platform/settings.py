@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import date
@@ -20,6 +19,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from services.chassis.access.certificates import Files, read
 from services.chassis.clock import Clock, ShiftedClock, SystemClock
+from services.chassis.machine import chance, disk
 from services.chassis.network import addresses
 from services.chassis.site.refusal import SiteRefused
 from services.law.dated import site_terms
@@ -374,16 +374,16 @@ class Settings(BaseSettings):
         path = self.data / "secrets" / name
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            fresh = path.with_suffix(f".{secrets.token_hex(4)}")
+            fresh = path.with_suffix(f".{chance.token_hex(4)}")
             with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-                file.write(secrets.token_hex(32))
+                file.write(chance.token_hex(32))
                 file.flush()
-                os.fsync(file.fileno())
+                disk.sync(file.fileno())
             with suppress(FileExistsError):  # of two first starts at once, one secret wins
                 os.link(fresh, path)
             fresh.unlink()
             folder = os.open(path.parent, os.O_RDONLY)
-            os.fsync(folder)
+            disk.sync(folder)
             os.close(folder)
         return _held(path)
 

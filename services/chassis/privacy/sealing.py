@@ -5,7 +5,6 @@ A sealed value is version (1 byte) + nonce (12 bytes) + AES-256-GCM ciphertext, 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -19,6 +18,7 @@ from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 
 from motcua.options.v1 import options_pb2
+from services.chassis.machine import chance
 
 ERASED = "erased"
 # The key is gone though nobody decided an erasure: a failure of the site's, to be mended from a backup.
@@ -137,7 +137,7 @@ def _bound_to(event_id: UUID, field: str) -> bytes:
 
 
 def seal(text: bytes, key: bytes, event_id: UUID, field: str) -> bytes:
-    nonce = os.urandom(NONCE_BYTES)
+    nonce = chance.random_bytes(NONCE_BYTES)
     return VERSION + nonce + AESGCM(key).encrypt(nonce, text, _bound_to(event_id, field))
 
 

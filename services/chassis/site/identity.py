@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 from dataclasses import dataclass
 from datetime import datetime
-from uuid import UUID, uuid4, uuid5
+from uuid import UUID, uuid5
 
 from google.protobuf.message import Message
 
 from motcua.site.events.v1 import events_pb2 as facts
 from services.chassis.deciding.codec import to_timestamp
 from services.chassis.deciding.facts import message_of
+from services.chassis.machine import chance, moments
 from services.chassis.store.port import ANY, NO_STREAM, Conflict, EventStore, NewEvent
 
 FOUNDED = facts.SiteFounded.DESCRIPTOR.full_name
@@ -45,14 +45,14 @@ async def identity_of(store: EventStore, site: str) -> Identity | None:
 
 async def found(store: EventStore, site: str, at: datetime) -> Identity:
     """The site's identity, made if there is none; of processes that start at once, one makes it."""
-    founded = facts.SiteFounded(site_id=str(uuid4()), at=to_timestamp(at), site=site)
+    founded = facts.SiteFounded(site_id=str(chance.new_id()), at=to_timestamp(at), site=site)
     if (known := await identity_of(store, site)) is None:
         with contextlib.suppress(Conflict):
-            await store.append(stream_of(site), [_event(founded, uuid4(), site)], NO_STREAM)
+            await store.append(stream_of(site), [_event(founded, chance.new_id(), site)], NO_STREAM)
         known = await identity_of(store, site)
     # A replica of the event store may lag behind the one that answered the append.
     while known is None:
-        await asyncio.sleep(0.1)
+        await moments.sleep(0.1)
         known = await identity_of(store, site)
     return known
 

@@ -18,6 +18,7 @@ from sqlalchemy import Connection
 
 from services.chassis.database.database import Database, DatabaseUnavailable
 from services.chassis.files import examination
+from services.chassis.machine import moments, threads
 from services.chassis.site import marks
 from services.chassis.site.identity import Identity, identity_of
 from services.chassis.site.marks import Mark
@@ -95,7 +96,7 @@ class Watch:
         reading = asyncio.create_task(self._read_large(), name="site: large files")
         try:
             while True:
-                await asyncio.sleep(SECONDS)
+                await moments.sleep(SECONDS)
                 await self.look()
                 if reading.done():
                     reading.result()
@@ -175,7 +176,7 @@ class Watch:
     async def _read(self, label: str, path: Path) -> None:
         look = partial(examination.examine, path, self._stopped.is_set, all_of_it=True, written=False)
         try:
-            await asyncio.to_thread(look)
+            await threads.in_thread(look)
         except examination.FileDamaged as damaged:
             raise SiteRefused(f"{label} {damaged}, and the site was stopped") from None
         except examination.FileUnusable as unusable:

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from itertools import islice
 
+from services.chassis.machine import moments
 from services.chassis.store.port import Batch, RecordedEvent
 
 PAGE = 500
@@ -89,4 +90,4 @@ class Feed:
             if seen_all:
                 await changed.wait()
                 if not events:
-                    await asyncio.sleep(QUIET_SECONDS)
+                    await moments.sleep(QUIET_SECONDS)

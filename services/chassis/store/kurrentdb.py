@@ -8,9 +8,7 @@ read, filtered by the server. docs/event-store.md says what the server must be l
 from __future__ import annotations
 
 import asyncio
-import random
 import re
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing, suppress
 from functools import partial
@@ -21,6 +19,7 @@ import grpc
 import structlog
 
 from services.chassis.channels import RECONNECT
+from services.chassis.machine import chance, moments
 from services.chassis.network.addresses import server
 from services.chassis.store import restored
 from services.chassis.store.feed import PAGE, Feed
@@ -221,7 +220,7 @@ class KurrentStore:
         A subscription of its own and no read: it says how far it has looked. For a type that is rare in a long log a read would
         find nothing within any time that a call may take, and begin at the same place again.
         """
-        position, progressed = after, time.monotonic()
+        position, progressed = after, moments.monotonic()
         delay = FIRST_DELAY_SECONDS
         while True:
             subscription = await self._asked(
@@ -239,17 +238,17 @@ class KurrentStore:
                         events.append(_recorded(event))
                     if len(events) < PAGE and not event.is_checkpoint:
                         continue
-                    position, progressed = max(position, event.commit_position), time.monotonic()
+                    position, progressed = max(position, event.commit_position), moments.monotonic()
                     delay = FIRST_DELAY_SECONDS
                     yield Batch(events, position, caught_up=False)
                     events = []
             except _Ended as ended:
-                if time.monotonic() - progressed > self._patience:
+                if moments.monotonic() - progressed > self._patience:
                     raise StoreUnavailable(f"read all streams after {position}: {ended}") from ended
             finally:
                 with suppress(Exception):
                     await subscription.stop()
-            await asyncio.sleep(random.uniform(delay / 2, delay))
+            await moments.sleep(chance.uniform(delay / 2, delay))
             delay = min(delay * 2, LONGEST_DELAY_SECONDS)
 
     async def _begin(self, after: int, types: Sequence[str], known: int) -> kdb.AsyncCatchupSubscription:
@@ -339,7 +338,7 @@ class KurrentStore:
                         if _cancelled():
                             raise
                         failure = error
-                    await asyncio.sleep(random.uniform(delay / 2, delay))
+                    await moments.sleep(chance.uniform(delay / 2, delay))
                     delay = min(delay * 2, LONGEST_DELAY_SECONDS)
         except AttributeError:
             if self._closed:  # the client has no connection any more
@@ -368,7 +367,7 @@ class KurrentStore:
                 log.warning("the event store's subscription ended, going on", after=resume, error=repr(failure))
             self._subscribed = False
             delay = FIRST_DELAY_SECONDS if progressed else min(delay * 2, LONGEST_DELAY_SECONDS)
-            await asyncio.sleep(random.uniform(delay / 2, delay))
+            await moments.sleep(chance.uniform(delay / 2, delay))
 
     async def _follow(self, after: int) -> None:
         async with asyncio.timeout(self._patience):
@@ -406,7 +405,7 @@ class KurrentStore:
                 head = await self.head()
             except StoreUnavailable:
                 head = START
-            await asyncio.sleep(self._stall)
+            await moments.sleep(self._stall)
             if seen == self._feed.last < head and self._following is not None:
                 log.warning("the event store's subscription has stalled", at=seen, newest=head)
                 self._following.cancel()

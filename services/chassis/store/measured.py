@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import aclosing, contextmanager
-from time import perf_counter
 
 from prometheus_client import Counter, Histogram
 
+from services.chassis.machine import moments
 from services.chassis.store.port import NO_STREAM, START, Appended, Batch, Conflict, EventStore, NewEvent, RecordedEvent
 
 OPERATIONS = ("append", "read", "read_all", "head", "subscribe")
@@ -67,7 +67,7 @@ class MeasuredStore:
 
 @contextmanager
 def _measured(operation: str) -> Iterator[None]:
-    began = perf_counter()
+    began = moments.monotonic()
     try:
         yield
     except (Conflict, ValueError):
@@ -76,4 +76,4 @@ def _measured(operation: str) -> Iterator[None]:
         FAILURES.labels(operation).inc()
         raise
     finally:
-        SECONDS.labels(operation).observe(perf_counter() - began)
+        SECONDS.labels(operation).observe(moments.monotonic() - began)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from datetime import UTC, datetime
 
+from services.chassis.machine import moments
 from services.chassis.store.feed import Feed
 from services.chassis.store.port import (
     ANY,
@@ -39,7 +39,7 @@ class MemoryStore:
             return Appended(earlier[-1].revision, earlier[-1].position)
         if expected not in (ANY, revision):
             raise Conflict(stream, expected, revision)
-        now = datetime.now(UTC)
+        now = moments.now()
         position = len(self._all)
         recorded = [
             RecordedEvent(e.id, e.type, e.data, e.metadata, stream, revision + i, position + i, e.recorded_at or now)

@@ -21,6 +21,7 @@ from typing import TypeVar
 from uuid import UUID
 
 from services.chassis.files.examination import is_damage
+from services.chassis.machine import moments, threads
 from services.chassis.store.feed import Feed
 from services.chassis.store.port import (
     ANY,
@@ -145,9 +146,9 @@ class SqliteStore:
         await self._poll.stop()
         self._thread.stop()
         self._queue.put(None)
-        await asyncio.to_thread(self._thread.join)
+        await threads.in_thread(self._thread.join)
         self._abandon("the event store is closed")
-        await asyncio.to_thread(self._shut)
+        await threads.in_thread(self._shut)
 
     def _shut(self) -> None:
         """Nothing is left in the log beside the file, unless another process uses it still."""
@@ -188,7 +189,7 @@ class SqliteStore:
 
     async def _poll_loop(self) -> None:
         while True:
-            await asyncio.sleep(POLL_SECONDS)
+            await moments.sleep(POLL_SECONDS)
             self._thread.ensure()
             if await self.head() > self._feed.last:
                 await self._pull()
@@ -274,7 +275,7 @@ class SqliteStore:
             return earlier
         if expected not in (ANY, revision):
             raise Conflict(stream, expected, revision)
-        now = datetime.now(UTC)
+        now = moments.now()
         position = START
         for event in events:
             revision += 1

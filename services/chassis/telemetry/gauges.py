@@ -6,7 +6,6 @@ What cannot be read is left out and counted. Several replicas that read the same
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -14,6 +13,8 @@ import structlog
 from prometheus_client import REGISTRY, Counter
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
+
+from services.chassis.machine import moments
 
 TIMEOUT_SECONDS = 5.0
 # Scrapes that come together share a reading.
@@ -91,9 +92,9 @@ def observe(name: str, read: Read) -> Callable[[], None]:
 async def refresh() -> None:
     """Read everything again."""
     global _read_at
-    if time.monotonic() - _read_at < KEPT_SECONDS:
+    if moments.monotonic() - _read_at < KEPT_SECONDS:
         return
-    _read_at = time.monotonic()
+    _read_at = moments.monotonic()
     readings = await asyncio.gather(*(_read(name, read) for name, read in list(_readers.values())))
     found: dict[Observed, dict[tuple[str, ...], float]] = {family: {} for family in _families}
     for sample in (sample for reading in readings for sample in reading):

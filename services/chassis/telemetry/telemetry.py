@@ -14,7 +14,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from opentelemetry.trace import Span, SpanKind
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from prometheus_client import Counter, Gauge, Histogram
 
+from services.chassis.machine import moments
 from services.chassis.telemetry import output
 from services.chassis.telemetry.output import Output
 
@@ -80,7 +81,7 @@ tracer = trace.get_tracer("motcua")
 
 
 def age(at: datetime) -> float:
-    return max(0.0, (datetime.now(UTC) - at).total_seconds())
+    return max(0.0, (moments.now() - at).total_seconds())
 
 
 def exporting() -> bool:
@@ -129,7 +130,7 @@ def _lines(path: Path | None) -> Output:
 
 
 def _notice(lost: int, why: str) -> str:
-    at = datetime.now(UTC).isoformat()
+    at = moments.now().isoformat()
     told = {"event": "lines of the log were lost", "lost": lost, "why": why, "level": "warning", "timestamp": at}
     return json.dumps(told, ensure_ascii=False) + "\n"
 

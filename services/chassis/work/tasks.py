@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
 from typing import Any, Protocol
@@ -18,6 +17,7 @@ from weakref import WeakKeyDictionary
 import structlog
 from prometheus_client import Counter
 
+from services.chassis.machine import moments
 from services.chassis.telemetry import gauges, telemetry
 from services.chassis.telemetry.gauges import Observed, Sample
 
@@ -151,14 +151,14 @@ class Owned:
     async def trouble(self) -> str:
         """What is wrong with it; empty if nothing is."""
         at_work = self._task is not None and not self._task.done()
-        if self._why and at_work and not self._proving and time.monotonic() - self._began >= STEADY_SECONDS:
+        if self._why and at_work and not self._proving and moments.monotonic() - self._began >= STEADY_SECONDS:
             self.worked()
         return self._why or await self._stands_still()
 
     async def _stands_still(self) -> str:
-        if self._waiting is None or time.monotonic() - self._looked < self._still_seconds / LOOKS:
+        if self._waiting is None or moments.monotonic() - self._looked < self._still_seconds / LOOKS:
             return self._still
-        place, now = await self._waiting(), time.monotonic()
+        place, now = await self._waiting(), moments.monotonic()
         if place is None or place != self._place:
             self._place, self._since = place, now
         still = now - self._since
@@ -170,7 +170,7 @@ class Owned:
         if self._stopped:
             return
         try:
-            self._began = time.monotonic()
+            self._began = moments.monotonic()
             self._task = self._loop.create_task(self._attempt(), name=self.name)
             self._task.add_done_callback(self._over)
         except Exception:  # no memory for it
@@ -189,7 +189,7 @@ class Owned:
         if self._finite and error is None:
             self.leave()
             return
-        steady = time.monotonic() - self._began >= STEADY_SECONDS
+        steady = moments.monotonic() - self._began >= STEADY_SECONDS
         rest = self._rest = self._first if steady else self._rest
         self._rest = min(2 * self._rest, self._longest)
         # Before anything else, which may fail too.
@@ -240,7 +240,7 @@ class OwnedThread:
 
     async def trouble(self) -> str:
         self.ensure()
-        if self._why and time.monotonic() - self._began >= STEADY_SECONDS:
+        if self._why and moments.monotonic() - self._began >= STEADY_SECONDS:
             self._why = ""
         return self._why
 
@@ -251,7 +251,7 @@ class OwnedThread:
     def _run(self) -> None:
         rest = FIRST_REST_SECONDS
         while not self._stopping.is_set():
-            self._began = time.monotonic()
+            self._began = moments.monotonic()
             error: BaseException | None = None
             try:
                 self._work()
@@ -262,7 +262,7 @@ class OwnedThread:
             with suppress(Exception):
                 self._why = _said(error)
             _report(self.name, error, (), self._ended)
-            rest = FIRST_REST_SECONDS if time.monotonic() - self._began >= STEADY_SECONDS else rest
+            rest = FIRST_REST_SECONDS if moments.monotonic() - self._began >= STEADY_SECONDS else rest
             self._stopping.wait(rest)
             rest = min(2 * rest, LONGEST_REST_SECONDS)
 
@@ -271,11 +271,11 @@ async def troubles() -> Mapping[str, str]:
     """What goes on for ever on this loop and is not at work, each with the reason, which is for the operator alone."""
     of = _of(asyncio.get_running_loop())
     async with of.lock:
-        if time.monotonic() - of.at >= KEPT_SECONDS:
+        if moments.monotonic() - of.at >= KEPT_SECONDS:
             kept = list(of.kept.values())
             answers = await asyncio.gather(*map(_trouble, kept))
             of.found = [(one.name, answer) for one, answer in zip(kept, answers, strict=True)]
-            of.at = time.monotonic()
+            of.at = moments.monotonic()
         return {name: why for name, why in of.found if why}
 
 
