@@ -11,7 +11,6 @@ from typing import Any
 from urllib.parse import urlencode
 
 import structlog
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
@@ -29,9 +28,11 @@ from gateway.ledger.keep.publishing import Publisher
 from gateway.ledger.keep.receipts import NotYet, Receipts
 from gateway.ledger.keep.witness import Witness
 from gateway.status import texts
-from gateway.status.web import Assets, SecurityHeaders, etag, unchanged
+from gateway.status.web import SecurityHeaders, assets
 from services.chassis.blobs.port import BlobsUnavailable
 from services.chassis.database.database import DatabaseUnavailable
+from services.chassis.pages.assets import etag, unchanged
+from services.chassis.pages.templates import environment
 from services.chassis.store.port import StoreUnavailable
 from services.chassis.text.dossier_codes import code_in
 
@@ -80,15 +81,8 @@ class _Web:
         self._publisher = publisher
         self._receipts = receipts
         self._witness = witness
-        folders = [Path(__file__).parent / "templates", Path(texts.__file__).parent / "templates"]
-        self._templates = Environment(
-            loader=FileSystemLoader(folders),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        self._templates.globals["asset"] = Assets().address
+        self._templates = environment(Path(__file__).parent / "templates", Path(texts.__file__).parent / "templates")
+        self._templates.globals["asset"] = assets().address
 
     def application(self) -> Starlette:
         compressed = [Middleware(GZipMiddleware, minimum_size=1000)]

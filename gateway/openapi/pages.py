@@ -8,7 +8,6 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
@@ -17,6 +16,7 @@ from starlette.routing import Route
 from gateway.edge.api import read
 from gateway.openapi.document import document
 from services.chassis.pages.security_headers import stylesheet
+from services.chassis.pages.templates import environment
 
 
 def routes(descriptors: Path) -> list[Route]:
@@ -36,10 +36,8 @@ def routes(descriptors: Path) -> list[Route]:
 
 
 def page(described: dict[str, Any]) -> str:
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), undefined=StrictUndefined, autoescape=True, trim_blocks=True
-    )
-    environment.filters |= {"type": type_of, "marked": marked}
+    templates = environment(Path(__file__).parent)
+    templates.filters |= {"type": type_of, "marked": marked}
     operations = [
         {"verb": verb.upper(), "path": path, "parameters": [], **operation}
         for path, verbs in described["paths"].items()
@@ -48,7 +46,7 @@ def page(described: dict[str, Any]) -> str:
     operations.sort(key=lambda operation: operation["tags"][0])
     services = {name: list(group) for name, group in groupby(operations, key=lambda operation: operation["tags"][0])}
     components = described["components"]
-    return environment.get_template("page.html.j2").render(
+    return templates.get_template("page.html.j2").render(
         info=described["info"],
         about={tag["name"]: tag["description"] for tag in described["tags"]},
         services=services,

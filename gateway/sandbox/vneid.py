@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlencode
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import RSAKey
@@ -35,6 +34,7 @@ from gateway.sandbox.people import (
     organisation_by_tax_code,
 )
 from services.chassis.pages.security_headers import stylesheet
+from services.chassis.pages.templates import environment
 from services.chassis.site.refusal import SiteRefused
 
 ALGORITHM = "RS256"
@@ -137,9 +137,7 @@ class Vneid:
         self._key = load_key(settings.data)
         self._grants: dict[str, Grant] = {}
         self.outage = Outage(settings.admin_secret)
-        self._page = Environment(
-            loader=FileSystemLoader(FOLDER), autoescape=True, undefined=StrictUndefined
-        ).get_template("vneid.html")
+        self._page = environment(FOLDER).get_template("vneid.html")
 
     async def discovery(self, _: Request) -> Response:
         issuer = self._settings.issuer

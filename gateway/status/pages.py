@@ -12,7 +12,6 @@ from typing import Any, Final
 from urllib.parse import quote, urlencode
 
 import structlog
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -26,11 +25,13 @@ from gateway.status import codes, live, model, texts
 from gateway.status.model import DossierPage
 from gateway.status.reader import Reader
 from gateway.status.settings import Settings
-from gateway.status.web import Assets, SecurityHeaders, etag, unchanged
+from gateway.status.web import SecurityHeaders, assets
 from motcua.catalogue.events.v1.definitions_pb2 import Text
 from services.chassis.database.database import DatabaseUnavailable
 from services.chassis.frame.http_server import client_address
+from services.chassis.pages.assets import etag, unchanged
 from services.chassis.pages.languages import COOKIE
+from services.chassis.pages.templates import environment
 from services.chassis.store.port import StoreUnavailable
 from services.chassis.text.dossier_codes import code_in, codes_in
 
@@ -65,15 +66,9 @@ class _Pages:
         self.reader = reader
         self.settings = settings
         self.clock = clock
-        self.assets = Assets()
+        self.assets = assets()
         self.listeners: Counter[str] = Counter()
-        self.templates = Environment(
-            loader=FileSystemLoader(Path(__file__).parent / "templates"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
+        self.templates = environment(Path(__file__).parent / "templates")
         self.templates.globals |= {"asset": self.assets.address, "days_between": model.days_between}
 
     def application(self) -> Starlette:

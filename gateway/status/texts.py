@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from babel.dates import format_date, format_datetime
 from babel.numbers import format_decimal
@@ -17,6 +15,7 @@ from gateway.status.model import LOCAL, Bilingual, Term
 from motcua.catalogue.events.v1.definitions_pb2 import Text
 from motcua.dossier.events.v1 import events_pb2 as events
 from services.chassis.pages.languages import LANGUAGES, choose
+from services.chassis.pages.words import words_of
 
 __all__ = ["LANGUAGES", "Texts", "choose", "load"]
 
@@ -89,12 +88,4 @@ class Texts:
 
 @cache
 def load(language: str) -> Texts:
-    return Texts(language, dict(_flatten(tomllib.loads((_FOLDER / f"{language}.toml").read_text("utf-8")))))
-
-
-def _flatten(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    for key, value in table.items():
-        if isinstance(value, str):
-            yield prefix + key, value
-        else:
-            yield from _flatten(value, f"{prefix}{key}.")
+    return Texts(language, words_of(_FOLDER, language))

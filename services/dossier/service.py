@@ -36,10 +36,11 @@ from services.chassis.frame.replies import replied
 from services.chassis.frame.watching import resume_token_of, watching
 from services.chassis.privacy.sealing import SubjectErased, opened
 from services.chassis.store.port import NO_STREAM, RecordedEvent
-from services.chassis.telemetry import gauges, telemetry
+from services.chassis.telemetry import telemetry
 from services.chassis.telemetry.gauges import Sample
 from services.dossier import commands as c
 from services.dossier import draft as d
+from services.dossier import gauges
 from services.dossier.benefits import Turns, benefits, is_limited, used_up, waived_for
 from services.dossier.codec import dossier_codec, draft_codec
 from services.dossier.codes import Wanted, allocate, codes, forget, given_to

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -13,7 +12,6 @@ from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from babel.dates import format_datetime
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -22,6 +20,8 @@ from services.chassis.database.database import utc
 from services.chassis.grounds.uses import purposes
 from services.chassis.pages.languages import COOKIE, LANGUAGES, choose
 from services.chassis.pages.security_headers import stylesheet
+from services.chassis.pages.templates import environment
+from services.chassis.pages.words import words_of
 from services.identity.faults import OAuthError
 from services.identity.lists import data_uses_query
 from services.identity.sessions import Session
@@ -36,13 +36,7 @@ _FOLDER = Path(__file__).parent
 ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
 _MOMENT = {"vi": ("HH:mm, dd/MM/yyyy", "vi"), "en": ("HH:mm, d MMMM yyyy", "en_GB")}
 _YEAR = 31_536_000
-_TEMPLATES = Environment(
-    loader=FileSystemLoader(_FOLDER / "templates"),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
+_TEMPLATES = environment(_FOLDER / "templates")
 style = stylesheet(_FOLDER / "templates" / "my.css")
 
 
@@ -81,8 +75,8 @@ class Uses:
 
 
 @cache
-def _words(language: str) -> Mapping[str, Any]:
-    return tomllib.loads((_FOLDER / "texts" / f"{language}.toml").read_text("utf-8"))
+def _words(language: str) -> Mapping[str, str]:
+    return words_of(_FOLDER / "texts", language)
 
 
 def language_of(request: Request) -> str:
@@ -201,8 +195,7 @@ def to_data() -> Response:
 
 
 def _t(language: str, key: str, /, **facts: str) -> str:
-    family, _, word = key.partition(".")
-    text: str = _words(language)[family][word]
+    text = _words(language)[key]
     return text.format_map(facts) if facts else text
 
 
@@ -212,7 +205,7 @@ def _render(request: Request, template: str, language: str, context: Mapping[str
         "lang": language,
         "here": "",
         "t": lambda key, **facts: _t(language, key, **facts),
-        "known": lambda family, word: _words(language)[family].get(word, word),
+        "known": lambda family, word: _words(language).get(f"{family}.{word}", word),
         "moment": lambda at: format_datetime(at, pattern, tzinfo=ZONE, locale=locale),
     }
     html = _TEMPLATES.get_template(template).render(words | dict(context))

@@ -26,10 +26,10 @@ from services.chassis.frame.http_server import client_certificate, http
 from services.chassis.frame.replies import replied
 from services.chassis.grounds.uses import Ground, purposes
 from services.chassis.privacy.sealing import require_concerned
-from services.chassis.telemetry import gauges, telemetry
+from services.chassis.telemetry import telemetry
 from services.chassis.telemetry.gauges import Sample
 from services.identity import domain as d
-from services.identity import endpoints, tokens, walk_ins
+from services.identity import endpoints, gauges, tokens, walk_ins
 from services.identity import pages as own_pages
 from services.identity.accounts import Accounts, Systems
 from services.identity.assertions import UsedAssertions

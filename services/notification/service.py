@@ -16,9 +16,10 @@ from services.chassis.frame import dependencies
 from services.chassis.frame.entrypoints import api, every, observed, on
 from services.chassis.frame.replies import replied
 from services.chassis.privacy.sealing import SubjectErased
-from services.chassis.telemetry import gauges, telemetry
+from services.chassis.telemetry import telemetry
 from services.chassis.telemetry.gauges import Sample
 from services.notification import domain as d
+from services.notification import gauges
 from services.notification.codec import message_codec, preferences_codec
 from services.notification.composing import compose
 from services.notification.known import contact_of, dossier_of, known

@@ -6,17 +6,17 @@ from enum import Enum
 from pathlib import Path
 from urllib.parse import quote
 
-from jinja2 import Environment, FileSystemLoader
 from starlette.responses import HTMLResponse, Response
 
 from motcua.payment.v1 import payment_pb2 as p
 from services.chassis.pages.security_headers import stylesheet
+from services.chassis.pages.templates import environment
 from services.payment.commands import Outcome
 from services.payment.reading import CANCELLED, PAID, REFUNDED, REFUNDING
 from services.payment.vnpay import Callback, Refused
 
 _FOLDER = Path(__file__).parent / "templates"
-_TEMPLATES = Environment(loader=FileSystemLoader(_FOLDER), autoescape=True)
+_TEMPLATES = environment(_FOLDER)
 style = stylesheet(_FOLDER / "return.css")
 
 

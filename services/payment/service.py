@@ -30,9 +30,10 @@ from services.chassis.frame.http_server import http
 from services.chassis.frame.replies import replied
 from services.chassis.grounds.concern import concern_of, office, require_impartial, require_scope
 from services.chassis.machine import chance
-from services.chassis.telemetry import gauges, telemetry
+from services.chassis.telemetry import telemetry
 from services.chassis.telemetry.gauges import Sample
 from services.payment import commands as c
+from services.payment import gauges
 from services.payment.codec import payment_codec
 from services.payment.domain import State, payment
 from services.payment.events import CancelCause, CheckoutStarted, Event, FeeItem, PaymentConfirmed, RefundConfirmed

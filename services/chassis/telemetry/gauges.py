@@ -139,19 +139,4 @@ CERTIFICATE = Observed(
 CERTIFICATE_BEGAN = Observed(
     "motcua_certificate_not_before_timestamp_seconds", "When a certificate of the site's began", ["certificate"]
 )
-SIGNING_KEY = Observed(
-    "motcua_signing_key_rotation_due_timestamp_seconds", "When the newest signing key is to be followed by another"
-)
-DEADLINES = Observed("motcua_deadlines_unnoted_seconds", "How long ago the oldest due date passed that is not noted")
-CALENDAR_DAYS = Observed(
-    "motcua_calendar_known_days", "For how many days from now on a calendar's holidays are announced", ["calendar"]
-)
-EMAILS_WAITING = Observed("motcua_emails_waiting", "E-mails to be sent, also those that are tried again later")
-EMAILS_OLDEST = Observed("motcua_emails_oldest_seconds", "Age of the oldest e-mail that waits, 0 when there is none")
-CHECKOUTS_OVERDUE = Observed(
-    "motcua_checkouts_overdue_seconds", "How long ago the oldest checkout ended of which the provider said nothing yet"
-)
-REFUNDS_OLDEST = Observed(
-    "motcua_refunds_oldest_seconds", "Age of the oldest refund that the provider has not confirmed"
-)
 PARKED = Observed("motcua_parked_facts", "Facts that wait for an operator", ["reaction"])
