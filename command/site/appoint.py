@@ -20,8 +20,8 @@ from services.chassis.platform.settings import Settings
 from services.chassis.site.identity import identity_of
 from services.chassis.store.port import StoreUnavailable
 from services.identity.appointing import Asked, appoint_administrator
-from services.identity.domain import Office
 from services.identity.offices import ZONE
+from services.identity.values import Office
 
 AGAIN_SECONDS = 2.0
 ERRORS = Errors(errors_pb2.IdentityError.DESCRIPTOR)

@@ -16,8 +16,8 @@ from services.catalogue.seed import publish, seed
 from services.chassis.platform.platform import Platform
 from services.chassis.platform.settings import Settings
 from services.chassis.site.refusal import SiteRefused
+from services.identity.accounts.values import AccountKind, Role
 from services.identity.bootstrap import TrialAppointment, TrialOfficial, TrialSystem, ensure_trial_accounts
-from services.identity.domain import AccountKind, Role
 from services.identity.tokens import Person
 from services.law.definitions import Agency, Level
 

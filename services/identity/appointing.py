@@ -21,22 +21,16 @@ from services.chassis.deciding.handler import Handler
 from services.chassis.machine import chance
 from services.chassis.platform.platform import Platform
 from services.chassis.store.port import START, EventStore
-from services.identity.administration import NameAdministrator, administration
+from services.identity.accounts.commands import AppointOfficial, EndAppointment
+from services.identity.accounts.domain import account, require_personal_number
+from services.identity.accounts.values import AccountKind, Role
+from services.identity.administration.commands import NameAdministrator
+from services.identity.administration.domain import administration
 from services.identity.codec import account_codec, administration_codec
-from services.identity.domain import (
-    EVERYWHERE,
-    AccountKind,
-    AppointOfficial,
-    EndAppointment,
-    Office,
-    Role,
-    account,
-    require_personal_number,
-    require_reach,
-)
 from services.identity.identifiers import Identifiers
 from services.identity.keys import SubjectKeys
 from services.identity.lists import in_force
+from services.identity.values import EVERYWHERE, Office, require_reach
 from services.identity.vault import Vault
 from services.identity.views import accounts, appointments
 

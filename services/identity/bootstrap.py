@@ -14,21 +14,18 @@ from services.chassis.deciding.codec import Codec
 from services.chassis.deciding.handler import Handler
 from services.chassis.platform.platform import Platform
 from services.identity import tokens
-from services.identity.accounts import Accounts, login_of
+from services.identity.accounts.commands import AppointOfficial
+from services.identity.accounts.domain import account
+from services.identity.accounts.values import Role
 from services.identity.codec import account_codec, system_codec
-from services.identity.domain import (
-    EVERYWHERE,
-    AppointOfficial,
-    Office,
-    PurposeScope,
-    RegisterSystem,
-    Role,
-    account,
-    system,
-)
 from services.identity.identifiers import Identifiers
 from services.identity.keys import SubjectKeys
+from services.identity.logins import Accounts, login_of
+from services.identity.systems.commands import RegisterSystem
+from services.identity.systems.domain import system
+from services.identity.systems.values import PurposeScope
 from services.identity.tokens import Person
+from services.identity.values import EVERYWHERE, Office
 from services.identity.vault import Vault
 
 SERVICE = "identity"

@@ -2,8 +2,10 @@
 
 from motcua.identity.events.v1 import events_pb2
 from services.chassis.deciding.codec import Codec
-from services.identity.administration import AdministratorNamed
-from services.identity.domain import AccountEvent, SigningKeyEvent, SystemEvent
+from services.identity.accounts.events import AccountEvent
+from services.identity.administration.events import AdministratorNamed
+from services.identity.signing_keys.events import SigningKeyEvent
+from services.identity.systems.events import SystemEvent
 
 account_codec: Codec[AccountEvent] = Codec(AccountEvent, events_pb2)
 system_codec: Codec[SystemEvent] = Codec(SystemEvent, events_pb2)

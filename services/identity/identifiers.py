@@ -13,7 +13,7 @@ import hmac
 from sqlalchemy import Connection, delete, insert, select
 from sqlalchemy.exc import IntegrityError
 
-from services.identity.domain import AccountKind
+from services.identity.accounts.values import AccountKind
 from services.identity.vault import Vault, identifiers, site_secrets
 
 SECRET = "identifiers"

@@ -17,15 +17,10 @@ from services.chassis.deciding.caller import Caller
 from services.chassis.deciding.handler import Outcome
 from services.chassis.following.views import position_token
 from services.chassis.grounds.uses import Purpose, purposes
-from services.identity.domain import (
-    AccountEvent,
-    LookupOutcome,
-    PersonField,
-    PopulationLookedUp,
-    RecordLookup,
-    require_birth_date,
-    require_lawful,
-)
+from services.identity.accounts.commands import RecordLookup
+from services.identity.accounts.domain import require_birth_date, require_lawful
+from services.identity.accounts.events import AccountEvent, PopulationLookedUp
+from services.identity.accounts.values import LookupOutcome, PersonField
 from services.identity.offices import ZONE
 from services.identity.population import Answer, Lookup, Person, Population, PopulationUnavailable, verified_data
 from services.identity.reading import member, person_of

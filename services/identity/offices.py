@@ -15,7 +15,8 @@ from services.chassis.decider import Rejected
 from services.chassis.deciding.caller import Caller
 from services.chassis.following.in_force import kept, kept_table, span
 from services.chassis.grounds.uses import purposes
-from services.identity.domain import Office, PurposeScope, Reach, require_reach
+from services.identity.systems.values import PurposeScope
+from services.identity.values import Office, Reach, require_reach
 from services.law.validity import Validity
 
 ZONE = ZoneInfo("Asia/Ho_Chi_Minh")

@@ -14,7 +14,7 @@ from urllib.parse import quote
 import httpx
 
 from services.chassis.network.outbound import ask
-from services.identity.domain import LookupGap, LookupOutcome, PersonField, VerifiedData
+from services.identity.accounts.values import LookupGap, LookupOutcome, PersonField, VerifiedData
 from services.law.days import is_birth
 from services.law.places import is_place_code
 

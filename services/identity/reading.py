@@ -19,10 +19,10 @@ from services.chassis.deciding.codec import to_timestamp
 from services.chassis.deciding.facts import fact_of
 from services.chassis.privacy.sealing import KeyRing, open_message
 from services.chassis.store.port import RecordedEvent
-from services.identity.accounts import AccountHistory
-from services.identity.domain import SigningKey
 from services.identity.keys import Held
+from services.identity.logins import AccountHistory
 from services.identity.population import Person
+from services.identity.signing_keys.domain import SigningKey
 
 E = TypeVar("E", bound=Enum)
 

@@ -28,10 +28,19 @@ from services.chassis.grounds.uses import Ground, purposes
 from services.chassis.privacy.sealing import require_concerned
 from services.chassis.telemetry import telemetry
 from services.chassis.telemetry.gauges import Sample
-from services.identity import domain as d
 from services.identity import endpoints, gauges, tokens, walk_ins
 from services.identity import pages as own_pages
-from services.identity.accounts import Accounts, Systems
+from services.identity.accounts.commands import (
+    AccountCommand,
+    AppointOfficial,
+    ChangeProfile,
+    DecideErasure,
+    EndAppointment,
+    RequestErasure,
+)
+from services.identity.accounts.domain import account, require_personal_number
+from services.identity.accounts.events import AccountEvent
+from services.identity.accounts.values import AccountKind, ErasureOutcome, Language, Role
 from services.identity.assertions import UsedAssertions
 from services.identity.codec import account_codec, signing_codec, system_codec
 from services.identity.identifiers import Identifiers
@@ -46,13 +55,26 @@ from services.identity.lists import (
     system_of,
     systems_listed,
 )
+from services.identity.logins import Accounts, Systems
 from services.identity.lookup import look_up, told
 from services.identity.national import CALLBACK, National
 from services.identity.offices import Offices, reach_of, require_known_purposes, without_scope
 from services.identity.reading import account_of, member, own_account, signing_key_of, subject_keys_of
 from services.identity.sessions import Sessions
 from services.identity.signing import PrivateKeys, Signing, introduced_by
+from services.identity.signing_keys.domain import signing_keys
+from services.identity.systems.commands import (
+    ChangeSystem,
+    RegisterSystem,
+    ReinstateSystem,
+    RotateSystemKey,
+    SuspendSystem,
+    SystemCommand,
+)
+from services.identity.systems.domain import System, system
+from services.identity.systems.events import SystemEvent
 from services.identity.uses import uses
+from services.identity.values import require_reach
 from services.identity.vault import Vault
 from services.identity.views import lists
 from services.identity.web import Web
@@ -66,9 +88,9 @@ class IdentityService:
     errors = errors_pb2.IdentityError.DESCRIPTOR
     key_ring = SubjectKeys.of
 
-    accounts = dependencies.decisions("account", d.account, account_codec)
-    systems = dependencies.decisions("system", d.system, system_codec)
-    signing_history = dependencies.decisions("signing", d.signing_keys, signing_codec)
+    accounts = dependencies.decisions("account", account, account_codec)
+    systems = dependencies.decisions("system", system, system_codec)
+    signing_history = dependencies.decisions("signing", signing_keys, signing_codec)
     lists = dependencies.view(lists)
     uses = dependencies.view(uses)
     pages = dependencies.pages()
@@ -114,13 +136,13 @@ class IdentityService:
 
     @api
     async def update_profile(self, request: pb.UpdateProfileRequest, caller: Caller) -> pb.UpdateProfileResponse:
-        command = d.ChangeProfile(
+        command = ChangeProfile(
             caller.account_id,
             self.clock.now(),
             caller.actor,
             request.email,
             request.phone,
-            member(d.Language, request.language, "language"),
+            member(Language, request.language, "language"),
         )
         return replied(pb.UpdateProfileResponse, await self._change(request, caller, command))
 
@@ -131,15 +153,15 @@ class IdentityService:
 
     @api
     async def request_erasure(self, request: pb.RequestErasureRequest, caller: Caller) -> pb.RequestErasureResponse:
-        command = d.RequestErasure(caller.account_id, self.clock.now(), caller.actor)
+        command = RequestErasure(caller.account_id, self.clock.now(), caller.actor)
         return replied(pb.RequestErasureResponse, await self._change(request, caller, command))
 
     # Others' accounts
 
     @api
     async def decide_erasure(self, request: pb.DecideErasureRequest, caller: Caller) -> pb.DecideErasureResponse:
-        outcome = member(d.ErasureOutcome, request.outcome, "outcome")
-        command = d.DecideErasure(request.account_id, self.clock.now(), caller.actor, outcome, request.legal_basis)
+        outcome = member(ErasureOutcome, request.outcome, "outcome")
+        command = DecideErasure(request.account_id, self.clock.now(), caller.actor, outcome, request.legal_basis)
         return replied(pb.DecideErasureResponse, await self._change(request, caller, command))
 
     @on(facts.ErasureDecided, when=shreds)
@@ -164,12 +186,12 @@ class IdentityService:
     @api
     async def look_up_person(self, request: pb.LookUpPersonRequest, caller: Caller) -> pb.LookUpPersonResponse:
         proposed, number = str(uuid5(UUID(request.request_id), "account")), request.personal_number
-        d.require_personal_number(number)
-        require_concerned(await self.identifiers.find(d.AccountKind.CITIZEN, number) or proposed)
+        require_personal_number(number)
+        require_concerned(await self.identifiers.find(AccountKind.CITIZEN, number) or proposed)
         if purposes()[request.purpose].ground is Ground.COUNTER:
             await self._count_walk_in(request, caller)
         answer, make = await look_up(request, caller, self.national.population, self.clock.now())
-        account_id = await self.identifiers.claim(d.AccountKind.CITIZEN, number, proposed)
+        account_id = await self.identifiers.claim(AccountKind.CITIZEN, number, proposed)
         # Stored before anything is shown, whatever the answer was.
         outcome = await self.accounts.execute(account_id, make(account_id), _origin(request, caller))
         return told(outcome, account_id, answer.person)
@@ -185,12 +207,12 @@ class IdentityService:
         now, appointment_id = self.clock.now(), str(uuid5(UUID(request.request_id), "appointment"))
         offices = await self.offices.get()
         office = offices.office(request.agency, now)
-        command = d.AppointOfficial(
+        command = AppointOfficial(
             request.account_id,
             now,
             caller.actor,
             appointment_id,
-            tuple(member(d.Role, role, "roles") for role in request.roles),
+            tuple(member(Role, role, "roles") for role in request.roles),
             request.agency,
             request.province or (office.province if office else ""),
             from_timestamp(request.starts_at) if request.HasField("starts_at") else now,
@@ -205,7 +227,7 @@ class IdentityService:
 
     @api
     async def end_appointment(self, request: pb.EndAppointmentRequest, caller: Caller) -> pb.EndAppointmentResponse:
-        command = d.EndAppointment(
+        command = EndAppointment(
             request.account_id,
             self.clock.now(),
             caller.actor,
@@ -229,10 +251,10 @@ class IdentityService:
         kid, public_jwk = tokens.parse_public_key(request.public_jwk)
         now, offices = self.clock.now(), await self.offices.get()
 
-        def register(_: d.System) -> d.RegisterSystem:
-            d.require_reach(reach_of(caller), offices.office(request.operator_agency, now), request.operator_agency)
+        def register(_: System) -> RegisterSystem:
+            require_reach(reach_of(caller), offices.office(request.operator_agency, now), request.operator_agency)
             require_known_purposes(request.purposes)
-            return d.RegisterSystem(
+            return RegisterSystem(
                 request.client_id,
                 now,
                 caller.actor,
@@ -252,9 +274,9 @@ class IdentityService:
     async def change_system(self, request: pb.ChangeSystemRequest, caller: Caller) -> pb.ChangeSystemResponse:
         now, offices = self.clock.now(), await self.offices.get()
 
-        def change(_: d.System) -> d.ChangeSystem:
+        def change(_: System) -> ChangeSystem:
             require_known_purposes(request.purposes)
-            return d.ChangeSystem(
+            return ChangeSystem(
                 request.client_id,
                 now,
                 caller.actor,
@@ -271,19 +293,19 @@ class IdentityService:
     async def rotate_system_key(self, request: pb.RotateSystemKeyRequest, caller: Caller) -> pb.RotateSystemKeyResponse:
         kid, public_jwk = tokens.parse_public_key(request.public_jwk)
         until = from_timestamp(request.previous_until) if request.HasField("previous_until") else None
-        command = d.RotateSystemKey(
+        command = RotateSystemKey(
             request.client_id, self.clock.now(), caller.actor, kid, public_jwk, until, reach_of(caller)
         )
         return replied(pb.RotateSystemKeyResponse, await self._change_system(request, caller, command), kid=kid)
 
     @api
     async def suspend_system(self, request: pb.SuspendSystemRequest, caller: Caller) -> pb.SuspendSystemResponse:
-        command = d.SuspendSystem(request.client_id, self.clock.now(), caller.actor, request.reason, reach_of(caller))
+        command = SuspendSystem(request.client_id, self.clock.now(), caller.actor, request.reason, reach_of(caller))
         return replied(pb.SuspendSystemResponse, await self._change_system(request, caller, command))
 
     @api
     async def reinstate_system(self, request: pb.ReinstateSystemRequest, caller: Caller) -> pb.ReinstateSystemResponse:
-        command = d.ReinstateSystem(request.client_id, self.clock.now(), caller.actor, request.reason, reach_of(caller))
+        command = ReinstateSystem(request.client_id, self.clock.now(), caller.actor, request.reason, reach_of(caller))
         return replied(pb.ReinstateSystemResponse, await self._change_system(request, caller, command))
 
     @api
@@ -356,10 +378,10 @@ class IdentityService:
     async def my_style(self, request: Request) -> Response:
         return await own_pages.style(request)
 
-    async def _change(self, request: Any, caller: Caller, command: d.AccountCommand) -> Outcome[d.AccountEvent]:
+    async def _change(self, request: Any, caller: Caller, command: AccountCommand) -> Outcome[AccountEvent]:
         return await self.accounts.execute(command.account_id, command, _origin(request, caller))
 
-    async def _change_system(self, request: Any, caller: Caller, command: d.SystemCommand) -> Outcome[d.SystemEvent]:
+    async def _change_system(self, request: Any, caller: Caller, command: SystemCommand) -> Outcome[SystemEvent]:
         return await self.systems.execute(command.client_id, command, _origin(request, caller))
 
 

@@ -16,14 +16,9 @@ from services.chassis.deciding.caller import Origin
 from services.chassis.deciding.handler import Handler, Outcome
 from services.chassis.store.port import StoreUnavailable
 from services.identity import tokens
-from services.identity.domain import (
-    CLOCK_SKEW,
-    RotateSigningKey,
-    SigningKey,
-    SigningKeyEvent,
-    SigningKeyIntroduced,
-    SigningKeys,
-)
+from services.identity.signing_keys.commands import RotateSigningKey
+from services.identity.signing_keys.domain import CLOCK_SKEW, SigningKey, SigningKeys
+from services.identity.signing_keys.events import SigningKeyEvent, SigningKeyIntroduced
 from services.identity.vault import Vault, signing_keys, signing_name
 
 STREAM = "keys"

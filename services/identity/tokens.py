@@ -15,7 +15,9 @@ from joserfc.jwk import ECKey, KeySet, OKPKey
 from joserfc.util import to_bytes
 
 from services.chassis.decider import Rejected, Words
-from services.identity.domain import CLIENT_ID, AccountKind, SystemKey
+from services.identity.accounts.values import AccountKind
+from services.identity.systems.domain import SystemKey
+from services.identity.systems.values import CLIENT_ID
 
 # RFC 9864 renames it to Ed25519, a name that Envoy and most verifiers do not know yet.
 warnings.filterwarnings("ignore", message="EdDSA is deprecated", category=SecurityWarning)

@@ -23,9 +23,12 @@ from services.chassis.machine import chance
 from services.chassis.text.contact import email_of, phone_of
 from services.chassis.text.plain import composed, name_fault, seen
 from services.identity import tokens
-from services.identity.domain import Account, AccountKind, SigningKey, SigningKeys, System
+from services.identity.accounts.domain import Account
+from services.identity.accounts.values import AccountKind
 from services.identity.faults import Fault, OAuthError
 from services.identity.oidc import Provider, ProviderRefused, ProviderUnavailable
+from services.identity.signing_keys.domain import SigningKey, SigningKeys
+from services.identity.systems.domain import System
 from services.identity.tokens import AccessClaims, Person, TokenInvalid
 from services.identity.vault import derive_key
 

@@ -27,7 +27,7 @@ from services.chassis.platform.platform import Platform
 from services.chassis.platform.settings import Settings
 from services.chassis.store.port import ANY, NewEvent
 from services.dossier.uploads import Owner, Uploads
-from services.identity.domain import AccountKind
+from services.identity.accounts.values import AccountKind
 from services.identity.identifiers import Identifiers
 from services.identity.keys import SubjectKeys
 from services.identity.vault import Vault

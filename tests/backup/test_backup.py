@@ -35,7 +35,7 @@ from services.chassis.platform.settings import Settings
 from services.chassis.privacy.sealing import SubjectErased
 from services.chassis.store.sqlite import SqliteStore
 from services.dossier.uploads import Owner
-from services.identity.domain import AccountKind
+from services.identity.accounts.values import AccountKind
 from services.identity.kms import NotUnwrapped
 from tests.backup.site import PDF, load, load_databases, person_of, save, settings_of, sha256_of, site, size_of
 from tests.doubles.kurrentdb import Double

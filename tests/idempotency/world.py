@@ -20,7 +20,8 @@ from services.catalogue.loader import load
 from services.chassis.decider import Sealed
 from services.chassis.deciding.codec import Codec
 from services.chassis.store.port import NO_STREAM, START, NewEvent
-from services.identity import domain as identity
+from services.identity.accounts.events import AccountRegistered
+from services.identity.accounts.values import AccountKind
 from services.identity.codec import account_codec
 from services.identity.keys import SubjectKeys
 from services.identity.vault import Vault
@@ -136,11 +137,11 @@ class World:
     def account(self) -> str:
         account_id, at = str(uuid4()), datetime.now(UTC)
         names = ("Nguyễn Văn An", "", "", "an@example.vn", "0912345678")
-        registered = identity.AccountRegistered(
+        registered = AccountRegistered(
             account_id=account_id,
             at=at,
             by="service:identity",
-            kind=identity.AccountKind.CITIZEN,
+            kind=AccountKind.CITIZEN,
             **dict(
                 zip(("full_name", "personal_number", "tax_code", "email", "phone"), map(Sealed, names), strict=True)
             ),

@@ -17,7 +17,9 @@ from services.chassis.decider import Rejected
 from services.chassis.following.views import RunningView, position_token
 from services.chassis.platform.platform import Platform
 from services.chassis.store.port import START
-from services.identity.administration import AdministratorNamed, NameAdministrator, administration
+from services.identity.administration.commands import NameAdministrator
+from services.identity.administration.domain import administration
+from services.identity.administration.events import AdministratorNamed
 from services.identity.appointing import Asked, Named, appoint_administrator
 from services.identity.views import lists
 from tests.support.given import given

@@ -9,54 +9,59 @@ from typing import Any
 import pytest
 
 from services.chassis.decider import Sealed
-from services.identity.domain import (
-    EVERYWHERE,
-    AccountKind,
-    AccountRegistered,
-    AppointmentEnded,
+from services.identity.accounts.commands import (
     AppointOfficial,
     ChangeProfile,
-    ChangeSystem,
     DecideErasure,
     EndAppointment,
-    ErasureDecided,
-    ErasureOutcome,
-    ErasureRequested,
-    IdentityVerified,
-    Language,
-    LoginSucceeded,
-    LookupGap,
-    LookupOutcome,
     NoteRepresentation,
-    Office,
-    OfficialAppointed,
-    PersonField,
-    PopulationLookedUp,
-    ProfileChanged,
-    PurposeScope,
-    Reach,
     RecordLogin,
     RecordLookup,
+    RequestErasure,
+)
+from services.identity.accounts.domain import account
+from services.identity.accounts.events import (
+    AccountRegistered,
+    AppointmentEnded,
+    ErasureDecided,
+    ErasureRequested,
+    IdentityVerified,
+    LoginSucceeded,
+    OfficialAppointed,
+    PopulationLookedUp,
+    ProfileChanged,
+    RepresentationNoted,
+)
+from services.identity.accounts.values import (
+    AccountKind,
+    ErasureOutcome,
+    Language,
+    LookupGap,
+    LookupOutcome,
+    PersonField,
+    Role,
+    VerifiedData,
+)
+from services.identity.signing_keys.commands import RotateSigningKey
+from services.identity.signing_keys.domain import signing_keys
+from services.identity.signing_keys.events import SigningKeyIntroduced, SigningKeyRetired
+from services.identity.systems.commands import (
+    ChangeSystem,
     RegisterSystem,
     ReinstateSystem,
-    RepresentationNoted,
-    RequestErasure,
-    Role,
-    RotateSigningKey,
     RotateSystemKey,
-    SigningKeyIntroduced,
-    SigningKeyRetired,
     SuspendSystem,
+)
+from services.identity.systems.domain import system
+from services.identity.systems.events import (
     SystemChanged,
     SystemKeyRotated,
     SystemRegistered,
     SystemReinstated,
     SystemSuspended,
-    VerifiedData,
-    account,
-    signing_keys,
-    system,
 )
+from services.identity.systems.values import PurposeScope
+from services.identity.values import EVERYWHERE, Office, Reach
 from tests.support.given import given
 
 AT = datetime(2026, 3, 2, 8, tzinfo=UTC)

@@ -40,8 +40,8 @@ from motcua.identity.v1.identity_service_pb2_grpc import IdentityServiceStub
 from motcua.options.v1 import options_pb2
 from services.chassis.platform.platform import Platform
 from services.identity import signing
+from services.identity.accounts.values import AccountKind, Role
 from services.identity.bootstrap import TrialAppointment, TrialOfficial, TrialSystem, ensure_trial_accounts
-from services.identity.domain import AccountKind, Role
 from services.identity.national import CALLBACK, National
 from services.identity.service import IdentityService
 from services.identity.tokens import Person, key_id

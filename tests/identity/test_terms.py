@@ -11,7 +11,8 @@ from joserfc import jwt
 
 from services.chassis.decider import Rejected
 from services.identity import tokens
-from services.identity.domain import Account, AccountKind, Appointment, Role
+from services.identity.accounts.domain import Account, Appointment
+from services.identity.accounts.values import AccountKind, Role
 from services.identity.tokens import AccessClaims
 
 NOW = datetime(2026, 3, 2, 8, 0, 0, 250_000, tzinfo=UTC)

@@ -18,10 +18,11 @@ from sqlalchemy import select
 from services.chassis.database.database import Database
 from services.chassis.decider import Rejected
 from services.chassis.store.memory import MemoryStore
-from services.identity.domain import AccountKind, SystemKey
+from services.identity.accounts.values import AccountKind
 from services.identity.identifiers import Identifiers
 from services.identity.keys import SubjectKeys
 from services.identity.kms import LocalKeys
+from services.identity.systems.domain import SystemKey
 from services.identity.tokens import TokenInvalid, _verified, claimed_client, key_id, parse_public_key, verify_assertion
 from services.identity.vault import Vault, identifiers
 from tests.support.postgresql import Engine

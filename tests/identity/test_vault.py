@@ -20,7 +20,7 @@ from services.chassis.platform.settings import Settings
 from services.chassis.store.memory import MemoryStore
 from services.chassis.store.port import ANY, NewEvent
 from services.identity import rotation
-from services.identity.domain import AccountKind
+from services.identity.accounts.values import AccountKind
 from services.identity.identifiers import Identifiers
 from services.identity.keys import SubjectKeys
 from services.identity.kms import KeyManagement, LocalKeys, NotUnwrapped, prepare_root, replace_root

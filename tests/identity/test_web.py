@@ -21,33 +21,23 @@ from gateway.sandbox.people import citizen, organisation
 from services.chassis.database.database import Database
 from services.chassis.store.memory import MemoryStore
 from services.identity import tokens
+from services.identity.accounts.commands import AppointOfficial, RecordLogin
+from services.identity.accounts.domain import Account, account
+from services.identity.accounts.events import AccountEvent
+from services.identity.accounts.values import AccountKind, Role
 from services.identity.assertions import UsedAssertions
-from services.identity.domain import (
-    EVERYWHERE,
-    Account,
-    AccountEvent,
-    AccountKind,
-    AppointOfficial,
-    Office,
-    RecordLogin,
-    RegisterSystem,
-    Role,
-    RotateSigningKey,
-    SigningKey,
-    SigningKeyEvent,
-    SigningKeys,
-    SuspendSystem,
-    System,
-    SystemEvent,
-    account,
-    signing_keys,
-    system,
-)
 from services.identity.faults import Fault, OAuthError
 from services.identity.identifiers import Identifiers
 from services.identity.kms import LocalKeys
 from services.identity.oidc import Provider, ProviderSettings
+from services.identity.signing_keys.commands import RotateSigningKey
+from services.identity.signing_keys.domain import SigningKey, SigningKeys, signing_keys
+from services.identity.signing_keys.events import SigningKeyEvent
+from services.identity.systems.commands import RegisterSystem, SuspendSystem
+from services.identity.systems.domain import System, system
+from services.identity.systems.events import SystemEvent
 from services.identity.tokens import Person
+from services.identity.values import EVERYWHERE, Office
 from services.identity.vault import Vault
 from services.identity.web import ID_TOKEN, JWT_BEARER, TOKEN_EXCHANGE, Redirect, Token, Web
 from tests.support.postgresql import Engine

@@ -13,7 +13,7 @@ import pytest
 
 from gateway.sandbox import population as sandbox
 from gateway.sandbox.people import citizen
-from services.identity.domain import LookupGap, LookupOutcome, PersonField
+from services.identity.accounts.values import LookupGap, LookupOutcome, PersonField
 from services.identity.population import (
     Answer,
     HttpPopulation,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,18 @@ def test_the_law_knows_the_decider_and_how_text_is_read() -> None:
 def test_the_gateway_knows_no_service() -> None:
     forbidden = CONTRACTS["The gateway knows the chassis and the law, not the services"]["forbidden_modules"]
     assert {f"services.{name}" for name in parts(ROOT / "services") - {"chassis", "law"}} == set(forbidden)
+
+
+def test_every_domain_is_pure() -> None:
+    named = CONTRACTS["Rules are pure: no frame, no wire, no database"]["source_modules"]
+    pattern = re.compile("|".join(re.escape(name).replace(r"\*", "[^.]+") for name in named))
+    found = {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        for top in ("services", "gateway", "command")
+        for path in (ROOT / top).rglob("domain.py")
+    }
+    assert {name for name in found if not pattern.fullmatch(name)} == set()
+    assert len(found) > 5
 
 
 def test_every_room_says_what_it_is_for() -> None:

@@ -37,7 +37,8 @@ from services.chassis.store.port import NO_STREAM, NewEvent
 from services.dossier import events as d
 from services.dossier import values as v
 from services.dossier.codec import dossier_codec
-from services.identity import domain as i
+from services.identity.accounts.events import AccountRegistered
+from services.identity.accounts.values import AccountKind
 from services.identity.codec import account_codec
 from services.identity.keys import SubjectKeys
 from services.identity.vault import Vault
@@ -92,9 +93,9 @@ class Person:
         return [f"{AGENCY}-20260302-{first + n:07}" for n in range(DOSSIERS_EACH)]
 
     @property
-    def registered(self) -> i.AccountRegistered:
-        return i.AccountRegistered(
-            self.account_id, SUBMITTED, "service:identity", i.AccountKind.CITIZEN, Sealed(self.name),
+    def registered(self) -> AccountRegistered:
+        return AccountRegistered(
+            self.account_id, SUBMITTED, "service:identity", AccountKind.CITIZEN, Sealed(self.name),
             Sealed(f"0560900{self.number:05}"), Sealed(), Sealed(self.email), Sealed(self.phone), 2,
         )  # fmt: skip
 

@@ -9,19 +9,14 @@ from services.chassis.deciding.caller import Origin
 from services.chassis.deciding.handler import Handler
 from services.chassis.machine import chance
 from services.chassis.telemetry import telemetry
-from services.identity.domain import (
-    PERSONAL_NUMBER,
-    Account,
-    AccountCommand,
-    AccountEvent,
-    AccountKind,
-    NoteRepresentation,
-    RecordLogin,
-    System,
-    SystemCommand,
-    SystemEvent,
-)
+from services.identity.accounts.commands import AccountCommand, NoteRepresentation, RecordLogin
+from services.identity.accounts.domain import Account
+from services.identity.accounts.events import AccountEvent
+from services.identity.accounts.values import PERSONAL_NUMBER, AccountKind
 from services.identity.identifiers import Identifiers
+from services.identity.systems.commands import SystemCommand
+from services.identity.systems.domain import System
+from services.identity.systems.events import SystemEvent
 from services.identity.tokens import Person
 
 AccountHistory = Handler[AccountCommand, Account, AccountEvent]

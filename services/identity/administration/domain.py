@@ -1,36 +1,13 @@
-"""Who administrates the site first, as its operator says: one decider, on one stream."""
+"""Who administrates the site first, as its operator says: on one stream."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 from services.chassis.decider import Decider, Rejected
-
-
-@dataclass(frozen=True, slots=True)
-class AdministratorNamed:
-    account_id: str
-    at: datetime
-    by: str
-    appointment_id: str
-    agency: str
-
-
-@dataclass(frozen=True, slots=True)
-class NameAdministrator:
-    account_id: str
-    at: datetime
-    by: str
-    appointment_id: str
-    agency: str
-    # Whether the log has an administrator of this site whom nobody named: a trial's.
-    appointed: bool
-    # The operator says that nobody can appoint anybody any more.
-    none_is_left: bool
-    # Of an administrator of the site's own authority.
-    in_force: str = ""
+from services.identity.administration.commands import NameAdministrator
+from services.identity.administration.events import AdministratorNamed
 
 
 @dataclass(frozen=True, slots=True)

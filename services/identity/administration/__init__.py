@@ -1,0 +1,1 @@
+"""Who administrates the site first."""

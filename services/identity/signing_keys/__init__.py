@@ -1,0 +1,1 @@
+"""The keys that this platform signs tokens with."""

@@ -1,0 +1,1 @@
+"""Other systems: who they are, what for they may ask, and their keys."""
