@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from starlette.applications import Starlette
 
@@ -21,8 +20,7 @@ from gateway.ledger.keep.sequencing import Sequencer
 from gateway.ledger.keep.storage import FolderStorage, Storage
 from gateway.ledger.keep.witness import Witness
 from gateway.ledger.web import Site
-from services.chassis.frame.container import platform_of
-from services.chassis.frame.dependencies import key_ring
+from services.chassis.platform.parts import Parts
 from services.chassis.platform.platform import Platform
 from services.chassis.platform.settings import Settings
 from services.chassis.privacy.sealing import KeyRing
@@ -59,8 +57,8 @@ class RunningLedger:
         self._site = Site(settings.url, verifier, cosigner.verifier, [witness.verifier for witness in witnesses])
 
     @classmethod
-    def of(cls, container: Any) -> RunningLedger:
-        return cls(platform_of(container), key_ring(container))
+    def of(cls, parts: Parts) -> RunningLedger:
+        return cls(parts.platform, parts.keys)
 
     async def start(self) -> None:
         """Raises LedgerError where the log must not go on."""

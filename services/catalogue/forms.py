@@ -21,10 +21,6 @@ class Forms:
     def __init__(self) -> None:
         self._answers = Answers(PROCESSES)
 
-    @classmethod
-    def of(cls, container: Any) -> Forms:
-        return cls()
-
     async def check(self, procedure: Procedure, answers: Mapping[str, Any], day: str) -> None:
         """Of a form that may be half filled in.
 

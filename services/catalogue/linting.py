@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from services.catalogue.linter import Fault
 from services.chassis.calls.statuses import Invalid, Violation
 from services.chassis.work.confined import Confined, Exhausted
@@ -16,10 +14,6 @@ PROCESSES = 1
 class Linting:
     def __init__(self) -> None:
         self._linted = Confined("services.catalogue.apart:linted", PROCESSES)
-
-    @classmethod
-    def of(cls, container: Any) -> Linting:
-        return cls()
 
     async def __call__(self, procedure: Procedure) -> list[Fault]:
         """Raises Invalid where it takes too long or too much memory, and Rejected OVERLOADED."""

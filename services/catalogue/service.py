@@ -39,8 +39,8 @@ class CatalogueService:
     territories = dependencies.decisions("province", domain.territories, codec.territory_codec)
     definitions = dependencies.snapshot(law, Definitions)
     pages = dependencies.pages()
-    lint = dependencies.made(Linting.of, Linting.close)
-    forms = dependencies.made(Forms.of, Forms.close)
+    lint = dependencies.made(lambda _: Linting(), Linting.close)
+    forms = dependencies.made(lambda _: Forms(), Forms.close)
     clock = dependencies.clock()
 
     @property

@@ -85,11 +85,5 @@ class Turns:
     def __init__(self) -> None:
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
-    @classmethod
-    def of(cls, container: Any) -> Turns:
-        return cls()
-
     def turn(self, account_id: str) -> asyncio.Lock:
         return self._locks.setdefault(account_id, asyncio.Lock())
-
-    async def close(self) -> None: ...

@@ -22,10 +22,6 @@ class Forms:
     def __init__(self) -> None:
         self._answers = Answers()
 
-    @classmethod
-    def of(cls, container: Any) -> Forms:
-        return cls()
-
     async def check(self, procedure: Procedure, answers: Mapping[str, Any], at: datetime, *, required: bool) -> None:
         """As of then. Raises Invalid FORM_INVALID with the faults, Rejected DEFINITION_FAULTY, FORM_UNCHECKABLE and OVERLOADED."""
         if procedure.form is None or (not answers and not required):

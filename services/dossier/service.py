@@ -32,8 +32,8 @@ from services.chassis.following.standing import restricted
 from services.chassis.following.views import position_token
 from services.chassis.frame import dependencies
 from services.chassis.frame.entrypoints import api, every, observed, on
-from services.chassis.frame.replies import replied
-from services.chassis.frame.watching import resume_token_of, watching
+from services.chassis.frame.replies import replied, told
+from services.chassis.frame.watching import Happened, watching
 from services.chassis.privacy.sealing import SubjectErased, opened
 from services.chassis.store.port import NO_STREAM, RecordedEvent
 from services.chassis.telemetry import telemetry
@@ -145,12 +145,12 @@ class DossierService:
     people = dependencies.gathered(known_accounts)
     holdings = dependencies.view(holdings)
     benefits = dependencies.view(benefits)
-    turns = dependencies.made(Turns.of, Turns.close)
+    turns = dependencies.made(lambda _: Turns())
     officials = dependencies.view(officials)
     restricted = dependencies.view(restricted)
     law = dependencies.snapshot(law, Law)
     uploads = dependencies.made(Uploads.of, Uploads.close)
-    forms = dependencies.made(Forms.of, Forms.close)
+    forms = dependencies.made(lambda _: Forms(), Forms.close)
     watchers = watching("motcua.dossier.events.v1.")
     blobs = dependencies.blobs()
     keys = dependencies.keys()
@@ -401,18 +401,13 @@ class DossierService:
         self, request: pb.WatchDossierRequest, caller: Caller
     ) -> AsyncIterator[pb.WatchDossierResponse]:
         await self._history(request.code, caller)
-        token = request.resume_token
         async for news in self.watchers.watch(f"dossier-{request.code}", request.resume_token):
-            if isinstance(news, RecordedEvent):
+            entry = None
+            if isinstance(news, Happened):
                 state, _ = await self.dossiers.load(request.code)
                 require_party(caller, state, await self.law.get(), self.platform.verifier.standing, request.code)
-                token = resume_token_of(news.revision)
-                entry = await entry_of(fact_of(news), self.keys)
-                yield pb.WatchDossierResponse(entry=entry, resume_token=token)
-            elif news:
-                yield pb.WatchDossierResponse(caught_up=True, resume_token=token)
-            else:
-                yield pb.WatchDossierResponse(heartbeat=True, resume_token=token)
+                entry = await entry_of(fact_of(news.event), self.keys)
+            yield told(pb.WatchDossierResponse, news, entry)
 
     @api
     async def track_dossier(
@@ -420,15 +415,9 @@ class DossierService:
     ) -> AsyncIterator[pb.TrackDossierResponse]:
         if not await self.dossiers.read(request.code):
             raise Rejected("NOT_FOUND", code=request.code)
-        token = request.resume_token
         async for news in self.watchers.watch(f"dossier-{request.code}", request.resume_token):
-            if isinstance(news, RecordedEvent):
-                token = resume_token_of(news.revision)
-                yield pb.TrackDossierResponse(entry=public_entry_of(fact_of(news)), resume_token=token)
-            elif news:
-                yield pb.TrackDossierResponse(caught_up=True, resume_token=token)
-            else:
-                yield pb.TrackDossierResponse(heartbeat=True, resume_token=token)
+            entry = public_entry_of(fact_of(news.event)) if isinstance(news, Happened) else None
+            yield told(pb.TrackDossierResponse, news, entry)
 
     @api
     async def get_attachment(

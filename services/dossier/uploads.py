@@ -45,8 +45,7 @@ from services.chassis.database.database import Database, insert_new, utc
 from services.chassis.decider import Rejected, Words
 from services.chassis.deciding.caller import Caller
 from services.chassis.deciding.codec import to_timestamp
-from services.chassis.frame.container import platform_of
-from services.chassis.frame.dependencies import key_ring
+from services.chassis.platform.parts import Parts
 from services.chassis.privacy.sealing import KeyRing
 from services.chassis.text.sizes import sized
 from services.chassis.work.confined import Confined, Exhausted
@@ -157,11 +156,11 @@ class Uploads:
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     @classmethod
-    def of(cls, container: Any) -> Uploads:
-        platform = platform_of(container)
-        database = platform.database(f"{container.service_name}-uploads", durable=True)
+    def of(cls, parts: Parts) -> Uploads:
+        platform = parts.platform
+        database = platform.database(f"{parts.service}-uploads", durable=True)
         waits, scanner = timedelta(days=platform.settings.uploads_kept_days), scanner_of(platform.settings.clamd_url)
-        return cls(platform.blobs, key_ring(container), database, platform.clock, waits, scanner)
+        return cls(platform.blobs, parts.keys, database, platform.clock, waits, scanner)
 
     async def close(self) -> None:
         for judge in self._judges.values():

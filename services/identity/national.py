@@ -7,11 +7,10 @@ sandboxes share.
 
 from __future__ import annotations
 
-from typing import Any
-
 import httpx
 
 from services.chassis.clock import MACHINE
+from services.chassis.platform.parts import Parts
 from services.chassis.platform.platform import Platform
 from services.identity.oidc import Provider, ProviderSettings
 from services.identity.population import HttpPopulation, PopulationSettings
@@ -27,8 +26,8 @@ class National:
         self._provider: Provider | None = None
 
     @classmethod
-    def of(cls, container: Any) -> National:
-        return cls(container.config["platform"])
+    def of(cls, parts: Parts) -> National:
+        return cls(parts.platform)
 
     async def close(self) -> None:
         await self._http.aclose()

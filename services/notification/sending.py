@@ -23,8 +23,8 @@ from services.chassis.deciding.codec import from_timestamp
 from services.chassis.deciding.facts import fact_of
 from services.chassis.deciding.handler import Handler
 from services.chassis.following.views import RunningView
-from services.chassis.frame.container import platform_of
 from services.chassis.machine import chance
+from services.chassis.platform.parts import Parts
 from services.chassis.platform.settings import Settings
 from services.chassis.privacy.sealing import KeyRing
 from services.notification.domain import (
@@ -61,9 +61,9 @@ POLICY = RetryPolicy()
 log = structlog.get_logger()
 
 
-def mailer_of(container: Any) -> Mailer | None:
+def mailer_of(parts: Parts) -> Mailer | None:
     """None: e-mail is switched off."""
-    settings = platform_of(container).settings
+    settings = parts.platform.settings
     return SmtpMailer(smtp_settings(settings)) if settings.smtp_url else None
 
 

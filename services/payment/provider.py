@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Any
 from uuid import UUID, uuid5
 
 import httpx
 
 from motcua.payment.events.v1.events_pb2 import RefundRequested
 from services.chassis.decider import Rejected
-from services.chassis.frame.container import platform_of
+from services.chassis.platform.parts import Parts
 from services.chassis.platform.settings import Settings
 from services.payment.commands import ConfirmRefund, FailRefund
 from services.payment.vnpay import Merchant, Order, payment_url
@@ -31,8 +30,8 @@ class Provider:
         self._tls = httpx.create_ssl_context()
 
     @classmethod
-    def of(cls, container: Any) -> Provider:
-        return cls(platform_of(container).settings)
+    def of(cls, parts: Parts) -> Provider:
+        return cls(parts.platform.settings)
 
     @property
     def merchant(self) -> Merchant:

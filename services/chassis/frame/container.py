@@ -12,8 +12,13 @@ from typing import Any, TypeVar
 
 from eventlet.asyncio import spawn_for_awaitable
 from nameko.containers import ServiceContainer, WorkerContext
+from nameko.extensions import Extension
 
+from services.chassis.following.reactions import Reaction
+from services.chassis.frame.load import Load
+from services.chassis.platform.parts import Parts
 from services.chassis.platform.platform import Platform
+from services.chassis.platform.remote_keys import RemoteKeys
 
 T = TypeVar("T")
 
@@ -24,12 +29,26 @@ def wait_for(awaitable: Awaitable[T]) -> T:
     return result
 
 
-def platform_of(container: ServiceContainer) -> Platform:
-    platform: Platform = container.config["platform"]
-    return platform
+def container_of(extension: Extension) -> AsyncContainer:
+    container: AsyncContainer = extension.container
+    return container
+
+
+def parts_of(extension: Extension) -> Parts:
+    return container_of(extension).parts
 
 
 class AsyncContainer(ServiceContainer):  # type: ignore[misc]
+    def __init__(self, service_cls: type, platform: Platform) -> None:
+        super().__init__(service_cls, config={})
+        make_keys = getattr(service_cls, "key_ring", RemoteKeys)
+        self.parts = Parts(self.service_name, platform, make_keys)
+        self.load = Load()
+        self.reactions: dict[str, Reaction] = {}
+        """By their names."""
+        self.ready = False
+        """Whether calls are answered: all that they read has caught up once."""
+
     def start(self) -> None:
         """What answers the world starts last: when a call can arrive, all it needs is there."""
         self.started = True

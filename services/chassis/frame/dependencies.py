@@ -17,11 +17,11 @@ from services.chassis.decider import Decider
 from services.chassis.deciding.codec import Codec
 from services.chassis.deciding.handler import Handler
 from services.chassis.following.views import Projection, RunningView, Snapshot
-from services.chassis.frame.container import platform_of, wait_for
+from services.chassis.frame.container import parts_of, wait_for
 from services.chassis.frame.grpc_server import GrpcServer
 from services.chassis.frame.http_server import HttpServer
+from services.chassis.platform.parts import Parts
 from services.chassis.platform.platform import Platform
-from services.chassis.platform.remote_keys import RemoteKeys
 from services.chassis.privacy.sealing import KeyRing
 from services.chassis.work.batching import Gathered
 
@@ -34,16 +34,6 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 
-def key_ring(container: Any) -> KeyRing:
-    """The service's own key ring, or the one that asks identity; one per service."""
-    rings: dict[str, KeyRing] = container.config.setdefault("key_rings", {})
-    name = container.service_name
-    if name not in rings:
-        make = getattr(container.service_cls, "key_ring", RemoteKeys)
-        rings[name] = make(platform_of(container), name)
-    return rings[name]
-
-
 class _Decisions(DependencyProvider):  # type: ignore[misc]
     def __init__(self, category: str, decider: Decider[Any, Any, Any], codec: Codec[Any]) -> None:
         self._category = category
@@ -51,12 +41,17 @@ class _Decisions(DependencyProvider):  # type: ignore[misc]
         self._codec = codec
 
     def setup(self) -> None:
-        platform = platform_of(self.container)
-        keys = key_ring(self.container)
-        name = self.container.service_name
-        site = platform.settings.site
+        parts = parts_of(self)
+        platform, site = parts.platform, parts.platform.settings.site
         self._handler: Handler[Any, Any, Any] = Handler(
-            self._category, self._decider, self._codec, platform.store, keys, site, name, platform.clock.now
+            self._category,
+            self._decider,
+            self._codec,
+            platform.store,
+            parts.keys,
+            site,
+            parts.service,
+            platform.clock.now,
         )
 
     def get_dependency(self, worker_ctx: Any) -> Handler[Any, Any, Any]:
@@ -78,11 +73,11 @@ class _Running(DependencyProvider):  # type: ignore[misc]
     # Every service follows the log, and so has metrics and liveness.
     pages = HttpServer()
 
-    def __init__(self, make: Callable[[Any], Any]) -> None:
+    def __init__(self, make: Callable[[Parts], Any]) -> None:
         self._make = make
 
     def setup(self) -> None:
-        self._running: Any = self._make(self.container)
+        self._running: Any = self._make(parts_of(self))
         self.server.await_follower(self._running.caught_up)
         self._provided = self._running
 
@@ -98,9 +93,8 @@ class _Running(DependencyProvider):  # type: ignore[misc]
 
 class _View(_Running):
     def __init__(self, projection: Projection) -> None:
-        def make(container: Any) -> RunningView:
-            platform = platform_of(container)
-            return RunningView(projection, platform.database(container.service_name), platform.store)
+        def make(parts: Parts) -> RunningView:
+            return RunningView(projection, parts.database, parts.platform.store)
 
         super().__init__(make)
         self.projection = projection
@@ -117,12 +111,12 @@ class _Snapshot(_View):
 
 
 class _Made(DependencyProvider):  # type: ignore[misc]
-    def __init__(self, make: Callable[[Any], Any], close: Callable[[Any], Awaitable[None]] | None = None) -> None:
+    def __init__(self, make: Callable[[Parts], Any], close: Callable[[Any], Awaitable[None]] | None = None) -> None:
         self._make = make
         self._close = close
 
     def setup(self) -> None:
-        self._made = self._make(self.container)
+        self._made = self._make(parts_of(self))
 
     def stop(self) -> None:
         if self._close:
@@ -154,8 +148,8 @@ def view(projection: Projection) -> RunningView:
     return running
 
 
-def running(make: Callable[[Any], F]) -> F:
-    """What follows the log and is no view, made from the service's container. The service does not serve before it caught up."""
+def running(make: Callable[[Parts], F]) -> F:
+    """What follows the log and is no view, made from the service's parts. The service does not serve before it caught up."""
     made: F = _provided(_Running(make))
     return made
 
@@ -167,36 +161,36 @@ def snapshot(projection: Projection, build: Callable[[Connection], T]) -> Snapsh
 
 
 def clock() -> Clock:
-    made: Clock = _provided(_Made(lambda container: platform_of(container).clock))
+    made: Clock = _provided(_Made(lambda parts: parts.platform.clock))
     return made
 
 
 def keys() -> KeyRing:
     """To open sealed fields with."""
-    made: KeyRing = _provided(_Made(key_ring))
+    made: KeyRing = _provided(_Made(lambda parts: parts.keys))
     return made
 
 
 def blobs() -> SealedBlobs:
     """Attachments and results."""
-    made: SealedBlobs = _provided(_Made(lambda c: SealedBlobs(platform_of(c).blobs, key_ring(c))))
+    made: SealedBlobs = _provided(_Made(lambda parts: parts.blobs))
     return made
 
 
 def pages() -> Pages:
     """Of lists."""
-    made: Pages = _provided(_Made(lambda container: Pages(platform_of(container).service_secret)))
+    made: Pages = _provided(_Made(lambda parts: parts.pages))
     return made
 
 
 def platform() -> Platform:
     """For what is neither a decision nor a view."""
-    made: Platform = _provided(_Made(platform_of))
+    made: Platform = _provided(_Made(lambda parts: parts.platform))
     return made
 
 
-def made(make: Callable[[Any], T], close: Callable[[T], Awaitable[None]] | None = None) -> T:
-    """Anything else, made once per service from its container, and closed when the service stops."""
+def made(make: Callable[[Parts], T], close: Callable[[T], Awaitable[None]] | None = None) -> T:
+    """Anything else, made once per service from its parts, and closed when the service stops."""
     thing: T = _provided(_Made(make, close))
     return thing
 
@@ -204,8 +198,8 @@ def made(make: Callable[[Any], T], close: Callable[[T], Awaitable[None]] | None 
 def gathered(answer: Callable[[Connection, Sequence[K]], Mapping[K, V]], *, writes: bool = False) -> Gathered[K, V]:
     """Questions to the service's database, of which `answer` takes a group at a time, in one transaction."""
 
-    def make(container: Any) -> Gathered[K, V]:
-        database = platform_of(container).database(container.service_name)
+    def make(parts: Parts) -> Gathered[K, V]:
+        database = parts.database
 
         async def run(keys: Sequence[K]) -> Mapping[K, V]:
             if writes:

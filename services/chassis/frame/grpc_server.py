@@ -10,12 +10,11 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from nameko.extensions import SharedExtension
 
-from motcua.operations.v1.operations_service_pb2_grpc import add_OperationsServiceServicer_to_server
 from services.chassis.access.tls import EDGE, OPERATOR, KnownPeers
-from services.chassis.calls.paging import Pages
-from services.chassis.frame.container import platform_of, wait_for
-from services.chassis.frame.operations import SERVICE as OPERATIONS
+from services.chassis.frame import operations
+from services.chassis.frame.container import container_of, parts_of, wait_for
 from services.chassis.frame.operations import Operations
+from services.chassis.frame.serving import Method, method_name
 from services.chassis.machine import moments
 from services.chassis.platform.settings import SERVICES
 from services.chassis.work.tasks import Owned, troubles
@@ -45,8 +44,6 @@ class GrpcServer(SharedExtension):  # type: ignore[misc]
         self._followers: list[asyncio.Event] = []
         self._server: grpc.aio.Server | None = None
         self._stopping = False
-        self.ready = False
-        """Whether calls are answered: all that they read has caught up once."""
         self._watch = Owned("health", self._tell_health)
         self._answering = Owned("gRPC server", self._answer, finite=True)
         self._port = 0
@@ -59,6 +56,14 @@ class GrpcServer(SharedExtension):  # type: ignore[misc]
         """The service does not serve before this view has caught up once."""
         self._followers.append(caught_up)
 
+    def setup(self) -> None:
+        container = container_of(self)
+        answers = Operations(container.reactions)
+        for rpc in operations.SERVICE.methods:
+            answer = getattr(answers, method_name(rpc.name))
+            method = Method(rpc, operations.ERRORS, container.parts, container.load, answer)
+            self.register(operations.SERVICE.full_name, rpc.name, method.handler)
+
     def start(self) -> None:
         wait_for(self._start())
 
@@ -66,8 +71,7 @@ class GrpcServer(SharedExtension):  # type: ignore[misc]
         wait_for(self._stop())
 
     async def _start(self) -> None:
-        platform = platform_of(self.container)
-        name = self.container.service_name
+        platform, name = parts_of(self).platform, parts_of(self).service
         host = platform.settings.host
         self._port = platform.grpc_ports.get(name, platform.settings.grpc_port)
         await self._open()
@@ -76,7 +80,7 @@ class GrpcServer(SharedExtension):  # type: ignore[misc]
         self._watch.start()
 
     async def _open(self) -> None:
-        platform = platform_of(self.container)
+        platform = parts_of(self).platform
         settings = platform.settings
         credentials = platform.credentials
         known = [KnownPeers(settings.site, (*SERVICES, EDGE, OPERATOR))] if credentials else []
@@ -84,19 +88,12 @@ class GrpcServer(SharedExtension):  # type: ignore[misc]
         for service, methods in self._handlers.items():
             server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, methods),))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
-        operations = Operations(
-            platform.verifier,
-            self.container.config.get("reactions", {}),
-            platform.mutual_site,
-            Pages(platform.service_secret),
-        )
-        add_OperationsServiceServicer_to_server(operations, server)
-        names = (*self._handlers, OPERATIONS.full_name, health.SERVICE_NAME, reflection.SERVICE_NAME)
+        names = (*self._handlers, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, server)
         address = f"{settings.host}:{self._port}"
         secure = credentials.for_grpc_server() if credentials else None
         self._port = server.add_secure_port(address, secure) if secure else server.add_insecure_port(address)
-        if not self.ready:
+        if not container_of(self).ready:
             await self._report(NOT_SERVING)
         await server.start()
 
@@ -112,9 +109,9 @@ class GrpcServer(SharedExtension):  # type: ignore[misc]
             raise RuntimeError("the gRPC server ended")
 
     async def _tell_health(self) -> None:
-        followers = [*self._followers, platform_of(self.container).verifier.caught_up]
+        followers = [*self._followers, parts_of(self).platform.verifier.caught_up]
         await asyncio.gather(*(follower.wait() for follower in followers))
-        self.ready = self.container.config["ready"] = True
+        container_of(self).ready = True
         await self._report(SERVING)
         while True:
             await self._health.set(BACKGROUND, NOT_SERVING if await troubles() else SERVING)

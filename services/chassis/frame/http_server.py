@@ -31,7 +31,7 @@ from services.chassis.blobs.port import BlobsUnavailable
 from services.chassis.calls.statuses import Errors
 from services.chassis.database.database import DatabaseUnavailable
 from services.chassis.decider import Rejected
-from services.chassis.frame.container import platform_of, wait_for
+from services.chassis.frame.container import container_of, wait_for
 from services.chassis.frame.load import counted
 from services.chassis.machine import threads
 from services.chassis.pages.security_headers import SecurityHeaders
@@ -316,12 +316,12 @@ class HttpServer(SharedExtension):  # type: ignore[misc]
             wait_for(self._app.stop())
 
     async def _start(self) -> None:
-        platform = platform_of(self.container)
-        asked = probes(lambda: bool(self.container.config.get("ready")), "what the service reads to catch up")
+        container = container_of(self)
+        platform, name = container.parts.platform, container.parts.service
+        asked = probes(lambda: container.ready, "what the service reads to catch up")
         away = dict.fromkeys((StoreUnavailable, DatabaseUnavailable, BlobsUnavailable), _away)
         answers: dict[Any, Any] = {**away, Rejected: _rejected, Exception: _failed}
         app = Starlette(routes=[*asked, *self._routes, *self._mounts], exception_handlers=answers)
-        name = self.container.service_name
         port = platform.http_ports.get(name, platform.settings.http_port)
         self._app = HostedApp(app, platform.settings.host, port, platform.credentials)
         platform.http_addresses[name] = await self._app.start()

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from ipaddress import IPv6Address, ip_address
-from typing import Any
 
 from services.chassis.decider import Rejected
 from services.chassis.deciding.caller import Caller
@@ -71,11 +70,6 @@ class Load:
     def __init__(self) -> None:
         self.calls = Places()
         self.streams = Places()
-
-    @classmethod
-    def of(cls, container: Any) -> Load:
-        load: Load = container.config.setdefault("load", {}).setdefault(container.service_name, cls())
-        return load
 
     @contextmanager
     def call(self, caller: Caller, address: str, settings: Settings) -> Iterator[None]:

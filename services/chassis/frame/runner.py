@@ -32,7 +32,7 @@ class Services:
     """Service classes started and stopped together, in order."""
 
     def __init__(self, platform: Platform, classes: Sequence[type]) -> None:
-        self._containers = [AsyncContainer(cls, config={"platform": platform}) for cls in classes]
+        self._containers = [AsyncContainer(cls, platform) for cls in classes]
 
     async def start(self) -> None:
         hub = hubs.get_hub()

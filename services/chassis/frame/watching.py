@@ -5,17 +5,42 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from nameko.extensions import DependencyProvider
 
 from services.chassis.decider import Rejected
 from services.chassis.following.followers import Follower
-from services.chassis.frame.container import platform_of, wait_for
+from services.chassis.frame.container import parts_of, wait_for
 from services.chassis.store.port import Batch, EventStore, RecordedEvent
 
 HEARTBEAT_SECONDS = 15.0
 LONGEST_NUMBER = 19  # digits of 64 bits
+
+
+@dataclass(frozen=True, slots=True)
+class Happened:
+    event: RecordedEvent
+    resume_token: str
+    """With which watching goes on after this."""
+
+
+@dataclass(frozen=True, slots=True)
+class CaughtUp:
+    """Once: all that had happened before was told."""
+
+    resume_token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """Nothing happened for HEARTBEAT_SECONDS."""
+
+    resume_token: str
+
+
+News = Happened | CaughtUp | Silence
 
 
 class Watchers:
@@ -39,12 +64,9 @@ class Watchers:
             for changed in self._changed.get(event.stream, ()):
                 changed.set()
 
-    async def watch(self, stream: str, resume_token: str) -> AsyncIterator[RecordedEvent | bool | None]:
-        """The stream's events after a token; True once when history is done, None when nothing happened for a while.
-
-        Raises Rejected INVALID_POSITION, POSITION_UNUSABLE.
-        """
-        revision = revision_of(resume_token)
+    async def watch(self, stream: str, resume_token: str) -> AsyncIterator[News]:
+        """What happened in the stream after a token, and what happens. Raises Rejected INVALID_POSITION, POSITION_UNUSABLE."""
+        revision, token = revision_of(resume_token), resume_token
         changed = asyncio.Event()
         self._changed[stream].add(changed)
         try:
@@ -52,20 +74,20 @@ class Watchers:
             if revision >= len(history):
                 raise Rejected("POSITION_UNUSABLE", position=resume_token, oldest=resume_token_of(-1))
             for event in history[revision + 1 :]:
-                revision = event.revision
-                yield event
-            yield True
+                revision, token = event.revision, resume_token_of(event.revision)
+                yield Happened(event, token)
+            yield CaughtUp(token)
             while True:
                 try:
                     async with asyncio.timeout(HEARTBEAT_SECONDS):
                         await changed.wait()
                 except TimeoutError:
-                    yield None
+                    yield Silence(token)
                     continue
                 changed.clear()
                 for event in await self._store.read(stream, revision):
-                    revision = event.revision
-                    yield event
+                    revision, token = event.revision, resume_token_of(event.revision)
+                    yield Happened(event, token)
         finally:
             self._changed[stream].discard(changed)
             if not self._changed[stream]:
@@ -92,7 +114,7 @@ class _Watching(DependencyProvider):  # type: ignore[misc]
         self._types = types
 
     def setup(self) -> None:
-        self._watchers = Watchers(platform_of(self.container).store, self._types)
+        self._watchers = Watchers(parts_of(self).platform.store, self._types)
 
     def start(self) -> None:
         wait_for(self._watchers.start())

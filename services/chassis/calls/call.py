@@ -1,0 +1,43 @@
+"""What an entry point is given of a call: the request, who calls, when, and what asks for a change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import Any, Generic, TypeVar
+
+from google.protobuf.message import Message
+
+from services.chassis.calls.paging import AsOf, Key, Listing, Page, Pages
+from services.chassis.deciding.caller import Caller, Origin
+from services.chassis.following.views import RunningView
+from services.chassis.telemetry import telemetry
+
+Q = TypeVar("Q", bound=Message, covariant=True)
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Call(Generic[Q]):
+    """Admitted: the caller may ask for this, and the request keeps its limits."""
+
+    request: Q
+    caller: Caller
+    now: datetime
+    """When it was admitted. All that one call decides and shows is of this moment."""
+    pages: Pages
+
+    @cached_property
+    def origin(self) -> Origin:
+        """Of a mutation: the same however often the request is sent."""
+        return Origin.of_request(self.request, self.caller, telemetry.traceparent())
+
+    async def page(self, view: RunningView, listing: Listing | AsOf) -> Page[Any]:
+        """The page of a view's rows that the request asks for. Raises Rejected INVALID_POSITION, and as RunningView.read does."""
+        return await self.pages.read(self.request, self.caller, view, listing)
+
+    def cut(self, rows: Sequence[T], key: Callable[[T], Key]) -> Page[T]:
+        """The same of what is in memory. Raises Rejected INVALID_POSITION."""
+        return self.pages.cut(self.request, self.caller, rows, key)
