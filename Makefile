@@ -19,8 +19,17 @@ help: ## What can be made
 run: $(if $(filter postgresql --database=postgresql,$(ARGS)),.venv/dev,.venv/run) protos ## Start everything on this machine (ARGS="--processes --database postgresql" and more)
 	@$(BIN)/motcua up --demo $(ARGS)
 
-test: .venv/dev protos ## Run the tests (TESTS=tests/edge for some of them)
-	@$(PY) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS) $(ARGS)
+test: .venv/dev protos ## Run the tests (TESTS=tests/edge for some of them), but for what is long
+	@$(PY) -m pytest -n $(WORKERS) --dist worksteal $(TESTS) $(ARGS)
+
+test-long: .venv/dev protos ## Run what `make test` leaves: crashes, containers, matrices of browsers
+	@$(PY) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --long=only $(TESTS) $(ARGS)
+
+test-all: .venv/dev protos ## Run every test
+	@$(PY) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --long=too $(TESTS) $(ARGS)
+
+quick: .venv/dev protos ## Run what decides, reads and writes without a process or a disk: within a minute
+	@$(PY) -m pytest -n $(WORKERS) --dist worksteal $(QUICK) $(ARGS)
 
 check: .venv/dev protos ## Lint, types, layers, protos: what CI checks before the tests
 	$(call say,"ruff")
@@ -87,4 +96,4 @@ clean: ## Remove what was built; data and .venv stay
 	@$(@D)/bin/uv pip check -q --python $(@D)/bin/python
 	@touch $@
 
-.PHONY: help run test check bench docs protos wheels images policies lock clean
+.PHONY: help run quick test test-long test-all check bench docs protos wheels images policies lock clean

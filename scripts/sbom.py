@@ -27,7 +27,6 @@ from cyclonedx.model.bom import Bom, BomMetaData
 from cyclonedx.model.component import Component, ComponentType
 from cyclonedx.output.json import JsonV1Dot6
 from cyclonedx.schema import SchemaVersion
-from cyclonedx.validation.json import JsonStrictValidator
 from packageurl import PackageURL
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
@@ -168,6 +167,9 @@ def document(image: dict[str, Any], found: Found, lock: str) -> str:
 
 def validate(text: str) -> None:
     """Against CycloneDX's schema. Raises ImagesError."""
+    # It compiles a grammar when it is imported, which takes seconds.
+    from cyclonedx.validation.json import JsonStrictValidator
+
     try:
         wrong = JsonStrictValidator(SchemaVersion.V1_6).validate_str(text)
     except MissingOptionalDependencyException as missing:

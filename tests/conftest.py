@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 hypothesis.settings.register_profile("motcua", deadline=None, derandomize="CI" in os.environ)
 hypothesis.settings.load_profile("motcua")
 
+# Also where the environment says otherwise: here and in hundreds of processes, what is imported is compiled once.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 log_plainly()
 
 loops = Loops()
@@ -26,11 +31,17 @@ loops.install()
 
 # Of a failure that is said at once.
 MOST_LETTERS = 3000
-# The longest files: begun first, they do not keep one worker busy when the others are done.
-LONGEST = ("test_drill.py", "test_crash.py", "test_readme.py", "test_schemathesis.py", "test_scenarios.py")
+WHICH = {"left": "only what is not marked as long", "only": "only what is", "too": "everything"}
+LEFT = pytest.StashKey[int]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    says = "; ".join(f"{name}: {what}" for name, what in WHICH.items())
+    parser.addoption("--long", choices=WHICH, default="left", help=f"which tests to run ({says})")
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    config.stash[LEFT] = 0
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(SaidAtOnce(config))
 
@@ -47,8 +58,30 @@ class SaidAtOnce:
             terminal.write_line(f"\nfailed: {report.nodeid} ({report.when})\n{report.longreprtext[-MOST_LETTERS:]}")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    long = [item for item in items if item.get_closest_marker("long")]
+    others = [item for item in items if not item.get_closest_marker("long")]
+    which = config.getoption("long")
+    # The long ones first: they do not keep one worker busy when the others are done.
+    items[:] = (long if which != "left" else []) + (others if which != "only" else [])
+    config.stash[LEFT] = len(long) + len(others) - len(items)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if output := getattr(session.config, "workeroutput", None):
+        output["left"] = session.config.stash[LEFT]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Each process of pytest-xdist collects all tests."""
+    output = getattr(node, "workeroutput", {})
+    node.config.stash[LEFT] = max(node.config.stash[LEFT], output.get("left", 0))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if left := config.stash[LEFT]:
+        terminalreporter.write_line(f"{left} tests were left: make test-all runs all, as --long=too does")
 
 
 @pytest.fixture(autouse=True)

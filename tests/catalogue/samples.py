@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from functools import cache
 from typing import Any
 
-from services.catalogue.loader import Catalogue, load
 from services.law.deadlines import Term, Unit
 from services.law.definitions import (
     AgencyKind,
@@ -32,6 +30,7 @@ from services.law.definitions import (
     Step,
     Text,
 )
+from tests.support.shipped import shipped
 
 SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -85,6 +84,4 @@ def charged(**changes: Any) -> Procedure:
     return replace(PROCEDURE, fee=Fee(FeeCondition.RECEPTION, (replace(CHARGE, **changes),)))
 
 
-@cache
-def catalogue() -> Catalogue:
-    return load()
+catalogue = shipped

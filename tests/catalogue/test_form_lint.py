@@ -18,7 +18,6 @@ from sqlalchemy import create_engine, insert
 from services.catalogue import form_sense
 from services.catalogue.form_sense import Sense
 from services.catalogue.linter import lint
-from services.catalogue.loader import load
 from services.chassis.decider import Rejected
 from services.chassis.following.in_force import SHAPES, kept_table
 from services.dossier.law import Law
@@ -26,6 +25,7 @@ from services.dossier.values import Channel
 from services.law import forms
 from services.law.definitions import Circumstance, Form, Json, Procedure
 from tests.catalogue.samples import PROCEDURE, SCHEMA, UI, catalogue, form, text
+from tests.support.shipped import shipped
 
 AT = datetime(2026, 12, 1, 2, tzinfo=UTC)
 
@@ -175,7 +175,7 @@ def test_every_address_of_the_sample_has_its_place_s_code() -> None:
     """What is an address says so in its name or its title."""
     lacking = {
         (procedure.code, name)
-        for procedure in load().procedures
+        for procedure in shipped().procedures
         if procedure.form
         for fields in [forms.parsed(procedure.form.schema)["properties"]]
         for name, rule in fields.items()

@@ -15,12 +15,12 @@ from gateway.sandbox.people import citizen, organisation
 from motcua.catalogue.v1 import catalogue_service_pb2 as catalogue
 from motcua.dossier.v1 import dossier_service_pb2 as dossiers
 from motcua.identity.v1 import identity_service_pb2 as identity
-from services.catalogue.loader import load
 from services.chassis.calls import requests
 from services.chassis.calls.statuses import Invalid
 from services.chassis.text.plain import LONGEST_NAME, LONGEST_PERSON, name_fault, plain, quoted
 from tests.notification.test_harmless import ATTACKS
 from tests.support.loops import MOST_SECONDS
+from tests.support.shipped import shipped
 from tests.support.spending import spending
 
 PEOPLE = [
@@ -66,7 +66,7 @@ def test_everybody_in_the_sandbox_and_everything_in_the_catalogue_has_a_name() -
         assert name_fault(citizen(index).full_name, person=True) is None
     for index in range(300):
         assert name_fault(organisation(index).name) is None
-    for agency in load().agencies("56"):
+    for agency in shipped().agencies("56"):
         assert name_fault(agency.name.vi) is None, agency.name.vi
 
 

@@ -13,7 +13,6 @@ from hypothesis import given as forall
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from services.catalogue.loader import load
 from services.law.deadlines import (
     Calendar,
     Hours,
@@ -26,6 +25,7 @@ from services.law.deadlines import (
     resumed_due_at,
 )
 from services.law.definitions import calendar_of
+from tests.support.shipped import shipped as law
 
 ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
 MORNING, AFTERNOON = (time(7, 30), time(11, 30)), (time(13), time(17))
@@ -268,7 +268,7 @@ def test_a_pause_never_shortens_and_never_takes_what_is_left(
 
 @cache
 def shipped(calendar_id: str = "general", version: int = 2) -> Calendar:
-    found = (each for each in load().calendars if (each.calendar_id, each.version) == (calendar_id, version))
+    found = (each for each in law().calendars if (each.calendar_id, each.version) == (calendar_id, version))
     return calendar_of(next(found))
 
 

@@ -14,7 +14,6 @@ from sqlalchemy import create_engine
 from motcua.catalogue.events.v1 import events_pb2
 from motcua.catalogue.v1 import catalogue_service_pb2 as pb
 from services.catalogue.answers import deadline
-from services.catalogue.loader import load
 from services.catalogue.views import Definitions
 from services.chassis.decider import Rejected
 from services.chassis.deciding.codec import from_timestamp
@@ -31,8 +30,9 @@ from tests.dossier import world as w
 from tests.dossier.world import APPLICANT, CLOCK, COMMUNE, DEPARTMENT, NEW, OFFICIAL, at
 from tests.support.facts import fact_of
 from tests.support.given import given
+from tests.support.shipped import shipped
 
-OLD, NEWEST = (calendar_of(each) for each in load().calendars if each.calendar_id == "general")
+OLD, NEWEST = (calendar_of(each) for each in shipped().calendars if each.calendar_id == "general")
 BASIS = ("45/2019/QH14",)
 SEVENTEEN = w.terms(term=Term(17, Unit.WORKING_DAYS), calendar=OLD)
 RECEIVED, PROMISED, RIGHT = at("2027-01-29T09:00"), at("2027-02-23T17:00"), at("2027-03-02T17:00")
@@ -302,7 +302,7 @@ def test_a_second_notice_in_the_same_stage_asks_for_nothing_new() -> None:
     )
 
 
-CATALOGUE = load()
+CATALOGUE = shipped()
 SHOP = next(agency for agency in CATALOGUE.agencies("56") if agency.level.name == "COMMUNE" and agency.one_stop_shop)
 OFFERED = [
     (procedure, rule.channel)

@@ -16,7 +16,6 @@ from motcua.dossier.events.v1 import events_pb2 as facts
 from motcua.identity.events.v1 import events_pb2 as identity_facts
 from motcua.notification.events.v1 import events_pb2 as notification_facts
 from motcua.options.v1 import options_pb2
-from services.catalogue.loader import load
 from services.chassis.decider import Sealed
 from services.chassis.deciding.codec import to_timestamp
 from services.chassis.following.in_force import SHAPES
@@ -29,12 +28,13 @@ from services.warehouse import domain as w
 from services.warehouse.codec import document_codec
 from tests.idempotency.world import AGENCY, ANSWERS, OFFICIALS, PROCEDURE, Sending, World, day
 from tests.support.grounds import particulars
+from tests.support.shipped import shipped
 
 Case = Callable[[World], Sending]
 CASES: dict[str, Case] = {}
 # Whose stream is the caller's own: somebody else's request of the same id is somebody else's.
 OWN = frozenset({"UpdateProfile", "RequestErasure", "UpdatePreferences"})
-LAW = load()
+LAW = shipped()
 
 
 def case(make: Case) -> Case:

@@ -16,7 +16,6 @@ from google.protobuf.message import Message
 from joserfc.jwk import OKPKey
 
 from motcua.dossier.events.v1 import events_pb2 as facts
-from services.catalogue.loader import load
 from services.chassis.decider import Sealed
 from services.chassis.deciding.codec import Codec
 from services.chassis.store.port import NO_STREAM, START, NewEvent
@@ -30,12 +29,13 @@ from tests.access.callers import mint
 from tests.support.grounds import scope
 from tests.support.papers import pdf
 from tests.support.rpcs import MUTATIONS, RPCS, Answer, Client, Rpc
+from tests.support.shipped import shipped
 from tests.support.waiting import eventually
 
 AGENCY = "P56.22.333.1"
 PROCEDURE = "1.010041"
 ANSWERS = {"subject_name": "Nguyễn Văn An", "subject_id": "056090000001", "content": "Xác nhận nơi cư trú"}
-LAW_PROVINCES = {int(territory.province.code) for territory in load().territories}
+LAW_PROVINCES = {int(territory.province.code) for territory in shipped().territories}
 STEPS = (("receive", "receptionist"), ("update", "processor"), ("approve", "approver"))
 # One of each role; steps are completed by whom they are assigned to.
 OFFICIALS = {role: str(uuid5(NAMESPACE_OID, role)) for role in (*callers.OFFICIALS, "citizen", "system")}
