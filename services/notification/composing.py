@@ -10,12 +10,14 @@ from motcua.dossier.events.v1 import events_pb2 as dossier
 from services.chassis.deciding.facts import Fact
 from services.chassis.privacy.sealing import KeyRing
 from services.law.dated import holds
-from services.notification.domain import ComposeMessage, Language, channels
 from services.notification.known import Handling as Known
 from services.notification.known import KnownDossier, Stored
 from services.notification.letters import letter
+from services.notification.messages.commands import ComposeMessage
+from services.notification.preferences.domain import channels_for
 from services.notification.reading import Chosen
 from services.notification.templates import LOCALES, Dossier, Handling, Ours, render, version
+from services.notification.values import Language
 
 
 async def compose(
@@ -38,7 +40,7 @@ async def compose(
         fact_type=fact.event_type,
         code=event.code,
         language=language,
-        channels=channels(told.kind, chosen.choices, email),
+        channels=channels_for(told.kind, chosen.choices, email),
         subject=text.subject,
         body=text.body,
     )

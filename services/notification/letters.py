@@ -13,7 +13,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from motcua.dossier.events.v1 import events_pb2 as dossier
 from motcua.options.v1 import options_pb2
 from services.law.dated import holds
-from services.notification.domain import MessageKind
+from services.notification.values import MessageKind
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from services.chassis.calls.paging import By, Listing
 from services.chassis.database.database import utc
 from services.chassis.deciding.codec import to_timestamp
 from services.chassis.privacy.sealing import KeyRing, open_message
-from services.notification.domain import Channel
+from services.notification.values import Channel
 from services.notification.views import ABANDONED, PENDING, SENT, deliveries, messages
 
 

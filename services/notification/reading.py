@@ -11,8 +11,8 @@ from services.chassis.deciding.facts import fact_of
 from services.chassis.privacy.sealing import ERASED, LOST, KeyRing, open_message
 from services.chassis.store.port import NO_STREAM, RecordedEvent
 from services.notification.codec import preferences_codec
-from services.notification.domain import CHANNELS, ChannelChoice, Language, MessageKind
 from services.notification.known import KnownDossier, Stored
+from services.notification.values import CHANNELS, ChannelChoice, Language, MessageKind
 from services.notification.views import ABANDONED, PENDING, SENT
 
 

@@ -27,16 +27,6 @@ from services.chassis.machine import chance
 from services.chassis.platform.parts import Parts
 from services.chassis.platform.settings import Settings
 from services.chassis.privacy.sealing import KeyRing
-from services.notification.domain import (
-    Channel,
-    Language,
-    Message,
-    MessageCommand,
-    MessageEvent,
-    RecordFailure,
-    RecordSent,
-    RetryPolicy,
-)
 from services.notification.email import (
     Email,
     Mailer,
@@ -48,8 +38,13 @@ from services.notification.email import (
 )
 from services.notification.known import Stored, contact_of, dossier_of
 from services.notification.lists import take_due
+from services.notification.messages.commands import MessageCommand, RecordFailure, RecordSent
+from services.notification.messages.domain import Message
+from services.notification.messages.events import MessageEvent
+from services.notification.messages.values import RetryPolicy
 from services.notification.reading import Chosen, address_of
 from services.notification.templates import LOCALES, Text, render_html
+from services.notification.values import Channel, Language
 
 SIDE_BY_SIDE = 16
 LOOK_SECONDS = 1.0

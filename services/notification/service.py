@@ -18,15 +18,20 @@ from services.chassis.frame.replies import replied
 from services.chassis.privacy.sealing import SubjectErased
 from services.chassis.telemetry import telemetry
 from services.chassis.telemetry.gauges import Sample
-from services.notification import domain as d
 from services.notification import gauges
 from services.notification.codec import message_codec, preferences_codec
 from services.notification.composing import compose
 from services.notification.known import contact_of, dossier_of, known
 from services.notification.letters import TOLD, is_told
 from services.notification.lists import failure_of, failures, inbox, summary_of, unread_query, waiting_query
+from services.notification.messages.commands import MarkRead, RetryMessage
+from services.notification.messages.domain import message
+from services.notification.messages.values import message_id
+from services.notification.preferences.commands import UpdatePreferences
+from services.notification.preferences.domain import preferences
 from services.notification.reading import Chosen, address_of, chosen_of, preferences_of, shown
 from services.notification.sending import Outbox, mailer_of
+from services.notification.values import Channel, ChannelChoice, Language, MessageKind
 from services.notification.views import outgoing
 
 N = TypeVar("N", bound=Enum)
@@ -39,8 +44,8 @@ class NotificationService:
     rpcs = pb.DESCRIPTOR.services_by_name["NotificationService"]
     errors = errors_pb2.NotificationError.DESCRIPTOR
 
-    messages = dependencies.decisions("message", d.message, message_codec)
-    preferences = dependencies.decisions("preferences", d.preferences, preferences_codec)
+    messages = dependencies.decisions("message", message, message_codec)
+    preferences = dependencies.decisions("preferences", preferences, preferences_codec)
     outgoing = dependencies.view(outgoing)
     pages = dependencies.pages()
     known = dependencies.view(known)
@@ -66,7 +71,7 @@ class NotificationService:
 
     @api
     async def mark_read(self, request: pb.MarkReadRequest, caller: Caller) -> pb.MarkReadResponse:
-        command = d.MarkRead(request.message_id, self.clock.now(), caller.actor)
+        command = MarkRead(request.message_id, self.clock.now(), caller.actor)
         outcome = await self.messages.execute(request.message_id, command, _origin(request, caller))
         return replied(pb.MarkReadResponse, outcome)
 
@@ -79,13 +84,13 @@ class NotificationService:
         self, request: pb.UpdatePreferencesRequest, caller: Caller
     ) -> pb.UpdatePreferencesResponse:
         choices = tuple(
-            d.ChannelChoice(
-                _known(d.MessageKind, choice.kind), tuple(_known(d.Channel, channel) for channel in choice.channels)
+            ChannelChoice(
+                _known(MessageKind, choice.kind), tuple(_known(Channel, channel) for channel in choice.channels)
             )
             for choice in request.choices
         )
-        me, language = caller.account_id, _known(d.Language, request.language)
-        command = d.UpdatePreferences(me, self.clock.now(), me, language, choices, request.email)
+        me, language = caller.account_id, _known(Language, request.language)
+        command = UpdatePreferences(me, self.clock.now(), me, language, choices, request.email)
         return replied(
             pb.UpdatePreferencesResponse, await self.preferences.execute(me, command, _origin(request, caller))
         )
@@ -97,8 +102,8 @@ class NotificationService:
 
     @api
     async def retry_message(self, request: pb.RetryMessageRequest, caller: Caller) -> pb.RetryMessageResponse:
-        channel = _known(d.Channel, request.channel)
-        command = d.RetryMessage(request.message_id, self.clock.now(), caller.actor, channel)
+        channel = _known(Channel, request.channel)
+        command = RetryMessage(request.message_id, self.clock.now(), caller.actor, channel)
         outcome = await self.messages.execute(request.message_id, command, _origin(request, caller))
         return replied(pb.RetryMessageResponse, outcome)
 
@@ -123,9 +128,7 @@ class NotificationService:
         url = self.platform.settings.url
         command = await compose(fact, about, chosen, email, self.keys, url, origin.actor, now)
         try:
-            await self.messages.execute(
-                d.message_id(command.fact_id, event.applicant_id), command, origin, creates=True
-            )
+            await self.messages.execute(message_id(command.fact_id, event.applicant_id), command, origin, creates=True)
         except SubjectErased:
             return  # there is nobody left to tell
 
@@ -146,7 +149,7 @@ class NotificationService:
 
     @observed
     async def waiting_emails(self) -> list[Sample]:
-        count, oldest = await self.outgoing.read(lambda db: db.execute(waiting_query(d.Channel.EMAIL)).one())
+        count, oldest = await self.outgoing.read(lambda db: db.execute(waiting_query(Channel.EMAIL)).one())
         waited = (self.clock.now() - utc(oldest)).total_seconds() if oldest else 0.0
         return [gauges.EMAILS_WAITING.at(count), gauges.EMAILS_OLDEST.at(waited)]
 

@@ -18,8 +18,8 @@ from babel.numbers import format_decimal
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from services.chassis.text.plain import inserted, quoted
-from services.notification.domain import Language
 from services.notification.letters import Letter
+from services.notification.values import Language
 
 FOLDER = Path(__file__).parent / "templates"
 ZONE = ZoneInfo("Asia/Ho_Chi_Minh")

@@ -20,8 +20,9 @@ from services.chassis.decider import Sealed
 from services.chassis.deciding.codec import to_timestamp
 from services.chassis.following.in_force import SHAPES
 from services.identity import signing
-from services.notification import domain as n
 from services.notification.codec import message_codec
+from services.notification.messages.events import MessageComposed, SendAbandoned
+from services.notification.values import Channel, Language, MessageKind
 from services.payment import events as p
 from services.payment.codec import payment_codec
 from services.warehouse import domain as w
@@ -547,20 +548,20 @@ def _message(world: World, *, abandoned: bool = False) -> tuple[str, str]:
         "at": datetime.now(UTC),
         "by": "service:notification",
     }
-    composed = n.MessageComposed(
+    composed = MessageComposed(
         **head,
         template="received",
         template_version="1",
-        kind=n.MessageKind.PROGRESS,
+        kind=MessageKind.PROGRESS,
         fact_id=str(uuid4()),
         fact_type="motcua.dossier.events.v1.DossierReceived",
         code="P56-20260302-0000001",
-        language=n.Language.VIETNAMESE,
-        channels=(n.Channel.INBOX, n.Channel.EMAIL),
+        language=Language.VIETNAMESE,
+        channels=(Channel.INBOX, Channel.EMAIL),
         subject=Sealed("Đã tiếp nhận"),
         body=Sealed("Hồ sơ đã được tiếp nhận"),
     )
-    given_up = n.SendAbandoned(**head, channel=n.Channel.EMAIL, why="550 no such user")
+    given_up = SendAbandoned(**head, channel=Channel.EMAIL, why="550 no such user")
     world.given("message", message_id, message_codec, composed, *([given_up] if abandoned else []))
     return message_id, me
 

@@ -14,9 +14,9 @@ from jinja2.utils import urlize
 
 from motcua.dossier.events.v1 import events_pb2 as dossier
 from services.chassis.text.plain import plain, quoted
-from services.notification.domain import Language
 from services.notification.letters import letter
 from services.notification.templates import LOCALES, Dossier, Ours, Text, render, render_html
+from services.notification.values import Language
 from tests.notification.test_templates import CODE, URL, fact, variants
 
 STATUS = f"{URL}/dossiers/{CODE}"

@@ -8,25 +8,18 @@ from hypothesis import given as for_all
 from hypothesis import strategies as st
 
 from services.chassis.decider import Sealed
-from services.notification.domain import (
-    Channel,
-    ComposeMessage,
-    Language,
-    MarkRead,
+from services.notification.messages.commands import ComposeMessage, MarkRead, RecordFailure, RecordSent, RetryMessage
+from services.notification.messages.domain import message
+from services.notification.messages.events import (
     MessageComposed,
-    MessageKind,
     MessageRead,
     MessageSent,
-    RecordFailure,
-    RecordSent,
-    RetryMessage,
-    RetryPolicy,
     RetryRequested,
     SendAbandoned,
     SendFailed,
-    message,
-    message_id,
 )
+from services.notification.messages.values import RetryPolicy, message_id
+from services.notification.values import Channel, Language, MessageKind
 from tests.support.given import given
 
 AT = datetime(2026, 3, 2, 2, tzinfo=UTC)

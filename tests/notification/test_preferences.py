@@ -6,17 +6,10 @@ from datetime import UTC, datetime
 import pytest
 
 from services.chassis.decider import Sealed
-from services.notification.domain import (
-    CHANNELS,
-    Channel,
-    ChannelChoice,
-    Language,
-    MessageKind,
-    PreferencesChanged,
-    UpdatePreferences,
-    channels,
-    preferences,
-)
+from services.notification.preferences.commands import UpdatePreferences
+from services.notification.preferences.domain import channels_for, preferences
+from services.notification.preferences.events import PreferencesChanged
+from services.notification.values import CHANNELS, Channel, ChannelChoice, Language, MessageKind
 from tests.support.given import given
 
 AT = datetime(2026, 3, 2, 2, tzinfo=UTC)
@@ -72,13 +65,13 @@ def test_a_channel_is_named() -> None:
 
 
 def test_a_person_is_told_as_chosen() -> None:
-    assert channels(MessageKind.PROGRESS, QUIET, "a@b.vn") == (Channel.INBOX,)
-    assert channels(MessageKind.ACTION, QUIET, "a@b.vn") == (Channel.INBOX, Channel.EMAIL)
+    assert channels_for(MessageKind.PROGRESS, QUIET, "a@b.vn") == (Channel.INBOX,)
+    assert channels_for(MessageKind.ACTION, QUIET, "a@b.vn") == (Channel.INBOX, Channel.EMAIL)
 
 
 def test_without_a_choice_a_person_is_told_by_every_channel() -> None:
-    assert channels(MessageKind.DELAY, QUIET, "a@b.vn") == (Channel.INBOX, Channel.EMAIL)
+    assert channels_for(MessageKind.DELAY, QUIET, "a@b.vn") == (Channel.INBOX, Channel.EMAIL)
 
 
 def test_without_an_address_there_is_no_email() -> None:
-    assert channels(MessageKind.ACTION, QUIET, "") == (Channel.INBOX,)
+    assert channels_for(MessageKind.ACTION, QUIET, "") == (Channel.INBOX,)

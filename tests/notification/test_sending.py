@@ -7,10 +7,10 @@ import pytest
 from sqlalchemy import Connection, create_engine, insert
 
 from services.chassis.platform.settings import Settings
-from services.notification.domain import Channel
 from services.notification.email import SmtpSettings, Tls
 from services.notification.lists import take_due
 from services.notification.sending import SEND_SECONDS, TAKEN, smtp_settings
+from services.notification.values import Channel
 from services.notification.views import PENDING, deliveries, metadata
 
 NOW = datetime(2026, 3, 2, 2, 5, tzinfo=UTC)

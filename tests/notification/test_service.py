@@ -17,7 +17,7 @@ from motcua.notification.v1.notification_pb2 import DeliveryStatus
 from services.chassis.deciding.codec import to_timestamp
 from services.chassis.following.reactions import parked
 from services.notification import sending
-from services.notification.domain import RetryPolicy, message_id
+from services.notification.messages.values import RetryPolicy, message_id
 from tests.notification.world import (
     ADMIN,
     AT,

@@ -11,9 +11,9 @@ from google.protobuf.message import Message
 from jinja2 import UndefinedError
 
 from motcua.dossier.events.v1 import events_pb2 as dossier
-from services.notification.domain import Language, MessageKind
 from services.notification.letters import TOLD, Letter, is_told, letter
 from services.notification.templates import FOLDER, LOCALES, Dossier, Handling, Ours, Text, render, render_html, version
+from services.notification.values import Language, MessageKind
 
 AT = datetime(2026, 3, 2, 2, 5, tzinfo=UTC)  # 09:05 in Hà Nội
 DUE = datetime(2026, 3, 9, 10, tzinfo=UTC)

@@ -1,0 +1,1 @@
+"""Messages: what a person is told, and how far it got."""

@@ -1,0 +1,1 @@
+"""Preferences: how a person wants to be told."""

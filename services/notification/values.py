@@ -1,0 +1,48 @@
+"""What messages and preferences speak of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from services.chassis.decider import Rejected
+
+
+class Language(Enum):
+    UNSPECIFIED = 0
+    VIETNAMESE = 1
+    ENGLISH = 2
+
+
+class Channel(Enum):
+    UNSPECIFIED = 0
+    INBOX = 1
+    EMAIL = 2
+
+
+class MessageKind(Enum):
+    UNSPECIFIED = 0
+    PROGRESS = 1
+    ACTION = 2
+    FEE = 3
+    DELAY = 4
+    OUTCOME = 5
+
+
+CHANNELS = (Channel.INBOX, Channel.EMAIL)
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelChoice:
+    kind: MessageKind
+    channels: tuple[Channel, ...]
+
+
+def require_choice(choice: ChannelChoice) -> None:
+    if Channel.UNSPECIFIED in choice.channels:
+        raise Rejected("CHANNEL_MISSING", kind=choice.kind.name)
+    for channel in CHANNELS:
+        if choice.channels.count(channel) > 1:
+            raise Rejected("CHANNEL_REPEATED", kind=choice.kind.name, channel=channel.name)
+    if Channel.INBOX not in choice.channels:
+        raise Rejected("INBOX_REQUIRED", kind=choice.kind.name)
