@@ -6,7 +6,7 @@ from typing import Any
 
 from motcua.catalogue.v1 import catalogue_service_pb2 as pb
 from motcua.catalogue.v1 import errors_pb2
-from services.catalogue import answers, codec, domain, lists
+from services.catalogue import answers, codec, domain, queries
 from services.catalogue.codec import received
 from services.catalogue.domain import is_date, today
 from services.catalogue.forms import Forms
@@ -108,12 +108,12 @@ class CatalogueService:
         self, request: pb.GetProcedureRepairRequest, caller: Caller
     ) -> pb.GetProcedureRepairResponse:
         state, revision = await self.procedures.load(request.code)
-        return lists.repair_of(request.code, state, revision)
+        return queries.repair_of(request.code, state, revision)
 
     @api
     async def lint_procedure(self, request: pb.LintProcedureRequest, caller: Caller) -> pb.LintProcedureResponse:
         found = await self.lint(received("procedure", request.procedure, "procedure"))
-        return pb.LintProcedureResponse(faults=map(lists.fault_of, found))
+        return pb.LintProcedureResponse(faults=map(queries.fault_of, found))
 
     @api
     async def get_procedure(self, request: pb.GetProcedureRequest, caller: Caller) -> pb.GetProcedureResponse:
@@ -124,8 +124,8 @@ class CatalogueService:
     @api
     async def list_procedures(self, request: pb.ListProceduresRequest, caller: Caller) -> pb.ListProceduresResponse:
         known = await self.definitions.get(request.min_position)
-        page = self.pages.cut(request, caller, lists.procedures(known, request, self._day(request)), lists.key)
-        return pb.ListProceduresResponse(procedures=map(lists.summary_of, page.rows), next_page_token=page.token)
+        page = self.pages.cut(request, caller, queries.procedures(known, request, self._day(request)), queries.key)
+        return pb.ListProceduresResponse(procedures=map(queries.summary_of, page.rows), next_page_token=page.token)
 
     @api
     async def quote_fee(self, request: pb.QuoteFeeRequest, caller: Caller) -> pb.QuoteFeeResponse:
@@ -170,7 +170,7 @@ class CatalogueService:
     @api
     async def list_fee_overlays(self, request: pb.ListFeeOverlaysRequest, caller: Caller) -> pb.ListFeeOverlaysResponse:
         known = await self.definitions.get(request.min_position)
-        page = self.pages.cut(request, caller, lists.overlays(known, request, self._day(request)), lists.key)
+        page = self.pages.cut(request, caller, queries.overlays(known, request, self._day(request)), queries.key)
         return pb.ListFeeOverlaysResponse(overlays=(each.message for each in page.rows), next_page_token=page.token)
 
     # Agencies
@@ -231,13 +231,13 @@ class CatalogueService:
     @api
     async def get_agency(self, request: pb.GetAgencyRequest, caller: Caller) -> pb.GetAgencyResponse:
         found = (await self.definitions.get(request.min_position)).known_agency(request.code, today(self.clock.now()))
-        return pb.GetAgencyResponse(agency=lists.agency_of(found), revision=found.revision)
+        return pb.GetAgencyResponse(agency=queries.agency_of(found), revision=found.revision)
 
     @api
     async def list_agencies(self, request: pb.ListAgenciesRequest, caller: Caller) -> pb.ListAgenciesResponse:
         known = await self.definitions.get(request.min_position)
-        page = self.pages.cut(request, caller, lists.agencies(known, request, today(self.clock.now())), lists.key)
-        return pb.ListAgenciesResponse(agencies=map(lists.agency_of, page.rows), next_page_token=page.token)
+        page = self.pages.cut(request, caller, queries.agencies(known, request, today(self.clock.now())), queries.key)
+        return pb.ListAgenciesResponse(agencies=map(queries.agency_of, page.rows), next_page_token=page.token)
 
     # Calendars
 
@@ -295,14 +295,14 @@ class CatalogueService:
     @api
     async def list_provinces(self, request: pb.ListProvincesRequest, caller: Caller) -> pb.ListProvincesResponse:
         known = await self.definitions.get(request.min_position)
-        page = self.pages.cut(request, caller, known.provinces(self._day(request)), lists.key)
-        return pb.ListProvincesResponse(provinces=map(lists.province_of, page.rows), next_page_token=page.token)
+        page = self.pages.cut(request, caller, known.provinces(self._day(request)), queries.key)
+        return pb.ListProvincesResponse(provinces=map(queries.province_of, page.rows), next_page_token=page.token)
 
     @api
     async def list_communes(self, request: pb.ListCommunesRequest, caller: Caller) -> pb.ListCommunesResponse:
         known = await self.definitions.get(request.min_position)
         province = known.province(request.province, self._day(request))
-        found = lists.communes(province, request.search)
+        found = queries.communes(province, request.search)
         page = self.pages.cut(request, caller, found, lambda unit: (unit.code,))
         return pb.ListCommunesResponse(communes=page.rows, next_page_token=page.token)
 

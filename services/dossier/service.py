@@ -62,7 +62,9 @@ from services.dossier.events import (
 from services.dossier.forms import Forms
 from services.dossier.holdings import holdings
 from services.dossier.law import ZONE, Law, local_day
-from services.dossier.lists import (
+from services.dossier.officials import officials, roles_of
+from services.dossier.parties import may_act, names, office_of, require_party
+from services.dossier.queries import (
     begun,
     draft_of,
     drafts_of,
@@ -78,8 +80,6 @@ from services.dossier.lists import (
     unpaid_query,
     work,
 )
-from services.dossier.officials import officials, roles_of
-from services.dossier.parties import may_act, names, office_of, require_party
 from services.dossier.reading import entry_of, files_of, form_text, public_entry_of, shown, state_of
 from services.dossier.reception import (
     Known,

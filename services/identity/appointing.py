@@ -29,7 +29,7 @@ from services.identity.administration.domain import administration
 from services.identity.codec import account_codec, administration_codec
 from services.identity.identifiers import Identifiers
 from services.identity.keys import SubjectKeys
-from services.identity.lists import in_force
+from services.identity.queries import in_force
 from services.identity.values import EVERYWHERE, Office, require_reach
 from services.identity.vault import Vault
 from services.identity.views import accounts, appointments

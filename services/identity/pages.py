@@ -23,7 +23,7 @@ from services.chassis.pages.security_headers import stylesheet
 from services.chassis.pages.templates import environment
 from services.chassis.pages.words import words_of
 from services.identity.faults import OAuthError
-from services.identity.lists import data_uses_query
+from services.identity.queries import data_uses_query
 from services.identity.sessions import Session
 from services.identity.uses import data_uses, name_of_agency, name_of_system
 

@@ -45,7 +45,11 @@ from services.identity.assertions import UsedAssertions
 from services.identity.codec import account_codec, signing_codec, system_codec
 from services.identity.identifiers import Identifiers
 from services.identity.keys import SubjectKeys
-from services.identity.lists import (
+from services.identity.logins import Accounts, Systems
+from services.identity.lookup import look_up, told
+from services.identity.national import CALLBACK, National
+from services.identity.offices import Offices, reach_of, require_known_purposes, without_scope
+from services.identity.queries import (
     account_summary_of,
     accounts_listed,
     appointment_of,
@@ -55,10 +59,6 @@ from services.identity.lists import (
     system_of,
     systems_listed,
 )
-from services.identity.logins import Accounts, Systems
-from services.identity.lookup import look_up, told
-from services.identity.national import CALLBACK, National
-from services.identity.offices import Offices, reach_of, require_known_purposes, without_scope
 from services.identity.reading import account_of, member, own_account, signing_key_of, subject_keys_of
 from services.identity.sessions import Sessions
 from services.identity.signing import PrivateKeys, Signing, introduced_by

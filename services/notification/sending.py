@@ -37,11 +37,11 @@ from services.notification.email import (
     Tls,
 )
 from services.notification.known import Stored, contact_of, dossier_of
-from services.notification.lists import take_due
 from services.notification.messages.commands import MessageCommand, RecordFailure, RecordSent
 from services.notification.messages.domain import Message
 from services.notification.messages.events import MessageEvent
 from services.notification.messages.values import RetryPolicy
+from services.notification.queries import take_due
 from services.notification.reading import Chosen, address_of
 from services.notification.templates import LOCALES, Text, render_html
 from services.notification.values import Channel, Language

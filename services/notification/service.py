@@ -23,12 +23,12 @@ from services.notification.codec import message_codec, preferences_codec
 from services.notification.composing import compose
 from services.notification.known import contact_of, dossier_of, known
 from services.notification.letters import TOLD, is_told
-from services.notification.lists import failure_of, failures, inbox, summary_of, unread_query, waiting_query
 from services.notification.messages.commands import MarkRead, RetryMessage
 from services.notification.messages.domain import message
 from services.notification.messages.values import message_id
 from services.notification.preferences.commands import UpdatePreferences
 from services.notification.preferences.domain import preferences
+from services.notification.queries import failure_of, failures, inbox, summary_of, unread_query, waiting_query
 from services.notification.reading import Chosen, address_of, chosen_of, preferences_of, shown
 from services.notification.sending import Outbox, mailer_of
 from services.notification.values import Channel, ChannelChoice, Language, MessageKind

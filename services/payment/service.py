@@ -37,7 +37,9 @@ from services.payment import gauges
 from services.payment.codec import payment_codec
 from services.payment.domain import State, payment
 from services.payment.events import CancelCause, CheckoutStarted, Event, FeeItem, PaymentConfirmed, RefundConfirmed
-from services.payment.lists import (
+from services.payment.pages import returned, style
+from services.payment.provider import ACTOR, NAME, Provider
+from services.payment.queries import (
     expired_query,
     fees_query,
     movement_of,
@@ -51,8 +53,6 @@ from services.payment.lists import (
     unmatched_of,
     waiting_query,
 )
-from services.payment.pages import returned, style
-from services.payment.provider import ACTOR, NAME, Provider
 from services.payment.reading import payment_of
 from services.payment.receipts import Series, number_for, receipts
 from services.payment.references import checkout_of, fee_id_of, fee_of, payment_id_of

@@ -15,7 +15,7 @@ from services.chassis.grounds.concern import require_impartial
 from services.chassis.privacy.sealing import ERASED, KeyRing, open_message, require_concerned
 from services.chassis.store.port import RecordedEvent
 from services.warehouse.domain import Document
-from services.warehouse.lists import status_of
+from services.warehouse.queries import status_of
 
 OTHERS = frozenset({"official", "system"})
 

@@ -40,9 +40,9 @@ from services.warehouse.domain import (
 )
 from services.warehouse.groups import as_of, grouped, indicators_of, names_of, period_of
 from services.warehouse.keeping import BY, held, of_components, of_population, of_result, reuses, serves, version_of
-from services.warehouse.lists import documents_of, summary_of
 from services.warehouse.live import watched
 from services.warehouse.procedures import Procedures, Rules, procedures
+from services.warehouse.queries import documents_of, summary_of
 from services.warehouse.reading import OTHERS, answerable, erased, may_read, owns, shown
 from services.warehouse.views import documents, is_erased, lists
 

@@ -26,7 +26,7 @@ from services.chassis.deciding.codec import to_timestamp
 from services.chassis.following.views import RunningView, position_token
 from services.chassis.store.memory import MemoryStore
 from services.chassis.store.port import ANY, NewEvent
-from services.dossier.lists import begun, mine, work
+from services.dossier.queries import begun, mine, work
 from services.dossier.views import lists
 from tests.dossier.world import RECEIVED
 from tests.support.postgresql import Engine

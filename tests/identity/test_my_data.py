@@ -22,8 +22,8 @@ from motcua.privacy.events.v1.events_pb2 import DataListed, ListedRow
 from services.chassis.following.agency_names import put
 from services.identity import endpoints, pages, sessions
 from services.identity.endpoints import SESSION
-from services.identity.lists import data_use_of, data_uses_query
 from services.identity.pages import PAGE_SIZE
+from services.identity.queries import data_use_of, data_uses_query
 from services.identity.sessions import Session
 from services.identity.uses import agencies, data_uses, uses
 from tests.identity.test_service import AN, World, world_in
