@@ -17,7 +17,7 @@ from services.chassis.platform.platform import database_exists, open_database
 from services.chassis.platform.settings import Settings
 from services.identity.appointing import administrators
 from services.identity.views import appointments, systems
-from services.law.dated import ZONE
+from services.law.days import local_date
 
 
 async def examine(patient: Patient) -> AsyncIterator[Finding]:
@@ -43,7 +43,7 @@ async def examine(patient: Patient) -> AsyncIterator[Finding]:
 def _portal(settings: Settings, cutover: date, portals: list[str]) -> Finding:
     if portals:
         return good("national portal", f"may submit from {cutover} on: {', '.join(sorted(portals))}")
-    today = settings.clock.now().astimezone(ZONE).date()
+    today = local_date(settings.clock.now())
     ahead = today < cutover
     return (doubtful if ahead else bad)(
         "national portal",

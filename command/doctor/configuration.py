@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from command.doctor.finding import Finding, Patient, bad, doubtful, good
 from services.chassis.files.private import open_to_others
 from services.chassis.platform.settings import Settings
-from services.law.dated import ZONE
+from services.law.days import local_date
 
 LOCAL = ("localhost", "127.0.0.1", "::1")
 FULL, NEARLY_FULL = 0.03, 0.10
@@ -78,7 +78,7 @@ def _trial(patient: Patient) -> list[Finding]:
     settings = patient.settings
     found = []
     local = urlsplit(settings.url).hostname in LOCAL
-    today = patient.settings.clock.now().astimezone(ZONE).date()
+    today = local_date(patient.settings.clock.now())
     if settings.sandbox and not local:
         found.append(
             doubtful(

@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from enum import Enum
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from command.console import harmless, out
 from command.ledger.ledger import RIGHT, UNKNOWN, WRONG, key_of, keys_of
@@ -27,8 +26,7 @@ from gateway.ledger.format.proof import (
     verify_dossier,
     verify_event,
 )
-
-ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
+from services.law.days import ZONE
 
 
 class Outcome(Enum):

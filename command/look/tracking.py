@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 from datetime import datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import grpc
 from google.protobuf.json_format import MessageToDict
@@ -29,8 +28,8 @@ from services.chassis.platform.settings import Settings
 from services.chassis.privacy.sealing import sealed_fields
 from services.chassis.store.port import Batch, RecordedEvent
 from services.chassis.store.sqlite import SqliteStore
+from services.law.days import ZONE
 
-ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
 HEAD = {"code", "at", "by", "applicant_id"}
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from datetime import datetime
 
 from command.console import fail, harmless, out
 from motcua.catalogue.events.v1 import events_pb2 as catalogue
@@ -20,8 +19,8 @@ from services.chassis.platform.settings import Settings
 from services.chassis.site.identity import identity_of
 from services.chassis.store.port import StoreUnavailable
 from services.identity.appointing import Asked, appoint_administrator
-from services.identity.offices import ZONE
 from services.identity.values import Office
+from services.law.days import local_day
 
 AGAIN_SECONDS = 2.0
 ERRORS = Errors(errors_pb2.IdentityError.DESCRIPTOR)
@@ -78,16 +77,12 @@ async def _missing(platform: Platform) -> str:
 async def _office(platform: Platform, agency: str) -> Office | None:
     """As the catalogue has it now."""
     state, _ = await Publisher.of(platform).agencies.load(agency)
-    if state.validity is None or _today(platform.clock.now()) not in state.validity:
+    if state.validity is None or local_day(platform.clock.now()) not in state.validity:
         return None
     opened = [message_of(event) for event in await platform.store.read(f"agency-{agency}")]
     return next(
         (Office(agency, fact.agency.province) for fact in opened if isinstance(fact, catalogue.AgencyOpened)), None
     )
-
-
-def _today(at: datetime) -> str:
-    return at.astimezone(ZONE).date().isoformat()
 
 
 def _next(rejected: Rejected) -> str:

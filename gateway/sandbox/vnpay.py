@@ -18,7 +18,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, get_type_hints
 from urllib.parse import urlencode, urlsplit
-from zoneinfo import ZoneInfo
 
 import httpx
 from starlette.applications import Starlette
@@ -29,9 +28,9 @@ from starlette.templating import Jinja2Templates
 
 from services.chassis.clock import Clock, SystemClock
 from services.chassis.pages.security_headers import stylesheet
+from services.law.days import ZONE
 
 HERE = Path(__file__).parent
-VIETNAM = ZoneInfo("Asia/Ho_Chi_Minh")
 ACKNOWLEDGED = ("00", "02")
 # outcome: (vnp_ResponseCode, vnp_TransactionStatus)
 OUTCOMES = {"success": ("00", "00"), "fail": ("51", "02"), "cancel": ("24", "02")}
@@ -121,7 +120,7 @@ class Settings:
     clock: Clock = field(default_factory=SystemClock)
 
     def now(self) -> str:
-        return self.clock.now().astimezone(VIETNAM).strftime("%Y%m%d%H%M%S")
+        return self.clock.now().astimezone(ZONE).strftime("%Y%m%d%H%M%S")
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,14 +5,12 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, tzinfo
+from datetime import datetime
 from enum import Enum, IntEnum
-from zoneinfo import ZoneInfo
 
 from motcua.catalogue.events.v1 import definitions_pb2 as definitions
 from motcua.dossier.events.v1 import events_pb2 as facts
-
-LOCAL: tzinfo = ZoneInfo("Asia/Ho_Chi_Minh")
+from services.law.days import local_date
 
 
 class Settlement(IntEnum):
@@ -297,7 +295,7 @@ class Standing:
 
 def days_between(start: datetime, end: datetime) -> int:
     """Whole days on the local calendar."""
-    return (end.astimezone(LOCAL).date() - start.astimezone(LOCAL).date()).days
+    return (local_date(end) - local_date(start)).days
 
 
 def standing(page: DossierPage, now: datetime) -> Standing:

@@ -14,7 +14,7 @@ from sqlalchemy import Column, ColumnElement, Connection, Integer, and_, case, c
 
 from gateway.status.catalogue import Catalogue
 from gateway.status.fold import fold
-from gateway.status.model import LOCAL, Bilingual, Board, BoardRow, DossierPage, Figures, Freshness, Procedures, Today
+from gateway.status.model import Bilingual, Board, BoardRow, DossierPage, Figures, Freshness, Procedures, Today
 from gateway.status.views import after, dossiers
 from motcua.catalogue.events.v1.definitions_pb2 import Procedure
 from services.chassis.database.database import utc
@@ -22,6 +22,7 @@ from services.chassis.decider import Rejected
 from services.chassis.following.views import RunningView, Snapshot, position_token
 from services.chassis.store.port import START, EventStore, StoreUnavailable
 from services.chassis.work.tasks import Owned
+from services.law.days import ZONE, local_day
 
 HELD_PAGES = 2000
 # A page waits this long for a view that is about to catch up.
@@ -60,7 +61,7 @@ class ViewReader:
 
     async def today(self) -> Today:
         now = self._now().astimezone(UTC)
-        midnight = datetime.combine(now.astimezone(LOCAL), time(), LOCAL)
+        midnight = datetime.combine(now.astimezone(ZONE), time(), ZONE)
         start, end = (moment.astimezone(UTC) for moment in (midnight, midnight + timedelta(days=1)))
 
         def on_day(column: Column[Any]) -> ColumnElement[int]:
@@ -136,7 +137,7 @@ class ViewReader:
         return (await self._catalogue.get()).calendar_name(calendar)
 
     def _day(self) -> str:
-        return self._now().astimezone(LOCAL).date().isoformat()
+        return local_day(self._now())
 
     async def _sums(self, by: Column[Any], *where: ColumnElement[bool]) -> dict[str, Figures]:
         """The figures of the dossiers, grouped. Lateness is counted now: it needs no event."""

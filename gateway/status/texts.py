@@ -11,16 +11,17 @@ from pathlib import Path
 from babel.dates import format_date, format_datetime
 from babel.numbers import format_decimal
 
-from gateway.status.model import LOCAL, Bilingual, Term
+from gateway.status.model import Bilingual, Term
 from motcua.catalogue.events.v1.definitions_pb2 import Text
 from motcua.dossier.events.v1 import events_pb2 as events
 from services.chassis.pages.languages import LANGUAGES, choose
 from services.chassis.pages.words import words_of
+from services.law.days import ZONE
 
 __all__ = ["LANGUAGES", "Texts", "choose", "load"]
 
 _FOLDER = Path(__file__).parent / "texts"
-_LOCALES = {"vi": "vi", "en": "en_GB"}
+_ZONEES = {"vi": "vi", "en": "en_GB"}
 _DAY = {"vi": "dd/MM/yyyy", "en": "d MMMM yyyy"}
 _MOMENT = {"vi": "HH:mm, dd/MM/yyyy", "en": "HH:mm, d MMMM yyyy"}
 
@@ -61,29 +62,29 @@ class Texts:
         return self.n(f"term.{_UNITS[term.unit]}", term.amount)
 
     def day(self, at: datetime) -> str:
-        return format_date(at.astimezone(LOCAL), _DAY[self.language], locale=_LOCALES[self.language])
+        return format_date(at.astimezone(ZONE), _DAY[self.language], locale=_ZONEES[self.language])
 
     def date(self, written: str) -> str:
         """Of an ISO 8601 date."""
-        return format_date(date.fromisoformat(written), _DAY[self.language], locale=_LOCALES[self.language])
+        return format_date(date.fromisoformat(written), _DAY[self.language], locale=_ZONEES[self.language])
 
     def weekday(self, at: datetime) -> str:
-        return format_date(at.astimezone(LOCAL), "EEEE", locale=_LOCALES[self.language])
+        return format_date(at.astimezone(ZONE), "EEEE", locale=_ZONEES[self.language])
 
     def clock(self, at: datetime) -> str:
-        return f"{at.astimezone(LOCAL):%H:%M}"
+        return f"{at.astimezone(ZONE):%H:%M}"
 
     def moment(self, at: datetime) -> str:
-        return format_datetime(at.astimezone(LOCAL), _MOMENT[self.language], locale=_LOCALES[self.language])
+        return format_datetime(at.astimezone(ZONE), _MOMENT[self.language], locale=_ZONEES[self.language])
 
     def number(self, value: int) -> str:
-        return format_decimal(value, locale=_LOCALES[self.language])
+        return format_decimal(value, locale=_ZONEES[self.language])
 
     def money(self, value: int) -> str:
         return self.t("money", amount=self.number(value))
 
     def percent(self, value: float) -> str:
-        return f"{format_decimal(value, '0.#', locale=_LOCALES[self.language])}%"
+        return f"{format_decimal(value, '0.#', locale=_ZONEES[self.language])}%"
 
 
 @cache

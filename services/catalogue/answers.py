@@ -10,12 +10,12 @@ from motcua.catalogue.events.v1 import definitions_pb2
 from motcua.catalogue.v1 import catalogue_pb2
 from motcua.catalogue.v1 import catalogue_service_pb2 as pb
 from motcua.dossier.events.v1 import events_pb2 as dossier
-from services.catalogue.domain import today
 from services.catalogue.views import Definitions
 from services.chassis.calls.answers import form_answers
 from services.chassis.decider import Rejected
 from services.chassis.deciding.codec import Shape, to_timestamp
 from services.law.cases import Standing, case_of
+from services.law.days import local_day
 from services.law.deadlines import Term, due_at, is_provisional
 from services.law.definitions import Channel, ChannelRule, Procedure, Text, calendar_of
 from services.law.fees import QuotedItem, exemptions_on, quote
@@ -83,7 +83,7 @@ def deadline(
     known: Definitions, request: pb.PreviewDeadlineRequest, received_at: datetime
 ) -> pb.PreviewDeadlineResponse:
     """Raises PROCEDURE_UNKNOWN, PROCEDURE_NOT_IN_FORCE, CHANNEL_NOT_OFFERED, TERM_NOT_LISTED, AGENCY_UNKNOWN, AGENCY_CLOSED."""
-    day = today(received_at)
+    day = local_day(received_at)
     procedure: Procedure = known.procedure(request.procedure_code, day).value
     term = _rule(procedure, request.channel).term
     if term is None:

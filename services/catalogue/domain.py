@@ -8,11 +8,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, timedelta
+from datetime import datetime
 from typing import Generic, TypeVar, assert_never
 from zoneinfo import ZoneInfo
 
 from services.chassis.decider import Decider, Rejected, Words
+from services.law.days import eve, is_day, local_day
 from services.law.definitions import (
     Agency,
     CalendarVersion,
@@ -31,7 +32,6 @@ from services.law.validity import Validity, in_turn
 
 D = TypeVar("D")
 
-_ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
 ORGANISATION = re.compile(r"\d{3}(\.\d{2}){2}\.[A-Z]\d{2}|[A-Z]\d{2}(\.\d{1,3}){0,4}", re.ASCII)
 _PROVINCE = re.compile(r"\d{2}", re.ASCII)
 _OF_PROVINCE = re.compile(r"P(\d{2})(?:\.|$)", re.ASCII)
@@ -52,17 +52,6 @@ class Version(Generic[D]):
 
     def ended(self, until: str) -> Version[D]:
         return replace(self, validity=self.validity.ended(until))
-
-
-def today(at: datetime) -> str:
-    return at.astimezone(_ZONE).date().isoformat()
-
-
-def is_date(value: str) -> bool:
-    try:
-        return date.fromisoformat(value).isoformat() == value
-    except ValueError:
-        return False
 
 
 # Procedures: procedure-<code>
@@ -179,7 +168,7 @@ def decide_procedure(command: ProcedureCommand, state: ProcedureState) -> Sequen
             _faultless(procedure, faults)
             _next_version(procedure.version, state.last_version)
             validity = _validity(procedure.valid_from, procedure.valid_until)
-            replaced = _admit(validity, state.versions, today(at), replaces)
+            replaced = _admit(validity, state.versions, local_day(at), replaces)
             why = f"v{procedure.version}"
             withdrawn = [ProcedureVersionWithdrawn(procedure.code, each, why, at, by) for each in replaced]
             return [*withdrawn, ProcedurePublished(procedure, at, by)]
@@ -191,10 +180,10 @@ def decide_procedure(command: ProcedureCommand, state: ProcedureState) -> Sequen
             ends = [validity.until for validity in in_force(state.versions)]
             if all(ends) and max(ends) <= valid_until:
                 raise Rejected("PROCEDURE_WITHDRAWN", code=code, valid_until=max(ends))
-            _not_past(valid_until, today(at))
+            _not_past(valid_until, local_day(at))
             return [ProcedureWithdrawn(code, valid_until, legal_basis, at, by)]
         case WithdrawProcedureVersion(code, version, reason, at, by):
-            _to_come(state.versions, version, code, today(at))
+            _to_come(state.versions, version, code, local_day(at))
             _reasoned(reason)
             return [ProcedureVersionWithdrawn(code, version, reason, at, by)]
         case ProposeProcedureRepair(procedure, faults, reason, at, by):
@@ -327,7 +316,7 @@ def decide_overlay(command: OverlayCommand, state: OverlayState) -> Sequence[Ove
             found = next((each for each in reversed(versions) if each.validity.since == valid_from), None)
             if found is None:
                 raise Rejected("OVERLAY_UNKNOWN", valid_from=valid_from)
-            _not_begun(found.validity.since, today(at))
+            _not_begun(found.validity.since, local_day(at))
             _reasoned(reason)
             return [FeeOverlayWithdrawn(province, procedure_code, charge_code, channels, valid_from, reason, at, by)]
         case _:
@@ -355,7 +344,7 @@ def _adopted(command: AdoptFeeOverlay, state: OverlayState) -> list[OverlayEvent
                 if other.meets(validity):
                     raise Rejected("VALIDITY_OVERLAPS", valid_from=other.since, valid_until=other.until)
     known = state.scopes.get((overlay.charge_code, channels), ())
-    replaced = _admit(validity, known, today(command.at), command.replaces)
+    replaced = _admit(validity, known, local_day(command.at), command.replaces)
     withdrawn = [
         FeeOverlayWithdrawn(
             other.province,
@@ -519,7 +508,7 @@ def decide_agency(command: AgencyCommand, state: AgencyState) -> Sequence[Agency
             _based(legal_basis)
             if calendar_id and not calendar_known:
                 raise Rejected("CALENDAR_UNKNOWN", calendar_id=calendar_id)
-            replaced = _admit(Validity(valid_from), state.versions, today(at), replaces)
+            replaced = _admit(Validity(valid_from), state.versions, local_day(at), replaces)
             before = max(
                 (each for each in state.versions if each.number not in replaced), key=lambda each: each.validity.since
             ).definition
@@ -536,7 +525,7 @@ def decide_agency(command: AgencyCommand, state: AgencyState) -> Sequence[Agency
             return [*withdrawn, AgencyChanged(changed, legal_basis, at, by)]
         case WithdrawAgencyVersion(code, version, reason, at, by):
             _open(state, code)
-            _to_come(state.versions, version, code, today(at))
+            _to_come(state.versions, version, code, local_day(at))
             _reasoned(reason)
             if len(state.versions) > 1 and state.versions[0].number == version:
                 raise Rejected("VERSION_IS_FOLLOWED", code=code, version=str(version))
@@ -551,7 +540,7 @@ def decide_agency(command: AgencyCommand, state: AgencyState) -> Sequence[Agency
                 raise Rejected("SUCCESSOR_ELSEWHERE", successor=successor, province=province)
             _dated(valid_until)
             _based(legal_basis)
-            _not_past(valid_until, today(at))
+            _not_past(valid_until, local_day(at))
             _validity(state.versions[0].validity.since, valid_until)
             return [AgencyClosed(code, successor, valid_until, legal_basis, at, by)]
         case _:
@@ -647,7 +636,7 @@ def decide_calendar(command: CalendarCommand, state: CalendarState) -> Sequence[
         case PublishCalendar(calendar, at, by, replaces):
             return _published(calendar, at, by, replaces, state)
         case WithdrawCalendarVersion(calendar_id, version, reason, at, by):
-            _to_come(state.versions, version, calendar_id, today(at))
+            _to_come(state.versions, version, calendar_id, local_day(at))
             _reasoned(reason)
             return [CalendarVersionWithdrawn(calendar_id, version, reason, at, by)]
         case _:
@@ -675,7 +664,7 @@ def _published(
         _dated(day)
     for day in filter(None, (calendar.announced_on, calendar.valid_from)):
         _dated(day)
-    now = today(at)
+    now = local_day(at)
     if calendar.valid_from and state.versions:
         _not_past(calendar.valid_from, now)
     later = [
@@ -785,7 +774,7 @@ def decide_territory(command: TerritoryCommand, state: TerritoryState) -> Sequen
                 raise Rejected("TERRITORY_FAULTY", why=fault)
             _next_version(territory.version, state.last_version)
             _based(territory.legal_basis)
-            _admit(_validity(territory.valid_from, ""), state.versions, today(at), replaces=False)
+            _admit(_validity(territory.valid_from, ""), state.versions, local_day(at), replaces=False)
             return [TerritoryPublished(territory, at, by)]
         case MergeProvince(code, successor, successor_known, valid_until, legal_basis, at, by):
             if not state.last_version:
@@ -798,7 +787,7 @@ def decide_territory(command: TerritoryCommand, state: TerritoryState) -> Sequen
                 raise Rejected("SUCCESSOR_UNKNOWN", successor=successor)
             _dated(valid_until)
             _based(legal_basis)
-            _not_past(valid_until, today(at))
+            _not_past(valid_until, local_day(at))
             return [ProvinceMerged(code, successor, valid_until, legal_basis, at, by)]
         case _:
             assert_never(command)
@@ -858,7 +847,7 @@ def _next_version(version: int, last: int) -> None:
 
 
 def _dated(value: str) -> None:
-    if not is_date(value):
+    if not is_day(value):
         raise Rejected("DATE_INVALID", value=value)
 
 
@@ -928,12 +917,8 @@ def _admit(new: Validity, versions: Sequence[Version[D]], today: str, replaces: 
             continue
         if other.until or other.since >= new.since:
             raise Rejected("VALIDITY_OVERLAPS", valid_from=other.since, valid_until=other.until)
-        _not_past(_eve(new.since), today)
+        _not_past(eve(new.since), today)
     return replaced
-
-
-def _eve(day: str) -> str:
-    return (date.fromisoformat(day) - timedelta(days=1)).isoformat()
 
 
 procedures: Decider[ProcedureCommand, ProcedureState, ProcedureEvent] = Decider(

@@ -11,7 +11,7 @@ from services.chassis.calls.statuses import Invalid
 from services.chassis.decider import Rejected
 from services.chassis.work.confined import Exhausted
 from services.law.cases import priced_by
-from services.law.dated import ZONE
+from services.law.days import ZONE
 from services.law.definitions import Procedure
 
 PROCESSES = 1

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from services.catalogue import form_lint
-from services.catalogue.domain import LARGEST_AMOUNT, LEAST_AMOUNT, is_date
+from services.catalogue.domain import LARGEST_AMOUNT, LEAST_AMOUNT
 from services.law import forms
 from services.law.dated import first_day
+from services.law.days import is_day
 from services.law.deadlines import Term, Unit
 from services.law.definitions import (
     AgencyKind,
@@ -118,7 +119,7 @@ def _identity(procedure: Procedure) -> Iterator[Fault]:
     yield from _text(procedure.name, "name")
     yield from _text(procedure.sector.name, "sector.name")
     for path, value in (("valid_from", procedure.valid_from), ("valid_until", procedure.valid_until)):
-        if not is_date(value) and (value or path == "valid_from"):
+        if not is_day(value) and (value or path == "valid_from"):
             yield _fault("DATE_INVALID", path, "Ngày phải có dạng 2026-08-08.", "A date looks like 2026-08-08.")
     missing = (
         ("AUTHORITY_MISSING", "authorities", "cơ quan có thẩm quyền", "no competent authority", procedure.authorities),
@@ -260,7 +261,7 @@ def _exemption(exemption: Exemption, path: str, fee: Fee) -> Iterator[Fault]:
                 f"There is no charge {code!r}.",
             )
     days = (exemption.valid_from, exemption.valid_until)
-    if not all(is_date(day) for day in days if day) or (all(days) and days[0] > days[1]):
+    if not all(is_day(day) for day in days if day) or (all(days) and days[0] > days[1]):
         yield _fault(
             "EXEMPTION_DATES",
             path,

@@ -18,7 +18,7 @@ from sqlalchemy import Column, MetaData, String, Table, insert, select
 
 from services.catalogue import codec
 from services.catalogue.checks import said
-from services.catalogue.domain import TerritoryPublished, today
+from services.catalogue.domain import TerritoryPublished
 from services.catalogue.loader import DATA, Catalogue, enacted, identity, load
 from services.catalogue.publisher import Publisher, overlay_id
 from services.chassis.decider import Rejected
@@ -28,6 +28,7 @@ from services.chassis.following.in_force import SHAPES
 from services.chassis.machine import threads
 from services.chassis.platform.platform import Platform
 from services.chassis.text.names import same_name
+from services.law.days import local_day
 from services.law.definitions import Agency, Territory
 
 ACTOR = "service:catalogue"
@@ -159,7 +160,7 @@ class _Run:
             for earlier in unit.earlier_codes
         ):
             return
-        tomorrow = (date.fromisoformat(today(self._now)) + timedelta(days=1)).isoformat()
+        tomorrow = (date.fromisoformat(local_day(self._now)) + timedelta(days=1)).isoformat()
         corrected = replace(territory, version=versions[-1].version + 1, valid_from=tomorrow, legal_basis=CODES)
         await self._publisher.publish_territory(corrected, self._now, ACTOR, _origin("territory", code, corrected))
         self.report.published += 1

@@ -8,7 +8,6 @@ from motcua.catalogue.v1 import catalogue_service_pb2 as pb
 from motcua.catalogue.v1 import errors_pb2
 from services.catalogue import answers, codec, domain, queries
 from services.catalogue.codec import received
-from services.catalogue.domain import is_date, today
 from services.catalogue.forms import Forms
 from services.catalogue.linting import Linting
 from services.catalogue.publisher import Publisher, overlay_id
@@ -22,6 +21,7 @@ from services.chassis.frame import dependencies
 from services.chassis.frame.entrypoints import api
 from services.chassis.frame.replies import replied
 from services.chassis.telemetry import telemetry
+from services.law.days import is_day, local_day
 from services.law.definitions import Text
 
 
@@ -49,9 +49,9 @@ class CatalogueService:
 
     def _day(self, request: Any) -> str:
         """The day asked for, or today. Raises Rejected DATE_INVALID."""
-        if request.day and not is_date(request.day):
+        if request.day and not is_day(request.day):
             raise Rejected("DATE_INVALID", value=request.day)
-        return request.day or today(self.clock.now())
+        return request.day or local_day(self.clock.now())
 
     # Procedures
 
@@ -230,13 +230,17 @@ class CatalogueService:
 
     @api
     async def get_agency(self, request: pb.GetAgencyRequest, caller: Caller) -> pb.GetAgencyResponse:
-        found = (await self.definitions.get(request.min_position)).known_agency(request.code, today(self.clock.now()))
+        found = (await self.definitions.get(request.min_position)).known_agency(
+            request.code, local_day(self.clock.now())
+        )
         return pb.GetAgencyResponse(agency=queries.agency_of(found), revision=found.revision)
 
     @api
     async def list_agencies(self, request: pb.ListAgenciesRequest, caller: Caller) -> pb.ListAgenciesResponse:
         known = await self.definitions.get(request.min_position)
-        page = self.pages.cut(request, caller, queries.agencies(known, request, today(self.clock.now())), queries.key)
+        page = self.pages.cut(
+            request, caller, queries.agencies(known, request, local_day(self.clock.now())), queries.key
+        )
         return pb.ListAgenciesResponse(agencies=map(queries.agency_of, page.rows), next_page_token=page.token)
 
     # Calendars
@@ -262,7 +266,7 @@ class CatalogueService:
     @api
     async def get_calendar(self, request: pb.GetCalendarRequest, caller: Caller) -> pb.GetCalendarResponse:
         known = await self.definitions.get(request.min_position)
-        found = known.calendar(request.calendar_id, today(self.clock.now()), request.version)
+        found = known.calendar(request.calendar_id, local_day(self.clock.now()), request.version)
         return pb.GetCalendarResponse(calendar=found.message, revision=found.revision)
 
     # Territory

@@ -11,8 +11,8 @@ from datetime import date, timedelta
 from decimal import Decimal
 from difflib import get_close_matches
 
-from services.catalogue.domain import is_date
 from services.chassis.text.plain import unseen
+from services.law.days import is_day
 
 YEARS = range(1900, 2200)
 _NUMBER = re.compile(r"-?(0|[1-9]\d{0,14}|[1-9]\d{0,2}(_\d{3}){1,4})", re.ASCII)
@@ -62,7 +62,7 @@ def letters_fault(text: str) -> str:
 
 
 def day_fault(text: str) -> str:
-    if is_date(text):
+    if is_day(text):
         far = int(text[:4]) not in YEARS
         return f"{text!r} is too far away; where there is no last day, write nothing" if far else ""
     if not text:

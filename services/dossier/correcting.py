@@ -18,12 +18,13 @@ from services.dossier.commands import Correction
 from services.dossier.comparing import changes
 from services.dossier.domain import Dossier
 from services.dossier.forms import Forms
-from services.dossier.law import Law, local_day
+from services.dossier.law import Law
 from services.dossier.reading import form_of, form_text
 from services.dossier.reception import Known
 from services.dossier.values import Channel
 from services.law import fields
 from services.law.cases import Standing, following
+from services.law.days import local_day
 from services.law.definitions import Procedure
 
 CHANGED = Sealed("Nội dung tờ khai được sửa nên phí, lệ phí được tính lại.")

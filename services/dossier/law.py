@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 
@@ -34,16 +33,11 @@ from services.dossier.values import (
 from services.law import definitions
 from services.law.cases import NOBODY, Standing, case_of, circumstances, following
 from services.law.dated import counts_from, forward_by, holds
+from services.law.days import local_day
 from services.law.deadlines import Calendar, first_change
 from services.law.definitions import Agency, Authority, FeeOverlay, Level, Procedure, calendar_of
 from services.law.fees import QuotedItem, exemptions_on, quote
 from services.law.validity import Validity, nearest, newest
-
-ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
-
-
-def local_day(at: datetime) -> str:
-    return at.astimezone(ZONE).date().isoformat()
 
 
 @dataclass(frozen=True, slots=True)

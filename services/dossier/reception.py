@@ -27,7 +27,7 @@ from services.chassis.work.batching import Gathered
 from services.dossier.commands import SubmitDossier
 from services.dossier.forms import Forms
 from services.dossier.holdings import NOTHING, Holdings, holdings_of
-from services.dossier.law import Law, local_day
+from services.dossier.law import Law
 from services.dossier.reading import form_text
 from services.dossier.registry import NOBODY, Registered, Registry
 from services.dossier.uploads import Uploads, owner_of
@@ -46,7 +46,7 @@ from services.dossier.values import (
 from services.dossier.views import accounts
 from services.law.cases import Standing
 from services.law.dated import reply_term
-from services.law.days import is_past
+from services.law.days import is_past, local_day
 from services.law.deadlines import Term
 from services.law.definitions import Procedure
 from services.law.fees import exemptions_on

@@ -61,7 +61,7 @@ from services.dossier.events import (
 )
 from services.dossier.forms import Forms
 from services.dossier.holdings import holdings
-from services.dossier.law import ZONE, Law, local_day
+from services.dossier.law import Law
 from services.dossier.officials import officials, roles_of
 from services.dossier.parties import may_act, names, office_of, require_party
 from services.dossier.queries import (
@@ -112,6 +112,7 @@ from services.dossier.values import (
 )
 from services.dossier.views import lists
 from services.law.dated import holds, site_terms
+from services.law.days import ZONE, local_day
 from services.law.deadlines import Term
 from services.law.definitions import Procedure
 

@@ -21,9 +21,9 @@ from services.identity.accounts.commands import RecordLookup
 from services.identity.accounts.domain import require_birth_date, require_lawful
 from services.identity.accounts.events import AccountEvent, PopulationLookedUp
 from services.identity.accounts.values import LookupOutcome, PersonField
-from services.identity.offices import ZONE
 from services.identity.population import Answer, Lookup, Person, Population, PopulationUnavailable, verified_data
 from services.identity.reading import member, person_of
+from services.law.days import local_day
 
 ANSWERS = {
     LookupOutcome.FOUND: identity_pb2.LOOKUP_ANSWER_MATCH,
@@ -50,7 +50,7 @@ async def look_up(
     Raises Rejected IDENTIFIER_MALFORMED, BIRTH_DATE_INVALID, LEGAL_BASIS_UNKNOWN, UNAVAILABLE; Invalid; PopulationRefused.
     """
     wanted = tuple(dict.fromkeys(member(PersonField, field, "wanted") for field in request.wanted))
-    require_birth_date(request.birth_date, now.astimezone(ZONE).date().isoformat())
+    require_birth_date(request.birth_date, local_day(now))
     legal_basis = basis_of(purposes()[request.purpose], request.legal_basis)
     require_lawful(request.personal_number, request.purpose, legal_basis)
     lookup = Lookup(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from itertools import groupby
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, select
 
@@ -17,9 +16,8 @@ from services.chassis.following.in_force import kept, kept_table, span
 from services.chassis.grounds.uses import purposes
 from services.identity.systems.values import PurposeScope
 from services.identity.values import Office, Reach, require_reach
+from services.law.days import local_day
 from services.law.validity import Validity
-
-ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
 
 
 class Offices:
@@ -36,7 +34,7 @@ class Offices:
     def office(self, code: str, at: datetime) -> Office | None:
         """None where it does not exist then."""
         validity, office = self._agencies.get(code, (Validity(""), None))
-        return office if office and at.astimezone(ZONE).date().isoformat() in validity else None
+        return office if office and local_day(at) in validity else None
 
     def scopes(self, wanted: Iterable[facts.PurposeScope], reach: Reach, at: datetime) -> tuple[PurposeScope, ...]:
         """As an administrator may give them. Raises Rejected AGENCY_UNKNOWN, BEYOND_REACH, PROCEDURE_UNKNOWN."""

@@ -9,7 +9,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
-from zoneinfo import ZoneInfo
 
 from babel.dates import format_datetime
 from sqlalchemy import Connection
@@ -26,6 +25,7 @@ from services.identity.faults import OAuthError
 from services.identity.queries import data_uses_query
 from services.identity.sessions import Session
 from services.identity.uses import data_uses, name_of_agency, name_of_system
+from services.law.days import ZONE
 
 ROOT = "/my"
 DATA = "/my/data"
@@ -33,7 +33,6 @@ PAGE_SIZE = 50
 # Digits: of 63 bits.
 LONGEST_NUMBER = 18
 _FOLDER = Path(__file__).parent
-ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
 _MOMENT = {"vi": ("HH:mm, dd/MM/yyyy", "vi"), "en": ("HH:mm, d MMMM yyyy", "en_GB")}
 _YEAR = 31_536_000
 _TEMPLATES = environment(_FOLDER / "templates")

@@ -78,6 +78,7 @@ from services.identity.values import require_reach
 from services.identity.vault import Vault
 from services.identity.views import lists
 from services.identity.web import Web
+from services.law.days import local_day
 
 
 class IdentityService:
@@ -366,7 +367,7 @@ class IdentityService:
         if session is None or account is None:
             return own_pages.enter(request)
         place, language = own_pages.place_of(request), own_pages.language_of(request)
-        day = self.clock.now().astimezone(own_pages.ZONE).date().isoformat()
+        day = local_day(self.clock.now())
         uses = await self.uses.read(lambda db: own_pages.read(db, session.account_id, place, language, day))
         return own_pages.data(request, session, account.full_name, language, uses)
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from services.law.days import local_date
 from services.law.deadlines import Calendar, Term, Unit, closing, next_opening
 
-ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
 _UNITS = {"working-days": Unit.WORKING_DAYS, "hours": Unit.HOURS}
 _SITE_UNITS = {"d": Unit.WORKING_DAYS, "h": Unit.HOURS}
 _SITE_TERM = re.compile(r"(\d{4}-\d{2}-\d{2}):([1-9]\d?)([dh])", re.ASCII)
@@ -24,7 +24,7 @@ _DATED: dict[str, list[dict[str, Any]]] = tomllib.loads((Path(__file__).parent /
 
 
 def _at(rule: str, at: datetime) -> Mapping[str, Any] | None:
-    day = at.astimezone(ZONE).date()
+    day = local_date(at)
     return next((entry for entry in reversed(_DATED[rule]) if entry["since"] <= day), None)
 
 
@@ -56,7 +56,7 @@ def site_terms(text: str) -> tuple[tuple[date, Term], ...]:
 
 def reply_term(at: datetime, decided: tuple[tuple[date, Term], ...] = ()) -> Term | None:
     """In what time an online dossier of this moment is to be received: the province's, or the nation's."""
-    day = at.astimezone(ZONE).date()
+    day = local_date(at)
     own = [term for since, term in decided if since <= day]
     if own:
         return own[-1]
@@ -77,5 +77,5 @@ def forward_by(calendar: Calendar, received_at: datetime, at_counter: bool) -> d
 def counts_from(calendar: Calendar, received_at: datetime, at_counter: bool) -> datetime:
     """When the competent agency is expected to get what was received across boundaries: at once, or when it opens again."""
     latest = forward_by(calendar, received_at, at_counter)
-    same_day = latest and latest.astimezone(ZONE).date() == received_at.astimezone(ZONE).date()
+    same_day = latest and local_date(latest) == local_date(received_at)
     return latest if latest and not same_day else received_at

@@ -3,11 +3,28 @@
 from __future__ import annotations
 
 import re
-from datetime import date
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+# The law's: what is "today", and how moments are shown.
+ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
 
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 # Of a person older than any, whose papers may know the year alone, or the month.
 _BIRTH = re.compile(r"(?:18|19|20)\d{2}(?:-\d{2}(?:-\d{2})?)?", re.ASCII)
+
+
+def local_date(at: datetime) -> date:
+    return at.astimezone(ZONE).date()
+
+
+def local_day(at: datetime) -> str:
+    """As definitions and papers have it: 2026-03-02."""
+    return local_date(at).isoformat()
+
+
+def eve(day: str) -> str:
+    return (date.fromisoformat(day) - timedelta(days=1)).isoformat()
 
 
 def is_day(text: str) -> bool:

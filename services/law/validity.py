@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Reversible, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
 from typing import Protocol, TypeVar
+
+from services.law.days import eve
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ def _until_eve(each: Validity, later: Sequence[str]) -> Validity:
     # What has no first day is in force since it was published, perhaps after what has one.
     if not each.since or not later:
         return each
-    return each.ended((date.fromisoformat(min(later)) - timedelta(days=1)).isoformat())
+    return each.ended(eve(min(later)))
 
 
 def newest(versions: Reversible[Version], day: str) -> Version | None:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from google.protobuf.message import Message
 from sqlalchemy import (
@@ -35,6 +34,7 @@ from services.chassis.deciding.facts import Fact, message_class
 from services.chassis.following.agency_names import called, drop, put
 from services.chassis.following.views import Projection
 from services.chassis.privacy.sealing import UNREADABLE, KeyRing, open_message
+from services.law.days import local_day
 
 metadata = MetaData()
 dossiers = Table(
@@ -89,7 +89,6 @@ agencies = Table(
     Column("en", String, nullable=False),
 )
 
-ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
 known = Projection("known_v2", metadata)
 
 
@@ -271,7 +270,7 @@ def dossier_of(db: Connection, code: str, agency: str, at: datetime) -> KnownDos
     procedure = definitions.Procedure.FromString(named or b"")
     if named is None:
         procedure.name.vi = event.procedure_code
-    name = _agency_name(db, agency or row.agency, at.astimezone(ZONE).date().isoformat())
+    name = _agency_name(db, agency or row.agency, local_day(at))
     handling = Handling(
         _person(db, row.receiver),
         _utc(row.received_at),

@@ -11,18 +11,17 @@ from hashlib import sha256
 from itertools import groupby
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from babel.dates import format_datetime
 from babel.numbers import format_decimal
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from services.chassis.text.plain import inserted, quoted
+from services.law.days import ZONE
 from services.notification.letters import Letter
 from services.notification.values import Language
 
 FOLDER = Path(__file__).parent / "templates"
-ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
 LOCALES = {Language.VIETNAMESE: "vi", Language.ENGLISH: "en"}
 _DAY = {"vi": "dd/MM/yyyy", "en": "d MMMM yyyy"}
 _PROVISIONAL = {"vi": " (tạm tính)", "en": " (provisional)"}

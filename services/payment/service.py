@@ -32,6 +32,7 @@ from services.chassis.grounds.concern import concern_of, office, require_imparti
 from services.chassis.machine import chance
 from services.chassis.telemetry import telemetry
 from services.chassis.telemetry.gauges import Sample
+from services.law.days import local_date
 from services.payment import commands as c
 from services.payment import gauges
 from services.payment.codec import payment_codec
@@ -56,7 +57,7 @@ from services.payment.queries import (
 from services.payment.reading import payment_of
 from services.payment.receipts import Series, number_for, receipts
 from services.payment.references import checkout_of, fee_id_of, fee_of, payment_id_of
-from services.payment.views import lists, local_day
+from services.payment.views import lists
 from services.payment.vnpay import Callback, Refused, RspCode, answer, parse_callback, reply
 from services.payment.vnpay_client import UnavailableError, UntrustedError
 
@@ -122,7 +123,7 @@ class PaymentService:
     async def receive_cash(self, request: pb.ReceiveCashRequest, caller: Caller) -> pb.ReceiveCashResponse:
         fee_id, now = fee_id_of(request.fee_id), self.clock.now()
         payment_id = str(uuid5(UUID(request.request_id), "cash"))
-        number = await number_for(self.receipts, Series.RECEIPT, caller.agency, local_day(now), payment_id)
+        number = await number_for(self.receipts, Series.RECEIPT, caller.agency, local_date(now), payment_id)
         command = c.ReceiveCash(payment_id, request.amount, number, caller.agency, now, caller.actor)
         outcome = await self._decide(fee_id, command, request, caller)
         paid = _one(outcome, PaymentConfirmed)
@@ -139,7 +140,7 @@ class PaymentService:
     @api
     async def return_cash(self, request: pb.ReturnCashRequest, caller: Caller) -> pb.ReturnCashResponse:
         fee_id, now = fee_id_of(request.fee_id), self.clock.now()
-        number = await number_for(self.receipts, Series.VOUCHER, caller.agency, local_day(now), request.payment_id)
+        number = await number_for(self.receipts, Series.VOUCHER, caller.agency, local_date(now), request.payment_id)
         command = c.ReturnCash(request.payment_id, number, caller.agency, now, caller.actor)
         outcome = await self._decide(fee_id, command, request, caller)
         return replied(pb.ReturnCashResponse, outcome, voucher_number=_one(outcome, RefundConfirmed).reference)
@@ -206,7 +207,7 @@ class PaymentService:
         state, _ = await self.payments.load(fee_id)
         now, payment_id, number = self.clock.now(), payment_id_of(said), ""
         if state.request and said.outcome is c.Outcome.PAID and not (state.paid or state.cancelled):
-            number = await number_for(self.receipts, Series.RECEIPT, state.request.agency, local_day(now), payment_id)
+            number = await number_for(self.receipts, Series.RECEIPT, state.request.agency, local_date(now), payment_id)
         command = c.RecordCallback(
             payment_id,
             said.txn_ref,

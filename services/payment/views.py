@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import (
     BigInteger,
@@ -29,9 +28,9 @@ from motcua.payment.v1.payment_pb2 import Payment, RefundStatus
 from services.chassis.deciding.codec import from_timestamp
 from services.chassis.deciding.facts import Fact
 from services.chassis.following.views import Projection
+from services.law.days import local_day
 from services.payment.reading import apply
 
-ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
 REQUESTED, FAILED = RefundStatus.REFUND_STATUS_REQUESTED, RefundStatus.REFUND_STATUS_FAILED
 
 metadata = MetaData()
@@ -108,10 +107,6 @@ fees = Table(
 lists = Projection("payments_v2", metadata)
 
 
-def local_day(at: datetime) -> date:
-    return at.astimezone(ZONE).date()
-
-
 def _load(db: Connection, fee_id: str) -> Payment:
     return Payment.FromString(db.execute(select(payments.c.payment).where(payments.c.fee_id == fee_id)).scalar_one())
 
@@ -128,7 +123,7 @@ def _fold(db: Connection, fact: Fact[Any], **values: Any) -> Payment:
 def _move(db: Connection, fact: Fact[Any], at: datetime, **values: Any) -> None:
     event = fact.event
     row = {"fee_id": event.fee_id, "code": event.code, "payment_id": event.payment_id, "method": event.method}
-    db.execute(insert(movements).values(position=fact.position, day=local_day(at).isoformat(), at=at, **row, **values))
+    db.execute(insert(movements).values(position=fact.position, day=local_day(at), at=at, **row, **values))
 
 
 @lists.on(dossier.FeeAssessed)

@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from urllib.parse import quote_plus
-from zoneinfo import ZoneInfo
 
 from services.chassis.decider import Rejected
+from services.law.days import ZONE
 from services.payment.commands import Outcome
 from services.payment.events import CallbackFault, CallbackRefused, Event, UnmatchedReceived
 
 VERSION = "2.1.0"
-VIETNAM = ZoneInfo("Asia/Ho_Chi_Minh")
 UNSIGNED = frozenset({"vnp_SecureHash", "vnp_SecureHashType"})
 
 
@@ -101,13 +100,13 @@ def same(signature: str, expected: str) -> bool:
 
 
 def stamp(at: datetime) -> str:
-    return at.astimezone(VIETNAM).strftime("%Y%m%d%H%M%S")
+    return at.astimezone(ZONE).strftime("%Y%m%d%H%M%S")
 
 
 def parse_stamp(text: str) -> datetime:
     if not re.fullmatch(r"[0-9]{14}", text):
         raise ValueError(f"not yyyyMMddHHmmss: {text!r}")
-    return datetime.strptime(text, "%Y%m%d%H%M%S").replace(tzinfo=VIETNAM)
+    return datetime.strptime(text, "%Y%m%d%H%M%S").replace(tzinfo=ZONE)
 
 
 def plain(text: str) -> str:

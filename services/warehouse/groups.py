@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date, datetime
 from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -17,8 +15,9 @@ from services.chassis.calls.statuses import Invalid, Violation
 from services.chassis.database.database import utc
 from services.chassis.decider import Rejected
 from services.chassis.deciding.codec import to_timestamp
+from services.law.days import is_day
 from services.warehouse.counters import indicators
-from services.warehouse.indicators import COUNTERS, ZONE, rates
+from services.warehouse.indicators import COUNTERS, rates
 
 _DIMENSIONS = {
     warehouse_pb2.DIMENSION_DAY: "day",
@@ -28,7 +27,6 @@ _DIMENSIONS = {
     warehouse_pb2.DIMENSION_PROCEDURE: "procedure_code",
 }
 _TIMES = ("day", "month")
-_DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,20 +37,9 @@ class Period:
 
 def period_of(from_day: str, until_day: str) -> Period:
     """Raises Rejected PERIOD_INVALID."""
-    if not (_is_day(from_day) and _is_day(until_day) and from_day <= until_day):
+    if not (is_day(from_day) and is_day(until_day) and from_day <= until_day):
         raise Rejected("PERIOD_INVALID", from_day=from_day[:40], until_day=until_day[:40])
     return Period(from_day, until_day)
-
-
-def _is_day(text: str) -> bool:
-    try:
-        return bool(_DAY.fullmatch(text)) and date.fromisoformat(text) is not None
-    except ValueError:
-        return False
-
-
-def day_of(at: datetime) -> str:
-    return at.astimezone(ZONE).date().isoformat()
 
 
 def names_of(group_by: Iterable[warehouse_pb2.Dimension.ValueType]) -> tuple[str, ...]:

@@ -11,13 +11,11 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date
 from decimal import ROUND_HALF_UP, Decimal
 from typing import NamedTuple
-from zoneinfo import ZoneInfo
 
 from google.protobuf.message import Message
 
 from motcua.dossier.events.v1 import events_pb2 as dossier
-
-ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
+from services.law.days import local_date
 
 # Fields of motcua.warehouse.v1.Counters, and columns of the view.
 COUNTERS = (
@@ -85,7 +83,7 @@ def remembered(event: Message, row: DossierRow | None) -> DossierRow | None:
 
 
 def key(event: Message, row: DossierRow) -> Key:
-    day = event.at.ToDatetime(tzinfo=UTC).astimezone(ZONE).date()  # type: ignore[attr-defined]  # every event has `at`
+    day = local_date(event.at.ToDatetime(tzinfo=UTC))  # type: ignore[attr-defined]  # every event has `at`
     return Key(day, row.province, row.agency, row.procedure_code)
 
 

@@ -11,8 +11,7 @@ from motcua.dossier.events.v1 import events_pb2 as d
 from motcua.identity.events.v1 import events_pb2 as i
 from services.chassis.deciding.codec import from_timestamp
 from services.chassis.deciding.facts import Fact
-from services.law.dated import ZONE
-from services.law.days import is_day
+from services.law.days import ZONE, is_day
 from services.warehouse.domain import DocumentSource, KeepDocument, ReuseDocument, document_id, person_id
 from services.warehouse.procedures import Kept, Rules
 

@@ -18,7 +18,8 @@ from services.chassis.decider import Rejected
 from services.chassis.following.views import RunningView
 from services.chassis.frame.watching import HEARTBEAT_SECONDS
 from services.chassis.machine import moments
-from services.warehouse.groups import Period, as_of, day_of, groups_query, indicators_of, names_of
+from services.law.days import local_day
+from services.warehouse.groups import Period, as_of, groups_query, indicators_of, names_of
 
 # Changes within this time are sent as one.
 PACE_SECONDS = 1.0
@@ -48,11 +49,11 @@ async def watched(
     """
     names, (day, seen) = names_of(request.group_by), _parsed(request.resume_token)
     if seen > view.position:
-        oldest = resume_token_of(day_of(clock.now()), 0)
+        oldest = resume_token_of(local_day(clock.now()), 0)
         raise Rejected("POSITION_UNUSABLE", position=request.resume_token, oldest=oldest)
     caught_up = False
     while True:
-        today, generation = day_of(clock.now()), view.generation
+        today, generation = local_day(clock.now()), view.generation
         if day != today:
             day, seen = today, -1
         rows, counted_until = await view.read(partial(_changed, request.filter, day, names, seen))

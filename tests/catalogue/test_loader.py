@@ -15,10 +15,11 @@ import pytest
 
 from motcua.catalogue.events.v1 import events_pb2
 from services.catalogue import domain, remote
-from services.catalogue.domain import calendars, is_date, overlays, procedures, territories
+from services.catalogue.domain import calendars, overlays, procedures, territories
 from services.catalogue.loader import DATA, FaultyCatalogueError, enacted, load
 from services.chassis.deciding.codec import Codec, Shape
 from services.chassis.text.names import folded
+from services.law.days import is_day
 from services.law.deadlines import Term, Unit
 from services.law.definitions import AgencyKind, Level, Procedure, UnitKind, UnpaidConsequence, calendar_of
 from tests.catalogue.samples import catalogue
@@ -127,7 +128,7 @@ def test_the_calendars_are_those_of_2025_to_2027() -> None:
         read = calendar_of(general)
         assert tuple(sum(day.year == year for day in read.closed) for year in (2025, 2026, 2027)) == days
         assert (general.closed, general.worked) == (police.closed, police.worked)
-        assert all(map(is_date, general.closed))
+        assert all(map(is_day, general.closed))
 
 
 def test_a_site_that_begins_late_gets_every_version() -> None:

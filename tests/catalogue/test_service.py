@@ -23,13 +23,13 @@ from motcua.catalogue.v1 import catalogue_service_pb2 as pb
 from motcua.catalogue.v1.catalogue_service_pb2_grpc import CatalogueServiceStub
 from motcua.dossier.events.v1 import events_pb2 as dossier
 from services.catalogue import remote
-from services.catalogue.domain import today
 from services.catalogue.loader import DATA
 from services.catalogue.seed import Report, seed
 from services.catalogue.service import CatalogueService
 from services.chassis.platform.platform import Platform
 from services.chassis.platform.settings import Settings
 from services.chassis.text.search import matches
+from services.law.days import local_day
 from tests.support.hosted import hosted
 from tests.support.keys import MemoryKeys
 from tests.support.postgresql import Engine, settings_of
@@ -41,7 +41,7 @@ COUNTER, ONLINE = dossier.CHANNEL_COUNTER, dossier.CHANNEL_ONLINE
 
 
 def day(offset: int) -> str:
-    return today(datetime.now(UTC) + timedelta(days=offset))
+    return local_day(datetime.now(UTC) + timedelta(days=offset))
 
 
 @dataclass

@@ -11,7 +11,7 @@ import pytest
 
 from motcua.dossier.events.v1 import events_pb2 as facts
 from services.chassis.platform.settings import Settings
-from services.identity.offices import ZONE
+from services.law.days import ZONE
 from tests.access.callers import mint
 from tests.grounds.lives import Lives
 from tests.support import grounds

@@ -20,9 +20,9 @@ from services.chassis.decider import Rejected, Sealed
 from services.chassis.following import reactions
 from services.dossier.events import DossierRefused, Event, ProcessingStopped
 from services.dossier.values import StopCause
+from services.law.days import local_date
 from services.payment.provider import Provider
 from services.payment.service import PaymentService
-from services.payment.views import local_day
 from services.payment.vnpay import sign_query
 from services.payment.vnpay_client import UnavailableError
 from tests.payment import site as sites
@@ -336,7 +336,7 @@ def test_a_day_is_reconciled(site: Site) -> None:
 
 
 def _day(site: Site, bearer: str, position: str = "") -> pb.ReconcileDayResponse:
-    today = local_day(datetime.now(UTC)).isoformat()
+    today = local_date(datetime.now(UTC)).isoformat()
     request = pb.ReconcileDayRequest(day=today, page_size=200, min_position=position)
     found: pb.ReconcileDayResponse = site.call("ReconcileDay", request, bearer)
     return found

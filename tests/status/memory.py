@@ -11,7 +11,6 @@ from google.protobuf.message import Message
 
 from gateway.status.fold import folded
 from gateway.status.model import (
-    LOCAL,
     Bilingual,
     Board,
     BoardRow,
@@ -24,6 +23,7 @@ from gateway.status.model import (
 )
 from motcua.catalogue.events.v1.definitions_pb2 import Procedure
 from services.chassis.privacy.public_view import public_view
+from services.law.days import local_date
 from tests.status.samples import AGENCIES, CALENDARS, HISTORIES, PROCEDURES, PROVINCES
 
 
@@ -47,10 +47,10 @@ class MemoryReader:
         return Freshness(sum(map(len, self.histories.values())), self.clock())
 
     async def today(self) -> Today:
-        today, pages = self.clock().astimezone(LOCAL).date(), self.pages()
+        today, pages = local_date(self.clock()), self.pages()
 
         def on_day(moments: Iterable[datetime | None]) -> int:
-            return sum(moment is not None and moment.astimezone(LOCAL).date() == today for moment in moments)
+            return sum(moment is not None and local_date(moment) == today for moment in moments)
 
         return Today(
             submitted=on_day(page.submitted_at for page in pages),

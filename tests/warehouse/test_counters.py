@@ -14,8 +14,8 @@ from motcua.warehouse.v1 import warehouse_service_pb2 as pb
 from services.chassis.decider import Sealed
 from services.dossier import events as d
 from services.dossier.values import Channel, StopCause
+from services.law.days import local_day
 from services.warehouse.domain import DocumentSource, document_id
-from services.warehouse.groups import day_of
 from tests.support.keys import MemoryKeys
 from tests.support.postgresql import Engine
 from tests.warehouse.samples import AGENCY, AT, CITIZEN, CT01, OFFICIAL, code, issued, received, reused, submitted
@@ -178,7 +178,7 @@ def test_today_is_followed_and_resumed(world: World) -> None:
     world.happened(submitted(5, at=now))
     news = next(stream)
     assert (news.indicators.agency, news.indicators.counters.submitted) == (AGENCY, 1)
-    assert news.resume_token.startswith(day_of(now))
+    assert news.resume_token.startswith(local_day(now))
     stream.cancel()
     world.happened(submitted(6, at=now, competent_agency="P56.9"))
     request = pb.WatchIndicatorsRequest(group_by=groups, resume_token=news.resume_token)

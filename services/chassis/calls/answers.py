@@ -12,7 +12,7 @@ from google.protobuf.struct_pb2 import Struct
 
 from services.chassis.calls.statuses import Violation
 from services.chassis.work.confined import Confined
-from services.law.dated import ZONE
+from services.law.days import local_day
 from services.law.definitions import Procedure
 from services.law.forms import Unusable, light
 
@@ -39,7 +39,7 @@ class Answers:
         if procedure.form is None:
             return []
         try:
-            found = await self._found(str(procedure.form.schema), answers, at.astimezone(ZONE).date().isoformat())
+            found = await self._found(str(procedure.form.schema), answers, local_day(at))
         except Unusable:
             return None
         if found is None:
