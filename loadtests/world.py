@@ -16,7 +16,7 @@ from motcua.catalogue.events.v1 import events_pb2 as catalogue_pb2
 from motcua.dossier.events.v1 import events_pb2 as dossier_pb2
 from motcua.dossier.v1.dossier_service_pb2 import SubmitDossierRequest
 from motcua.identity.events.v1 import events_pb2 as identity_pb2
-from services.catalogue import domain as catalogue
+from services.catalogue.events import AgencyOpened, CalendarPublished, ProcedurePublished
 from services.catalogue.loader import load
 from services.chassis.deciding.codec import Shape, to_timestamp
 from services.chassis.privacy.sealing import KEY_BYTES, Keys, seal
@@ -86,12 +86,12 @@ async def build(store: EventStore, keys: LocalKeys) -> World:
 
 def _law_events(law: Any, agencies: list[Any], now: datetime) -> Iterator[Message]:
     at = now - timedelta(days=1)
-    calendar = Shape(catalogue.CalendarPublished, catalogue_pb2.CalendarPublished)
-    agency = Shape(catalogue.AgencyOpened, catalogue_pb2.AgencyOpened)
-    procedure = Shape(catalogue.ProcedurePublished, catalogue_pb2.ProcedurePublished)
-    yield from (calendar.write(catalogue.CalendarPublished(each, at, BY)) for each in law.calendars)
-    yield from (agency.write(catalogue.AgencyOpened(each, at, BY)) for each in agencies)
-    yield from (procedure.write(catalogue.ProcedurePublished(each, at, BY)) for each in law.procedures)
+    calendar = Shape(CalendarPublished, catalogue_pb2.CalendarPublished)
+    agency = Shape(AgencyOpened, catalogue_pb2.AgencyOpened)
+    procedure = Shape(ProcedurePublished, catalogue_pb2.ProcedurePublished)
+    yield from (calendar.write(CalendarPublished(each, at, BY)) for each in law.calendars)
+    yield from (agency.write(AgencyOpened(each, at, BY)) for each in agencies)
+    yield from (procedure.write(ProcedurePublished(each, at, BY)) for each in law.procedures)
 
 
 async def _register(store: EventStore, keys: LocalKeys, account_id: str, number: int, now: datetime) -> None:

@@ -7,8 +7,20 @@ from datetime import UTC, datetime
 from typing import Any
 
 from motcua.catalogue.v1 import errors_pb2
-from services.catalogue import domain
+from services.catalogue.commands import AdoptFeeOverlay, OpenAgency, PublishCalendar, PublishProcedure, PublishTerritory
+from services.catalogue.domain import (
+    AgencyState,
+    CalendarState,
+    OverlayState,
+    ProcedureState,
+    agencies,
+    calendars,
+    overlays,
+    procedures,
+    territories,
+)
 from services.catalogue.linter import lint
+from services.catalogue.values import TerritoryState, Version
 from services.chassis.calls import requests
 from services.chassis.calls.statuses import Errors, Invalid
 from services.chassis.decider import Rejected
@@ -49,9 +61,9 @@ def faults(each: Any) -> Found:
             yield from _asked("territory", each)
 
 
-def agency_faults(agency: Agency, territory: domain.TerritoryState) -> Found:
+def agency_faults(agency: Agency, territory: TerritoryState) -> Found:
     """Where its province's territory is known."""
-    yield from _decided(domain.agencies.decide, _opening(agency, territory), domain.AgencyState())
+    yield from _decided(agencies.decide, _opening(agency, territory), AgencyState())
 
 
 def _named(path: str, name: Text) -> Found:
@@ -70,24 +82,24 @@ def _asked(kind: str, each: Any) -> Found:
         return
     match each:
         case Procedure():
-            state: Any = domain.ProcedureState(last_version=each.version - 1)
-            yield from _decided(domain.procedures.decide, domain.PublishProcedure(each, (), _AT, ""), state)
+            state: Any = ProcedureState(last_version=each.version - 1)
+            yield from _decided(procedures.decide, PublishProcedure(each, (), _AT, ""), state)
         case FeeOverlay():
-            adopting = domain.AdoptFeeOverlay(each, True, True, frozenset({each.charge_code}), _AT, "")
-            yield from _decided(domain.overlays.decide, adopting, domain.OverlayState())
+            adopting = AdoptFeeOverlay(each, True, True, frozenset({each.charge_code}), _AT, "")
+            yield from _decided(overlays.decide, adopting, OverlayState())
         case Agency():
-            known = domain.Version(1, Validity(each.valid_from), frozenset({each.commune}))
-            yield from agency_faults(each, domain.TerritoryState(1, (known,)))
+            known = Version(1, Validity(each.valid_from), frozenset({each.commune}))
+            yield from agency_faults(each, TerritoryState(1, (known,)))
         case CalendarVersion():
-            state = domain.CalendarState(each.version - 1)
-            yield from _decided(domain.calendars.decide, domain.PublishCalendar(each, _AT, ""), state)
+            state = CalendarState(each.version - 1)
+            yield from _decided(calendars.decide, PublishCalendar(each, _AT, ""), state)
         case Territory():
-            state = domain.TerritoryState(each.version - 1)
-            yield from _decided(domain.territories.decide, domain.PublishTerritory(each, _AT, ""), state)
+            state = TerritoryState(each.version - 1)
+            yield from _decided(territories.decide, PublishTerritory(each, _AT, ""), state)
 
 
-def _opening(agency: Agency, territory: domain.TerritoryState) -> domain.OpenAgency:
-    return domain.OpenAgency(agency, True, True, _AT, "", territory, agency.province)
+def _opening(agency: Agency, territory: TerritoryState) -> OpenAgency:
+    return OpenAgency(agency, True, True, _AT, "", territory, agency.province)
 
 
 def _decided(decide: Any, command: Any, state: Any) -> Found:

@@ -8,17 +8,17 @@ from typing import Any
 from google.protobuf.message import Message
 
 from motcua.catalogue.events.v1 import events_pb2
-from services.catalogue import domain
+from services.catalogue.events import AgencyEvent, CalendarEvent, OverlayEvent, ProcedureEvent, TerritoryEvent
 from services.chassis.calls.statuses import Invalid, Violation
 from services.chassis.deciding.codec import Codec
 from services.chassis.following.in_force import SHAPES
 from services.law.definitions import Channel
 
-procedure_codec: Codec[domain.ProcedureEvent] = Codec(domain.ProcedureEvent, events_pb2)
-overlay_codec: Codec[domain.OverlayEvent] = Codec(domain.OverlayEvent, events_pb2)
-agency_codec: Codec[domain.AgencyEvent] = Codec(domain.AgencyEvent, events_pb2)
-calendar_codec: Codec[domain.CalendarEvent] = Codec(domain.CalendarEvent, events_pb2)
-territory_codec: Codec[domain.TerritoryEvent] = Codec(domain.TerritoryEvent, events_pb2)
+procedure_codec: Codec[ProcedureEvent] = Codec(ProcedureEvent, events_pb2)
+overlay_codec: Codec[OverlayEvent] = Codec(OverlayEvent, events_pb2)
+agency_codec: Codec[AgencyEvent] = Codec(AgencyEvent, events_pb2)
+calendar_codec: Codec[CalendarEvent] = Codec(CalendarEvent, events_pb2)
+territory_codec: Codec[TerritoryEvent] = Codec(TerritoryEvent, events_pb2)
 
 
 def received(kind: str, message: Message, field: str) -> Any:

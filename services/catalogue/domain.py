@@ -1,7 +1,6 @@
 """Procedures, fee overlays, agencies, calendars and territory: what may be published, and when it is in force.
 
-Nothing that was in force is changed; what is not in force yet may be withdrawn. Dates are days in Vietnam.
-"""
+Nothing that was in force is changed; what is not in force yet may be withdrawn. Dates are days in Vietnam."""
 
 from __future__ import annotations
 
@@ -9,9 +8,54 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Generic, TypeVar, assert_never
+from typing import assert_never
 from zoneinfo import ZoneInfo
 
+from services.catalogue.commands import (
+    AdoptFeeOverlay,
+    AgencyCommand,
+    CalendarCommand,
+    ChangeAgency,
+    CloseAgency,
+    ConfirmProcedureRepair,
+    MergeProvince,
+    OpenAgency,
+    OverlayCommand,
+    ProcedureCommand,
+    ProposeProcedureRepair,
+    PublishCalendar,
+    PublishProcedure,
+    PublishTerritory,
+    TerritoryCommand,
+    WithdrawAgencyVersion,
+    WithdrawCalendarVersion,
+    WithdrawFeeOverlay,
+    WithdrawProcedure,
+    WithdrawProcedureVersion,
+)
+from services.catalogue.events import (
+    AgencyChanged,
+    AgencyClosed,
+    AgencyEvent,
+    AgencyOpened,
+    AgencyVersionWithdrawn,
+    CalendarEvent,
+    CalendarPublished,
+    CalendarVersionWithdrawn,
+    FeeOverlayAdopted,
+    FeeOverlayWithdrawn,
+    OverlayEvent,
+    ProcedureEvent,
+    ProcedurePublished,
+    ProcedureRepaired,
+    ProcedureRepairProposed,
+    ProcedureVersionWithdrawn,
+    ProcedureWithdrawn,
+    ProvinceMerged,
+    TerritoryEvent,
+    TerritoryPublished,
+)
+from services.catalogue.values import LARGEST_AMOUNT, LEAST_AMOUNT, ORGANISATION, D, TerritoryState, Version, in_force
 from services.chassis.decider import Decider, Rejected, Words
 from services.law.days import eve, is_day, local_day
 from services.law.definitions import (
@@ -24,133 +68,18 @@ from services.law.definitions import (
     Level,
     Procedure,
     Territory,
-    Text,
     UnitKind,
     calendar_of,
 )
-from services.law.validity import Validity, in_turn
+from services.law.validity import Validity
 
-D = TypeVar("D")
-
-ORGANISATION = re.compile(r"\d{3}(\.\d{2}){2}\.[A-Z]\d{2}|[A-Z]\d{2}(\.\d{1,3}){0,4}", re.ASCII)
 _PROVINCE = re.compile(r"\d{2}", re.ASCII)
 _OF_PROVINCE = re.compile(r"P(\d{2})(?:\.|$)", re.ASCII)
 _COMMUNE = re.compile(r"\d{5}", re.ASCII)
 _CALENDAR = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*", re.ASCII)
-LEAST_AMOUNT = 1_000
-# Of one charge, in đồng.
-LARGEST_AMOUNT = 1_000_000_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class Version(Generic[D]):
-    """As it was published, or as it was ended later."""
-
-    number: int
-    validity: Validity
-    definition: D
-
-    def ended(self, until: str) -> Version[D]:
-        return replace(self, validity=self.validity.ended(until))
 
 
 # Procedures: procedure-<code>
-
-
-@dataclass(frozen=True, slots=True)
-class PublishProcedure:
-    procedure: Procedure
-    # What the linter finds in it.
-    faults: tuple[str, ...]
-    at: datetime
-    by: str
-    # Versions that are not in force yet and overlap with it are withdrawn.
-    replaces: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class WithdrawProcedureVersion:
-    code: str
-    version: int
-    reason: str
-    at: datetime
-    by: str
-
-
-@dataclass(frozen=True, slots=True)
-class ProposeProcedureRepair:
-    procedure: Procedure
-    faults: tuple[str, ...]
-    reason: str
-    at: datetime
-    by: str
-
-
-@dataclass(frozen=True, slots=True)
-class ConfirmProcedureRepair:
-    code: str
-    version: int
-    at: datetime
-    by: str
-
-
-@dataclass(frozen=True, slots=True)
-class WithdrawProcedure:
-    code: str
-    valid_until: str
-    legal_basis: str
-    at: datetime
-    by: str
-
-
-@dataclass(frozen=True, slots=True)
-class ProcedurePublished:
-    procedure: Procedure
-    at: datetime
-    by: str
-
-
-@dataclass(frozen=True, slots=True)
-class ProcedureWithdrawn:
-    code: str
-    valid_until: str
-    legal_basis: str
-    at: datetime
-    by: str
-
-
-@dataclass(frozen=True, slots=True)
-class ProcedureVersionWithdrawn:
-    code: str
-    version: int
-    reason: str
-    at: datetime
-    by: str
-
-
-@dataclass(frozen=True, slots=True)
-class ProcedureRepairProposed:
-    procedure: Procedure
-    reason: str
-    at: datetime
-    by: str
-
-
-@dataclass(frozen=True, slots=True)
-class ProcedureRepaired:
-    procedure: Procedure
-    reason: str
-    proposed_by: str
-    at: datetime
-    by: str
-
-
-ProcedureCommand = (
-    PublishProcedure | WithdrawProcedure | WithdrawProcedureVersion | ProposeProcedureRepair | ConfirmProcedureRepair
-)
-ProcedureEvent = (
-    ProcedurePublished | ProcedureWithdrawn | ProcedureVersionWithdrawn | ProcedureRepairProposed | ProcedureRepaired
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,54 +182,6 @@ def _but_for_the_form(procedure: Procedure) -> Procedure:
 
 
 @dataclass(frozen=True, slots=True)
-class AdoptFeeOverlay:
-    overlay: FeeOverlay
-    province_known: bool
-    procedure_known: bool
-    # The procedure's charges that the Council sets.
-    charges: frozenset[str]
-    at: datetime
-    by: str
-    # Overlays of the same scope that are not in force yet and overlap with it are withdrawn.
-    replaces: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class WithdrawFeeOverlay:
-    province: str
-    procedure_code: str
-    charge_code: str
-    channels: tuple[Channel, ...]
-    valid_from: str
-    reason: str
-    at: datetime
-    by: str
-
-
-@dataclass(frozen=True, slots=True)
-class FeeOverlayAdopted:
-    overlay: FeeOverlay
-    at: datetime
-    by: str
-
-
-@dataclass(frozen=True, slots=True)
-class FeeOverlayWithdrawn:
-    province: str
-    procedure_code: str
-    charge_code: str
-    channels: tuple[Channel, ...]
-    valid_from: str
-    reason: str
-    at: datetime
-    by: str
-
-
-OverlayCommand = AdoptFeeOverlay | WithdrawFeeOverlay
-OverlayEvent = FeeOverlayAdopted | FeeOverlayWithdrawn
-
-
-@dataclass(frozen=True, slots=True)
 class OverlayState:
     # By charge and channels. An overlay's number says which it is among all of them.
     scopes: Mapping[tuple[str, frozenset[Channel]], tuple[Version[FeeOverlay], ...]] = field(default_factory=dict)
@@ -376,97 +257,6 @@ def evolve_overlay(state: OverlayState, event: OverlayEvent) -> OverlayState:
 
 
 # Agencies: agency-<code>
-
-
-@dataclass(frozen=True, slots=True)
-class OpenAgency:
-    """`territory`: of its province, if it names one."""
-
-    agency: Agency
-    calendar_known: bool
-    parent_known: bool
-    at: datetime
-    by: str
-    territory: TerritoryState | None = None
-    # Of the parent; empty for one of the nation.
-    parent_province: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class ChangeAgency:
-    """What is empty stays as it is."""
-
-    code: str
-    name: Text | None
-    calendar_id: str
-    calendar_known: bool
-    valid_from: str
-    legal_basis: str
-    at: datetime
-    by: str
-    replaces: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class WithdrawAgencyVersion:
-    code: str
-    version: int
-    reason: str
-    at: datetime
-    by: str
-
-
-@dataclass(frozen=True, slots=True)
-class CloseAgency:
-    code: str
-    successor: str
-    successor_open: bool
-    valid_until: str
-    legal_basis: str
-    at: datetime
-    by: str
-    # Empty for an agency of the nation.
-    successor_province: str = ""
-    # What the closing agency's own province became a part of.
-    merged_into: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class AgencyOpened:
-    agency: Agency
-    at: datetime
-    by: str
-
-
-@dataclass(frozen=True, slots=True)
-class AgencyClosed:
-    code: str
-    successor: str
-    valid_until: str
-    legal_basis: str
-    at: datetime
-    by: str
-
-
-@dataclass(frozen=True, slots=True)
-class AgencyChanged:
-    agency: Agency
-    legal_basis: str
-    at: datetime
-    by: str
-
-
-@dataclass(frozen=True, slots=True)
-class AgencyVersionWithdrawn:
-    code: str
-    version: int
-    reason: str
-    at: datetime
-    by: str
-
-
-AgencyCommand = OpenAgency | ChangeAgency | WithdrawAgencyVersion | CloseAgency
-AgencyEvent = AgencyOpened | AgencyChanged | AgencyVersionWithdrawn | AgencyClosed
 
 
 @dataclass(frozen=True, slots=True)
@@ -587,44 +377,6 @@ def evolve_agency(state: AgencyState, event: AgencyEvent) -> AgencyState:
 
 
 @dataclass(frozen=True, slots=True)
-class PublishCalendar:
-    calendar: CalendarVersion
-    at: datetime
-    by: str
-    # Versions that are not in force yet and would follow it are withdrawn.
-    replaces: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class WithdrawCalendarVersion:
-    calendar_id: str
-    version: int
-    reason: str
-    at: datetime
-    by: str
-
-
-@dataclass(frozen=True, slots=True)
-class CalendarPublished:
-    calendar: CalendarVersion
-    at: datetime
-    by: str
-
-
-@dataclass(frozen=True, slots=True)
-class CalendarVersionWithdrawn:
-    calendar_id: str
-    version: int
-    reason: str
-    at: datetime
-    by: str
-
-
-CalendarCommand = PublishCalendar | WithdrawCalendarVersion
-CalendarEvent = CalendarPublished | CalendarVersionWithdrawn
-
-
-@dataclass(frozen=True, slots=True)
 class CalendarState:
     last_version: int = 0
     # Oldest first. One without a first day is in force since its publication.
@@ -704,65 +456,6 @@ def _exceptions(calendar: CalendarVersion) -> frozenset[tuple[str, bool]]:
 
 
 # Territory: province-<code>
-
-
-@dataclass(frozen=True, slots=True)
-class PublishTerritory:
-    territory: Territory
-    at: datetime
-    by: str
-
-
-@dataclass(frozen=True, slots=True)
-class MergeProvince:
-    code: str
-    successor: str
-    successor_known: bool
-    valid_until: str
-    legal_basis: str
-    at: datetime
-    by: str
-
-
-@dataclass(frozen=True, slots=True)
-class TerritoryPublished:
-    territory: Territory
-    at: datetime
-    by: str
-
-
-@dataclass(frozen=True, slots=True)
-class ProvinceMerged:
-    code: str
-    successor: str
-    valid_until: str
-    legal_basis: str
-    at: datetime
-    by: str
-
-
-TerritoryCommand = PublishTerritory | MergeProvince
-TerritoryEvent = TerritoryPublished | ProvinceMerged
-
-
-@dataclass(frozen=True, slots=True)
-class TerritoryState:
-    last_version: int = 0
-    # With the codes of its communes.
-    versions: tuple[Version[frozenset[str]], ...] = ()
-    merged_until: str = ""
-    merged_into: str = ""
-
-    def has(self, day: str) -> bool:
-        """Whether there is the province on that day or later."""
-        return self.last_version > 0 and (not self.merged_until or day <= self.merged_until)
-
-    def communes_since(self, day: str) -> frozenset[str]:
-        """Those that there are on that day or later."""
-        versions = zip(self.versions, in_force(self.versions), strict=True)
-        return frozenset().union(
-            *(each.definition for each, validity in versions if not validity.until or day <= validity.until)
-        )
 
 
 def decide_territory(command: TerritoryCommand, state: TerritoryState) -> Sequence[TerritoryEvent]:
@@ -895,11 +588,6 @@ def _to_come(versions: Sequence[Version[D]], number: int, code: str, today: str)
 
 def _without(versions: tuple[Version[D], ...], number: int) -> tuple[Version[D], ...]:
     return tuple(each for each in versions if each.number != number)
-
-
-def in_force(versions: Sequence[Version[D]]) -> list[Validity]:
-    """When each is in force: until the eve of a later one, or its own last day before."""
-    return in_turn([each.validity for each in versions])
 
 
 def _admit(new: Validity, versions: Sequence[Version[D]], today: str, replaces: bool) -> list[int]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from services.catalogue import form_lint
-from services.catalogue.domain import LARGEST_AMOUNT, LEAST_AMOUNT
+from services.catalogue.values import LARGEST_AMOUNT, LEAST_AMOUNT
 from services.law import forms
 from services.law.dated import first_day
 from services.law.days import is_day

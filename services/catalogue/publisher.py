@@ -7,8 +7,34 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from services.catalogue import codec, domain
+from services.catalogue import codec
+from services.catalogue.commands import (
+    AdoptFeeOverlay,
+    AgencyCommand,
+    CalendarCommand,
+    OpenAgency,
+    OverlayCommand,
+    ProcedureCommand,
+    ProposeProcedureRepair,
+    PublishCalendar,
+    PublishProcedure,
+    PublishTerritory,
+    TerritoryCommand,
+)
+from services.catalogue.domain import (
+    AgencyState,
+    CalendarState,
+    OverlayState,
+    ProcedureState,
+    agencies,
+    calendars,
+    overlays,
+    procedures,
+    territories,
+)
+from services.catalogue.events import AgencyEvent, CalendarEvent, OverlayEvent, ProcedureEvent, TerritoryEvent
 from services.catalogue.linter import Fault, lint
+from services.catalogue.values import TerritoryState
 from services.chassis.calls.statuses import Invalid, Violation
 from services.chassis.decider import Rejected
 from services.chassis.deciding.caller import Origin
@@ -19,11 +45,11 @@ from services.chassis.platform.remote_keys import RemoteKeys
 from services.law.definitions import Agency, CalendarVersion, FeeOverlay, Procedure, Territory
 
 Lint = Callable[[Procedure], Awaitable[Sequence[Fault]]]
-Procedures = Handler[domain.ProcedureCommand, domain.ProcedureState, domain.ProcedureEvent]
-Overlays = Handler[domain.OverlayCommand, domain.OverlayState, domain.OverlayEvent]
-Agencies = Handler[domain.AgencyCommand, domain.AgencyState, domain.AgencyEvent]
-Calendars = Handler[domain.CalendarCommand, domain.CalendarState, domain.CalendarEvent]
-Territories = Handler[domain.TerritoryCommand, domain.TerritoryState, domain.TerritoryEvent]
+Procedures = Handler[ProcedureCommand, ProcedureState, ProcedureEvent]
+Overlays = Handler[OverlayCommand, OverlayState, OverlayEvent]
+Agencies = Handler[AgencyCommand, AgencyState, AgencyEvent]
+Calendars = Handler[CalendarCommand, CalendarState, CalendarEvent]
+Territories = Handler[TerritoryCommand, TerritoryState, TerritoryEvent]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,33 +70,33 @@ class Publisher:
             return Handler(category, decider, events, platform.store, keys, site, "catalogue", platform.clock.now)
 
         return cls(
-            handler("procedure", domain.procedures, codec.procedure_codec),
-            handler("overlay", domain.overlays, codec.overlay_codec),
-            handler("agency", domain.agencies, codec.agency_codec),
-            handler("calendar", domain.calendars, codec.calendar_codec),
-            handler("province", domain.territories, codec.territory_codec),
+            handler("procedure", procedures, codec.procedure_codec),
+            handler("overlay", overlays, codec.overlay_codec),
+            handler("agency", agencies, codec.agency_codec),
+            handler("calendar", calendars, codec.calendar_codec),
+            handler("province", territories, codec.territory_codec),
             _linted_here,
         )
 
     async def publish_procedure(
         self, procedure: Procedure, at: datetime, by: str, origin: Origin, *, replaces: bool = False
-    ) -> Outcome[domain.ProcedureEvent]:
+    ) -> Outcome[ProcedureEvent]:
         """Raises Invalid PROCEDURE_FAULTY with every fault."""
         faults = await self.lint(procedure)
-        command = domain.PublishProcedure(procedure, _codes(faults), at, by, replaces)
+        command = PublishProcedure(procedure, _codes(faults), at, by, replaces)
         return await self._linted(procedure.code, command, faults, origin)
 
     async def propose_repair(
         self, procedure: Procedure, reason: str, at: datetime, by: str, origin: Origin
-    ) -> Outcome[domain.ProcedureEvent]:
+    ) -> Outcome[ProcedureEvent]:
         """Raises Invalid PROCEDURE_FAULTY with every fault."""
         faults = await self.lint(procedure)
-        command = domain.ProposeProcedureRepair(procedure, _codes(faults), reason, at, by)
+        command = ProposeProcedureRepair(procedure, _codes(faults), reason, at, by)
         return await self._linted(procedure.code, command, faults, origin)
 
     async def _linted(
-        self, code: str, command: domain.ProcedureCommand, faults: Sequence[Fault], origin: Origin
-    ) -> Outcome[domain.ProcedureEvent]:
+        self, code: str, command: ProcedureCommand, faults: Sequence[Fault], origin: Origin
+    ) -> Outcome[ProcedureEvent]:
         try:
             return await self.procedures.execute(code, command, origin)
         except Rejected as rejected:
@@ -81,10 +107,10 @@ class Publisher:
 
     async def adopt_overlay(
         self, overlay: FeeOverlay, at: datetime, by: str, origin: Origin, *, replaces: bool = False
-    ) -> Outcome[domain.OverlayEvent]:
+    ) -> Outcome[OverlayEvent]:
         territory, _ = await self.territories.load(overlay.province)
         procedure, _ = await self.procedures.load(overlay.procedure_code or "all")
-        command = domain.AdoptFeeOverlay(
+        command = AdoptFeeOverlay(
             overlay,
             province_known=territory.last_version > 0,
             procedure_known=not overlay.procedure_code or procedure.last_version > 0,
@@ -95,11 +121,11 @@ class Publisher:
         )
         return await self.overlays.execute(overlay_id(overlay), command, origin)
 
-    async def open_agency(self, agency: Agency, at: datetime, by: str, origin: Origin) -> Outcome[domain.AgencyEvent]:
+    async def open_agency(self, agency: Agency, at: datetime, by: str, origin: Origin) -> Outcome[AgencyEvent]:
         calendar, _ = await self.calendars.load(agency.calendar_id)
-        parent, _ = await self.agencies.load(agency.parent) if agency.parent else (domain.AgencyState(), 0)
+        parent, _ = await self.agencies.load(agency.parent) if agency.parent else (AgencyState(), 0)
         territory, _ = await self.territories.load(agency.province) if agency.province else (None, 0)
-        command = domain.OpenAgency(
+        command = OpenAgency(
             agency,
             calendar_known=calendar.last_version > 0,
             parent_known=parent.validity is not None,
@@ -112,14 +138,14 @@ class Publisher:
 
     async def publish_calendar(
         self, calendar: CalendarVersion, at: datetime, by: str, origin: Origin, *, replaces: bool = False
-    ) -> Outcome[domain.CalendarEvent]:
-        command = domain.PublishCalendar(calendar, at, by, replaces)
+    ) -> Outcome[CalendarEvent]:
+        command = PublishCalendar(calendar, at, by, replaces)
         return await self.calendars.execute(calendar.calendar_id, command, origin)
 
     async def publish_territory(
         self, territory: Territory, at: datetime, by: str, origin: Origin
-    ) -> Outcome[domain.TerritoryEvent]:
-        command = domain.PublishTerritory(territory, at, by)
+    ) -> Outcome[TerritoryEvent]:
+        command = PublishTerritory(territory, at, by)
         return await self.territories.execute(territory.province.code, command, origin)
 
 

@@ -18,7 +18,7 @@ from sqlalchemy import Column, MetaData, String, Table, insert, select
 
 from services.catalogue import codec
 from services.catalogue.checks import said
-from services.catalogue.domain import TerritoryPublished
+from services.catalogue.events import TerritoryPublished
 from services.catalogue.loader import DATA, Catalogue, enacted, identity, load
 from services.catalogue.publisher import Publisher, overlay_id
 from services.chassis.decider import Rejected

@@ -6,8 +6,20 @@ from typing import Any
 
 from motcua.catalogue.v1 import catalogue_service_pb2 as pb
 from motcua.catalogue.v1 import errors_pb2
-from services.catalogue import answers, codec, domain, queries
+from services.catalogue import answers, codec, queries
 from services.catalogue.codec import received
+from services.catalogue.commands import (
+    ChangeAgency,
+    CloseAgency,
+    ConfirmProcedureRepair,
+    MergeProvince,
+    WithdrawAgencyVersion,
+    WithdrawCalendarVersion,
+    WithdrawFeeOverlay,
+    WithdrawProcedure,
+    WithdrawProcedureVersion,
+)
+from services.catalogue.domain import agencies, calendars, overlays, procedures, territories
 from services.catalogue.forms import Forms
 from services.catalogue.linting import Linting
 from services.catalogue.publisher import Publisher, overlay_id
@@ -32,11 +44,11 @@ class CatalogueService:
     rpcs = pb.DESCRIPTOR.services_by_name["CatalogueService"]
     errors = errors_pb2.CatalogueError.DESCRIPTOR
 
-    procedures = dependencies.decisions("procedure", domain.procedures, codec.procedure_codec)
-    overlays = dependencies.decisions("overlay", domain.overlays, codec.overlay_codec)
-    agencies = dependencies.decisions("agency", domain.agencies, codec.agency_codec)
-    calendars = dependencies.decisions("calendar", domain.calendars, codec.calendar_codec)
-    territories = dependencies.decisions("province", domain.territories, codec.territory_codec)
+    procedures = dependencies.decisions("procedure", procedures, codec.procedure_codec)
+    overlays = dependencies.decisions("overlay", overlays, codec.overlay_codec)
+    agencies = dependencies.decisions("agency", agencies, codec.agency_codec)
+    calendars = dependencies.decisions("calendar", calendars, codec.calendar_codec)
+    territories = dependencies.decisions("province", territories, codec.territory_codec)
     definitions = dependencies.snapshot(law, Definitions)
     pages = dependencies.pages()
     lint = dependencies.made(lambda _: Linting(), Linting.close)
@@ -69,7 +81,7 @@ class CatalogueService:
     async def withdraw_procedure(
         self, request: pb.WithdrawProcedureRequest, caller: Caller
     ) -> pb.WithdrawProcedureResponse:
-        command = domain.WithdrawProcedure(
+        command = WithdrawProcedure(
             request.code, request.valid_until, request.legal_basis, self.clock.now(), caller.actor
         )
         outcome = await self.procedures.execute(request.code, command, _origin(request, caller))
@@ -79,7 +91,7 @@ class CatalogueService:
     async def withdraw_procedure_version(
         self, request: pb.WithdrawProcedureVersionRequest, caller: Caller
     ) -> pb.WithdrawProcedureVersionResponse:
-        command = domain.WithdrawProcedureVersion(
+        command = WithdrawProcedureVersion(
             request.code, request.version, request.reason, self.clock.now(), caller.actor
         )
         outcome = await self.procedures.execute(request.code, command, _origin(request, caller))
@@ -99,7 +111,7 @@ class CatalogueService:
     async def confirm_procedure_repair(
         self, request: pb.ConfirmProcedureRepairRequest, caller: Caller
     ) -> pb.ConfirmProcedureRepairResponse:
-        command = domain.ConfirmProcedureRepair(request.code, request.version, self.clock.now(), caller.actor)
+        command = ConfirmProcedureRepair(request.code, request.version, self.clock.now(), caller.actor)
         outcome = await self.procedures.execute(request.code, command, _origin(request, caller))
         return replied(pb.ConfirmProcedureRepairResponse, outcome)
 
@@ -154,7 +166,7 @@ class CatalogueService:
     async def withdraw_fee_overlay(
         self, request: pb.WithdrawFeeOverlayRequest, caller: Caller
     ) -> pb.WithdrawFeeOverlayResponse:
-        command = domain.WithdrawFeeOverlay(
+        command = WithdrawFeeOverlay(
             request.province,
             request.procedure_code,
             request.charge_code,
@@ -184,7 +196,7 @@ class CatalogueService:
     @api
     async def change_agency(self, request: pb.ChangeAgencyRequest, caller: Caller) -> pb.ChangeAgencyResponse:
         calendar, _ = await self.calendars.load(request.calendar_id or "none")
-        command = domain.ChangeAgency(
+        command = ChangeAgency(
             request.code,
             Text(request.name.vi, request.name.en) if request.HasField("name") else None,
             request.calendar_id,
@@ -202,9 +214,7 @@ class CatalogueService:
     async def withdraw_agency_version(
         self, request: pb.WithdrawAgencyVersionRequest, caller: Caller
     ) -> pb.WithdrawAgencyVersionResponse:
-        command = domain.WithdrawAgencyVersion(
-            request.code, request.version, request.reason, self.clock.now(), caller.actor
-        )
+        command = WithdrawAgencyVersion(request.code, request.version, request.reason, self.clock.now(), caller.actor)
         outcome = await self.agencies.execute(request.code, command, _origin(request, caller))
         return replied(pb.WithdrawAgencyVersionResponse, outcome)
 
@@ -213,7 +223,7 @@ class CatalogueService:
         successor, _ = await self.agencies.load(request.successor)
         closing, _ = await self.agencies.load(request.code)
         territory, _ = await self.territories.load(closing.province or "none")
-        command = domain.CloseAgency(
+        command = CloseAgency(
             request.code,
             request.successor,
             # It must still be there on the day after.
@@ -257,7 +267,7 @@ class CatalogueService:
     async def withdraw_calendar_version(
         self, request: pb.WithdrawCalendarVersionRequest, caller: Caller
     ) -> pb.WithdrawCalendarVersionResponse:
-        command = domain.WithdrawCalendarVersion(
+        command = WithdrawCalendarVersion(
             request.calendar_id, request.version, request.reason, self.clock.now(), caller.actor
         )
         outcome = await self.calendars.execute(request.calendar_id, command, _origin(request, caller))
@@ -284,7 +294,7 @@ class CatalogueService:
     @api
     async def merge_province(self, request: pb.MergeProvinceRequest, caller: Caller) -> pb.MergeProvinceResponse:
         successor, _ = await self.territories.load(request.successor)
-        command = domain.MergeProvince(
+        command = MergeProvince(
             request.code,
             request.successor,
             successor.last_version > 0 and not successor.merged_until,

@@ -2,6 +2,6 @@
 
 from motcua.warehouse.events.v1 import events_pb2
 from services.chassis.deciding.codec import Codec
-from services.warehouse import domain
+from services.warehouse.events import Event
 
-document_codec: Codec[domain.Event] = Codec(domain.Event, events_pb2)
+document_codec: Codec[Event] = Codec(Event, events_pb2)

@@ -6,182 +6,29 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from enum import Enum
 from typing import assert_never
-from uuid import UUID, uuid5
 
 from services.chassis.decider import Decider, Rejected, Sealed
+from services.warehouse.commands import (
+    Command,
+    EraseDocument,
+    KeepDocument,
+    LinkDocument,
+    ReuseDocument,
+    RevokeDocument,
+)
+from services.warehouse.events import (
+    DocumentErased,
+    DocumentKept,
+    DocumentLinked,
+    DocumentRead,
+    DocumentReused,
+    DocumentRevoked,
+    Event,
+)
+from services.warehouse.values import DocumentSource
 
-_DOCUMENTS = UUID("4c1f6f2d-8b0a-4d57-9d3e-2f64c7b5e810")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-
-
-class DocumentSource(Enum):
-    UNSPECIFIED = 0
-    RESULT = 1
-    COMPONENT = 2
-    POPULATION = 3
-
-
-def document_id(source: DocumentSource, *origin: str) -> str:
-    """One per origin, whoever computes it.
-
-    The origin of a result is its dossier and kind, of a component its dossier and component, of the population
-    database's answer the event that holds it.
-    """
-    return str(uuid5(_DOCUMENTS, "/".join((source.name, *origin))))
-
-
-def person_id(code: str) -> str:
-    """Of whom a dossier's documents speak about, where that is not the applicant and has no account yet: one person per dossier."""
-    return str(uuid5(_DOCUMENTS, f"person/{code}"))
-
-
-# Events
-
-
-@dataclass(frozen=True, slots=True)
-class DocumentKept:
-    document_id: str
-    account_id: str
-    at: datetime
-    by: str
-    document_kind: str
-    source: DocumentSource
-    agency: str
-    code: str
-    document_number: str
-    sha256: str
-    media_type: str
-    size: int
-    valid_from: datetime
-    valid_until: datetime | None
-    guardian_id: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class DocumentLinked:
-    document_id: str
-    account_id: str
-    at: datetime
-    by: str
-    agency: str
-    person_id: str
-    guardian_id: str
-    reason: Sealed
-
-
-@dataclass(frozen=True, slots=True)
-class DocumentReused:
-    document_id: str
-    account_id: str
-    at: datetime
-    by: str
-    code: str
-    component_code: str
-
-
-@dataclass(frozen=True, slots=True)
-class DocumentRead:
-    document_id: str
-    account_id: str
-    at: datetime
-    by: str
-    agency: str
-    purpose: str
-
-
-@dataclass(frozen=True, slots=True)
-class DocumentRevoked:
-    document_id: str
-    account_id: str
-    at: datetime
-    by: str
-    agency: str
-    reason: Sealed
-
-
-@dataclass(frozen=True, slots=True)
-class DocumentErased:
-    document_id: str
-    account_id: str
-    at: datetime
-    by: str
-
-
-Event = DocumentKept | DocumentLinked | DocumentReused | DocumentRead | DocumentRevoked | DocumentErased
-
-
-# Commands
-
-
-@dataclass(frozen=True, slots=True)
-class KeepDocument:
-    document_id: str
-    account_id: str
-    at: datetime
-    by: str
-    document_kind: str
-    source: DocumentSource
-    agency: str
-    code: str
-    document_number: str
-    sha256: str
-    media_type: str
-    size: int
-    valid_from: datetime
-    valid_until: datetime | None
-    guardian_id: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class ReuseDocument:
-    document_id: str
-    # Who hands in the dossier.
-    applicant_id: str
-    at: datetime
-    by: str
-    code: str
-    component_code: str
-    # The applicant agreed in this dossier.
-    consent: bool
-    # The component accepts nothing but data: the procedure itself replaced the paper.
-    data_only: bool
-
-
-@dataclass(frozen=True, slots=True)
-class LinkDocument:
-    """`account_id` is a citizen's who is known; it is that of whom the document speaks about."""
-
-    document_id: str
-    account_id: str
-    at: datetime
-    by: str
-    agency: str
-    reason: str
-    guardian_stays: bool
-
-
-@dataclass(frozen=True, slots=True)
-class RevokeDocument:
-    document_id: str
-    at: datetime
-    by: str
-    agency: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class EraseDocument:
-    document_id: str
-    at: datetime
-    by: str
-
-
-Command = KeepDocument | LinkDocument | ReuseDocument | RevokeDocument | EraseDocument
-
-
-# State
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,9 +46,6 @@ class Document:
     sha256: str = ""
     # Dossier code and component code.
     uses: frozenset[tuple[str, str]] = frozenset()
-
-
-# Decisions
 
 
 def _decide(command: Command, state: Document) -> Sequence[Event]:

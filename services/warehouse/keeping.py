@@ -12,8 +12,9 @@ from motcua.identity.events.v1 import events_pb2 as i
 from services.chassis.deciding.codec import from_timestamp
 from services.chassis.deciding.facts import Fact
 from services.law.days import ZONE, is_day
-from services.warehouse.domain import DocumentSource, KeepDocument, ReuseDocument, document_id, person_id
+from services.warehouse.commands import KeepDocument, ReuseDocument
 from services.warehouse.procedures import Kept, Rules
+from services.warehouse.values import DocumentSource, document_id, person_id
 
 BY = "service:warehouse"
 # The Ministry of Public Security keeps the population database.

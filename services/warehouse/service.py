@@ -28,16 +28,9 @@ from services.chassis.grounds.concern import kind_of_account, office, require_im
 from services.chassis.privacy.sealing import SubjectErased, opened, require_concerned
 from services.chassis.telemetry import telemetry
 from services.warehouse.codec import document_codec
+from services.warehouse.commands import Command, EraseDocument, KeepDocument, LinkDocument, RevokeDocument
 from services.warehouse.counters import counters
-from services.warehouse.domain import (
-    Command,
-    Document,
-    EraseDocument,
-    KeepDocument,
-    LinkDocument,
-    RevokeDocument,
-    document,
-)
+from services.warehouse.domain import Document, document
 from services.warehouse.groups import as_of, grouped, indicators_of, names_of, period_of
 from services.warehouse.keeping import BY, held, of_components, of_population, of_result, reuses, serves, version_of
 from services.warehouse.live import watched

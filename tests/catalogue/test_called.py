@@ -15,8 +15,9 @@ from sqlalchemy import Column, Connection, MetaData, String, Table, create_engin
 from gateway.status.catalogue import Catalogue
 from gateway.status.views import catalogue as status
 from motcua.catalogue.events.v1 import definitions_pb2, events_pb2
-from services.catalogue import domain as d
+from services.catalogue.commands import AgencyCommand, ChangeAgency, CloseAgency, WithdrawAgencyVersion
 from services.catalogue.domain import agencies
+from services.catalogue.events import AgencyEvent, AgencyOpened
 from services.catalogue.views import Definitions
 from services.chassis.decider import Rejected
 from services.chassis.deciding.codec import Shape
@@ -89,15 +90,15 @@ STEPS = st.lists(
 @forall(STEPS, DAYS)
 @settings(max_examples=60)
 def test_every_view_knows_the_agency_of_a_day_as_it_was_decided(steps: list[tuple[str, str, int]], day: str) -> None:
-    state = agencies.evolve(agencies.initial, opened := d.AgencyOpened(AGENCY, AT, BY))
-    told: list[d.AgencyEvent] = [opened]
+    state = agencies.evolve(agencies.initial, opened := AgencyOpened(AGENCY, AT, BY))
+    told: list[AgencyEvent] = [opened]
     for step, since, number in steps:
         title = Text(f"Tên {state.last_version + 1}", "Name")
-        commands: dict[str, d.AgencyCommand] = {
-            "change": d.ChangeAgency(AGENCY.code, title, "", True, since, "1/QĐ", AT, BY),
-            "replace": d.ChangeAgency(AGENCY.code, title, "", True, since, "1/QĐ", AT, BY, replaces=True),
-            "withdraw": d.WithdrawAgencyVersion(AGENCY.code, number, "Nhập sai", AT, BY),
-            "close": d.CloseAgency(AGENCY.code, "H29.2", True, since, "1/QĐ", AT, BY),
+        commands: dict[str, AgencyCommand] = {
+            "change": ChangeAgency(AGENCY.code, title, "", True, since, "1/QĐ", AT, BY),
+            "replace": ChangeAgency(AGENCY.code, title, "", True, since, "1/QĐ", AT, BY, replaces=True),
+            "withdraw": WithdrawAgencyVersion(AGENCY.code, number, "Nhập sai", AT, BY),
+            "close": CloseAgency(AGENCY.code, "H29.2", True, since, "1/QĐ", AT, BY),
         }
         try:
             for event in agencies.decide(commands[step], state):
@@ -105,7 +106,7 @@ def test_every_view_knows_the_agency_of_a_day_as_it_was_decided(steps: list[tupl
                 told.append(event)
         except Rejected:
             continue
-    shapes = {kind: Shape(kind, getattr(events_pb2, kind.__name__)) for kind in get_args(d.AgencyEvent)}
+    shapes = {kind: Shape(kind, getattr(events_pb2, kind.__name__)) for kind in get_args(AgencyEvent)}
     with create_engine("sqlite://").begin() as db:
         names.create(db)
         law.metadata.create_all(db)

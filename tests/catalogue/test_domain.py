@@ -6,31 +6,28 @@ from typing import Any
 
 import pytest
 
-from services.catalogue.domain import (
+from services.catalogue.commands import (
     AdoptFeeOverlay,
-    AgencyClosed,
-    AgencyOpened,
-    CalendarPublished,
     CloseAgency,
-    FeeOverlayAdopted,
     MergeProvince,
     OpenAgency,
-    ProcedurePublished,
-    ProcedureWithdrawn,
-    ProvinceMerged,
     PublishCalendar,
     PublishProcedure,
     PublishTerritory,
-    TerritoryPublished,
-    TerritoryState,
-    Version,
     WithdrawProcedure,
-    agencies,
-    calendars,
-    overlays,
-    procedures,
-    territories,
 )
+from services.catalogue.domain import agencies, calendars, overlays, procedures, territories
+from services.catalogue.events import (
+    AgencyClosed,
+    AgencyOpened,
+    CalendarPublished,
+    FeeOverlayAdopted,
+    ProcedurePublished,
+    ProcedureWithdrawn,
+    ProvinceMerged,
+    TerritoryPublished,
+)
+from services.catalogue.values import TerritoryState, Version
 from services.law.definitions import (
     Agency,
     AgencyKind,

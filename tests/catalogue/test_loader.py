@@ -14,8 +14,18 @@ import jsonschema_rs
 import pytest
 
 from motcua.catalogue.events.v1 import events_pb2
-from services.catalogue import domain, remote
+from services.catalogue import remote
+from services.catalogue.commands import AdoptFeeOverlay, PublishCalendar, PublishProcedure, PublishTerritory
 from services.catalogue.domain import calendars, overlays, procedures, territories
+from services.catalogue.events import (
+    AgencyEvent,
+    CalendarPublished,
+    FeeOverlayAdopted,
+    ProcedureEvent,
+    ProcedurePublished,
+    TerritoryEvent,
+    TerritoryPublished,
+)
 from services.catalogue.loader import DATA, FaultyCatalogueError, enacted, load
 from services.chassis.deciding.codec import Codec, Shape
 from services.chassis.text.names import folded
@@ -135,40 +145,38 @@ def test_a_site_that_begins_late_gets_every_version() -> None:
     first, second = (each for each in catalogue().calendars if each.calendar_id == "general")
     late = datetime(2027, 7, 1, tzinfo=UTC)
     at = enacted(second.announced_on, late)
-    given(calendars, domain.CalendarPublished(first, late, BY)).when(domain.PublishCalendar(second, at, BY)).then(
-        domain.CalendarPublished(second, at, BY)
+    given(calendars, CalendarPublished(first, late, BY)).when(PublishCalendar(second, at, BY)).then(
+        CalendarPublished(second, at, BY)
     )
 
 
 def test_the_deciders_accept_what_is_loaded() -> None:
     for procedure in catalogue().procedures:
-        given(procedures).when(domain.PublishProcedure(procedure, (), AT, BY)).then(
-            domain.ProcedurePublished(procedure, AT, BY)
-        )
+        given(procedures).when(PublishProcedure(procedure, (), AT, BY)).then(ProcedurePublished(procedure, AT, BY))
     for overlay in catalogue().overlays:
-        given(overlays).when(
-            domain.AdoptFeeOverlay(overlay, True, True, frozenset({overlay.charge_code}), AT, BY)
-        ).then(domain.FeeOverlayAdopted(overlay, AT, BY))
-    published: dict[str, list[domain.TerritoryPublished]] = defaultdict(list)
+        given(overlays).when(AdoptFeeOverlay(overlay, True, True, frozenset({overlay.charge_code}), AT, BY)).then(
+            FeeOverlayAdopted(overlay, AT, BY)
+        )
+    published: dict[str, list[TerritoryPublished]] = defaultdict(list)
     for territory in catalogue().territories:
         at, history = enacted(territory.valid_from, AT), published[territory.province.code]
-        event = domain.TerritoryPublished(territory, at, BY)
-        given(territories, *history).when(domain.PublishTerritory(territory, at, BY)).then(event)
+        event = TerritoryPublished(territory, at, BY)
+        given(territories, *history).when(PublishTerritory(territory, at, BY)).then(event)
         history.append(event)
 
 
 def test_events_and_protos_agree() -> None:
     for events in (
-        domain.ProcedureEvent,
-        domain.FeeOverlayAdopted,
-        domain.AgencyEvent,
-        domain.CalendarPublished,
-        domain.TerritoryEvent,
+        ProcedureEvent,
+        FeeOverlayAdopted,
+        AgencyEvent,
+        CalendarPublished,
+        TerritoryEvent,
     ):
         Codec(events, events_pb2)
-    shape = Shape(domain.ProcedurePublished, events_pb2.ProcedurePublished)
+    shape = Shape(ProcedurePublished, events_pb2.ProcedurePublished)
     for procedure in catalogue().procedures:
-        event = domain.ProcedurePublished(procedure, AT, BY)
+        event = ProcedurePublished(procedure, AT, BY)
         assert shape.read(shape.write(event)) == event
 
 

@@ -25,8 +25,9 @@ from services.notification.messages.events import MessageComposed, SendAbandoned
 from services.notification.values import Channel, Language, MessageKind
 from services.payment import events as p
 from services.payment.codec import payment_codec
-from services.warehouse import domain as w
 from services.warehouse.codec import document_codec
+from services.warehouse.events import DocumentKept
+from services.warehouse.values import DocumentSource
 from tests.idempotency.world import AGENCY, ANSWERS, OFFICIALS, PROCEDURE, Sending, World, day
 from tests.support.grounds import particulars
 from tests.support.shipped import shipped
@@ -602,13 +603,13 @@ def link_document(world: World) -> Sending:
 
 def _kept(world: World, guardian_id: str = "") -> str:
     document_id, at = str(uuid4()), datetime.now(UTC)
-    kept = w.DocumentKept(
+    kept = DocumentKept(
         document_id=document_id,
         account_id=str(uuid4()),
         at=at,
         by="service:warehouse",
         document_kind="identity",
-        source=w.DocumentSource.RESULT,
+        source=DocumentSource.RESULT,
         agency=AGENCY,
         code="P56-20260302-0000001",
         document_number="1/KQ",

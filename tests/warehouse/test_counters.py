@@ -15,7 +15,7 @@ from services.chassis.decider import Sealed
 from services.dossier import events as d
 from services.dossier.values import Channel, StopCause
 from services.law.days import local_day
-from services.warehouse.domain import DocumentSource, document_id
+from services.warehouse.values import DocumentSource, document_id
 from tests.support.keys import MemoryKeys
 from tests.support.postgresql import Engine
 from tests.warehouse.samples import AGENCY, AT, CITIZEN, CT01, OFFICIAL, code, issued, received, reused, submitted

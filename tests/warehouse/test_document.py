@@ -7,22 +7,17 @@ from typing import Any
 import pytest
 
 from services.chassis.decider import Sealed
-from services.warehouse.domain import (
+from services.warehouse.commands import EraseDocument, KeepDocument, LinkDocument, ReuseDocument, RevokeDocument
+from services.warehouse.domain import document
+from services.warehouse.events import (
     DocumentErased,
     DocumentKept,
     DocumentLinked,
     DocumentRead,
     DocumentReused,
     DocumentRevoked,
-    DocumentSource,
-    EraseDocument,
-    KeepDocument,
-    LinkDocument,
-    ReuseDocument,
-    RevokeDocument,
-    document,
-    document_id,
 )
+from services.warehouse.values import DocumentSource, document_id
 from tests.support.given import given
 
 AT = datetime(2026, 3, 2, 2, tzinfo=UTC)

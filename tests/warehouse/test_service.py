@@ -20,8 +20,8 @@ from motcua.warehouse.v1 import warehouse_service_pb2 as pb
 from services.chassis.deciding.codec import to_timestamp
 from services.dossier import events as d
 from services.dossier.values import PaperDay
-from services.warehouse.domain import DocumentSource, document_id, person_id
 from services.warehouse.keeping import last_moment
+from services.warehouse.values import DocumentSource, document_id, person_id
 from tests.support.keys import MemoryKeys
 from tests.support.papers import pdf
 from tests.support.postgresql import Engine
