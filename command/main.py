@@ -23,16 +23,17 @@ from rich.markup import escape
 from rich.table import Table
 
 from command.console import err, fail, harmless, out
-from command.registry import CLASSES, PRIVATE_POSTGRESQL, SANDBOX
+from command.registry import PRIVATE_POSTGRESQL, SANDBOX
 from services.chassis.files.private import OTHERS
 from services.chassis.platform.settings import REPEATED, Settings
+from services.registry import SERVICES
 
 # The name that Envoy's JWT filter knows.
 warnings.filterwarnings("ignore", message="EdDSA is deprecated")
 # In maintenance; docs/adr/0002 says why it stays behind the chassis.
 warnings.filterwarnings("ignore", message="\nEventlet is deprecated")
 
-PARTS = (*CLASSES, SANDBOX)
+PARTS = (*SERVICES, SANDBOX)
 SAMPLE = "56"  # the province of a national site's trial
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
@@ -226,7 +227,7 @@ def demo(
 
 @app.command()
 def migrate(
-    services: Annotated[list[str] | None, typer.Argument(help=f"Of: {', '.join(CLASSES)}; all if left out.")] = None,
+    services: Annotated[list[str] | None, typer.Argument(help=f"Of: {', '.join(SERVICES)}; all if left out.")] = None,
     drop_old: Annotated[
         bool,
         typer.Option("--drop-old", help="Drop what older versions of views left: no older release serves any more."),
@@ -235,10 +236,10 @@ def migrate(
     """Create the tables that this release needs in every service's database, before it is rolled out. Again, it changes nothing."""
     from command.views import migrate
 
-    if unknown := [name for name in services or () if name not in CLASSES]:
-        fail(f"There is no service {', '.join(unknown)}.", f"Choose from {', '.join(CLASSES)}.")
+    if unknown := [name for name in services or () if name not in SERVICES]:
+        fail(f"There is no service {', '.join(unknown)}.", f"Choose from {', '.join(SERVICES)}.")
     with site() as known:
-        sys.exit(migrate.migrate(known, services or list(CLASSES), drop_old))
+        sys.exit(migrate.migrate(known, services or list(SERVICES), drop_old))
 
 
 @app.command()

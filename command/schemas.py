@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import MetaData
 
-from command.registry import CLASSES, service_classes
+from command.registry import service_classes
 from gateway.ledger.keep import tables as ledger
 from services.catalogue import seed
 from services.chassis.database import positions
@@ -20,6 +20,7 @@ from services.chassis.site import marks
 from services.dossier import uploads
 from services.identity.assertions import used_assertions
 from services.identity.sessions import ended_sessions
+from services.registry import SERVICES
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +36,9 @@ class Schema:
 
 
 _DURABLE = {
-    "identity": Schema(
-        "keys", durable=True, others=(used_assertions.metadata, ended_sessions.metadata, marks.metadata)
-    ),
-    "dossier": Schema("dossier-uploads", durable=True, others=(uploads.metadata, marks.metadata)),
-    "ledger": Schema("ledger", durable=True, others=(positions.metadata, ledger.metadata, marks.metadata)),
+    "keys": (used_assertions.metadata, ended_sessions.metadata),
+    "dossier-uploads": (uploads.metadata,),
+    "ledger": (positions.metadata, ledger.metadata),
 }
 
 
@@ -53,12 +52,14 @@ def schemas_of(service: str) -> Sequence[Schema]:
             others.append(reactions.metadata)
         seldom = (seed.metadata,) if service == "catalogue" else ()
         found.append(Schema(service, views=views, others=(*others, marks.metadata), seldom=seldom))
-    return [*found, _DURABLE[service]] if service in _DURABLE else found
+    if durable := SERVICES[service].durable:
+        found.append(Schema(durable, durable=True, others=(*_DURABLE[durable], marks.metadata)))
+    return found
 
 
 def views() -> list[tuple[str, Projection]]:
     """Of all services, with the service's name."""
-    return [(name, view) for name in CLASSES for schema in schemas_of(name) for view in schema.views]
+    return [(name, view) for name in SERVICES for schema in schemas_of(name) for view in schema.views]
 
 
 def _entrypoints(held: object) -> Sequence[object]:

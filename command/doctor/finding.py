@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from services.chassis.platform.settings import SERVICES, Settings
+from services.chassis.platform.settings import Settings
+from services.registry import SERVICES
 
 SECONDS = 10.0
 """How long anybody is waited for."""
@@ -53,7 +54,7 @@ class Patient:
     def services(self) -> Sequence[str]:
         """Those that run here; all of them if nothing says so."""
         here = [name for name in self.running.get("grpc", {}) if name in SERVICES]
-        return here or SERVICES
+        return here or tuple(SERVICES)
 
     @property
     def machine(self) -> bool:

@@ -20,12 +20,12 @@ from services.chassis.database.database import Database, DatabaseUnavailable
 from services.chassis.platform.platform import database_exists, open_blobs, open_database, open_store
 from services.chassis.platform.settings import Settings
 from services.chassis.store.port import StoreUnavailable
+from services.registry import SERVICES
 
 DRIFT, WRONG = timedelta(seconds=1), timedelta(seconds=5)
 OLD_BACKUP = timedelta(hours=26)
 # All events are read where people's keys were not looked at for long.
 EXAMINED_SECONDS = 60.0
-KEEP_FILES = {"dossier", "warehouse", "ledger"}
 CLOCKS = "Tokens are refused, and events carry times that nobody believes."
 CHRONY = "On the machine that is wrong: chronyc tracking; systemctl restart chrony"
 
@@ -39,7 +39,7 @@ async def examine(patient: Patient) -> AsyncIterator[Finding]:
         for schema in schemas_of(service):
             async for finding in _database(patient.settings, schema):
                 yield finding
-    if KEEP_FILES.intersection(patient.services):
+    if any(SERVICES[service].files for service in patient.services):
         yield await _files(patient.settings)
     if patient.backup:
         yield await _backup(patient.backup)

@@ -14,7 +14,7 @@ from pathlib import Path
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from command.registry import PRIVATE_POSTGRESQL, WITHOUT_RPCS
+from command.registry import PRIVATE_POSTGRESQL
 from gateway.edge import certificates
 from gateway.edge.envoy import Addresses, Edge, Jwt, Mutual, Tls
 from gateway.edge.process import EdgeError, EdgeProcess
@@ -23,12 +23,13 @@ from services.chassis.files.private import keep_private
 from services.chassis.platform.settings import Settings
 from services.chassis.store.port import StoreUnavailable
 from services.chassis.telemetry import telemetry
+from services.registry import SERVICES
 
 DESCRIPTORS = Path(__file__).parents[2] / "build" / "descriptors.binpb"
 TLS_ABOVE = 363
 LOOPBACK = "127.0.0.1"
-# Those with pages for people.
-SITES = ("identity", "payment", "status", "ledger")
+# Those with pages.
+SITES = tuple(name for name, service in SERVICES.items() if service.pages)
 # It opens when identity has told it the keys.
 EDGE_SECONDS = 60.0
 # Somebody waits for the answer. A service that runs is more patient.
@@ -177,7 +178,7 @@ def edge_of(
         if files
         else None,
         descriptors=DESCRIPTORS,
-        services={name: at for name, at in grpc.items() if name not in WITHOUT_RPCS},
+        services={name: at for name, at in grpc.items() if SERVICES[name].api},
         platform=grpc["status"],
         pages=pages,
         own_pages=frozenset(own),

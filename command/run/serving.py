@@ -28,6 +28,7 @@ from services.chassis.site.watching import Watch
 from services.chassis.store.port import StoreUnavailable
 from services.chassis.telemetry import telemetry
 from services.chassis.work.tasks import Owned
+from services.registry import SERVICES
 
 AGAIN_SECONDS = 2.0
 
@@ -78,19 +79,18 @@ def serve(settings: Settings, names: Sequence[str], province: str, kept: bool, r
 
 def _missing_secrets(settings: Settings, names: Sequence[str]) -> Iterator[str]:
     """The variables of secrets that are made where they are not set, and that these services use."""
-    used = {"service_secret"}
-    if {"identity", SANDBOX} & set(names):
+    services = [SERVICES[name] for name in names if name != SANDBOX]
+    used = {"service_secret", *(secret for service in services for secret in service.secrets)}
+    if SANDBOX in names:
         used.add("master_key")
-    if "status" in names:
-        used.add("qr_key")
-    if "ledger" in names:
-        used |= {"ledger_key", "witness_key"}
     if not settings.sandbox:  # its own follow from the service secret
-        if "identity" in names:
-            used |= {"vneid_client_secret", "population_secret"}
-        if "payment" in names and settings.vnpay_url:
-            used.add("vnpay_secret")
+        used |= {secret for service in services for secret in service.given} - _dispensable(settings)
     return (f"MOTCUA_{name.upper()}" for name in sorted(used) if not getattr(settings, name))
+
+
+def _dispensable(settings: Settings) -> set[str]:
+    """Of what others gave: without it mail is not sent, and nobody pays online."""
+    return {"smtp_url"} if settings.vnpay_url else {"smtp_url", "vnpay_secret"}
 
 
 async def _serve(settings: Settings, names: Sequence[str], province: str, kept: bool) -> int:

@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from command.console import err, warn
-from command.registry import CLASSES, SANDBOX
+from command.registry import SANDBOX
 from command.run import children, machine
 from command.run.children import REFUSED, Child, Part
 from command.run.machine import LOOPBACK, SITES, TLS_ABOVE, StartFailed
@@ -28,6 +28,7 @@ from gateway.sandbox.pointing import pointed
 from services.chassis import channels
 from services.chassis.access.tls import Credentials
 from services.chassis.platform.settings import Settings
+from services.registry import SERVICES
 
 # So often a service may die before all of them serve.
 MOST_DEATHS = 3
@@ -47,7 +48,7 @@ async def start(settings: Settings, replicas: int, province: str, stack: AsyncEx
     settings = pointed(settings.model_copy(update={"data": settings.data.absolute()}))
     await machine.require_event_store(settings)
     settings = await machine.open_database(settings, stack)
-    await belonging.require(settings, tuple(CLASSES), aside=warn)
+    await belonging.require(settings, tuple(SERVICES), aside=warn)
     parts = _parts(settings, replicas, province, stack)
     running = Running(settings, parts)
     stack.push_async_callback(running.stop)
@@ -116,7 +117,7 @@ class Running:
         tell(
             self._settings,
             {
-                "grpc": {name: target(grpc_addresses[name]) for name in CLASSES},
+                "grpc": {name: target(grpc_addresses[name]) for name in SERVICES},
                 "http": {name: target(addresses[:1]) for name, addresses in pages.items()},
                 "processes": {
                     child.part.name: {
@@ -185,7 +186,7 @@ class _Readiness:
 
 
 def _parts(settings: Settings, replicas: int, province: str, stack: AsyncExitStack) -> list[Part]:
-    names = [(service, number) for service in CLASSES for number in range(1, replicas + 1)]
+    names = [(service, number) for service in SERVICES for number in range(1, replicas + 1)]
     names += [(SANDBOX, 1)] if settings.sandbox else []
     # Held for as long as we run: whoever dies comes back where the others know it.
     grpc_ports = machine.hold_ports([f"{service}-{number}" for service, number in names], stack)

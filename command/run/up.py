@@ -10,7 +10,7 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 from command.console import warn
-from command.registry import CLASSES, SANDBOX, service_classes
+from command.registry import SANDBOX, service_classes
 from command.run import machine
 from command.run.machine import DESCRIPTORS, LOOPBACK, SITES, TLS_ABOVE
 from command.running import forget, tell
@@ -25,6 +25,7 @@ from services.chassis.frame.runner import Services
 from services.chassis.platform.platform import Platform
 from services.chassis.platform.settings import Settings
 from services.chassis.site.watching import Watch
+from services.registry import SERVICES
 
 
 async def start(settings: Settings, stack: AsyncExitStack) -> tuple[Platform, Watch]:
@@ -39,12 +40,12 @@ async def start(settings: Settings, stack: AsyncExitStack) -> tuple[Platform, Wa
         from gateway.sandbox import mount
 
         sandbox_app = mount.application(settings)
-    await belonging.require(settings, tuple(CLASSES), aside=warn)
+    await belonging.require(settings, tuple(SERVICES), aside=warn)
     platform = await Platform.open(settings)
     stack.push_async_callback(platform.close)
-    watch = await belonging.begin(platform, tuple(CLASSES))
+    watch = await belonging.begin(platform, tuple(SERVICES))
     stack.push_async_callback(watch.finish)
-    platform.grpc_ports = machine.hold_ports(CLASSES, stack)
+    platform.grpc_ports = machine.hold_ports(SERVICES, stack)
     sites = (*SITES, SANDBOX) if settings.sandbox else SITES
     platform.http_ports = machine.hold_ports((*sites, "admin"), stack)
     edge = _edge(settings, platform)

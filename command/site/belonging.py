@@ -17,7 +17,6 @@ from pathlib import Path
 import structlog
 from sqlalchemy import Connection, inspect, select
 
-from command.registry import CLASSES
 from command.site import secrets_kept
 from gateway.ledger.format.checkpoint import Checkpoint
 from gateway.ledger.format.errors import LedgerError
@@ -41,12 +40,12 @@ from services.chassis.site.watching import Kept, Watch, newest
 from services.chassis.store.port import START, EventStore, RecordedEvent
 from services.identity.kms import LocalKeys, NotUnwrapped
 from services.identity.vault import generation_name, subject_keys, wrapping_keys
+from services.registry import BLOBS, SERVICES
 
-WITH_VIEWS = ("identity", "catalogue", "dossier", "payment", "notification", "warehouse", "status")
-DURABLE = {"identity": "keys", "dossier": "dossier-uploads", "ledger": "ledger"}
+DURABLE = {name: service.durable for name, service in SERVICES.items() if service.durable}
 """By the service that keeps it; loading all services to ask them takes longer than asking the databases."""
-WITH_BLOBS = frozenset({"dossier", "warehouse"})
-BLOBS, MARKER = "blobs", "motcua:site"
+WITH_BLOBS = frozenset(name for name, service in SERVICES.items() if service.files == BLOBS)
+MARKER = "motcua:site"
 """The group of the one blob whose name tells the site's id."""
 LEDGER_MARKER, CHECKPOINT = "site", "checkpoint"
 PAGE = 1000
@@ -85,7 +84,7 @@ class Place:
 
 def places(settings: Settings, services: Sequence[str]) -> list[Place]:
     """Views first: what they remember of the durable ones is read before those."""
-    views = [Place(service, False, settings) for service in services if service in WITH_VIEWS]
+    views = [Place(service, False, settings) for service in services if SERVICES[service].views]
     return views + [Place(DURABLE[service], True, settings) for service in services if service in DURABLE]
 
 
@@ -111,7 +110,7 @@ async def examined(
     """All that is wrong; nothing is made or changed, but for views that are set aside. `started`: with what is written then."""
     file = log_file(settings)
     if file and not _is_there(file):
-        services = tuple(CLASSES)  # whoever would make a new one must know whether anybody remembers another
+        services = tuple(SERVICES)  # whoever would make a new one must know whether anybody remembers another
     asked = places(settings, services)
     if unusable := await _unusable(settings, asked, aside, started):
         return unusable
@@ -207,7 +206,7 @@ async def _faults(
             if "identity" in services:
                 keys = next(part for part in parts if part.name == "keys")
                 said += [Fault(what) async for what in _keys(settings, store, keys, master_key=master_key)]
-                if master_key and set(services) == set(CLASSES):
+                if master_key and set(services) == set(SERVICES):
                     said += map(Fault, secrets_kept.faults(settings, keys.memory.marks))
     return said
 
@@ -469,7 +468,7 @@ async def restored(settings: Settings, store: EventStore, names: Iterable[str] =
 
 async def accept(settings: Settings, name: str) -> None:
     """Go on without what a lost store held, for which there is no backup. Raises SiteRefused where it is not lost."""
-    found = await examined(settings, tuple(CLASSES), started=False)
+    found = await examined(settings, tuple(SERVICES), started=False)
     async with _log(settings) as store:
         identity = await identity_of(store, settings.site) if store else None
         if store is None or identity is None or name not in identity.stores:
@@ -498,7 +497,7 @@ async def _opened(settings: Settings, name: str) -> int:
     known = [
         (await _part(settings, Place(service, False, settings))).memory.marks.get(name)
         for service, durable in DURABLE.items()
-        if durable == name and service in WITH_VIEWS
+        if durable == name and SERVICES[service].views
     ]
     return max((mark.opened for mark in known if mark), default=0)
 
@@ -526,7 +525,7 @@ async def begin(platform: Platform, services: Sequence[str]) -> Watch:
         damage=platform.damage,
     )
     await watch.begin()
-    if set(services) == set(CLASSES):
+    if set(services) == set(SERVICES):
         await keep_secrets(platform, identity)
     made = {DURABLE[service] for service in services if service in DURABLE}
     made |= await _mark_files(settings, services, identity)

@@ -19,6 +19,7 @@ from gateway.edge.strict import OWN, script
 from services.chassis.access.tls import CLIENT
 from services.chassis.frame.load import PREFIX
 from services.chassis.pages.security_headers import HEADERS
+from services.registry import SERVICES
 
 UNAVAILABLE_PAGE = """<!doctype html><html lang="vi"><meta charset="utf-8">
 <meta name="viewport" content="width=device-width"><title>Motcua</title>
@@ -63,29 +64,18 @@ class Route(NamedTuple):
     max_request_bytes: int = 0
 
 
-LEDGER_REQUEST_BYTES = 32 * 1024
-# In order: the first one that matches serves.
-PAGES = (
+_OWN = (
     Route("/healthz", "admin"),
     Route("/docs", "docs"),
     Route("/docs/", "docs"),
     Route("/openapi.json", "docs"),
-    Route("/oauth2/", "identity"),
-    Route("/login", "identity"),
-    Route("/login/", "identity"),
-    Route("/.well-known/", "identity"),
-    Route("/my/", "identity"),
-    Route("/payment/", "payment"),
     Route("/sandbox/", "sandbox"),
-    Route("/ledger", "ledger", LEDGER_REQUEST_BYTES),
-    # Other sites' checkpoints and whoever guesses codes do not take from who reads the log.
-    Route("/ledger/witness/", "ledger", LEDGER_REQUEST_BYTES),
-    Route("/ledger/receipts/", "ledger", LEDGER_REQUEST_BYTES),
-    Route("/ledger/", "ledger", LEDGER_REQUEST_BYTES),
-    # Whoever guesses codes is counted apart from who reads pages.
-    Route("/dossiers/", "status"),
-    Route("/", "status"),
 )
+_SERVICES = (
+    Route(page.path, service.name, page.max_request_bytes) for service in SERVICES.values() for page in service.pages
+)
+# The first one that matches serves: the longest.
+PAGES = tuple(sorted((*_OWN, *_SERVICES), key=lambda route: -len(route.path)))
 # The subject of a token that the edge verified; between its own filters only.
 SUBJECT = "x-motcua-subject"
 # What a service serves beside its pages, for its operator.

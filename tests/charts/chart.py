@@ -17,7 +17,6 @@ Object = dict[str, Any]
 ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "charts" / "motcua"
 PROFILES = ("province", "national")
-SERVICES = ("identity", "catalogue", "dossier", "payment", "notification", "warehouse", "status", "ledger")
 VKEY = "motcua.example/witness+0123abcd+BAhz6sQ4hWkWvvYQ0aIFqkCBHkbuUoTrO3bVGcBcZ3CB"
 NODES = {
     "labels": {"team": "motcua"},

@@ -33,20 +33,20 @@ from gateway.edge.__main__ import main
 from gateway.edge.envoy import Edge
 from gateway.edge.own_pages import own_pages
 from gateway.edge.process import binary
-from services.chassis.platform.settings import SERVICES
+from motcua.options.v1 import options_pb2
+from services.registry import SERVICES
 from tests.charts.chart import ROOT, VARIANTS, Object, container, one, variant
 from tests.edge.trial import any_service
+from tests.support import rpcs
 from tests.support.authority import Authority
 
 DESCRIPTORS = ROOT / "build" / "descriptors.binpb"
 SECONDS = 60.0
+# One of each service that answers once.
 RPCS = {
-    "catalogue": "/motcua.catalogue.v1.CatalogueService/ListProcedures",
-    "dossier": "/motcua.dossier.v1.DossierService/GetDossier",
-    "identity": "/motcua.identity.v1.IdentityService/GetAccount",
-    "payment": "/motcua.payment.v1.PaymentService/GetPayment",
-    "notification": "/motcua.notification.v1.NotificationService/ListMessages",
-    "warehouse": "/motcua.warehouse.v1.WarehouseService/ListDocuments",
+    rpc.server: rpc.path
+    for rpc in rpcs.RPCS
+    if not rpc.descriptor.server_streaming and list(rpc.access.roles) != [options_pb2.ROLE_SERVICE]
 }
 
 
@@ -95,7 +95,7 @@ async def test_under_mutual_tls_every_part_is_asked_for_its_name_and_the_loopbac
         cluster["name"]: cluster.get("transport_socket", {}).get("typed_config", {}).get("sni") for cluster in clusters
     }
     peers = {f"grpc-{service}": f"{service}.vn-56.internal" for service in SERVICES}
-    pages = {f"http-{service}": f"{service}.vn-56.internal" for service in ("identity", "ledger", "payment", "status")}
+    pages = {f"http-{service}": f"{service}.vn-56.internal" for service in SERVICES if SERVICES[service].pages}
     own = dict.fromkeys(("http-admin", "http-docs", "stats", "nowhere"))
     assert names == {**peers, **pages, **own, "grpc-platform": "status.vn-56.internal"}
 

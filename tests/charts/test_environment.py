@@ -17,9 +17,9 @@ from command.run.serving import _missing_secrets
 from gateway.edge.__main__ import main as edge_command
 from services.chassis.frame.http_server import OPEN
 from services.chassis.platform.settings import Settings
+from services.registry import SERVICES
 from tests.charts.chart import (
     CHART,
-    SERVICES,
     VARIANTS,
     Object,
     container,
@@ -112,22 +112,15 @@ def test_every_container_starts_with_its_settings(name: str, monkeypatch: pytest
 
 
 EVERYBODY = {"MOTCUA_SERVICE_SECRET": "service-secret", "MOTCUA_EVENT_STORE": "event-store"}
-OWN = {
-    "identity": {
-        "MOTCUA_MASTER_KEY": "master-key",
-        "MOTCUA_VNEID_CLIENT_SECRET": "vneid-client-secret",
-        "MOTCUA_POPULATION_SECRET": "population-secret",
-    },
-    "payment": {"MOTCUA_VNPAY_SECRET": "vnpay-secret"},
-    "status": {"MOTCUA_QR_KEY": "qr-key"},
-    "ledger": {"MOTCUA_LEDGER_KEY": "ledger-key", "MOTCUA_WITNESS_KEY": "witness-key"},
-}
 
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_a_service_is_given_its_own_secrets_only(service: str) -> None:
     secrets = {v: key for v, key in environment(variant("province"), service).items() if key.startswith("motcua/")}
-    wanted = {**EVERYBODY, **OWN.get(service, {}), "MOTCUA_DATABASE": f"database-{service}"}
+    # This province sends no mail.
+    own = {*SERVICES[service].secrets, *SERVICES[service].given} - {"smtp_url"}
+    given_to = {f"MOTCUA_{secret.upper()}": secret.replace("_", "-") for secret in own}
+    wanted = {**EVERYBODY, **given_to, "MOTCUA_DATABASE": f"database-{service}"}
     assert secrets == {variable: f"motcua/{key}" for variable, key in wanted.items()}
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from services.registry import SERVICES
 from tests.charts.chart import (
     CHART,
     ROOT,
-    SERVICES,
     TRIAL,
     VARIANTS,
     Object,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from tests.charts.chart import SERVICES, TRIAL, VARIANTS, Object, of_kind, render, template, variant
+from services.registry import SERVICES
+from tests.charts.chart import TRIAL, VARIANTS, Object, of_kind, render, template, variant
 from tests.charts.test_values import variant_notes
 
-PAGES = {"identity", "payment", "status", "ledger"}
-ASK_KEYS = {"dossier", "payment", "notification", "warehouse", "ledger"}
-KEEP_FILES = {"dossier", "warehouse", "ledger"}
+PAGES = {name for name, service in SERVICES.items() if service.pages}
+ASK_KEYS = {name for name, service in SERVICES.items() if service.asks_keys}
+KEEP_FILES = {name for name, service in SERVICES.items() if service.files}
 BACKUPS = ("backup", "backup-between")
 ANYWHERE = "anywhere"
 KUBE_DNS = "kube-system"

@@ -12,7 +12,8 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from tests.charts.chart import CHART, ROOT, SERVICES, VARIANTS, Object, container, one, variant
+from services.registry import SERVICES
+from tests.charts.chart import CHART, ROOT, VARIANTS, Object, container, one, variant
 from tests.charts.problems import problems
 
 KUBERNETES = ("1.30", "1.37")  # the oldest that Chart.yaml allows, the newest known

@@ -9,10 +9,10 @@ import re
 import pytest
 import yaml
 
+from services.registry import SERVICES
 from tests.charts.chart import (
     CHART,
     PROFILES,
-    SERVICES,
     VARIANTS,
     Object,
     containers,

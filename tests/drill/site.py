@@ -21,7 +21,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from scripts.helm import helm
 from scripts.images import ROOT
 from services.chassis.access.certificates import Files, peer_name
-from services.chassis.platform.settings import SERVICES
+from services.registry import SERVICES
 from tests.drill import stand_ins
 from tests.drill.filter import Pod, Rendered, rendered
 from tests.drill.podman import Podman

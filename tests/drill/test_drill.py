@@ -24,7 +24,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from scripts import sbom
 from scripts.images import IMAGES, ROOT, Origin, build_all, origin, wheelhouse
-from services.chassis.platform.settings import SERVICES
+from services.registry import SERVICES
 from tests.drill import base, confinement, stand_ins
 from tests.drill.podman import DRILLS, Podman, podman, why_not
 from tests.drill.site import RELEASE, Site

@@ -22,6 +22,7 @@ from gateway.edge.envoy import Address, Edge, Jwt
 from gateway.edge.process import EdgeProcess
 from scripts.build_protos import ROOT, build
 from services.chassis.access.access import service_token
+from services.registry import SERVICES
 from tests.edge.trial import Trial, any_service, web_server
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -30,7 +31,7 @@ build()
 DESCRIPTORS = ROOT / "build" / "descriptors.binpb"
 API = Api.read(read(DESCRIPTORS))
 INTERNAL = [method for methods in API.methods.values() for method in methods if method.internal]
-NAMES = ("identity", "catalogue", "dossier", "payment", "notification", "warehouse")
+NAMES = tuple(name for name, service in SERVICES.items() if service.api)
 LOOKUP = "/motcua.identity.v1.IdentityService/GetSigningKeys"
 
 

@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 from joserfc.jwk import KeySet, OKPKey
 
-from gateway.edge.envoy import LEDGER_REQUEST_BYTES, Address, Edge, Jwt
+from gateway.edge.envoy import Address, Edge, Jwt
 from gateway.edge.process import EdgeProcess
 from gateway.ledger.format import merkle, proof
 from gateway.ledger.format.checkpoint import TreeHead
@@ -20,11 +20,13 @@ from gateway.ledger.keep.witness import AddCheckpoint
 from gateway.ledger.service import LedgerService
 from scripts.build_protos import ROOT, build
 from services.chassis.store.sqlite import SqliteStore
+from services.registry import SERVICES
 from tests.ledger.site import code_of, play
 from tests.support.hosted import hosted
 from tests.support.keys import MemoryKeys
 
 SIZE = 300
+(LONGEST,) = {page.max_request_bytes for page in SERVICES["ledger"].pages}
 OTHER = Signer("vn.motcua.local/ledger", b"o" * 32)
 WITNESS_KEY = b"w" * 32
 WITNESS = CoSigner("vn-56.motcua.local/witness", WITNESS_KEY)
@@ -140,7 +142,5 @@ async def test_another_site_gets_its_cosignature(client: httpx.AsyncClient) -> N
 
 async def test_the_witness_reads_no_more_than_a_checkpoint_needs(client: httpx.AsyncClient) -> None:
     for path in ("/ledger/witness/add-checkpoint", "/ledger/checkpoint"):
-        assert (await client.post(path, content=b"x" * (LEDGER_REQUEST_BYTES + 1))).status_code == 413
-    assert (
-        await client.post("/ledger/witness/add-checkpoint", content=b"x" * (LEDGER_REQUEST_BYTES - 1))
-    ).status_code == 400
+        assert (await client.post(path, content=b"x" * (LONGEST + 1))).status_code == 413
+    assert (await client.post("/ledger/witness/add-checkpoint", content=b"x" * (LONGEST - 1))).status_code == 400

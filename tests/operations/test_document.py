@@ -12,10 +12,10 @@ import pytest
 import yaml
 
 from command.main import NO_SETTINGS
-from command.registry import CLASSES
 from command.run.postgresql import PrivatePostgresql
 from command.views.migrate import migrate
 from services.chassis.platform.settings import Settings
+from services.registry import SERVICES
 from tests.charts.chart import PROFILES, ROOT, render, run
 from tests.charts.chart import profile as profile_file
 from tests.support.postgresql import QUICK
@@ -120,7 +120,7 @@ def test_each_service_makes_its_tables_with_its_own_role_and_the_backup_reads_th
         address = server.url.replace("postgresql+psycopg", "postgresql")
         with psycopg.connect(address) as db:
             db.execute((prepared / "work" / "roles.sql").read_bytes())
-        for service in CLASSES:
+        for service in SERVICES:
             separator = "&" if "?" in server.url else "?"
             url = f"{server.url}{separator}options=-c%20role%3Dmotcua_{service}"
             assert migrate(Settings(data=tmp_path, database=url), [service], False) == 0

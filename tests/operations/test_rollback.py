@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 from datetime import UTC, datetime
+from importlib import import_module
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -24,6 +26,7 @@ from services.dossier.domain import dossier
 from tests.support.keys import MemoryKeys
 
 NOW = datetime(2026, 3, 2, tzinfo=UTC)
+PROTOS = Path(__file__).parents[2] / "protos" / "motcua"
 # Field 1999, a number: of no proto of ours.
 LATER_FIELD = b"\xf8\x7c\x07"
 LATER_EVENT = "motcua.dossier.events.v1.DossierTeleported"
@@ -96,6 +99,8 @@ def test_the_ledger_waits_at_what_a_later_release_wrote_into_an_event(written: b
 def test_no_event_is_taken_for_another_whose_name_it_begins_with() -> None:
     """Followers ask the store for events by the beginning of their names."""
     service_classes()
+    for package in _event_packages():
+        import_module(f"{package}.events_pb2")
     pool = descriptor_pool.Default()
     names = [
         f"{package}.{message}"
@@ -107,8 +112,7 @@ def test_no_event_is_taken_for_another_whose_name_it_begins_with() -> None:
 
 
 def _event_packages() -> set[str]:
-    services = ("catalogue", "dossier", "identity", "notification", "payment", "privacy", "warehouse")
-    return {f"motcua.{service}.events.v1" for service in services}
+    return {f"motcua.{path.parts[-4]}.events.v1" for path in PROTOS.glob("*/events/v1/events.proto")}
 
 
 async def test_a_view_does_not_see_events_that_it_does_not_fold() -> None:

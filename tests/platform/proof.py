@@ -24,8 +24,8 @@ from motcua.dossier.events.v1 import events_pb2 as d
 from motcua.notification.events.v1 import events_pb2 as n
 from motcua.payment.events.v1 import events_pb2 as p
 from motcua.warehouse.events.v1 import events_pb2 as w
-from services.chassis.platform.settings import SERVICES
 from services.notification.letters import TOLD
+from services.registry import SERVICES
 from tests.platform.deployment import Deployment
 from tests.platform.log import Log, Rows, published, tables
 from tests.support.waiting import eventually

@@ -9,12 +9,13 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from command.main import app
-from command.registry import CLASSES, service_classes
+from command.registry import service_classes
 from command.run.postgresql import PrivatePostgresql
 from command.site import belonging
 from services.catalogue.seed import seed
 from services.chassis.platform.platform import Platform
 from services.dossier.uploads import Uploads
+from services.registry import SERVICES
 from tests.support.hosted import hosted
 from tests.support.keys import MemoryKeys
 from tests.support.postgresql import Postgresql, chosen, connected, settings_of
@@ -47,7 +48,7 @@ def test_it_makes_what_running_services_make(postgresql: PrivatePostgresql, tmp_
         with chosen(engine):
             platform = await Platform.open(settings_of(running))
         await seed(platform, [])
-        await belonging.begin(platform, tuple(CLASSES))
+        await belonging.begin(platform, tuple(SERVICES))
         await platform.close()
 
     asyncio.run(seeded())
@@ -55,7 +56,7 @@ def test_it_makes_what_running_services_make(postgresql: PrivatePostgresql, tmp_
     assert made.exit_code == 0, made.output
     columns, indexes = form(postgresql, engine, migrated)
     assert (columns, indexes) == form(postgresql, engine, running)
-    assert {schema for schema, *_ in columns} == {*CLASSES, "keys", "dossier-uploads"}
+    assert {schema for schema, *_ in columns} == {*SERVICES, "keys", "dossier-uploads"}
     # Whatever the database's locale, text is ordered as in SQLite: by its bytes.
     assert {collation for *_, collation, _ in columns} == {None, "C"}
     again = motcua("migrate", folder=migrated, url=engine.url(migrated))
@@ -116,12 +117,12 @@ def test_services_need_no_rights_to_make_tables(postgresql: PrivatePostgresql, t
     with connected(postgresql, engine.database(tmp_path)) as db:
         db.execute("DROP ROLE IF EXISTS serving")
         db.execute("CREATE ROLE serving")
-        for schema in (*CLASSES, "keys", "dossier-uploads"):
+        for schema in (*SERVICES, "keys", "dossier-uploads"):
             db.execute(f'GRANT USAGE ON SCHEMA "{schema}" TO serving'.encode())
             db.execute(f'GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA "{schema}" TO serving'.encode())
     limited = f"{url}&options=-c%20role%3Dserving"
     with hosted(tmp_path, service_classes(), database=limited) as host:
-        assert host.platform.addresses.keys() == set(CLASSES)
+        assert host.platform.addresses.keys() == set(SERVICES)
     refused = motcua(
         "migrate", "status", folder=tmp_path, url=f"{engine.url(tmp_path / 'other')}&options=-c%20role%3Dserving"
     )

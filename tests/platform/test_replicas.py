@@ -29,7 +29,8 @@ from services.catalogue.loader import load
 from services.catalogue.publisher import Publisher
 from services.catalogue.seed import publish_in_order
 from services.chassis.platform.platform import Platform
-from services.chassis.platform.settings import SERVICES, Settings
+from services.chassis.platform.settings import Settings
+from services.registry import SERVICES
 from tests.doubles import running as doubles
 from tests.platform.deployment import Deployment
 from tests.platform.proof import Site, Witness, live_through, prove, require_rebuilt

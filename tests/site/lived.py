@@ -12,7 +12,6 @@ from typing import Any
 from sqlalchemy import select
 
 from command.backup import durable
-from command.registry import CLASSES
 from command.schemas import views
 from command.site import belonging
 from gateway.ledger.format.errors import LedgerError
@@ -21,9 +20,10 @@ from services.chassis.following.views import create, fold
 from services.chassis.platform.platform import Platform
 from services.chassis.platform.settings import Settings
 from services.chassis.site.refusal import SiteRefused
+from services.registry import SERVICES
 from tests.backup.site import Site, settings_of, site
 
-ALL = tuple(CLASSES)
+ALL = tuple(SERVICES)
 EVENTS_OF_A_DOSSIER = 3
 
 

@@ -12,16 +12,14 @@ from pathlib import Path
 import pytest
 
 from services.chassis.site.refusal import SiteRefused
+from services.registry import SERVICES
 from tests.backup.site import SECRETS
 from tests.site.lived import Lived, started
 from tests.support.postgresql import settings_of
 
 PAGE = 4096
 DURABLE = ("events.db", "keys.db", "dossier-uploads.db", "ledger.db")
-VIEWS = tuple(
-    f"views/{name}.db"
-    for name in ("identity", "catalogue", "dossier", "payment", "notification", "warehouse", "status")
-)
+VIEWS = tuple(f"views/{name}.db" for name, service in SERVICES.items() if service.views)
 Fate = Callable[[Path, Path, Path], None]
 """Of a file; the same file of an older copy, and of another site, are given, too."""
 

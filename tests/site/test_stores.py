@@ -12,7 +12,6 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import delete, text
 
-from command.registry import CLASSES
 from command.schemas import schemas_of
 from command.site import belonging
 from services.chassis.platform.platform import open_store
@@ -26,6 +25,7 @@ from services.chassis.site.refusal import SiteRefused
 from services.chassis.store.port import NO_STREAM, EventStore, NewEvent
 from services.identity.keys import SubjectKeys
 from services.identity.vault import subject_keys
+from services.registry import SERVICES
 from tests.backup.site import load, load_databases, save, settings_of, site
 from tests.doubles.kurrentdb import Double
 from tests.ledger.site import submitted
@@ -79,7 +79,7 @@ def test_an_older_copy_is_known_by_its_sibling() -> None:
 
 
 def test_every_database_of_a_service_is_asked() -> None:
-    for service in CLASSES:
+    for service in SERVICES:
         asked = {(place.name, place.durable) for place in belonging.places(Settings(), (service,))}
         assert asked == {(schema.name, schema.durable) for schema in schemas_of(service)}
 
@@ -240,12 +240,12 @@ async def test_a_site_that_another_process_makes_meanwhile(tmp_path: Path, monke
         if not made:
             made.append(place)
             async with site(settings) as at:
-                watch = await belonging.begin(at.platform, tuple(CLASSES))
+                watch = await belonging.begin(at.platform, tuple(SERVICES))
                 await watch.finish()
         return await original(asked, place)
 
     monkeypatch.setattr(belonging, "_part", found_first)
-    assert await belonging.examined(settings, tuple(CLASSES)) == []
+    assert await belonging.examined(settings, tuple(SERVICES)) == []
     assert made
 
 
@@ -265,7 +265,7 @@ async def test_a_site_that_another_process_founds_while_its_log_is_read(
         return before
 
     monkeypatch.setattr("command.site.belonging.identity_of", found_next)
-    assert await belonging.examined(settings, tuple(CLASSES)) == []
+    assert await belonging.examined(settings, tuple(SERVICES)) == []
     assert asked
 
 
@@ -274,6 +274,6 @@ async def test_what_was_loaded_for_another_site_before_the_first_start(tmp_path:
     store = await open_store(settings)
     await store.append("calendar-x", [NewEvent(uuid4(), "x", b"", b'{"site": "vn-56"}')], NO_STREAM)
     await store.close()
-    (fault,) = await belonging.examined(settings, tuple(CLASSES))
+    (fault,) = await belonging.examined(settings, tuple(SERVICES))
     assert fault.startswith("MOTCUA_SITE is vn-52, and ")
     assert fault.endswith(" is the log of the site vn-56")

@@ -13,7 +13,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from gateway.edge.certificates import Pair, make, save
 from services.chassis.access.certificates import Files, peer_name
 from services.chassis.access.tls import EDGE, OPERATOR
-from services.chassis.platform.settings import SERVICES
+from services.registry import SERVICES
 
 BOTH = (ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH)
 

@@ -16,9 +16,9 @@ from typing import Any, Protocol
 import psycopg
 from sqlalchemy.engine import make_url
 
-from command.registry import CLASSES
 from command.run.postgresql import PrivatePostgresql, binaries
 from services.chassis.platform.settings import Settings
+from services.registry import SERVICES
 
 # Nothing that a test makes has to outlive a power cut.
 QUICK = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "shared_buffers": "32MB"}
@@ -126,7 +126,7 @@ class Postgresql:
         self.sql(folder, name, f'DROP SCHEMA IF EXISTS "{name}" CASCADE')
 
     def lose_views(self, folder: Path) -> None:
-        for name in CLASSES:
+        for name in SERVICES:
             if name != "ledger":
                 self.lose(folder, name)
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from importlib import import_module
 from typing import Any
 
 import grpc
@@ -14,28 +15,14 @@ from google.protobuf.message import Message
 from google.rpc import error_details_pb2
 from google.rpc.status_pb2 import Status
 
-from command.registry import CLASSES, WITHOUT_RPCS
-from motcua.catalogue.v1 import catalogue_service_pb2
-from motcua.dossier.v1 import dossier_service_pb2
-from motcua.identity.v1 import identity_service_pb2
-from motcua.notification.v1 import notification_service_pb2
 from motcua.operations.v1 import operations_service_pb2
 from motcua.options.v1 import options_pb2
-from motcua.payment.v1 import payment_service_pb2
-from motcua.warehouse.v1 import warehouse_service_pb2
 from services.chassis.deciding.facts import message_class
+from services.registry import SERVICES
 from tests.support.hosted import Host
 
 CALL_SECONDS = 30
-NAMES = tuple(name for name in CLASSES if name not in WITHOUT_RPCS)
-_APIS = (
-    identity_service_pb2,
-    catalogue_service_pb2,
-    dossier_service_pb2,
-    payment_service_pb2,
-    notification_service_pb2,
-    warehouse_service_pb2,
-)
+NAMES = tuple(name for name, service in SERVICES.items() if service.api)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +52,8 @@ class Rpc:
 
 
 def _rpcs() -> Iterator[Rpc]:
-    for name, api in zip(NAMES, _APIS, strict=True):
+    for name in NAMES:
+        api = import_module(f"motcua.{name}.v1.{name}_service_pb2")
         for service in api.DESCRIPTOR.services_by_name.values():
             yield from (Rpc(method, name) for method in service.methods)
         # Every service answers it beside its API.

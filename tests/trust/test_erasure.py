@@ -19,7 +19,7 @@ import pytest
 from google.protobuf.json_format import MessageToDict
 from joserfc.jwk import OKPKey
 
-from command.registry import CLASSES, service_classes
+from command.registry import service_classes
 from gateway.ledger.audit import checking
 from gateway.ledger.audit.source import FolderSource
 from gateway.ledger.keep.own_keys import log_key
@@ -42,6 +42,7 @@ from services.identity.accounts.values import AccountKind
 from services.identity.codec import account_codec
 from services.identity.keys import SubjectKeys
 from services.identity.vault import Vault
+from services.registry import SERVICES
 from tests.idempotency.world import AGENCY, OFFICIALS, PROCEDURE, STEPS, World
 from tests.identity.sandboxes import SECRET, sandboxes
 from tests.platform.log import Log, Rows, tables
@@ -112,7 +113,7 @@ class Person:
 
 def followers() -> Iterator[tuple[str, tuple[str, ...]]]:
     """Every view and every reaction of every service, with the types of events that it follows."""
-    for cls in service_classes(tuple(CLASSES)):
+    for cls in service_classes(tuple(SERVICES)):
         for name, member in vars(cls).items():
             if isinstance(member, View):
                 (projection, *_), _ = member._Extension__params  # what it was declared with; nameko makes it later
@@ -162,7 +163,7 @@ class Site:
 
     def start(self) -> World:
         self.stop()
-        host = self._stack.enter_context(hosted(self.folder, service_classes(tuple(CLASSES)), **self.settings))
+        host = self._stack.enter_context(hosted(self.folder, service_classes(tuple(SERVICES)), **self.settings))
         return World(self._stack.enter_context(client(host)), self.key)
 
     def stop(self) -> None:

@@ -114,7 +114,8 @@ labels: {{- include "motcua.labels" . | nindent 2 }}
 {{- if has (index . 1) (splitList " " (index . 0)) }}yes{{ end -}}
 {{- end -}}
 
-{{- /* Who asks identity for persons' keys, and who keeps files. */ -}}
+{{- /* Of services/registry.py (tests/setup/test_services.py): who has pages, who asks identity for persons' keys, who keeps files. */ -}}
+{{- define "motcua.havePages" -}}identity ledger payment status{{- end -}}
 {{- define "motcua.askKeys" -}}dossier ledger notification payment warehouse{{- end -}}
 {{- define "motcua.keepFiles" -}}backup backup-between dossier ledger warehouse{{- end -}}
 

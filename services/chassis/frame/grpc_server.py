@@ -16,8 +16,8 @@ from services.chassis.frame.container import container_of, parts_of, wait_for
 from services.chassis.frame.operations import Operations
 from services.chassis.frame.serving import Method, method_name
 from services.chassis.machine import moments
-from services.chassis.platform.settings import SERVICES
 from services.chassis.work.tasks import Owned, troubles
+from services.registry import SERVICES
 
 SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
 BACKGROUND = "background"

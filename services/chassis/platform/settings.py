@@ -24,7 +24,6 @@ from services.chassis.network import addresses
 from services.chassis.site.refusal import SiteRefused
 from services.law.dated import site_terms
 
-SERVICES = ("identity", "catalogue", "dossier", "payment", "notification", "warehouse", "status", "ledger")
 _SECRET = re.compile(r"[0-9a-f]{64}")
 Port = Annotated[int, Field(ge=0, le=65535)]
 LOOPBACK = "127.0.0.1"
