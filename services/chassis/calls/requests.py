@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from math import isfinite
 from typing import Any
-from uuid import UUID
 
 from google.api import field_behavior_pb2
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 from google.protobuf.message import Message
 
+from motcua.options.v1 import options_pb2
+from motcua.options.v1.options_pb2 import Text
 from services.chassis.calls.reading import Unread
 from services.chassis.calls.statuses import Invalid, Violation
 from services.chassis.text.contact import email_of, phone_of
@@ -20,11 +21,6 @@ from services.chassis.text.dossier_codes import code_in, codes_in
 from services.chassis.text.plain import composed, name_fault
 from services.chassis.text.sizes import sized
 
-LONGEST_STRING = 20_000
-LONGEST_NAME = 200
-LONGEST_SCHEMA = 200_000
-# One of ours holds by what a row is ordered: five codes at most.
-LONGEST_PAGE_TOKEN = 2_000
 MOST_ITEMS = 200
 MOST_NESTED_ITEMS = 5_000
 # Of a request, with those inside each other: the largest province has 2 for each of its communes.
@@ -32,7 +28,6 @@ MOST_MESSAGES = 3_000
 LARGEST_FORM_BYTES = 128 * 1024
 MOST_ANSWERS = 5_000
 DEEPEST_FORM = 20
-TEXT = "motcua.catalogue.events.v1.Text"
 # Beyond it a JSON number is not exact (RFC 7493, 2.2).
 LARGEST_NUMBER = 2**53
 # 1970 to 2100.
@@ -40,24 +35,21 @@ SECONDS = range(4_102_444_800)
 LARGEST_PAGE = 200
 DEFAULT_PAGE = 50
 
-# Fields that name a thing, as keys of tables and streams do; the others are prose.
-_NAME = re.compile(
-    r"(?:^|_)(?:id|ids|code|codes|agency|province|commune|sha256|type|number|role|position|kid|holder|day|search)$"
-    r"|^resume_token$"
-)
 
-# Fields that hold the name of a person, an organisation or a thing, as letters and papers show it; and those of a person.
-_NAMED = frozenset({"name", "applicant_name", "full_name", "signer", "title"})
-_PERSON = frozenset({"full_name"})
-# Identifiers of digits, which are printed in groups.
-_NUMBERS = frozenset({"personal_number"})
-_BETWEEN_DIGITS = re.compile(r"[\s.\-\u200b-\u200f\ufeff]+")
-# Where `code` is that of a dossier.
-_OF_DOSSIERS = frozenset({"motcua.dossier.v1", "motcua.payment.v1"})
+def reading_of(kind: int) -> options_pb2.Reading:
+    said = Text.DESCRIPTOR.values_by_number[kind or Text.TEXT_PROSE]
+    return said.GetOptions().Extensions[options_pb2.reading]
+
+
+LONGEST_NAME = reading_of(Text.TEXT_KEY).longest
+LONGEST_PAGE_TOKEN = reading_of(Text.TEXT_PAGE_TOKEN).longest
+LONGEST_STRING = reading_of(Text.TEXT_PROSE).longest
+LONGEST_SCHEMA = reading_of(Text.TEXT_SCHEMA).longest
+
 # How somebody is written to or called.
-_CONTACT: dict[str, tuple[Callable[[str], str], str, str]] = {
-    "email": (email_of, "Phải là một địa chỉ thư điện tử.", "It must be one e-mail address."),
-    "phone": (phone_of, "Phải là một số điện thoại.", "It must be one telephone number."),
+_CONTACT: dict[int, tuple[Callable[[str], str], str, str]] = {
+    Text.TEXT_EMAIL: (email_of, "Phải là một địa chỉ thư điện tử.", "It must be one e-mail address."),
+    Text.TEXT_PHONE: (phone_of, "Phải là một số điện thoại.", "It must be one telephone number."),
 }
 # To compose what is longer than this many times its bound would cost more than to refuse it: a letter has few marks.
 _MOST_MARKS = 4
@@ -73,6 +65,8 @@ class Found(list[Violation]):
 
 # Takes a value, its path and what was found so far.
 Check = Callable[[Any, str, Found], None]
+# Of a text, as it is meant.
+Read = Callable[[str, str, Found], str]
 
 
 def check(request: Message | Unread) -> None:
@@ -109,14 +103,12 @@ def _checks(descriptor: Descriptor) -> tuple[Check, ...]:
             checks.append(_required(field))
         if field.is_repeated:
             checks.append(_items(field, most))
-        elif field.name == "request_id":
-            checks.append(_uuid(field))
         elif field.name == "page_size":
             checks.append(_page_size(field))
         elif field.type == FieldDescriptor.TYPE_STRING:
-            checks.append(_string_check(field))
-        elif field.message_type is not None and field.message_type.full_name == TEXT and field.name in _NAMED:
-            checks.append(_named_text(field))
+            checks.append(_string(field.name, _read(kind_of(field))))
+        elif kind := kind_of(field):
+            checks.append(_languages(field, _read(kind)))
         elif value := _value(field):
             checks.append(_single(field, value))
     return tuple(checks)
@@ -154,8 +146,11 @@ def _single(field: FieldDescriptor, value: Check) -> Check:
 def _items(field: FieldDescriptor, most: int) -> Check:
     name = field.name
     of_map = field.message_type is not None and field.message_type.GetOptions().map_entry
-    # A map is repeated entries to the descriptor, and its keys to a loop.
-    each = _entries(field) if of_map else _texts(name) if field.type == FieldDescriptor.TYPE_STRING else _values(field)
+    each = _values(field)
+    if of_map:  # repeated entries to the descriptor, keys to a loop
+        each = _entries(field)
+    elif field.type == FieldDescriptor.TYPE_STRING:
+        each = _texts(_read(kind_of(field)))
 
     def run(message: Any, path: str, violations: Found) -> None:
         items = getattr(message, name)
@@ -179,9 +174,7 @@ def _values(field: FieldDescriptor) -> Check:
     return run
 
 
-def _texts(name: str) -> Check:
-    read = _text(name)
-
+def _texts(read: Read) -> Check:
     def run(items: Any, path: str, violations: Found) -> None:
         for index, written in enumerate(items):
             text = read(written, f"{path}[{index}]", violations)
@@ -194,7 +187,7 @@ def _texts(name: str) -> Check:
 def _entries(field: FieldDescriptor) -> Check:
     """Keys are text; values are text, or no text at all."""
     assert field.message_type is not None
-    read = _text(field.name)
+    read = _read(kind_of(field))
     of_text = field.message_type.fields_by_name["value"].type == FieldDescriptor.TYPE_STRING
 
     def run(entries: Any, path: str, violations: Found) -> None:
@@ -208,16 +201,47 @@ def _entries(field: FieldDescriptor) -> Check:
     return run
 
 
-_LONGEST = {"schema": LONGEST_SCHEMA, "page_token": LONGEST_PAGE_TOKEN}
+def kind_of(field: FieldDescriptor) -> int:
+    """What the text of the field is; 0 where nothing says so."""
+    return int(field.GetOptions().Extensions[options_pb2.text])
 
 
-def _text(name: str) -> Callable[[str, str, Found], str]:
-    """Reads text: in NFC, so that what looks the same is the same, before anything is compared, counted or kept; what names a
-    thing without the blanks around it that are pasted along, a number without those within it.
-    """
-    longest = _LONGEST.get(name, LONGEST_NAME if _NAME.search(name) else LONGEST_STRING)
+def require_kinds(request: Descriptor) -> None:
+    """Raises TypeError for a text, however deep in the request, that does not say what it is."""
+    if missing := sorted(set(_without_kind(request, frozenset()))):
+        raise TypeError(f"{', '.join(missing)}: no (text) is declared")
 
-    names, digits = bool(_NAME.search(name)), name in _NUMBERS
+
+def _without_kind(descriptor: Descriptor, above: frozenset[Descriptor]) -> Iterator[str]:
+    for field in descriptor.fields:
+        inner, texts = field.message_type, field.type == FieldDescriptor.TYPE_STRING
+        if inner is not None and inner.GetOptions().map_entry:
+            inner, texts = inner.fields_by_name["value"].message_type, True  # the keys are
+        if texts and not kind_of(field):
+            yield field.full_name
+        if inner is not None and inner not in above and inner.file.package != "google.protobuf":
+            yield from _without_kind(inner, above | {descriptor})
+
+
+@cache
+def _read(kind: int) -> Read:
+    reading = reading_of(kind)
+    plain = _plain(reading)
+    match kind:
+        case Text.TEXT_DOSSIER_CODE:
+            return _coded(plain)
+        case Text.TEXT_NAME | Text.TEXT_PERSON_NAME:
+            return _named(plain, person=kind == Text.TEXT_PERSON_NAME)
+        case Text.TEXT_EMAIL | Text.TEXT_PHONE:
+            return _contact(*_CONTACT[kind])
+        case _:
+            return _matching(reading) if reading.pattern else plain
+
+
+def _plain(reading: options_pb2.Reading) -> Read:
+    """In NFC, so that what looks the same is the same, before anything is compared, counted or kept."""
+    longest, trimmed = reading.longest, reading.trimmed
+    dropped = re.compile(reading.dropped) if reading.dropped else None
 
     def read(written: str, path: str, violations: Found) -> str:
         text = written if written.isascii() or len(written) > longest * _MOST_MARKS else composed(written)
@@ -225,99 +249,79 @@ def _text(name: str) -> Callable[[str, str, Found], str]:
             violations.append(Violation(path, f"Dài quá {longest} ký tự.", f"It exceeds {longest} characters."))
         elif "\0" in text:
             violations.append(Violation(path, "Có ký tự U+0000.", "It contains U+0000."))
-        elif digits:
-            return _BETWEEN_DIGITS.sub("", text)
-        return text.strip() if names else text
+        elif dropped:
+            return dropped.sub("", text)
+        return text.strip() if trimmed else text
 
     return read
 
 
-def _is_code(field: FieldDescriptor) -> bool:
-    """Of a dossier; procedures, agencies and units have codes, too."""
-    package = field.containing_type.file.package if field.containing_type is not None else ""
-    return field.name == "dossier_code" or (field.name == "code" and package in _OF_DOSSIERS)
-
-
-def _coded(field: FieldDescriptor) -> Check:
+def _coded(plain: Read) -> Read:
     """As it was meant, however it was written down."""
-    name, plain = field.name, _string(field)
 
-    def run(message: Any, path: str, violations: Found) -> None:
-        plain(message, path, violations)
-        written = getattr(message, name)
-        if len(several := codes_in(written)) > 1:
+    def read(written: str, path: str, violations: Found) -> str:
+        text = plain(written, path, violations)
+        if len(several := codes_in(text)) > 1:
             named = ", ".join(sorted(several))[:LONGEST_NAME]
             fault = f"Có hơn một mã hồ sơ ({named}): ghi một mã.", f"It holds several codes ({named}): write one."
-            violations.append(Violation(path + name, *fault))
-        elif (code := code_in(written) or written) != written:
-            setattr(message, name, code)
+            violations.append(Violation(path, *fault))
+            return text
+        return code_in(text) or text
 
-    return run
-
-
-def _string_check(field: FieldDescriptor) -> Check:
-    if _is_code(field):
-        return _coded(field)
-    if field.name in _NAMED:
-        return _named(field)
-    return _contact(field) if field.name in _CONTACT else _string(field)
+    return read
 
 
-def _string(field: FieldDescriptor) -> Check:
-    name = field.name
-    read = _text(name)
-
-    def run(message: Any, path: str, violations: Found) -> None:
-        written = getattr(message, name)
-        text = read(written, path + name, violations)
-        if text != written:
-            setattr(message, name, text)
-
-    return run
-
-
-def _named(field: FieldDescriptor) -> Check:
-    name = field.name
-    read = _text(name)
-
-    def run(message: Any, path: str, violations: Found) -> None:
-        written = getattr(message, name)
+def _named(plain: Read, *, person: bool) -> Read:
+    def read(written: str, path: str, violations: Found) -> str:
         before = len(violations)
-        text = read(written, path + name, violations)
+        text = plain(written, path, violations)
         if not written or len(violations) > before:
-            return
-        if fault := name_fault(text, person=name in _PERSON):
-            violations.append(Violation(path + name, *fault))
-        elif text != written:
-            setattr(message, name, text)
+            return written
+        if fault := name_fault(text, person=person):
+            violations.append(Violation(path, *fault))
+            return written
+        return text
 
-    return run
+    return read
 
 
-def _contact(field: FieldDescriptor) -> Check:
-    name = field.name
-    rule, vi, en = _CONTACT[name]
+def _contact(rule: Callable[[str], str], vi: str, en: str) -> Read:
+    def read(written: str, path: str, violations: Found) -> str:
+        try:
+            return rule(written) if written else written
+        except ValueError:
+            violations.append(Violation(path, vi, en))
+            return written
 
+    return read
+
+
+def _matching(reading: options_pb2.Reading) -> Read:
+    pattern, vi, en = re.compile(reading.pattern), reading.vi, reading.en
+
+    def read(written: str, path: str, violations: Found) -> str:
+        if written and not pattern.fullmatch(written):
+            violations.append(Violation(path, vi, en))
+        return written
+
+    return read
+
+
+def _string(name: str, read: Read) -> Check:
     def run(message: Any, path: str, violations: Found) -> None:
         written = getattr(message, name)
-        if not written:
-            return
-        try:
-            text = rule(written)
-        except ValueError:
-            violations.append(Violation(path + name, vi, en))
-            return
+        text = read(written, path + name, violations)
         if text != written:
             setattr(message, name, text)
 
     return run
 
 
-def _named_text(field: FieldDescriptor) -> Check:
+def _languages(field: FieldDescriptor, read: Read) -> Check:
     """The same of each language."""
     name = field.name
     assert field.message_type is not None
-    each = [_named(language) for language in field.message_type.fields]
+    each = [_string(language.name, read) for language in field.message_type.fields]
 
     def run(message: Any, path: str, violations: Found) -> None:
         if message.HasField(name):
@@ -425,21 +429,6 @@ def _required(field: FieldDescriptor) -> Check:
     def run(message: Any, path: str, violations: Found) -> None:
         if not present(message):
             violations.append(Violation(path + name, "Bắt buộc.", "It is required."))
-
-    return run
-
-
-def _uuid(field: FieldDescriptor) -> Check:
-    name = field.name
-
-    def run(message: Any, path: str, violations: Found) -> None:
-        value = getattr(message, name)
-        try:
-            valid = not value or str(UUID(value)) == value.lower()
-        except ValueError:
-            valid = False
-        if not valid:
-            violations.append(Violation(path + name, "Phải là một UUID.", "It must be a UUID."))
 
     return run
 

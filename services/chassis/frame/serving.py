@@ -57,6 +57,7 @@ class Method:
         self._answer, self._ready = answer, ready
         self._settings, self._verifier = parts.platform.settings, parts.platform.verifier
         self._policy = Policy(method, self._settings.site)
+        requests.require_kinds(method.input_type)
         request = message_class(method.input_type.full_name)
         self._readings = Readings(parts.platform, self._policy, request)
         self._errors = Errors(errors)
