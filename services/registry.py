@@ -45,7 +45,7 @@ class Service:
     given: tuple[str, ...] = ()
 
 
-_LEDGER_REQUEST_BYTES = 32 * 1024
+LEDGER_REQUEST_BYTES = 32 * 1024
 
 # In the order in which they start: identity first, because the others ask it for keys.
 SERVICES: Mapping[str, Service] = {
@@ -100,7 +100,7 @@ SERVICES: Mapping[str, Service] = {
             api=False,
             # Other sites' checkpoints and whoever guesses codes do not take from who reads the log.
             pages=tuple(
-                Page(path, _LEDGER_REQUEST_BYTES)
+                Page(path, LEDGER_REQUEST_BYTES)
                 for path in ("/ledger", "/ledger/", "/ledger/witness/", "/ledger/receipts/")
             ),
             views=False,
