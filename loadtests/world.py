@@ -89,9 +89,9 @@ def _law_events(law: Any, agencies: list[Any], now: datetime) -> Iterator[Messag
     calendar = Shape(CalendarPublished, catalogue_pb2.CalendarPublished)
     agency = Shape(AgencyOpened, catalogue_pb2.AgencyOpened)
     procedure = Shape(ProcedurePublished, catalogue_pb2.ProcedurePublished)
-    yield from (calendar.write(CalendarPublished(each, at, BY)) for each in law.calendars)
-    yield from (agency.write(AgencyOpened(each, at, BY)) for each in agencies)
-    yield from (procedure.write(ProcedurePublished(each, at, BY)) for each in law.procedures)
+    yield from (calendar.write(CalendarPublished(calendar=each, at=at, by=BY)) for each in law.calendars)
+    yield from (agency.write(AgencyOpened(agency=each, at=at, by=BY)) for each in agencies)
+    yield from (procedure.write(ProcedurePublished(procedure=each, at=at, by=BY)) for each in law.procedures)
 
 
 async def _register(store: EventStore, keys: LocalKeys, account_id: str, number: int, now: datetime) -> None:

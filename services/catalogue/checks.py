@@ -83,23 +83,38 @@ def _asked(kind: str, each: Any) -> Found:
     match each:
         case Procedure():
             state: Any = ProcedureState(last_version=each.version - 1)
-            yield from _decided(procedures.decide, PublishProcedure(each, (), _AT, ""), state)
+            yield from _decided(procedures.decide, PublishProcedure(procedure=each, faults=(), at=_AT, by=""), state)
         case FeeOverlay():
-            adopting = AdoptFeeOverlay(each, True, True, frozenset({each.charge_code}), _AT, "")
+            adopting = AdoptFeeOverlay(
+                overlay=each,
+                province_known=True,
+                procedure_known=True,
+                charges=frozenset({each.charge_code}),
+                at=_AT,
+                by="",
+            )
             yield from _decided(overlays.decide, adopting, OverlayState())
         case Agency():
             known = Version(1, Validity(each.valid_from), frozenset({each.commune}))
             yield from agency_faults(each, TerritoryState(1, (known,)))
         case CalendarVersion():
             state = CalendarState(each.version - 1)
-            yield from _decided(calendars.decide, PublishCalendar(each, _AT, ""), state)
+            yield from _decided(calendars.decide, PublishCalendar(calendar=each, at=_AT, by=""), state)
         case Territory():
             state = TerritoryState(each.version - 1)
-            yield from _decided(territories.decide, PublishTerritory(each, _AT, ""), state)
+            yield from _decided(territories.decide, PublishTerritory(territory=each, at=_AT, by=""), state)
 
 
 def _opening(agency: Agency, territory: TerritoryState) -> OpenAgency:
-    return OpenAgency(agency, True, True, _AT, "", territory, agency.province)
+    return OpenAgency(
+        agency=agency,
+        calendar_known=True,
+        parent_known=True,
+        at=_AT,
+        by="",
+        territory=territory,
+        parent_province=agency.province,
+    )
 
 
 def _decided(decide: Any, command: Any, state: Any) -> Found:

@@ -93,15 +93,18 @@ class ProcedureState:
 
 def decide_procedure(command: ProcedureCommand, state: ProcedureState) -> Sequence[ProcedureEvent]:
     match command:
-        case PublishProcedure(procedure, faults, at, by, replaces):
+        case PublishProcedure(procedure=procedure, faults=faults, at=at, by=by, replaces=replaces):
             _faultless(procedure, faults)
             _next_version(procedure.version, state.last_version)
             validity = _validity(procedure.valid_from, procedure.valid_until)
             replaced = _admit(validity, state.versions, local_day(at), replaces)
             why = f"v{procedure.version}"
-            withdrawn = [ProcedureVersionWithdrawn(procedure.code, each, why, at, by) for each in replaced]
-            return [*withdrawn, ProcedurePublished(procedure, at, by)]
-        case WithdrawProcedure(code, valid_until, legal_basis, at, by):
+            withdrawn = [
+                ProcedureVersionWithdrawn(code=procedure.code, version=each, reason=why, at=at, by=by)
+                for each in replaced
+            ]
+            return [*withdrawn, ProcedurePublished(procedure=procedure, at=at, by=by)]
+        case WithdrawProcedure(code=code, valid_until=valid_until, legal_basis=legal_basis, at=at, by=by):
             if not state.versions:
                 raise Rejected("PROCEDURE_UNKNOWN", code=code)
             _dated(valid_until)
@@ -110,12 +113,12 @@ def decide_procedure(command: ProcedureCommand, state: ProcedureState) -> Sequen
             if all(ends) and max(ends) <= valid_until:
                 raise Rejected("PROCEDURE_WITHDRAWN", code=code, valid_until=max(ends))
             _not_past(valid_until, local_day(at))
-            return [ProcedureWithdrawn(code, valid_until, legal_basis, at, by)]
-        case WithdrawProcedureVersion(code, version, reason, at, by):
+            return [ProcedureWithdrawn(code=code, valid_until=valid_until, legal_basis=legal_basis, at=at, by=by)]
+        case WithdrawProcedureVersion(code=code, version=version, reason=reason, at=at, by=by):
             _to_come(state.versions, version, code, local_day(at))
             _reasoned(reason)
-            return [ProcedureVersionWithdrawn(code, version, reason, at, by)]
-        case ProposeProcedureRepair(procedure, faults, reason, at, by):
+            return [ProcedureVersionWithdrawn(code=code, version=version, reason=reason, at=at, by=by)]
+        case ProposeProcedureRepair(procedure=procedure, faults=faults, reason=reason, at=at, by=by):
             known = _version(state.versions, procedure.version, procedure.code)
             _faultless(procedure, faults)
             _reasoned(reason)
@@ -123,21 +126,25 @@ def decide_procedure(command: ProcedureCommand, state: ProcedureState) -> Sequen
                 raise Rejected("REPAIR_CHANGES_MORE", code=procedure.code, version=str(procedure.version))
             if procedure == known.definition:
                 raise Rejected("REPAIR_CHANGES_NOTHING", code=procedure.code, version=str(procedure.version))
-            return [ProcedureRepairProposed(procedure, reason, at, by)]
-        case ConfirmProcedureRepair(code, version, at, by):
+            return [ProcedureRepairProposed(procedure=procedure, reason=reason, at=at, by=by)]
+        case ConfirmProcedureRepair(code=code, version=version, at=at, by=by):
             proposed = state.proposed
             if proposed is None or proposed.procedure.version != version:
                 raise Rejected("REPAIR_UNKNOWN", code=code, version=str(version))
             if proposed.by == by:
                 raise Rejected("REPAIR_NEEDS_ANOTHER", code=code, version=str(version))
-            return [ProcedureRepaired(proposed.procedure, proposed.reason, proposed.by, at, by)]
+            return [
+                ProcedureRepaired(
+                    procedure=proposed.procedure, reason=proposed.reason, proposed_by=proposed.by, at=at, by=by
+                )
+            ]
         case _:
             assert_never(command)
 
 
 def evolve_procedure(state: ProcedureState, event: ProcedureEvent) -> ProcedureState:
     match event:
-        case ProcedurePublished(procedure):
+        case ProcedurePublished(procedure=procedure):
             new = Version(procedure.version, Validity(procedure.valid_from, procedure.valid_until), procedure)
             return replace(
                 state,
@@ -152,7 +159,7 @@ def evolve_procedure(state: ProcedureState, event: ProcedureEvent) -> ProcedureS
             return replace(state, versions=_without(state.versions, version))
         case ProcedureRepairProposed():
             return replace(state, proposed=event)
-        case ProcedureRepaired(procedure):
+        case ProcedureRepaired(procedure=procedure):
             versions = (
                 replace(each, definition=procedure) if each.number == procedure.version else each
                 for each in state.versions
@@ -192,14 +199,34 @@ def decide_overlay(command: OverlayCommand, state: OverlayState) -> Sequence[Ove
     match command:
         case AdoptFeeOverlay():
             return _adopted(command, state)
-        case WithdrawFeeOverlay(province, procedure_code, charge_code, channels, valid_from, reason, at, by):
+        case WithdrawFeeOverlay(
+            province=province,
+            procedure_code=procedure_code,
+            charge_code=charge_code,
+            channels=channels,
+            valid_from=valid_from,
+            reason=reason,
+            at=at,
+            by=by,
+        ):
             versions = state.scopes.get((charge_code, frozenset(channels)), ())
             found = next((each for each in reversed(versions) if each.validity.since == valid_from), None)
             if found is None:
                 raise Rejected("OVERLAY_UNKNOWN", valid_from=valid_from)
             _not_begun(found.validity.since, local_day(at))
             _reasoned(reason)
-            return [FeeOverlayWithdrawn(province, procedure_code, charge_code, channels, valid_from, reason, at, by)]
+            return [
+                FeeOverlayWithdrawn(
+                    province=province,
+                    procedure_code=procedure_code,
+                    charge_code=charge_code,
+                    channels=channels,
+                    valid_from=valid_from,
+                    reason=reason,
+                    at=at,
+                    by=by,
+                )
+            ]
         case _:
             assert_never(command)
 
@@ -228,23 +255,23 @@ def _adopted(command: AdoptFeeOverlay, state: OverlayState) -> list[OverlayEvent
     replaced = _admit(validity, known, local_day(command.at), command.replaces)
     withdrawn = [
         FeeOverlayWithdrawn(
-            other.province,
-            other.procedure_code,
-            other.charge_code,
-            other.channels,
-            other.valid_from,
-            overlay.resolution,
-            command.at,
-            command.by,
+            province=other.province,
+            procedure_code=other.procedure_code,
+            charge_code=other.charge_code,
+            channels=other.channels,
+            valid_from=other.valid_from,
+            reason=overlay.resolution,
+            at=command.at,
+            by=command.by,
         )
         for other in (each.definition for each in known if each.number in replaced)
     ]
-    return [*withdrawn, FeeOverlayAdopted(overlay, command.at, command.by)]
+    return [*withdrawn, FeeOverlayAdopted(overlay=overlay, at=command.at, by=command.by)]
 
 
 def evolve_overlay(state: OverlayState, event: OverlayEvent) -> OverlayState:
     match event:
-        case FeeOverlayAdopted(overlay):
+        case FeeOverlayAdopted(overlay=overlay):
             scope = overlay.charge_code, frozenset(overlay.channels)
             new = Version(state.count + 1, Validity(overlay.valid_from, overlay.valid_until), overlay)
             return OverlayState({**state.scopes, scope: (*state.scopes.get(scope, ()), new)}, state.count + 1)
@@ -278,7 +305,15 @@ class AgencyState:
 
 def decide_agency(command: AgencyCommand, state: AgencyState) -> Sequence[AgencyEvent]:
     match command:
-        case OpenAgency(agency, calendar_known, parent_known, at, by, territory, parent_province):
+        case OpenAgency(
+            agency=agency,
+            calendar_known=calendar_known,
+            parent_known=parent_known,
+            at=at,
+            by=by,
+            territory=territory,
+            parent_province=parent_province,
+        ):
             if state.validity:
                 raise Rejected("AGENCY_EXISTS", code=agency.code)
             if not ORGANISATION.fullmatch(agency.code):
@@ -291,8 +326,18 @@ def decide_agency(command: AgencyCommand, state: AgencyState) -> Sequence[Agency
             _lies_there(agency, territory or TerritoryState())
             if parent_province not in ("", agency.province):
                 raise Rejected("PARENT_ELSEWHERE", parent=agency.parent, province=agency.province or "-")
-            return [AgencyOpened(agency, at, by)]
-        case ChangeAgency(code, name, calendar_id, calendar_known, valid_from, legal_basis, at, by, replaces):
+            return [AgencyOpened(agency=agency, at=at, by=by)]
+        case ChangeAgency(
+            code=code,
+            name=name,
+            calendar_id=calendar_id,
+            calendar_known=calendar_known,
+            valid_from=valid_from,
+            legal_basis=legal_basis,
+            at=at,
+            by=by,
+            replaces=replaces,
+        ):
             _open(state, code)
             _dated(valid_from)
             _based(legal_basis)
@@ -311,16 +356,28 @@ def decide_agency(command: AgencyCommand, state: AgencyState) -> Sequence[Agency
             )
             if (changed.name, changed.calendar_id) == (before.name, before.calendar_id):
                 raise Rejected("AGENCY_UNCHANGED", code=code)
-            withdrawn = [AgencyVersionWithdrawn(code, each, legal_basis, at, by) for each in replaced]
-            return [*withdrawn, AgencyChanged(changed, legal_basis, at, by)]
-        case WithdrawAgencyVersion(code, version, reason, at, by):
+            withdrawn = [
+                AgencyVersionWithdrawn(code=code, version=each, reason=legal_basis, at=at, by=by) for each in replaced
+            ]
+            return [*withdrawn, AgencyChanged(agency=changed, legal_basis=legal_basis, at=at, by=by)]
+        case WithdrawAgencyVersion(code=code, version=version, reason=reason, at=at, by=by):
             _open(state, code)
             _to_come(state.versions, version, code, local_day(at))
             _reasoned(reason)
             if len(state.versions) > 1 and state.versions[0].number == version:
                 raise Rejected("VERSION_IS_FOLLOWED", code=code, version=str(version))
-            return [AgencyVersionWithdrawn(code, version, reason, at, by)]
-        case CloseAgency(code, successor, successor_open, valid_until, legal_basis, at, by, province, merged_into):
+            return [AgencyVersionWithdrawn(code=code, version=version, reason=reason, at=at, by=by)]
+        case CloseAgency(
+            code=code,
+            successor=successor,
+            successor_open=successor_open,
+            valid_until=valid_until,
+            legal_basis=legal_basis,
+            at=at,
+            by=by,
+            successor_province=province,
+            merged_into=merged_into,
+        ):
             _open(state, code)
             if successor == code:
                 raise Rejected("SUCCESSOR_IS_ITSELF", code=code)
@@ -332,7 +389,11 @@ def decide_agency(command: AgencyCommand, state: AgencyState) -> Sequence[Agency
             _based(legal_basis)
             _not_past(valid_until, local_day(at))
             _validity(state.versions[0].validity.since, valid_until)
-            return [AgencyClosed(code, successor, valid_until, legal_basis, at, by)]
+            return [
+                AgencyClosed(
+                    code=code, successor=successor, valid_until=valid_until, legal_basis=legal_basis, at=at, by=by
+                )
+            ]
         case _:
             assert_never(command)
 
@@ -361,7 +422,7 @@ def _open(state: AgencyState, code: str) -> None:
 
 def evolve_agency(state: AgencyState, event: AgencyEvent) -> AgencyState:
     match event:
-        case AgencyOpened(agency) | AgencyChanged(agency):
+        case AgencyOpened(agency=agency) | AgencyChanged(agency=agency):
             number = agency.version or 1
             new = Version(number, Validity(agency.valid_from), agency)
             return replace(state, versions=(*state.versions, new), last_version=max(number, state.last_version))
@@ -385,12 +446,12 @@ class CalendarState:
 
 def decide_calendar(command: CalendarCommand, state: CalendarState) -> Sequence[CalendarEvent]:
     match command:
-        case PublishCalendar(calendar, at, by, replaces):
+        case PublishCalendar(calendar=calendar, at=at, by=by, replaces=replaces):
             return _published(calendar, at, by, replaces, state)
-        case WithdrawCalendarVersion(calendar_id, version, reason, at, by):
+        case WithdrawCalendarVersion(calendar_id=calendar_id, version=version, reason=reason, at=at, by=by):
             _to_come(state.versions, version, calendar_id, local_day(at))
             _reasoned(reason)
-            return [CalendarVersionWithdrawn(calendar_id, version, reason, at, by)]
+            return [CalendarVersionWithdrawn(calendar_id=calendar_id, version=version, reason=reason, at=at, by=by)]
         case _:
             assert_never(command)
 
@@ -435,14 +496,17 @@ def _published(
             if day >= began:
                 _not_past(day, now)
     withdrawn = [
-        CalendarVersionWithdrawn(calendar.calendar_id, each.number, f"v{calendar.version}", at, by) for each in later
+        CalendarVersionWithdrawn(
+            calendar_id=calendar.calendar_id, version=each.number, reason=f"v{calendar.version}", at=at, by=by
+        )
+        for each in later
     ]
-    return [*withdrawn, CalendarPublished(calendar, at, by)]
+    return [*withdrawn, CalendarPublished(calendar=calendar, at=at, by=by)]
 
 
 def evolve_calendar(state: CalendarState, event: CalendarEvent) -> CalendarState:
     match event:
-        case CalendarPublished(calendar):
+        case CalendarPublished(calendar=calendar):
             new = Version(calendar.version, Validity(calendar.valid_from), calendar)
             return CalendarState(calendar.version, (*state.versions, new))
         case CalendarVersionWithdrawn(version=version):
@@ -460,7 +524,7 @@ def _exceptions(calendar: CalendarVersion) -> frozenset[tuple[str, bool]]:
 
 def decide_territory(command: TerritoryCommand, state: TerritoryState) -> Sequence[TerritoryEvent]:
     match command:
-        case PublishTerritory(territory, at, by):
+        case PublishTerritory(territory=territory, at=at, by=by):
             if state.merged_until:
                 raise Rejected("PROVINCE_MERGED", province=territory.province.code, valid_until=state.merged_until)
             if fault := territory_fault(territory):
@@ -468,8 +532,16 @@ def decide_territory(command: TerritoryCommand, state: TerritoryState) -> Sequen
             _next_version(territory.version, state.last_version)
             _based(territory.legal_basis)
             _admit(_validity(territory.valid_from, ""), state.versions, local_day(at), replaces=False)
-            return [TerritoryPublished(territory, at, by)]
-        case MergeProvince(code, successor, successor_known, valid_until, legal_basis, at, by):
+            return [TerritoryPublished(territory=territory, at=at, by=by)]
+        case MergeProvince(
+            code=code,
+            successor=successor,
+            successor_known=successor_known,
+            valid_until=valid_until,
+            legal_basis=legal_basis,
+            at=at,
+            by=by,
+        ):
             if not state.last_version:
                 raise Rejected("PROVINCE_UNKNOWN", province=code)
             if state.merged_until:
@@ -481,14 +553,18 @@ def decide_territory(command: TerritoryCommand, state: TerritoryState) -> Sequen
             _dated(valid_until)
             _based(legal_basis)
             _not_past(valid_until, local_day(at))
-            return [ProvinceMerged(code, successor, valid_until, legal_basis, at, by)]
+            return [
+                ProvinceMerged(
+                    code=code, successor=successor, valid_until=valid_until, legal_basis=legal_basis, at=at, by=by
+                )
+            ]
         case _:
             assert_never(command)
 
 
 def evolve_territory(state: TerritoryState, event: TerritoryEvent) -> TerritoryState:
     match event:
-        case TerritoryPublished(territory):
+        case TerritoryPublished(territory=territory):
             codes = frozenset(commune.code for commune in territory.communes)
             new = Version(territory.version, Validity(territory.valid_from), codes)
             return replace(state, last_version=territory.version, versions=(*state.versions, new))

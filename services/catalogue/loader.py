@@ -277,7 +277,9 @@ class _Files:
         states: dict[str, TerritoryState] = {}
         for one in catalogue.territories:
             known = states.get(one.province.code, TerritoryState())
-            states[one.province.code] = evolve_territory(known, TerritoryPublished(one, datetime.min, ""))
+            states[one.province.code] = evolve_territory(
+                known, TerritoryPublished(territory=one, at=datetime.min, by="")
+            )
         roots = set(catalogue.organisations.values())
         suffixes = {each.suffix for each in catalogue.templates if each.level is Level.PROVINCE}
         own = {each.code for each in catalogue.own}

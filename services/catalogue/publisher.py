@@ -83,7 +83,7 @@ class Publisher:
     ) -> Outcome[ProcedureEvent]:
         """Raises Invalid PROCEDURE_FAULTY with every fault."""
         faults = await self.lint(procedure)
-        command = PublishProcedure(procedure, _codes(faults), at, by, replaces)
+        command = PublishProcedure(procedure=procedure, faults=_codes(faults), at=at, by=by, replaces=replaces)
         return await self._linted(procedure.code, command, faults, origin)
 
     async def propose_repair(
@@ -91,7 +91,7 @@ class Publisher:
     ) -> Outcome[ProcedureEvent]:
         """Raises Invalid PROCEDURE_FAULTY with every fault."""
         faults = await self.lint(procedure)
-        command = ProposeProcedureRepair(procedure, _codes(faults), reason, at, by)
+        command = ProposeProcedureRepair(procedure=procedure, faults=_codes(faults), reason=reason, at=at, by=by)
         return await self._linted(procedure.code, command, faults, origin)
 
     async def _linted(
@@ -111,7 +111,7 @@ class Publisher:
         territory, _ = await self.territories.load(overlay.province)
         procedure, _ = await self.procedures.load(overlay.procedure_code or "all")
         command = AdoptFeeOverlay(
-            overlay,
+            overlay=overlay,
             province_known=territory.last_version > 0,
             procedure_known=not overlay.procedure_code or procedure.last_version > 0,
             charges=procedure.council,
@@ -126,7 +126,7 @@ class Publisher:
         parent, _ = await self.agencies.load(agency.parent) if agency.parent else (AgencyState(), 0)
         territory, _ = await self.territories.load(agency.province) if agency.province else (None, 0)
         command = OpenAgency(
-            agency,
+            agency=agency,
             calendar_known=calendar.last_version > 0,
             parent_known=parent.validity is not None,
             at=at,
@@ -139,13 +139,13 @@ class Publisher:
     async def publish_calendar(
         self, calendar: CalendarVersion, at: datetime, by: str, origin: Origin, *, replaces: bool = False
     ) -> Outcome[CalendarEvent]:
-        command = PublishCalendar(calendar, at, by, replaces)
+        command = PublishCalendar(calendar=calendar, at=at, by=by, replaces=replaces)
         return await self.calendars.execute(calendar.calendar_id, command, origin)
 
     async def publish_territory(
         self, territory: Territory, at: datetime, by: str, origin: Origin
     ) -> Outcome[TerritoryEvent]:
-        command = PublishTerritory(territory, at, by)
+        command = PublishTerritory(territory=territory, at=at, by=by)
         return await self.territories.execute(territory.province.code, command, origin)
 
 

@@ -82,7 +82,11 @@ class CatalogueService:
         self, request: pb.WithdrawProcedureRequest, caller: Caller
     ) -> pb.WithdrawProcedureResponse:
         command = WithdrawProcedure(
-            request.code, request.valid_until, request.legal_basis, self.clock.now(), caller.actor
+            code=request.code,
+            valid_until=request.valid_until,
+            legal_basis=request.legal_basis,
+            at=self.clock.now(),
+            by=caller.actor,
         )
         outcome = await self.procedures.execute(request.code, command, _origin(request, caller))
         return replied(pb.WithdrawProcedureResponse, outcome)
@@ -92,7 +96,7 @@ class CatalogueService:
         self, request: pb.WithdrawProcedureVersionRequest, caller: Caller
     ) -> pb.WithdrawProcedureVersionResponse:
         command = WithdrawProcedureVersion(
-            request.code, request.version, request.reason, self.clock.now(), caller.actor
+            code=request.code, version=request.version, reason=request.reason, at=self.clock.now(), by=caller.actor
         )
         outcome = await self.procedures.execute(request.code, command, _origin(request, caller))
         return replied(pb.WithdrawProcedureVersionResponse, outcome)
@@ -111,7 +115,9 @@ class CatalogueService:
     async def confirm_procedure_repair(
         self, request: pb.ConfirmProcedureRepairRequest, caller: Caller
     ) -> pb.ConfirmProcedureRepairResponse:
-        command = ConfirmProcedureRepair(request.code, request.version, self.clock.now(), caller.actor)
+        command = ConfirmProcedureRepair(
+            code=request.code, version=request.version, at=self.clock.now(), by=caller.actor
+        )
         outcome = await self.procedures.execute(request.code, command, _origin(request, caller))
         return replied(pb.ConfirmProcedureRepairResponse, outcome)
 
@@ -167,14 +173,14 @@ class CatalogueService:
         self, request: pb.WithdrawFeeOverlayRequest, caller: Caller
     ) -> pb.WithdrawFeeOverlayResponse:
         command = WithdrawFeeOverlay(
-            request.province,
-            request.procedure_code,
-            request.charge_code,
-            codec.channels(request.channels),
-            request.valid_from,
-            request.reason,
-            self.clock.now(),
-            caller.actor,
+            province=request.province,
+            procedure_code=request.procedure_code,
+            charge_code=request.charge_code,
+            channels=codec.channels(request.channels),
+            valid_from=request.valid_from,
+            reason=request.reason,
+            at=self.clock.now(),
+            by=caller.actor,
         )
         outcome = await self.overlays.execute(overlay_id(request), command, _origin(request, caller))
         return replied(pb.WithdrawFeeOverlayResponse, outcome)
@@ -197,15 +203,15 @@ class CatalogueService:
     async def change_agency(self, request: pb.ChangeAgencyRequest, caller: Caller) -> pb.ChangeAgencyResponse:
         calendar, _ = await self.calendars.load(request.calendar_id or "none")
         command = ChangeAgency(
-            request.code,
-            Text(request.name.vi, request.name.en) if request.HasField("name") else None,
-            request.calendar_id,
-            bool(calendar.versions),
-            request.valid_from,
-            request.legal_basis,
-            self.clock.now(),
-            caller.actor,
-            request.replaces,
+            code=request.code,
+            name=Text(request.name.vi, request.name.en) if request.HasField("name") else None,
+            calendar_id=request.calendar_id,
+            calendar_known=bool(calendar.versions),
+            valid_from=request.valid_from,
+            legal_basis=request.legal_basis,
+            at=self.clock.now(),
+            by=caller.actor,
+            replaces=request.replaces,
         )
         outcome = await self.agencies.execute(request.code, command, _origin(request, caller))
         return replied(pb.ChangeAgencyResponse, outcome)
@@ -214,7 +220,9 @@ class CatalogueService:
     async def withdraw_agency_version(
         self, request: pb.WithdrawAgencyVersionRequest, caller: Caller
     ) -> pb.WithdrawAgencyVersionResponse:
-        command = WithdrawAgencyVersion(request.code, request.version, request.reason, self.clock.now(), caller.actor)
+        command = WithdrawAgencyVersion(
+            code=request.code, version=request.version, reason=request.reason, at=self.clock.now(), by=caller.actor
+        )
         outcome = await self.agencies.execute(request.code, command, _origin(request, caller))
         return replied(pb.WithdrawAgencyVersionResponse, outcome)
 
@@ -224,16 +232,16 @@ class CatalogueService:
         closing, _ = await self.agencies.load(request.code)
         territory, _ = await self.territories.load(closing.province or "none")
         command = CloseAgency(
-            request.code,
-            request.successor,
+            code=request.code,
+            successor=request.successor,
             # It must still be there on the day after.
-            successor.validity is not None and not successor.validity.until,
-            request.valid_until,
-            request.legal_basis,
-            self.clock.now(),
-            caller.actor,
-            successor.province,
-            territory.merged_into,
+            successor_open=successor.validity is not None and not successor.validity.until,
+            valid_until=request.valid_until,
+            legal_basis=request.legal_basis,
+            at=self.clock.now(),
+            by=caller.actor,
+            successor_province=successor.province,
+            merged_into=territory.merged_into,
         )
         outcome = await self.agencies.execute(request.code, command, _origin(request, caller))
         return replied(pb.CloseAgencyResponse, outcome)
@@ -268,7 +276,11 @@ class CatalogueService:
         self, request: pb.WithdrawCalendarVersionRequest, caller: Caller
     ) -> pb.WithdrawCalendarVersionResponse:
         command = WithdrawCalendarVersion(
-            request.calendar_id, request.version, request.reason, self.clock.now(), caller.actor
+            calendar_id=request.calendar_id,
+            version=request.version,
+            reason=request.reason,
+            at=self.clock.now(),
+            by=caller.actor,
         )
         outcome = await self.calendars.execute(request.calendar_id, command, _origin(request, caller))
         return replied(pb.WithdrawCalendarVersionResponse, outcome)
@@ -295,13 +307,13 @@ class CatalogueService:
     async def merge_province(self, request: pb.MergeProvinceRequest, caller: Caller) -> pb.MergeProvinceResponse:
         successor, _ = await self.territories.load(request.successor)
         command = MergeProvince(
-            request.code,
-            request.successor,
-            successor.last_version > 0 and not successor.merged_until,
-            request.valid_until,
-            request.legal_basis,
-            self.clock.now(),
-            caller.actor,
+            code=request.code,
+            successor=request.successor,
+            successor_known=successor.last_version > 0 and not successor.merged_until,
+            valid_until=request.valid_until,
+            legal_basis=request.legal_basis,
+            at=self.clock.now(),
+            by=caller.actor,
         )
         outcome = await self.territories.execute(request.code, command, _origin(request, caller))
         return replied(pb.MergeProvinceResponse, outcome)

@@ -72,19 +72,19 @@ async def appoint_administrator(platform: Platform, asked: Asked, office: Office
 
     def appoint(account_id: str, appointment_id: str) -> AppointOfficial:
         return AppointOfficial(
-            account_id,
-            now,
-            ACTOR,
-            appointment_id,
-            (Role.ADMINISTRATOR,),
-            asked.agency,
-            office.province,
-            now,
-            None,
-            asked.title,
-            asked.decision_number,
-            EVERYWHERE,
-            office,
+            account_id=account_id,
+            at=now,
+            by=ACTOR,
+            appointment_id=appointment_id,
+            roles=(Role.ADMINISTRATOR,),
+            agency=asked.agency,
+            province=office.province,
+            starts_at=now,
+            ends_at=None,
+            title=asked.title,
+            decision_number=asked.decision_number,
+            reach=EVERYWHERE,
+            office=office,
         )
 
     naming = _handler(platform, vault, "administration", administration, administration_codec)
@@ -103,7 +103,16 @@ async def appoint_administrator(platform: Platform, asked: Asked, office: Office
     holding = await database.read(partial(_holding, site=site, at=now, but=asked.instead_of)) if others else ""
 
     def name(account_id: str, appointment_id: str) -> NameAdministrator:
-        return NameAdministrator(account_id, now, ACTOR, appointment_id, asked.agency, appointed, others, holding)
+        return NameAdministrator(
+            account_id=account_id,
+            at=now,
+            by=ACTOR,
+            appointment_id=appointment_id,
+            agency=asked.agency,
+            appointed=appointed,
+            none_is_left=others,
+            in_force=holding,
+        )
 
     # Refused before anything is stored.
     account_id = known or str(chance.new_id())
@@ -176,7 +185,14 @@ def _held_by(db: Connection, appointment_id: str) -> str:
 async def _end(people: Handler[Any, Any, Any], account_id: str, asked: Asked, at: datetime) -> None:
     if not account_id:
         return
-    ending = EndAppointment(account_id, at, ACTOR, asked.instead_of, asked.decision_number, EVERYWHERE)
+    ending = EndAppointment(
+        account_id=account_id,
+        at=at,
+        by=ACTOR,
+        appointment_id=asked.instead_of,
+        reason=asked.decision_number,
+        reach=EVERYWHERE,
+    )
     try:
         await people.execute(account_id, ending, _origin("end", asked.instead_of))
     except Rejected as rejected:

@@ -77,14 +77,14 @@ async def ensure_trial_accounts(
         kid, public_jwk = tokens.parse_public_key(trial.public_jwk)
         scopes = [PurposeScope(one, trial.agencies, all_procedures=True) for one in trial.purposes if trial.agencies]
         register = RegisterSystem(
-            trial.client_id,
-            now,
-            ACTOR,
-            trial.name,
-            trial.operator_agency,
-            trial.purposes,
-            kid,
-            public_jwk,
+            client_id=trial.client_id,
+            at=now,
+            by=ACTOR,
+            name=trial.name,
+            operator_agency=trial.operator_agency,
+            purposes=trial.purposes,
+            kid=kid,
+            public_jwk=public_jwk,
             scopes=tuple(scopes),
         )
         await known.execute(trial.client_id, register, _once(f"system {trial.client_id}"))
@@ -107,19 +107,19 @@ async def _appoint(people: Accounts, official: TrialOfficial, now: datetime) -> 
     roles = ",".join(role.name for role in official.roles)
     appointment_id = str(uuid5(UUID(account_id), f"{official.agency} {roles}"))
     appoint = AppointOfficial(
-        account_id,
-        now,
-        ACTOR,
-        appointment_id,
-        official.roles,
-        official.agency,
-        official.province,
-        now,
-        None,
-        official.title,
-        f"TRIAL-{appointment_id[:8]}",
-        EVERYWHERE,
-        Office(official.agency, official.province),
+        account_id=account_id,
+        at=now,
+        by=ACTOR,
+        appointment_id=appointment_id,
+        roles=official.roles,
+        agency=official.agency,
+        province=official.province,
+        starts_at=now,
+        ends_at=None,
+        title=official.title,
+        decision_number=f"TRIAL-{appointment_id[:8]}",
+        reach=EVERYWHERE,
+        office=Office(official.agency, official.province),
     )
     await people.history.execute(account_id, appoint, _once(f"appointment {appointment_id}"))
     return TrialAppointment(official, account_id, appointment_id)

@@ -42,7 +42,7 @@ class Accounts:
         if not PERSONAL_NUMBER.fullmatch(number):
             return
         account_id = await self.identifiers.claim(AccountKind.CITIZEN, number, str(chance.new_id()))
-        command = NoteRepresentation(account_id, at, organisation_id, organisation_id)
+        command = NoteRepresentation(account_id=account_id, at=at, by=organisation_id, organisation_id=organisation_id)
         origin = Origin.of_clock(f"{organisation_id} is represented by {account_id}", "identity")
         await self.history.execute(account_id, command, origin)
 
@@ -54,16 +54,16 @@ class Accounts:
 
 def login_of(person: Person, account_id: str, appointment_id: str, at: datetime) -> RecordLogin:
     return RecordLogin(
-        account_id,
-        at,
-        person.kind,
-        person.full_name,
-        person.personal_number,
-        person.tax_code,
-        person.email,
-        person.phone,
-        person.level_of_assurance,
-        appointment_id,
+        account_id=account_id,
+        at=at,
+        kind=person.kind,
+        full_name=person.full_name,
+        personal_number=person.personal_number,
+        tax_code=person.tax_code,
+        email=person.email,
+        phone=person.phone,
+        level_of_assurance=person.level_of_assurance,
+        appointment_id=appointment_id,
     )
 
 

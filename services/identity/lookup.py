@@ -70,19 +70,19 @@ async def look_up(
 
     def record(account_id: str) -> RecordLookup:
         return RecordLookup(
-            account_id,
-            now,
-            caller.actor,
-            caller.agency,
-            request.purpose,
-            legal_basis,
-            answer.outcome,
-            request.personal_number,
-            request.dossier_code,
-            verified_data(answer.person, now) if answer.person else (),
-            wanted,
-            answer.gap,
-            answer.person.full_name if answer.person else "",
+            account_id=account_id,
+            at=now,
+            by=caller.actor,
+            agency=caller.agency,
+            purpose=request.purpose,
+            legal_basis=legal_basis,
+            outcome=answer.outcome,
+            personal_number=request.personal_number,
+            dossier_code=request.dossier_code,
+            verified=verified_data(answer.person, now) if answer.person else (),
+            wanted=wanted,
+            gap=answer.gap,
+            full_name=answer.person.full_name if answer.person else "",
         )
 
     return answer, record

@@ -138,12 +138,12 @@ class IdentityService:
     @api
     async def update_profile(self, request: pb.UpdateProfileRequest, caller: Caller) -> pb.UpdateProfileResponse:
         command = ChangeProfile(
-            caller.account_id,
-            self.clock.now(),
-            caller.actor,
-            request.email,
-            request.phone,
-            member(Language, request.language, "language"),
+            account_id=caller.account_id,
+            at=self.clock.now(),
+            by=caller.actor,
+            email=request.email,
+            phone=request.phone,
+            language=member(Language, request.language, "language"),
         )
         return replied(pb.UpdateProfileResponse, await self._change(request, caller, command))
 
@@ -154,7 +154,7 @@ class IdentityService:
 
     @api
     async def request_erasure(self, request: pb.RequestErasureRequest, caller: Caller) -> pb.RequestErasureResponse:
-        command = RequestErasure(caller.account_id, self.clock.now(), caller.actor)
+        command = RequestErasure(account_id=caller.account_id, at=self.clock.now(), by=caller.actor)
         return replied(pb.RequestErasureResponse, await self._change(request, caller, command))
 
     # Others' accounts
@@ -162,7 +162,13 @@ class IdentityService:
     @api
     async def decide_erasure(self, request: pb.DecideErasureRequest, caller: Caller) -> pb.DecideErasureResponse:
         outcome = member(ErasureOutcome, request.outcome, "outcome")
-        command = DecideErasure(request.account_id, self.clock.now(), caller.actor, outcome, request.legal_basis)
+        command = DecideErasure(
+            account_id=request.account_id,
+            at=self.clock.now(),
+            by=caller.actor,
+            outcome=outcome,
+            legal_basis=request.legal_basis,
+        )
         return replied(pb.DecideErasureResponse, await self._change(request, caller, command))
 
     @on(facts.ErasureDecided, when=shreds)
@@ -209,19 +215,19 @@ class IdentityService:
         offices = await self.offices.get()
         office = offices.office(request.agency, now)
         command = AppointOfficial(
-            request.account_id,
-            now,
-            caller.actor,
-            appointment_id,
-            tuple(member(Role, role, "roles") for role in request.roles),
-            request.agency,
-            request.province or (office.province if office else ""),
-            from_timestamp(request.starts_at) if request.HasField("starts_at") else now,
-            from_timestamp(request.ends_at) if request.HasField("ends_at") else None,
-            request.title,
-            request.decision_number,
-            reach_of(caller),
-            office,
+            account_id=request.account_id,
+            at=now,
+            by=caller.actor,
+            appointment_id=appointment_id,
+            roles=tuple(member(Role, role, "roles") for role in request.roles),
+            agency=request.agency,
+            province=request.province or (office.province if office else ""),
+            starts_at=from_timestamp(request.starts_at) if request.HasField("starts_at") else now,
+            ends_at=from_timestamp(request.ends_at) if request.HasField("ends_at") else None,
+            title=request.title,
+            decision_number=request.decision_number,
+            reach=reach_of(caller),
+            office=office,
         )
         outcome = await self._change(request, caller, command)
         return replied(pb.AppointOfficialResponse, outcome, appointment_id=appointment_id)
@@ -229,12 +235,12 @@ class IdentityService:
     @api
     async def end_appointment(self, request: pb.EndAppointmentRequest, caller: Caller) -> pb.EndAppointmentResponse:
         command = EndAppointment(
-            request.account_id,
-            self.clock.now(),
-            caller.actor,
-            request.appointment_id,
-            request.reason,
-            reach_of(caller),
+            account_id=request.account_id,
+            at=self.clock.now(),
+            by=caller.actor,
+            appointment_id=request.appointment_id,
+            reason=request.reason,
+            reach=reach_of(caller),
         )
         return replied(pb.EndAppointmentResponse, await self._change(request, caller, command))
 
@@ -256,16 +262,16 @@ class IdentityService:
             require_reach(reach_of(caller), offices.office(request.operator_agency, now), request.operator_agency)
             require_known_purposes(request.purposes)
             return RegisterSystem(
-                request.client_id,
-                now,
-                caller.actor,
-                request.name,
-                request.operator_agency,
-                tuple(request.purposes),
-                kid,
-                public_jwk,
-                request.certificate_required,
-                offices.scopes(request.scopes, reach_of(caller), now),
+                client_id=request.client_id,
+                at=now,
+                by=caller.actor,
+                name=request.name,
+                operator_agency=request.operator_agency,
+                purposes=tuple(request.purposes),
+                kid=kid,
+                public_jwk=public_jwk,
+                certificate_required=request.certificate_required,
+                scopes=offices.scopes(request.scopes, reach_of(caller), now),
             )
 
         outcome = await self.systems.execute(request.client_id, register, _origin(request, caller))
@@ -278,13 +284,13 @@ class IdentityService:
         def change(_: System) -> ChangeSystem:
             require_known_purposes(request.purposes)
             return ChangeSystem(
-                request.client_id,
-                now,
-                caller.actor,
-                tuple(request.purposes),
-                request.certificate_required,
-                reach_of(caller),
-                offices.scopes(request.scopes, reach_of(caller), now),
+                client_id=request.client_id,
+                at=now,
+                by=caller.actor,
+                purposes=tuple(request.purposes),
+                certificate_required=request.certificate_required,
+                reach=reach_of(caller),
+                scopes=offices.scopes(request.scopes, reach_of(caller), now),
             )
 
         outcome = await self.systems.execute(request.client_id, change, _origin(request, caller))
@@ -295,18 +301,36 @@ class IdentityService:
         kid, public_jwk = tokens.parse_public_key(request.public_jwk)
         until = from_timestamp(request.previous_until) if request.HasField("previous_until") else None
         command = RotateSystemKey(
-            request.client_id, self.clock.now(), caller.actor, kid, public_jwk, until, reach_of(caller)
+            client_id=request.client_id,
+            at=self.clock.now(),
+            by=caller.actor,
+            kid=kid,
+            public_jwk=public_jwk,
+            previous_until=until,
+            reach=reach_of(caller),
         )
         return replied(pb.RotateSystemKeyResponse, await self._change_system(request, caller, command), kid=kid)
 
     @api
     async def suspend_system(self, request: pb.SuspendSystemRequest, caller: Caller) -> pb.SuspendSystemResponse:
-        command = SuspendSystem(request.client_id, self.clock.now(), caller.actor, request.reason, reach_of(caller))
+        command = SuspendSystem(
+            client_id=request.client_id,
+            at=self.clock.now(),
+            by=caller.actor,
+            reason=request.reason,
+            reach=reach_of(caller),
+        )
         return replied(pb.SuspendSystemResponse, await self._change_system(request, caller, command))
 
     @api
     async def reinstate_system(self, request: pb.ReinstateSystemRequest, caller: Caller) -> pb.ReinstateSystemResponse:
-        command = ReinstateSystem(request.client_id, self.clock.now(), caller.actor, request.reason, reach_of(caller))
+        command = ReinstateSystem(
+            client_id=request.client_id,
+            at=self.clock.now(),
+            by=caller.actor,
+            reason=request.reason,
+            reach=reach_of(caller),
+        )
         return replied(pb.ReinstateSystemResponse, await self._change_system(request, caller, command))
 
     @api

@@ -94,7 +94,13 @@ class Signing:
         # Before the fact: a published key can sign, whatever crashes.
         await self.private.keep(key)
         command = RotateSigningKey(
-            self.clock.now(), origin.actor, kid, tokens.public_jwk(key), LEAD, tokens.LIFETIME, compromised
+            at=self.clock.now(),
+            by=origin.actor,
+            kid=kid,
+            public_jwk=tokens.public_jwk(key),
+            lead=LEAD,
+            token_lifetime=tokens.LIFETIME,
+            compromised=compromised,
         )
         try:
             outcome = await self.history.execute(STREAM, command, origin)

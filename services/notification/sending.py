@@ -128,13 +128,22 @@ class Outbox:
             email = await self._email(row.message_id)
             async with asyncio.timeout(SEND_SECONDS):
                 await self.mailer.send(email)
-            command: MessageCommand = RecordSent(row.message_id, self.clock.now(), by, Channel.EMAIL)
+            command: MessageCommand = RecordSent(
+                message_id=row.message_id, at=self.clock.now(), by=by, channel=Channel.EMAIL
+            )
         except (SendError, TimeoutError) as error:
             why = error.why if isinstance(error, SendError) else "timeout"
             permanent = isinstance(error, PermanentError)
             log.warning("e-mail not accepted", message_id=row.message_id, why=why, permanent=permanent)
             command = RecordFailure(
-                row.message_id, self.clock.now(), by, Channel.EMAIL, why, permanent, POLICY, chance.uniform(0, 1)
+                message_id=row.message_id,
+                at=self.clock.now(),
+                by=by,
+                channel=Channel.EMAIL,
+                why=why,
+                permanent=permanent,
+                policy=POLICY,
+                jitter=chance.uniform(0, 1),
             )
         key = f"{row.message_id} {Channel.EMAIL.name} {row.revision} {type(command).__name__}"
         try:

@@ -71,7 +71,7 @@ class NotificationService:
 
     @api
     async def mark_read(self, request: pb.MarkReadRequest, caller: Caller) -> pb.MarkReadResponse:
-        command = MarkRead(request.message_id, self.clock.now(), caller.actor)
+        command = MarkRead(message_id=request.message_id, at=self.clock.now(), by=caller.actor)
         outcome = await self.messages.execute(request.message_id, command, _origin(request, caller))
         return replied(pb.MarkReadResponse, outcome)
 
@@ -90,7 +90,9 @@ class NotificationService:
             for choice in request.choices
         )
         me, language = caller.account_id, _known(Language, request.language)
-        command = UpdatePreferences(me, self.clock.now(), me, language, choices, request.email)
+        command = UpdatePreferences(
+            account_id=me, at=self.clock.now(), by=me, language=language, choices=choices, email=request.email
+        )
         return replied(
             pb.UpdatePreferencesResponse, await self.preferences.execute(me, command, _origin(request, caller))
         )
@@ -103,7 +105,7 @@ class NotificationService:
     @api
     async def retry_message(self, request: pb.RetryMessageRequest, caller: Caller) -> pb.RetryMessageResponse:
         channel = _known(Channel, request.channel)
-        command = RetryMessage(request.message_id, self.clock.now(), caller.actor, channel)
+        command = RetryMessage(message_id=request.message_id, at=self.clock.now(), by=caller.actor, channel=channel)
         outcome = await self.messages.execute(request.message_id, command, _origin(request, caller))
         return replied(pb.RetryMessageResponse, outcome)
 

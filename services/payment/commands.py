@@ -18,39 +18,41 @@ class Outcome(Enum):
     UNSETTLED = "unsettled"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RequestPayment:
     code: str
+    at: datetime
+    by: str
     fee_id: str
     payer_id: str
     amount: int
     items: tuple[FeeItem, ...]
     agency: str
-    at: datetime
-    by: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StartCheckout:
     checkout_id: str
-    provider: str
-    expires_at: datetime
     at: datetime
     by: str
+    provider: str
+    expires_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ExpireCheckout:
     checkout_id: str
     at: datetime
     by: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RecordCallback:
     """A provider's word on a checkout, its signature verified."""
 
     payment_id: str
+    at: datetime
+    by: str
     checkout_id: str
     outcome: Outcome
     provider_code: str
@@ -59,70 +61,68 @@ class RecordCallback:
     bank: str
     paid_at: datetime
     receipt_number: str
-    at: datetime
-    by: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RefuseCallback:
     """A callback for a known checkout whose signature is wrong."""
 
     checkout_id: str
-    stated_amount: int
     at: datetime
     by: str
+    stated_amount: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReceiveCash:
     payment_id: str
+    at: datetime
+    by: str
     amount: int
     receipt_number: str
     counter: str
-    at: datetime
-    by: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CancelPayment:
     cause: CancelCause
     at: datetime
     by: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RequestRefund:
     payment_id: str
+    at: datetime
+    by: str
     reason: Sealed
     agency: str
-    at: datetime
-    by: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ConfirmRefund:
     payment_id: str
-    reference: str
     at: datetime
     by: str
+    reference: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FailRefund:
     payment_id: str
+    at: datetime
+    by: str
     attempt: int
     provider_code: str
-    at: datetime
-    by: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReturnCash:
     payment_id: str
-    voucher_number: str
-    counter: str
     at: datetime
     by: str
+    voucher_number: str
+    counter: str
 
 
 Command = (

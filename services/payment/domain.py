@@ -40,6 +40,7 @@ from services.payment.events import (
     RefundConfirmed,
     RefundFailed,
     RefundRequested,
+    Stamp,
     SurplusReceived,
     UnmatchedReceived,
 )
@@ -135,7 +136,18 @@ def _request_payment(c: RequestPayment, state: State) -> Sequence[Event]:
         if (r.code, r.fee_id, r.payer_id, r.items, r.agency) == (c.code, c.fee_id, c.payer_id, c.items, c.agency):
             return ()
         raise Rejected("ALREADY_REQUESTED")
-    return (PaymentRequested(c.code, c.payer_id, c.at, c.by, c.fee_id, c.amount, c.items, c.agency),)
+    return (
+        PaymentRequested(
+            code=c.code,
+            payer_id=c.payer_id,
+            at=c.at,
+            by=c.by,
+            fee_id=c.fee_id,
+            amount=c.amount,
+            items=c.items,
+            agency=c.agency,
+        ),
+    )
 
 
 def _start_checkout(c: StartCheckout, state: State) -> Sequence[Event]:
@@ -147,10 +159,12 @@ def _start_checkout(c: StartCheckout, state: State) -> Sequence[Event]:
         raise Rejected("CHECKOUT_EXISTS", checkout_id=c.checkout_id)
     if c.expires_at <= c.at:
         raise Rejected("EXPIRY_INVALID")
-    head = _head(request, c)
+    stamp = _stamp(request, c)
     return (
-        *(CheckoutExpired(*head, checkout_id) for checkout_id in _open(state)),
-        CheckoutStarted(*head, c.checkout_id, c.provider, request.amount, c.expires_at),
+        *(CheckoutExpired(**stamp, checkout_id=checkout_id) for checkout_id in _open(state)),
+        CheckoutStarted(
+            **stamp, checkout_id=c.checkout_id, provider=c.provider, amount=request.amount, expires_at=c.expires_at
+        ),
     )
 
 
@@ -160,7 +174,7 @@ def _expire_checkout(c: ExpireCheckout, state: State) -> Sequence[Event]:
         return ()
     if c.at < checkout.expires_at:
         raise Rejected("CHECKOUT_NOT_EXPIRED", expires_at=checkout.expires_at.isoformat())
-    return (CheckoutExpired(*_head(request, c), c.checkout_id),)
+    return (CheckoutExpired(**_stamp(request, c), checkout_id=c.checkout_id),)
 
 
 def _record_callback(c: RecordCallback, state: State) -> Sequence[Event]:
@@ -177,7 +191,14 @@ def _record_callback(c: RecordCallback, state: State) -> Sequence[Event]:
         case Outcome.FAILED:
             if checkout.failed or any(t.checkout_id == c.checkout_id for t in state.takings.values()):
                 return ()
-            return (PaymentFailed(*_head(request, c), c.checkout_id, checkout.provider, c.provider_code),)
+            return (
+                PaymentFailed(
+                    **_stamp(request, c),
+                    checkout_id=c.checkout_id,
+                    provider=checkout.provider,
+                    provider_code=c.provider_code,
+                ),
+            )
         case Outcome.PAID:
             # What came in another amount is the fee's once the provider corrects itself, unless it is on its way back.
             corrected = known is not None and known.unmatched and known.refund is RefundStatus.NONE
@@ -187,7 +208,7 @@ def _record_callback(c: RecordCallback, state: State) -> Sequence[Event]:
 
 def _surplus(c: RecordCallback, checkout: Checkout, request: PaymentRequested) -> SurplusReceived:
     return SurplusReceived(
-        *_head(request, c),
+        **_stamp(request, c),
         payment_id=c.payment_id,
         method=PaymentMethod.ONLINE,
         amount=c.amount,
@@ -220,7 +241,15 @@ def _refuse_callback(
     request, checkout = _requested(state), _checkout(c.checkout_id, state)
     if fault in checkout.faults:
         return ()
-    return (CallbackRefused(*_head(request, c), c.checkout_id, checkout.provider, fault, stated_amount),)
+    return (
+        CallbackRefused(
+            **_stamp(request, c),
+            checkout_id=c.checkout_id,
+            provider=checkout.provider,
+            fault=fault,
+            stated_amount=stated_amount,
+        ),
+    )
 
 
 def _receive_cash(c: ReceiveCash, state: State) -> Sequence[Event]:
@@ -234,7 +263,7 @@ def _receive_cash(c: ReceiveCash, state: State) -> Sequence[Event]:
         raise Rejected("RECEIPT_NUMBER_MISSING")
     return (
         PaymentConfirmed(
-            *_head(request, c),
+            **_stamp(request, c),
             payment_id=c.payment_id,
             method=PaymentMethod.CASH,
             amount=c.amount,
@@ -255,7 +284,7 @@ def _cancel(c: CancelPayment, state: State) -> Sequence[Event]:
     if state.cancelled:
         return ()
     return (
-        PaymentCancelled(*_head(request, c), c.cause),
+        PaymentCancelled(**_stamp(request, c), cause=c.cause),
         *(
             _refund(c, request, payment_id, taking, _cause(taking, REFUND_CAUSES[c.cause]))
             for payment_id, taking in state.takings.items()
@@ -294,7 +323,16 @@ def _confirm_refund(
     if taking.refund is RefundStatus.CONFIRMED:
         return ()
     # Money that left counts, even where the provider first reported a failure.
-    return (RefundConfirmed(*_head(request, c), c.payment_id, method, taking.amount, taking.cause, reference),)
+    return (
+        RefundConfirmed(
+            **_stamp(request, c),
+            payment_id=c.payment_id,
+            method=method,
+            amount=taking.amount,
+            cause=taking.cause,
+            reference=reference,
+        ),
+    )
 
 
 def _return_cash(c: ReturnCash, state: State) -> Sequence[Event]:
@@ -319,7 +357,15 @@ def _fail_refund(c: FailRefund, state: State) -> Sequence[Event]:
         raise Rejected("REFUND_NOT_REQUESTED")
     if taking.refund is not RefundStatus.REQUESTED or taking.attempt != c.attempt:
         return ()
-    return (RefundFailed(*_head(request, c), c.payment_id, c.attempt, taking.amount, c.provider_code),)
+    return (
+        RefundFailed(
+            **_stamp(request, c),
+            payment_id=c.payment_id,
+            attempt=c.attempt,
+            amount=taking.amount,
+            provider_code=c.provider_code,
+        ),
+    )
 
 
 def _cause(taking: Taking, otherwise: RefundCause) -> RefundCause:
@@ -331,7 +377,7 @@ def _refund(
     c: Command, request: PaymentRequested, payment_id: str, t: Taking, cause: RefundCause, reason: Sealed | None = None
 ) -> RefundRequested:
     return RefundRequested(
-        *_head(request, c),
+        **_stamp(request, c),
         payment_id=payment_id,
         attempt=t.attempt + 1,
         method=t.method,
@@ -345,8 +391,8 @@ def _refund(
     )
 
 
-def _head(request: PaymentRequested, c: Command) -> tuple[str, str, datetime, str, str]:
-    return request.code, request.payer_id, c.at, c.by, request.fee_id
+def _stamp(request: PaymentRequested, c: Command) -> Stamp:
+    return Stamp(code=request.code, at=c.at, by=c.by, payer_id=request.payer_id, fee_id=request.fee_id)
 
 
 def _requested(state: State) -> PaymentRequested:

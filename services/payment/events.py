@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
+from typing import TypedDict
 
 from services.chassis.decider import Sealed
 
@@ -36,30 +37,40 @@ class CallbackFault(IntEnum):
     AMOUNT = 2
 
 
-@dataclass(frozen=True, slots=True)
+class Stamp(TypedDict):
+    """What every fact of a payment says: of which fee it is, when it happened and by whom."""
+
+    code: str
+    at: datetime
+    by: str
+    payer_id: str
+    fee_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FeeItem:
     name: str
     amount: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PaymentRequested:
     code: str
-    payer_id: str
     at: datetime
     by: str
+    payer_id: str
     fee_id: str
     amount: int
     items: tuple[FeeItem, ...]
     agency: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CheckoutStarted:
     code: str
-    payer_id: str
     at: datetime
     by: str
+    payer_id: str
     fee_id: str
     checkout_id: str
     provider: str
@@ -67,22 +78,22 @@ class CheckoutStarted:
     expires_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CheckoutExpired:
     code: str
-    payer_id: str
     at: datetime
     by: str
+    payer_id: str
     fee_id: str
     checkout_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PaymentConfirmed:
     code: str
-    payer_id: str
     at: datetime
     by: str
+    payer_id: str
     fee_id: str
     payment_id: str
     method: PaymentMethod
@@ -97,12 +108,12 @@ class PaymentConfirmed:
     counter: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SurplusReceived:
     code: str
-    payer_id: str
     at: datetime
     by: str
+    payer_id: str
     fee_id: str
     payment_id: str
     method: PaymentMethod
@@ -115,12 +126,12 @@ class SurplusReceived:
     paid_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UnmatchedReceived:
     code: str
-    payer_id: str
     at: datetime
     by: str
+    payer_id: str
     fee_id: str
     payment_id: str
     method: PaymentMethod
@@ -134,24 +145,24 @@ class UnmatchedReceived:
     owed: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PaymentFailed:
     code: str
-    payer_id: str
     at: datetime
     by: str
+    payer_id: str
     fee_id: str
     checkout_id: str
     provider: str
     provider_code: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CallbackRefused:
     code: str
-    payer_id: str
     at: datetime
     by: str
+    payer_id: str
     fee_id: str
     checkout_id: str
     provider: str
@@ -159,12 +170,12 @@ class CallbackRefused:
     stated_amount: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RefundRequested:
     code: str
-    payer_id: str
     at: datetime
     by: str
+    payer_id: str
     fee_id: str
     payment_id: str
     attempt: int
@@ -178,12 +189,12 @@ class RefundRequested:
     paid_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RefundConfirmed:
     code: str
-    payer_id: str
     at: datetime
     by: str
+    payer_id: str
     fee_id: str
     payment_id: str
     method: PaymentMethod
@@ -192,12 +203,12 @@ class RefundConfirmed:
     reference: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RefundFailed:
     code: str
-    payer_id: str
     at: datetime
     by: str
+    payer_id: str
     fee_id: str
     payment_id: str
     attempt: int
@@ -205,12 +216,12 @@ class RefundFailed:
     provider_code: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PaymentCancelled:
     code: str
-    payer_id: str
     at: datetime
     by: str
+    payer_id: str
     fee_id: str
     cause: CancelCause
 

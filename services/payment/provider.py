@@ -73,14 +73,16 @@ class Provider:
                 info=f"Hoàn lệ phí hồ sơ {asked.code}",
             )
         if reply.accepted:
-            return ConfirmRefund(asked.payment_id, reply.transaction, now, ACTOR)
+            return ConfirmRefund(payment_id=asked.payment_id, reference=reply.transaction, at=now, by=ACTOR)
         if reply.repeated:
             found = await self.query(asked.checkout_id, asked.code, started_at, now)
             if found.refunded:
-                return ConfirmRefund(asked.payment_id, found.transaction, now, ACTOR)
+                return ConfirmRefund(payment_id=asked.payment_id, reference=found.transaction, at=now, by=ACTOR)
             if found.refunding:
                 raise UnavailableError("the refund is under way")
-        return FailRefund(asked.payment_id, asked.attempt, reply.response_code, now, ACTOR)
+        return FailRefund(
+            payment_id=asked.payment_id, attempt=asked.attempt, provider_code=reply.response_code, at=now, by=ACTOR
+        )
 
     @asynccontextmanager
     async def _vnpay(self) -> AsyncIterator[Vnpay]:

@@ -91,7 +91,9 @@ class PaymentService:
         fee_id, now = fee_id_of(request.fee_id), self.clock.now()
         _ = self.provider.merchant  # without a provider nothing starts
         checkout_id = checkout_of(fee_id, request.request_id)
-        command = c.StartCheckout(checkout_id, NAME, now + CHECKOUT_LIFETIME, now, caller.actor)
+        command = c.StartCheckout(
+            checkout_id=checkout_id, provider=NAME, expires_at=now + CHECKOUT_LIFETIME, at=now, by=caller.actor
+        )
         outcome = await self.payments.execute(fee_id, command, _origin(request, caller))
         started = _one(outcome, CheckoutStarted)
         locale = LOCALES.get(request.locale, "vn")
@@ -124,7 +126,14 @@ class PaymentService:
         fee_id, now = fee_id_of(request.fee_id), self.clock.now()
         payment_id = str(uuid5(UUID(request.request_id), "cash"))
         number = await number_for(self.receipts, Series.RECEIPT, caller.agency, local_date(now), payment_id)
-        command = c.ReceiveCash(payment_id, request.amount, number, caller.agency, now, caller.actor)
+        command = c.ReceiveCash(
+            payment_id=payment_id,
+            amount=request.amount,
+            receipt_number=number,
+            counter=caller.agency,
+            at=now,
+            by=caller.actor,
+        )
         outcome = await self._decide(fee_id, command, request, caller)
         paid = _one(outcome, PaymentConfirmed)
         return replied(pb.ReceiveCashResponse, outcome, payment_id=paid.payment_id, receipt_number=paid.receipt_number)
@@ -132,7 +141,11 @@ class PaymentService:
     @api
     async def request_refund(self, request: pb.RequestRefundRequest, caller: Caller) -> pb.RequestRefundResponse:
         command = c.RequestRefund(
-            request.payment_id, Sealed(request.reason), caller.agency, self.clock.now(), caller.actor
+            payment_id=request.payment_id,
+            reason=Sealed(request.reason),
+            agency=caller.agency,
+            at=self.clock.now(),
+            by=caller.actor,
         )
         outcome = await self._decide(fee_id_of(request.fee_id), command, request, caller)
         return replied(pb.RequestRefundResponse, outcome)
@@ -141,7 +154,9 @@ class PaymentService:
     async def return_cash(self, request: pb.ReturnCashRequest, caller: Caller) -> pb.ReturnCashResponse:
         fee_id, now = fee_id_of(request.fee_id), self.clock.now()
         number = await number_for(self.receipts, Series.VOUCHER, caller.agency, local_date(now), request.payment_id)
-        command = c.ReturnCash(request.payment_id, number, caller.agency, now, caller.actor)
+        command = c.ReturnCash(
+            payment_id=request.payment_id, voucher_number=number, counter=caller.agency, at=now, by=caller.actor
+        )
         outcome = await self._decide(fee_id, command, request, caller)
         return replied(pb.ReturnCashResponse, outcome, voucher_number=_one(outcome, RefundConfirmed).reference)
 
@@ -192,7 +207,9 @@ class PaymentService:
         if isinstance(said, Callback):
             return await self._record(said)
         if said.code is RspCode.BAD_SIGNATURE and (fee_id := fee_of(said.txn_ref)):
-            command = c.RefuseCallback(said.txn_ref, said.stated_amount, self.clock.now(), ACTOR)
+            command = c.RefuseCallback(
+                checkout_id=said.txn_ref, stated_amount=said.stated_amount, at=self.clock.now(), by=ACTOR
+            )
             try:
                 await self.payments.execute(fee_id, command, _delivery())
             except Rejected as rejected:
@@ -209,17 +226,17 @@ class PaymentService:
         if state.request and said.outcome is c.Outcome.PAID and not (state.paid or state.cancelled):
             number = await number_for(self.receipts, Series.RECEIPT, state.request.agency, local_date(now), payment_id)
         command = c.RecordCallback(
-            payment_id,
-            said.txn_ref,
-            said.outcome,
-            said.provider_code,
-            said.amount,
-            said.transaction,
-            said.bank,
-            said.paid_at or now,
-            number,
-            now,
-            ACTOR,
+            payment_id=payment_id,
+            checkout_id=said.txn_ref,
+            outcome=said.outcome,
+            provider_code=said.provider_code,
+            amount=said.amount,
+            transaction=said.transaction,
+            bank=said.bank,
+            paid_at=said.paid_at or now,
+            receipt_number=number,
+            at=now,
+            by=ACTOR,
         )
         try:
             code = answer((await self.payments.execute(fee_id, command, _delivery())).events)
@@ -247,13 +264,20 @@ class PaymentService:
         """One reaction, so that a fee is requested before it is cancelled."""
         now, origin, event = self.clock.now(), Origin.of_fact(fact, "follow_dossier", self.name), fact.event
         if isinstance(event, dossier.FeeAssessed):
-            items = tuple(FeeItem(item.name, item.amount) for item in event.items)
+            items = tuple(FeeItem(name=item.name, amount=item.amount) for item in event.items)
             command: c.Command = c.RequestPayment(
-                event.code, event.fee_id, event.applicant_id, event.amount, items, event.agency, now, CLOCK
+                code=event.code,
+                fee_id=event.fee_id,
+                payer_id=event.applicant_id,
+                amount=event.amount,
+                items=items,
+                agency=event.agency,
+                at=now,
+                by=CLOCK,
             )
             await self.payments.execute(event.fee_id, command, origin, creates=True)
             return
-        command = c.CancelPayment(_cause(event), now, CLOCK)
+        command = c.CancelPayment(cause=_cause(event), at=now, by=CLOCK)
         if isinstance(event, dossier.FeeCancelled):
             await self.payments.execute(event.fee_id, command, origin)
             return
@@ -284,7 +308,7 @@ class PaymentService:
         if said := found.callback(checkout_id):
             await self._record(said)
         origin = Origin.of_clock(f"{checkout_id} expired", self.name)
-        await self.payments.execute(fee_id, c.ExpireCheckout(checkout_id, now, CLOCK), origin)
+        await self.payments.execute(fee_id, c.ExpireCheckout(checkout_id=checkout_id, at=now, by=CLOCK), origin)
 
     @every(seconds=10)
     async def settle_refunds(self) -> None:

@@ -8,12 +8,12 @@ from datetime import datetime
 from services.warehouse.values import DocumentSource
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class KeepDocument:
     document_id: str
-    account_id: str
     at: datetime
     by: str
+    account_id: str
     document_kind: str
     source: DocumentSource
     agency: str
@@ -27,13 +27,13 @@ class KeepDocument:
     guardian_id: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReuseDocument:
     document_id: str
-    # Who hands in the dossier.
-    applicant_id: str
     at: datetime
     by: str
+    # Who hands in the dossier.
+    applicant_id: str
     code: str
     component_code: str
     # The applicant agreed in this dossier.
@@ -42,20 +42,20 @@ class ReuseDocument:
     data_only: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LinkDocument:
     """`account_id` is a citizen's who is known; it is that of whom the document speaks about."""
 
     document_id: str
-    account_id: str
     at: datetime
     by: str
+    account_id: str
     agency: str
     reason: str
     guardian_stays: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RevokeDocument:
     document_id: str
     at: datetime
@@ -64,7 +64,7 @@ class RevokeDocument:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EraseDocument:
     document_id: str
     at: datetime

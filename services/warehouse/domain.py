@@ -63,7 +63,11 @@ def _decide(command: Command, state: Document) -> Sequence[Event]:
         case RevokeDocument():
             return _revoke(command, state)
         case EraseDocument():
-            return [DocumentErased(command.document_id, state.account_id, command.at, command.by)]
+            return [
+                DocumentErased(
+                    document_id=command.document_id, account_id=state.account_id, at=command.at, by=command.by
+                )
+            ]
         case _:
             assert_never(command)
 
@@ -85,21 +89,21 @@ def _keep(c: KeepDocument, state: Document) -> Sequence[Event]:
         raise Rejected("VALIDITY_INVERTED", valid_from=c.valid_from.isoformat(), valid_until=c.valid_until.isoformat())
     return [
         DocumentKept(
-            c.document_id,
-            c.account_id,
-            c.at,
-            c.by,
-            c.document_kind,
-            c.source,
-            c.agency,
-            c.code,
-            c.document_number,
-            c.sha256,
-            c.media_type,
-            c.size,
-            c.valid_from,
-            c.valid_until,
-            c.guardian_id,
+            document_id=c.document_id,
+            account_id=c.account_id,
+            at=c.at,
+            by=c.by,
+            document_kind=c.document_kind,
+            source=c.source,
+            agency=c.agency,
+            code=c.code,
+            document_number=c.document_number,
+            sha256=c.sha256,
+            media_type=c.media_type,
+            size=c.size,
+            valid_from=c.valid_from,
+            valid_until=c.valid_until,
+            guardian_id=c.guardian_id,
         )
     ]
 
@@ -124,7 +128,16 @@ def _reuse(c: ReuseDocument, state: Document) -> Sequence[Event]:
         raise Rejected("NOT_YET_VALID", document_id=c.document_id, valid_from=state.valid_from.isoformat())
     if state.valid_until is not None and c.at > state.valid_until:
         raise Rejected("EXPIRED", document_id=c.document_id, valid_until=state.valid_until.isoformat())
-    return [DocumentReused(c.document_id, state.account_id, c.at, c.by, c.code, c.component_code)]
+    return [
+        DocumentReused(
+            document_id=c.document_id,
+            account_id=state.account_id,
+            at=c.at,
+            by=c.by,
+            code=c.code,
+            component_code=c.component_code,
+        )
+    ]
 
 
 def _link(c: LinkDocument, state: Document) -> Sequence[Event]:
@@ -137,7 +150,18 @@ def _link(c: LinkDocument, state: Document) -> Sequence[Event]:
         raise Rejected("REASON_MISSING")
     guardian = state.guardian_id if c.guardian_stays else ""
     reason = Sealed(c.reason)
-    return [DocumentLinked(c.document_id, c.account_id, c.at, c.by, c.agency, state.account_id, guardian, reason)]
+    return [
+        DocumentLinked(
+            document_id=c.document_id,
+            account_id=c.account_id,
+            at=c.at,
+            by=c.by,
+            agency=c.agency,
+            person_id=state.account_id,
+            guardian_id=guardian,
+            reason=reason,
+        )
+    ]
 
 
 def _require_issuer(agency: str, state: Document) -> None:
@@ -152,7 +176,16 @@ def _revoke(c: RevokeDocument, state: Document) -> Sequence[Event]:
         raise Rejected("REVOKED", document_id=c.document_id)
     if not c.reason.strip():
         raise Rejected("REASON_MISSING")
-    return [DocumentRevoked(c.document_id, state.account_id, c.at, c.by, c.agency, Sealed(c.reason))]
+    return [
+        DocumentRevoked(
+            document_id=c.document_id,
+            account_id=state.account_id,
+            at=c.at,
+            by=c.by,
+            agency=c.agency,
+            reason=Sealed(c.reason),
+        )
+    ]
 
 
 def _evolve(state: Document, event: Event) -> Document:

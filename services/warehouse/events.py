@@ -9,12 +9,12 @@ from services.chassis.decider import Sealed
 from services.warehouse.values import DocumentSource
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DocumentKept:
     document_id: str
-    account_id: str
     at: datetime
     by: str
+    account_id: str
     document_kind: str
     source: DocumentSource
     agency: str
@@ -28,54 +28,54 @@ class DocumentKept:
     guardian_id: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DocumentLinked:
     document_id: str
-    account_id: str
     at: datetime
     by: str
+    account_id: str
     agency: str
     person_id: str
     guardian_id: str
     reason: Sealed
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DocumentReused:
     document_id: str
-    account_id: str
     at: datetime
     by: str
+    account_id: str
     code: str
     component_code: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DocumentRead:
     document_id: str
-    account_id: str
     at: datetime
     by: str
+    account_id: str
     agency: str
     purpose: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DocumentRevoked:
     document_id: str
-    account_id: str
     at: datetime
     by: str
+    account_id: str
     agency: str
     reason: Sealed
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DocumentErased:
     document_id: str
-    account_id: str
     at: datetime
     by: str
+    account_id: str
 
 
 Event = DocumentKept | DocumentLinked | DocumentReused | DocumentRead | DocumentRevoked | DocumentErased

@@ -128,7 +128,9 @@ class WarehouseService:
 
         def command(state: Document) -> RevokeDocument:
             require_impartial(caller, state.account_id)
-            return RevokeDocument(request.document_id, now, caller.actor, office(caller), request.reason)
+            return RevokeDocument(
+                document_id=request.document_id, at=now, by=caller.actor, agency=office(caller), reason=request.reason
+            )
 
         origin = Origin.of_request(request, caller, telemetry.traceparent())
         return replied(pb.RevokeDocumentResponse, await self.documents.execute(request.document_id, command, origin))
@@ -141,13 +143,13 @@ class WarehouseService:
             for person in (state.account_id, state.guardian_id, account_id):
                 require_impartial(caller, person)
             return LinkDocument(
-                request.document_id,
-                account_id,
-                now,
-                caller.actor,
-                office(caller),
-                request.reason,
-                request.guardian_stays,
+                document_id=request.document_id,
+                account_id=account_id,
+                at=now,
+                by=caller.actor,
+                agency=office(caller),
+                reason=request.reason,
+                guardian_stays=request.guardian_stays,
             )
 
         origin = Origin.of_request(request, caller, telemetry.traceparent())
@@ -272,7 +274,7 @@ class WarehouseService:
                 await self.blobs.put(account_id, sha256, self.blobs.read(former, sha256))
 
     async def _erase(self, fact: Fact[Any], reaction: str, document_id: str) -> None:
-        command = EraseDocument(document_id, self.clock.now(), BY)
+        command = EraseDocument(document_id=document_id, at=self.clock.now(), by=BY)
         origin = Origin.of_fact(fact, reaction, self.name).named(document_id)
         await self._execute(document_id, command, origin, "ERASED")
 

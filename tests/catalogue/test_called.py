@@ -90,15 +90,42 @@ STEPS = st.lists(
 @forall(STEPS, DAYS)
 @settings(max_examples=60)
 def test_every_view_knows_the_agency_of_a_day_as_it_was_decided(steps: list[tuple[str, str, int]], day: str) -> None:
-    state = agencies.evolve(agencies.initial, opened := AgencyOpened(AGENCY, AT, BY))
+    state = agencies.evolve(agencies.initial, opened := AgencyOpened(agency=AGENCY, at=AT, by=BY))
     told: list[AgencyEvent] = [opened]
     for step, since, number in steps:
         title = Text(f"Tên {state.last_version + 1}", "Name")
         commands: dict[str, AgencyCommand] = {
-            "change": ChangeAgency(AGENCY.code, title, "", True, since, "1/QĐ", AT, BY),
-            "replace": ChangeAgency(AGENCY.code, title, "", True, since, "1/QĐ", AT, BY, replaces=True),
-            "withdraw": WithdrawAgencyVersion(AGENCY.code, number, "Nhập sai", AT, BY),
-            "close": CloseAgency(AGENCY.code, "H29.2", True, since, "1/QĐ", AT, BY),
+            "change": ChangeAgency(
+                code=AGENCY.code,
+                name=title,
+                calendar_id="",
+                calendar_known=True,
+                valid_from=since,
+                legal_basis="1/QĐ",
+                at=AT,
+                by=BY,
+            ),
+            "replace": ChangeAgency(
+                code=AGENCY.code,
+                name=title,
+                calendar_id="",
+                calendar_known=True,
+                valid_from=since,
+                legal_basis="1/QĐ",
+                at=AT,
+                by=BY,
+                replaces=True,
+            ),
+            "withdraw": WithdrawAgencyVersion(code=AGENCY.code, version=number, reason="Nhập sai", at=AT, by=BY),
+            "close": CloseAgency(
+                code=AGENCY.code,
+                successor="H29.2",
+                successor_open=True,
+                valid_until=since,
+                legal_basis="1/QĐ",
+                at=AT,
+                by=BY,
+            ),
         }
         try:
             for event in agencies.decide(commands[step], state):

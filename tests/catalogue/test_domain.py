@@ -58,43 +58,45 @@ CODE = PROCEDURE.code
 
 
 def published(**changes: Any) -> ProcedurePublished:
-    return ProcedurePublished(replace(PROCEDURE, **changes), EARLIER, BY)
+    return ProcedurePublished(procedure=replace(PROCEDURE, **changes), at=EARLIER, by=BY)
 
 
 def publish(*faults: str, **changes: Any) -> PublishProcedure:
-    return PublishProcedure(replace(PROCEDURE, **changes), faults, AT, BY)
+    return PublishProcedure(procedure=replace(PROCEDURE, **changes), faults=faults, at=AT, by=BY)
 
 
 def withdrawn(valid_until: str) -> ProcedureWithdrawn:
-    return ProcedureWithdrawn(CODE, valid_until, "QĐ 1", EARLIER, BY)
+    return ProcedureWithdrawn(code=CODE, valid_until=valid_until, legal_basis="QĐ 1", at=EARLIER, by=BY)
 
 
 def withdraw(valid_until: str = "2026-12-31", legal_basis: str = "QĐ 1") -> WithdrawProcedure:
-    return WithdrawProcedure(CODE, valid_until, legal_basis, AT, BY)
+    return WithdrawProcedure(code=CODE, valid_until=valid_until, legal_basis=legal_basis, at=AT, by=BY)
 
 
 def test_the_first_version_may_be_law_already() -> None:
-    given(procedures).when(publish()).then(ProcedurePublished(PROCEDURE, AT, BY))
+    given(procedures).when(publish()).then(ProcedurePublished(procedure=PROCEDURE, at=AT, by=BY))
 
 
 @pytest.mark.parametrize("since", ["2026-08-11", "2027-01-01"])
 def test_a_new_version_follows_an_open_ended_one_from_tomorrow(since: str) -> None:
     version = replace(PROCEDURE, version=2, valid_from=since)
-    given(procedures, published()).when(publish(version=2, valid_from=since)).then(ProcedurePublished(version, AT, BY))
+    given(procedures, published()).when(publish(version=2, valid_from=since)).then(
+        ProcedurePublished(procedure=version, at=AT, by=BY)
+    )
 
 
 def test_a_new_version_after_the_end_of_the_last() -> None:
     history = published(valid_until="2026-09-30")
     version = replace(PROCEDURE, version=2, valid_from="2026-10-01")
     given(procedures, history).when(publish(version=2, valid_from="2026-10-01")).then(
-        ProcedurePublished(version, AT, BY)
+        ProcedurePublished(procedure=version, at=AT, by=BY)
     )
 
 
 def test_a_withdrawn_procedure_may_come_back() -> None:
     version = replace(PROCEDURE, version=2, valid_from="2026-08-01")
     given(procedures, published(), withdrawn("2026-03-31")).when(publish(version=2, valid_from="2026-08-01")).then(
-        ProcedurePublished(version, AT, BY)
+        ProcedurePublished(procedure=version, at=AT, by=BY)
     )
 
 
@@ -148,14 +150,16 @@ def test_a_version_to_come_is_not_overlapped_either() -> None:
 
 @pytest.mark.parametrize("until", ["2026-08-10", "2026-12-31"])
 def test_a_procedure_is_withdrawn(until: str) -> None:
-    given(procedures, published()).when(withdraw(until)).then(ProcedureWithdrawn(CODE, until, "QĐ 1", AT, BY))
+    given(procedures, published()).when(withdraw(until)).then(
+        ProcedureWithdrawn(code=CODE, valid_until=until, legal_basis="QĐ 1", at=AT, by=BY)
+    )
 
 
 def test_withdrawal_drops_what_was_to_come() -> None:
     history = (published(), published(version=2, valid_from="2026-10-01"), withdrawn("2026-08-31"))
     version = replace(PROCEDURE, version=3, valid_from="2026-09-01")
     given(procedures, *history).when(publish(version=3, valid_from="2026-09-01")).then(
-        ProcedurePublished(version, AT, BY)
+        ProcedurePublished(procedure=version, at=AT, by=BY)
     )
 
 
@@ -178,26 +182,35 @@ ONLINE_FREE = FeeOverlay("31", "", "", (Channel.ONLINE,), 0, "2026-08-08", "", "
 
 
 def adopted(**changes: Any) -> FeeOverlayAdopted:
-    return FeeOverlayAdopted(replace(ONLINE_FREE, **changes), EARLIER, BY)
+    return FeeOverlayAdopted(overlay=replace(ONLINE_FREE, **changes), at=EARLIER, by=BY)
 
 
 def adopt(province_known: bool = True, procedure_known: bool = True, **changes: Any) -> AdoptFeeOverlay:
-    return AdoptFeeOverlay(replace(ONLINE_FREE, **changes), province_known, procedure_known, CHARGES, AT, BY)
+    return AdoptFeeOverlay(
+        overlay=replace(ONLINE_FREE, **changes),
+        province_known=province_known,
+        procedure_known=procedure_known,
+        charges=CHARGES,
+        at=AT,
+        by=BY,
+    )
 
 
 def test_an_overlay_is_adopted() -> None:
-    given(overlays).when(adopt()).then(FeeOverlayAdopted(ONLINE_FREE, AT, BY))
+    given(overlays).when(adopt()).then(FeeOverlayAdopted(overlay=ONLINE_FREE, at=AT, by=BY))
 
 
 def test_a_later_overlay_ends_an_open_ended_one() -> None:
     later = replace(ONLINE_FREE, valid_from="2027-01-01", amount=5_000)
-    given(overlays, adopted()).when(adopt(valid_from="2027-01-01", amount=5_000)).then(FeeOverlayAdopted(later, AT, BY))
+    given(overlays, adopted()).when(adopt(valid_from="2027-01-01", amount=5_000)).then(
+        FeeOverlayAdopted(overlay=later, at=AT, by=BY)
+    )
 
 
 def test_overlays_of_other_charges_and_channels_stand_beside_it() -> None:
     for changes in ({"charge_code": "copy"}, {"channels": ()}, {"channels": (Channel.POST,)}):
         given(overlays, adopted()).when(adopt(**changes)).then(
-            FeeOverlayAdopted(replace(ONLINE_FREE, **changes), AT, BY)
+            FeeOverlayAdopted(overlay=replace(ONLINE_FREE, **changes), at=AT, by=BY)
         )
 
 
@@ -209,7 +222,7 @@ def test_a_charge_that_the_council_does_not_set_is_refused() -> None:
     council = replace(CHARGE, code="late", basis=ChargeBasis.COUNCIL, amount=0)
     set_by_council = replace(PROCEDURE, fee=Fee(FeeCondition.RECEPTION, (CHARGE, council)))
     known = procedures.fold(
-        [ProcedurePublished(set_by_council, EARLIER, BY), published(version=2, valid_from="2026-10-01")]
+        [ProcedurePublished(procedure=set_by_council, at=EARLIER, by=BY), published(version=2, valid_from="2026-10-01")]
     )
     assert known.council == {"late"}
 
@@ -248,27 +261,51 @@ AGENCY = Agency(
     commune="22366",
     parent="P56",
 )
-OPENED = AgencyOpened(AGENCY, EARLIER, BY)
+OPENED = AgencyOpened(agency=AGENCY, at=EARLIER, by=BY)
 THERE = TerritoryState(1, (Version(1, Validity("2025-07-01"), frozenset({"22366", "22333"})),))
 
 
 def opening(
     calendar_known: bool = True, parent_known: bool = True, territory: TerritoryState | None = THERE, **changes: Any
 ) -> OpenAgency:
-    return OpenAgency(replace(AGENCY, **changes), calendar_known, parent_known, AT, BY, territory)
+    return OpenAgency(
+        agency=replace(AGENCY, **changes),
+        calendar_known=calendar_known,
+        parent_known=parent_known,
+        at=AT,
+        by=BY,
+        territory=territory,
+    )
 
 
 def closing(**changes: Any) -> CloseAgency:
-    return replace(CloseAgency(AGENCY.code, "P56.22.333", True, "2026-12-31", "NQ 1", AT, BY), **changes)
+    return replace(
+        CloseAgency(
+            code=AGENCY.code,
+            successor="P56.22.333",
+            successor_open=True,
+            valid_until="2026-12-31",
+            legal_basis="NQ 1",
+            at=AT,
+            by=BY,
+        ),
+        **changes,
+    )
 
 
 def test_an_agency_opens_and_closes() -> None:
-    given(agencies).when(opening()).then(AgencyOpened(AGENCY, AT, BY))
-    given(agencies, OPENED).when(closing()).then(AgencyClosed(AGENCY.code, "P56.22.333", "2026-12-31", "NQ 1", AT, BY))
+    given(agencies).when(opening()).then(AgencyOpened(agency=AGENCY, at=AT, by=BY))
+    given(agencies, OPENED).when(closing()).then(
+        AgencyClosed(
+            code=AGENCY.code, successor="P56.22.333", valid_until="2026-12-31", legal_basis="NQ 1", at=AT, by=BY
+        )
+    )
 
 
 def test_an_agency_without_parent() -> None:
-    given(agencies).when(opening(parent="", parent_known=False)).then(AgencyOpened(replace(AGENCY, parent=""), AT, BY))
+    given(agencies).when(opening(parent="", parent_known=False)).then(
+        AgencyOpened(agency=replace(AGENCY, parent=""), at=AT, by=BY)
+    )
 
 
 def test_opening_is_refused() -> None:
@@ -291,7 +328,11 @@ def test_open_dossiers_pass_to_an_agency_of_the_same_province(province: str, mer
     if refused:
         told.then_rejected("SUCCESSOR_ELSEWHERE", successor="P56.22.333", province=province)
     else:
-        told.then(AgencyClosed(AGENCY.code, "P56.22.333", "2026-12-31", "NQ 1", AT, BY))
+        told.then(
+            AgencyClosed(
+                code=AGENCY.code, successor="P56.22.333", valid_until="2026-12-31", legal_basis="NQ 1", at=AT, by=BY
+            )
+        )
 
 
 def test_an_agency_lies_where_there_is_a_place() -> None:
@@ -329,22 +370,28 @@ def test_the_territory_knows_the_communes_of_each_version() -> None:
     codes = frozenset(commune.code for commune in TERRITORY.communes)
     assert (state.has("2026-01-01"), state.communes_since("2026-01-01")) == (True, codes)
     fewer = replace(TERRITORY, version=2, valid_from="2027-01-01", communes=TERRITORY.communes[:1])
-    after = territories.fold([PUBLISHED, TerritoryPublished(fewer, EARLIER, BY)])
+    after = territories.fold([PUBLISHED, TerritoryPublished(territory=fewer, at=EARLIER, by=BY)])
     assert after.communes_since("2026-12-31") == codes
     assert after.communes_since("2027-01-01") == frozenset({TERRITORY.communes[0].code})
 
 
 def test_a_code_is_never_used_again() -> None:
-    closed = AgencyClosed(AGENCY.code, "P56.22.333", "2026-03-31", "NQ 1", EARLIER, BY)
+    closed = AgencyClosed(
+        code=AGENCY.code, successor="P56.22.333", valid_until="2026-03-31", legal_basis="NQ 1", at=EARLIER, by=BY
+    )
     given(agencies, OPENED, closed).when(opening()).then_rejected("AGENCY_EXISTS", code=AGENCY.code)
 
 
 def test_closing_is_refused() -> None:
     code = AGENCY.code
     given(agencies).when(closing()).then_rejected("AGENCY_UNKNOWN", code=code)
-    given(agencies, OPENED, AgencyClosed(code, "P56.22.333", "2026-12-31", "NQ 1", EARLIER, BY)).when(
-        closing()
-    ).then_rejected("AGENCY_CLOSED", code=code, valid_until="2026-12-31")
+    given(
+        agencies,
+        OPENED,
+        AgencyClosed(
+            code=code, successor="P56.22.333", valid_until="2026-12-31", legal_basis="NQ 1", at=EARLIER, by=BY
+        ),
+    ).when(closing()).then_rejected("AGENCY_CLOSED", code=code, valid_until="2026-12-31")
     given(agencies, OPENED).when(closing(successor=code)).then_rejected("SUCCESSOR_IS_ITSELF", code=code)
     given(agencies, OPENED).when(closing(successor_open=False)).then_rejected(
         "SUCCESSOR_UNKNOWN", successor="P56.22.333"
@@ -354,9 +401,9 @@ def test_closing_is_refused() -> None:
     given(agencies, OPENED).when(closing(valid_until="2026-08-09")).then_rejected(
         "CHANGES_THE_PAST", day="2026-08-09", today="2026-08-10"
     )
-    given(agencies, AgencyOpened(replace(AGENCY, valid_from="2027-01-01"), EARLIER, BY)).when(closing()).then_rejected(
-        "VALIDITY_BACKWARDS", valid_from="2027-01-01", valid_until="2026-12-31"
-    )
+    given(agencies, AgencyOpened(agency=replace(AGENCY, valid_from="2027-01-01"), at=EARLIER, by=BY)).when(
+        closing()
+    ).then_rejected("VALIDITY_BACKWARDS", valid_from="2027-01-01", valid_until="2026-12-31")
 
 
 # Calendars
@@ -376,15 +423,15 @@ CALENDAR = CalendarVersion(
 
 
 def calendar(**changes: Any) -> PublishCalendar:
-    return PublishCalendar(replace(CALENDAR, **changes), AT, BY)
+    return PublishCalendar(calendar=replace(CALENDAR, **changes), at=AT, by=BY)
 
 
 def test_a_calendar_is_published_and_its_future_amended() -> None:
-    given(calendars).when(calendar()).then(CalendarPublished(CALENDAR, AT, BY))
+    given(calendars).when(calendar()).then(CalendarPublished(calendar=CALENDAR, at=AT, by=BY))
     amended = replace(CALENDAR, version=2, closed=("2026-01-01", "2026-11-24", "2026-12-24"))
-    given(calendars, CalendarPublished(CALENDAR, EARLIER, BY)).when(calendar(version=2, closed=amended.closed)).then(
-        CalendarPublished(amended, AT, BY)
-    )
+    given(calendars, CalendarPublished(calendar=CALENDAR, at=EARLIER, by=BY)).when(
+        calendar(version=2, closed=amended.closed)
+    ).then(CalendarPublished(calendar=amended, at=AT, by=BY))
 
 
 @pytest.mark.parametrize(
@@ -415,7 +462,7 @@ def test_a_calendar_is_refused() -> None:
     given(calendars).when(calendar(version=2)).then_rejected("VERSION_NOT_NEXT", version="2", expected="1")
     given(calendars).when(calendar(known_until="")).then_rejected("DATE_INVALID", value="")
     given(calendars).when(calendar(closed=("20261124",))).then_rejected("DATE_INVALID", value="20261124")
-    history = CalendarPublished(CALENDAR, EARLIER, BY)
+    history = CalendarPublished(calendar=CALENDAR, at=EARLIER, by=BY)
     for changes in ({"closed": ("2026-11-24",)}, {"closed": ("2026-01-01", "2026-01-02", "2026-11-24")}):
         day = {1: "2026-01-01", 3: "2026-01-02"}[len(changes["closed"])]
         given(calendars, history).when(calendar(version=2, **changes)).then_rejected(
@@ -432,28 +479,35 @@ TERRITORY = Territory(
     "2025-07-01",
     "202/2025/QH15",
 )
-PUBLISHED = TerritoryPublished(TERRITORY, EARLIER, BY)
-MERGED = ProvinceMerged("56", "66", "2026-12-31", "NQ 2", EARLIER, BY)
+PUBLISHED = TerritoryPublished(territory=TERRITORY, at=EARLIER, by=BY)
+MERGED = ProvinceMerged(code="56", successor="66", valid_until="2026-12-31", legal_basis="NQ 2", at=EARLIER, by=BY)
 
 
 def territory(**changes: Any) -> PublishTerritory:
-    return PublishTerritory(replace(TERRITORY, **changes), AT, BY)
+    return PublishTerritory(territory=replace(TERRITORY, **changes), at=AT, by=BY)
 
 
 def merging(**changes: Any) -> MergeProvince:
-    return replace(MergeProvince("56", "66", True, "2026-12-31", "NQ 2", AT, BY), **changes)
+    return replace(
+        MergeProvince(
+            code="56", successor="66", successor_known=True, valid_until="2026-12-31", legal_basis="NQ 2", at=AT, by=BY
+        ),
+        **changes,
+    )
 
 
 def test_territory_is_published_and_changed_from_a_day_on() -> None:
-    given(territories).when(territory()).then(TerritoryPublished(TERRITORY, AT, BY))
+    given(territories).when(territory()).then(TerritoryPublished(territory=TERRITORY, at=AT, by=BY))
     later = replace(TERRITORY, version=2, valid_from="2027-01-01")
     given(territories, PUBLISHED).when(territory(version=2, valid_from="2027-01-01")).then(
-        TerritoryPublished(later, AT, BY)
+        TerritoryPublished(territory=later, at=AT, by=BY)
     )
 
 
 def test_a_province_is_merged() -> None:
-    given(territories, PUBLISHED).when(merging()).then(ProvinceMerged("56", "66", "2026-12-31", "NQ 2", AT, BY))
+    given(territories, PUBLISHED).when(merging()).then(
+        ProvinceMerged(code="56", successor="66", valid_until="2026-12-31", legal_basis="NQ 2", at=AT, by=BY)
+    )
 
 
 WARD = TERRITORY.communes[0]

@@ -145,23 +145,32 @@ def test_a_site_that_begins_late_gets_every_version() -> None:
     first, second = (each for each in catalogue().calendars if each.calendar_id == "general")
     late = datetime(2027, 7, 1, tzinfo=UTC)
     at = enacted(second.announced_on, late)
-    given(calendars, CalendarPublished(first, late, BY)).when(PublishCalendar(second, at, BY)).then(
-        CalendarPublished(second, at, BY)
-    )
+    given(calendars, CalendarPublished(calendar=first, at=late, by=BY)).when(
+        PublishCalendar(calendar=second, at=at, by=BY)
+    ).then(CalendarPublished(calendar=second, at=at, by=BY))
 
 
 def test_the_deciders_accept_what_is_loaded() -> None:
     for procedure in catalogue().procedures:
-        given(procedures).when(PublishProcedure(procedure, (), AT, BY)).then(ProcedurePublished(procedure, AT, BY))
-    for overlay in catalogue().overlays:
-        given(overlays).when(AdoptFeeOverlay(overlay, True, True, frozenset({overlay.charge_code}), AT, BY)).then(
-            FeeOverlayAdopted(overlay, AT, BY)
+        given(procedures).when(PublishProcedure(procedure=procedure, faults=(), at=AT, by=BY)).then(
+            ProcedurePublished(procedure=procedure, at=AT, by=BY)
         )
+    for overlay in catalogue().overlays:
+        given(overlays).when(
+            AdoptFeeOverlay(
+                overlay=overlay,
+                province_known=True,
+                procedure_known=True,
+                charges=frozenset({overlay.charge_code}),
+                at=AT,
+                by=BY,
+            )
+        ).then(FeeOverlayAdopted(overlay=overlay, at=AT, by=BY))
     published: dict[str, list[TerritoryPublished]] = defaultdict(list)
     for territory in catalogue().territories:
         at, history = enacted(territory.valid_from, AT), published[territory.province.code]
-        event = TerritoryPublished(territory, at, BY)
-        given(territories, *history).when(PublishTerritory(territory, at, BY)).then(event)
+        event = TerritoryPublished(territory=territory, at=at, by=BY)
+        given(territories, *history).when(PublishTerritory(territory=territory, at=at, by=BY)).then(event)
         history.append(event)
 
 
@@ -176,7 +185,7 @@ def test_events_and_protos_agree() -> None:
         Codec(events, events_pb2)
     shape = Shape(ProcedurePublished, events_pb2.ProcedurePublished)
     for procedure in catalogue().procedures:
-        event = ProcedurePublished(procedure, AT, BY)
+        event = ProcedurePublished(procedure=procedure, at=AT, by=BY)
         assert shape.read(shape.write(event)) == event
 
 

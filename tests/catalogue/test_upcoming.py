@@ -56,77 +56,84 @@ from tests.support.given import given
 # Today is 10 August 2026 in Vietnam.
 ANOTHER = "editor-2"
 NEXT = replace(PROCEDURE, version=2, valid_from="2026-10-01")
-PUBLISHED = ProcedurePublished(PROCEDURE, EARLIER, BY)
-UPCOMING = ProcedurePublished(NEXT, EARLIER, BY)
+PUBLISHED = ProcedurePublished(procedure=PROCEDURE, at=EARLIER, by=BY)
+UPCOMING = ProcedurePublished(procedure=NEXT, at=EARLIER, by=BY)
 
 
 # Procedures
 
 
 def test_a_version_is_withdrawn_before_its_first_day_and_the_one_before_goes_on() -> None:
-    withdrawn = ProcedureVersionWithdrawn(CODE, 2, "Nhập sai", AT, BY)
-    given(procedures, PUBLISHED, UPCOMING).when(WithdrawProcedureVersion(CODE, 2, "Nhập sai", AT, BY)).then(withdrawn)
+    withdrawn = ProcedureVersionWithdrawn(code=CODE, version=2, reason="Nhập sai", at=AT, by=BY)
+    given(procedures, PUBLISHED, UPCOMING).when(
+        WithdrawProcedureVersion(code=CODE, version=2, reason="Nhập sai", at=AT, by=BY)
+    ).then(withdrawn)
     later = replace(PROCEDURE, version=3, valid_from="2026-09-01")
-    given(procedures, PUBLISHED, UPCOMING, withdrawn).when(PublishProcedure(later, (), AT, BY)).then(
-        ProcedurePublished(later, AT, BY)
-    )
+    given(procedures, PUBLISHED, UPCOMING, withdrawn).when(
+        PublishProcedure(procedure=later, faults=(), at=AT, by=BY)
+    ).then(ProcedurePublished(procedure=later, at=AT, by=BY))
 
 
 def test_a_version_replaces_what_is_not_in_force_yet() -> None:
     corrected = replace(NEXT, version=3)
-    given(procedures, PUBLISHED, UPCOMING).when(PublishProcedure(corrected, (), AT, BY)).then_rejected(
-        "VALIDITY_OVERLAPS", valid_from="2026-10-01", valid_until=""
-    )
-    given(procedures, PUBLISHED, UPCOMING).when(PublishProcedure(corrected, (), AT, BY, replaces=True)).then(
-        ProcedureVersionWithdrawn(CODE, 2, "v3", AT, BY), ProcedurePublished(corrected, AT, BY)
+    given(procedures, PUBLISHED, UPCOMING).when(
+        PublishProcedure(procedure=corrected, faults=(), at=AT, by=BY)
+    ).then_rejected("VALIDITY_OVERLAPS", valid_from="2026-10-01", valid_until="")
+    given(procedures, PUBLISHED, UPCOMING).when(
+        PublishProcedure(procedure=corrected, faults=(), at=AT, by=BY, replaces=True)
+    ).then(
+        ProcedureVersionWithdrawn(code=CODE, version=2, reason="v3", at=AT, by=BY),
+        ProcedurePublished(procedure=corrected, at=AT, by=BY),
     )
 
 
 @pytest.mark.parametrize("since", ["2026-08-10", "2026-08-09"])
 def test_nothing_that_is_in_force_is_withdrawn_or_replaced(since: str) -> None:
-    begun = ProcedurePublished(replace(NEXT, valid_from=since), EARLIER, BY)
-    given(procedures, PUBLISHED, begun).when(WithdrawProcedureVersion(CODE, 2, "Sai", AT, BY)).then_rejected(
-        "IN_FORCE_ALREADY", valid_from=since, today="2026-08-10"
-    )
+    begun = ProcedurePublished(procedure=replace(NEXT, valid_from=since), at=EARLIER, by=BY)
+    given(procedures, PUBLISHED, begun).when(
+        WithdrawProcedureVersion(code=CODE, version=2, reason="Sai", at=AT, by=BY)
+    ).then_rejected("IN_FORCE_ALREADY", valid_from=since, today="2026-08-10")
     again = replace(NEXT, version=3, valid_from=since)
-    given(procedures, PUBLISHED, begun).when(PublishProcedure(again, (), AT, BY, replaces=True)).then_rejected(
-        "VALIDITY_OVERLAPS", valid_from=since, valid_until=""
-    )
+    given(procedures, PUBLISHED, begun).when(
+        PublishProcedure(procedure=again, faults=(), at=AT, by=BY, replaces=True)
+    ).then_rejected("VALIDITY_OVERLAPS", valid_from=since, valid_until="")
 
 
 def test_a_withdrawal_is_refused() -> None:
-    given(procedures, PUBLISHED).when(WithdrawProcedureVersion(CODE, 2, "Sai", AT, BY)).then_rejected(
-        "VERSION_UNKNOWN", code=CODE, version="2"
-    )
-    given(procedures, PUBLISHED, UPCOMING).when(WithdrawProcedureVersion(CODE, 2, " ", AT, BY)).then_rejected(
-        "REASON_REQUIRED"
-    )
+    given(procedures, PUBLISHED).when(
+        WithdrawProcedureVersion(code=CODE, version=2, reason="Sai", at=AT, by=BY)
+    ).then_rejected("VERSION_UNKNOWN", code=CODE, version="2")
+    given(procedures, PUBLISHED, UPCOMING).when(
+        WithdrawProcedureVersion(code=CODE, version=2, reason=" ", at=AT, by=BY)
+    ).then_rejected("REASON_REQUIRED")
 
 
 # Repairs
 
 MENDED = replace(PROCEDURE, circumstances=(replace(PROCEDURE.circumstances[0], form_value=Json("false")),))
-PROPOSED = ProcedureRepairProposed(MENDED, "Sai giá trị", EARLIER, BY)
+PROPOSED = ProcedureRepairProposed(procedure=MENDED, reason="Sai giá trị", at=EARLIER, by=BY)
 
 
 def propose(**changes: Any) -> ProposeProcedureRepair:
-    return ProposeProcedureRepair(replace(MENDED, **changes), (), "Sai giá trị", AT, BY)
+    return ProposeProcedureRepair(procedure=replace(MENDED, **changes), faults=(), reason="Sai giá trị", at=AT, by=BY)
 
 
 def test_a_repair_needs_two_persons() -> None:
-    given(procedures, PUBLISHED).when(propose()).then(ProcedureRepairProposed(MENDED, "Sai giá trị", AT, BY))
-    given(procedures, PUBLISHED, PROPOSED).when(ConfirmProcedureRepair(CODE, 1, AT, BY)).then_rejected(
-        "REPAIR_NEEDS_ANOTHER", code=CODE, version="1"
+    given(procedures, PUBLISHED).when(propose()).then(
+        ProcedureRepairProposed(procedure=MENDED, reason="Sai giá trị", at=AT, by=BY)
     )
-    given(procedures, PUBLISHED, PROPOSED).when(ConfirmProcedureRepair(CODE, 1, AT, ANOTHER)).then(
-        ProcedureRepaired(MENDED, "Sai giá trị", BY, AT, ANOTHER)
+    given(procedures, PUBLISHED, PROPOSED).when(
+        ConfirmProcedureRepair(code=CODE, version=1, at=AT, by=BY)
+    ).then_rejected("REPAIR_NEEDS_ANOTHER", code=CODE, version="1")
+    given(procedures, PUBLISHED, PROPOSED).when(ConfirmProcedureRepair(code=CODE, version=1, at=AT, by=ANOTHER)).then(
+        ProcedureRepaired(procedure=MENDED, reason="Sai giá trị", proposed_by=BY, at=AT, by=ANOTHER)
     )
 
 
 def test_a_repair_changes_the_form_and_nothing_else() -> None:
     asked = form({"type": "object", "properties": {"name": {"type": "string", "title": "Tên"}}})
     given(procedures, PUBLISHED).when(propose(form=asked)).then(
-        ProcedureRepairProposed(replace(MENDED, form=asked), "Sai giá trị", AT, BY)
+        ProcedureRepairProposed(procedure=replace(MENDED, form=asked), reason="Sai giá trị", at=AT, by=BY)
     )
     for changes in ({"fee": None}, {"loa": 2}, {"circumstances": (Circumstance("other", text()),)}):
         given(procedures, PUBLISHED).when(propose(**changes)).then_rejected(
@@ -136,19 +143,19 @@ def test_a_repair_changes_the_form_and_nothing_else() -> None:
 
 def test_a_repair_is_refused() -> None:
     given(procedures, PUBLISHED).when(propose(version=2)).then_rejected("VERSION_UNKNOWN", code=CODE, version="2")
-    given(procedures, PUBLISHED).when(ProposeProcedureRepair(PROCEDURE, (), "Sai", AT, BY)).then_rejected(
-        "REPAIR_CHANGES_NOTHING", code=CODE, version="1"
-    )
-    given(procedures, PUBLISHED).when(ProposeProcedureRepair(MENDED, ("FORM_MISSING",), "Sai", AT, BY)).then_rejected(
-        "PROCEDURE_FAULTY", code=CODE, count="1", faults="FORM_MISSING"
-    )
-    given(procedures, PUBLISHED).when(ConfirmProcedureRepair(CODE, 1, AT, ANOTHER)).then_rejected(
+    given(procedures, PUBLISHED).when(
+        ProposeProcedureRepair(procedure=PROCEDURE, faults=(), reason="Sai", at=AT, by=BY)
+    ).then_rejected("REPAIR_CHANGES_NOTHING", code=CODE, version="1")
+    given(procedures, PUBLISHED).when(
+        ProposeProcedureRepair(procedure=MENDED, faults=("FORM_MISSING",), reason="Sai", at=AT, by=BY)
+    ).then_rejected("PROCEDURE_FAULTY", code=CODE, count="1", faults="FORM_MISSING")
+    given(procedures, PUBLISHED).when(ConfirmProcedureRepair(code=CODE, version=1, at=AT, by=ANOTHER)).then_rejected(
         "REPAIR_UNKNOWN", code=CODE, version="1"
     )
-    repaired = ProcedureRepaired(MENDED, "Sai giá trị", BY, EARLIER, ANOTHER)
-    given(procedures, PUBLISHED, PROPOSED, repaired).when(ConfirmProcedureRepair(CODE, 1, AT, ANOTHER)).then_rejected(
-        "REPAIR_UNKNOWN", code=CODE, version="1"
-    )
+    repaired = ProcedureRepaired(procedure=MENDED, reason="Sai giá trị", proposed_by=BY, at=EARLIER, by=ANOTHER)
+    given(procedures, PUBLISHED, PROPOSED, repaired).when(
+        ConfirmProcedureRepair(code=CODE, version=1, at=AT, by=ANOTHER)
+    ).then_rejected("REPAIR_UNKNOWN", code=CODE, version="1")
 
 
 # Fee overlays
@@ -158,63 +165,97 @@ RIGHT = replace(TYPED, amount=20_000)
 
 
 def withdraw(overlay: FeeOverlay, reason: str = "Nhập sai mức thu") -> WithdrawFeeOverlay:
-    scope = (overlay.province, overlay.procedure_code, overlay.charge_code, overlay.channels, overlay.valid_from)
-    return WithdrawFeeOverlay(*scope, reason, AT, BY)
+    return WithdrawFeeOverlay(
+        at=AT,
+        by=BY,
+        province=overlay.province,
+        procedure_code=overlay.procedure_code,
+        charge_code=overlay.charge_code,
+        channels=overlay.channels,
+        valid_from=overlay.valid_from,
+        reason=reason,
+    )
 
 
 def test_two_million_typed_for_twenty_thousand() -> None:
-    adopted = FeeOverlayAdopted(TYPED, EARLIER, BY)
-    gone = FeeOverlayWithdrawn("31", "", "", TYPED.channels, "2027-01-01", "Nhập sai mức thu", AT, BY)
+    adopted = FeeOverlayAdopted(overlay=TYPED, at=EARLIER, by=BY)
+    gone = FeeOverlayWithdrawn(
+        province="31",
+        procedure_code="",
+        charge_code="",
+        channels=TYPED.channels,
+        valid_from="2027-01-01",
+        reason="Nhập sai mức thu",
+        at=AT,
+        by=BY,
+    )
     given(overlays, adopted).when(withdraw(TYPED)).then(gone)
-    given(overlays, adopted, gone).when(AdoptFeeOverlay(RIGHT, True, True, frozenset(), AT, BY)).then(
-        FeeOverlayAdopted(RIGHT, AT, BY)
-    )
-    given(overlays, adopted).when(AdoptFeeOverlay(RIGHT, True, True, frozenset(), AT, BY, replaces=True)).then(
-        replace(gone, reason=RIGHT.resolution), FeeOverlayAdopted(RIGHT, AT, BY)
-    )
+    given(overlays, adopted, gone).when(
+        AdoptFeeOverlay(overlay=RIGHT, province_known=True, procedure_known=True, charges=frozenset(), at=AT, by=BY)
+    ).then(FeeOverlayAdopted(overlay=RIGHT, at=AT, by=BY))
+    given(overlays, adopted).when(
+        AdoptFeeOverlay(
+            overlay=RIGHT, province_known=True, procedure_known=True, charges=frozenset(), at=AT, by=BY, replaces=True
+        )
+    ).then(replace(gone, reason=RIGHT.resolution), FeeOverlayAdopted(overlay=RIGHT, at=AT, by=BY))
 
 
 def test_an_overlay_s_withdrawal_is_refused() -> None:
     given(overlays).when(withdraw(TYPED)).then_rejected("OVERLAY_UNKNOWN", valid_from="2027-01-01")
-    given(overlays, FeeOverlayAdopted(ONLINE_FREE, EARLIER, BY)).when(withdraw(ONLINE_FREE)).then_rejected(
-        "IN_FORCE_ALREADY", valid_from="2026-08-08", today="2026-08-10"
+    given(overlays, FeeOverlayAdopted(overlay=ONLINE_FREE, at=EARLIER, by=BY)).when(
+        withdraw(ONLINE_FREE)
+    ).then_rejected("IN_FORCE_ALREADY", valid_from="2026-08-08", today="2026-08-10")
+    given(overlays, FeeOverlayAdopted(overlay=TYPED, at=EARLIER, by=BY)).when(withdraw(TYPED, "")).then_rejected(
+        "REASON_REQUIRED"
     )
-    given(overlays, FeeOverlayAdopted(TYPED, EARLIER, BY)).when(withdraw(TYPED, "")).then_rejected("REASON_REQUIRED")
 
 
 # Agencies
 
-OPENED = AgencyOpened(AGENCY, EARLIER, BY)
+OPENED = AgencyOpened(agency=AGENCY, at=EARLIER, by=BY)
 NAME = Text("Ủy ban nhân dân phường Nha Trang", "People's Committee of Nha Trang Ward")
 RENAMED = replace(AGENCY, name=NAME, valid_from="2026-09-01", version=2)
 
 
 def change(**changes: Any) -> ChangeAgency:
-    given_ = ChangeAgency(AGENCY.code, NAME, "", False, "2026-09-01", "1/NQ", AT, BY)
+    given_ = ChangeAgency(
+        code=AGENCY.code,
+        name=NAME,
+        calendar_id="",
+        calendar_known=False,
+        valid_from="2026-09-01",
+        legal_basis="1/NQ",
+        at=AT,
+        by=BY,
+    )
     return replace(given_, **changes)
 
 
 def test_an_agency_s_name_and_calendar_change_by_version() -> None:
-    given(agencies, OPENED).when(change()).then(AgencyChanged(RENAMED, "1/NQ", AT, BY))
+    given(agencies, OPENED).when(change()).then(AgencyChanged(agency=RENAMED, legal_basis="1/NQ", at=AT, by=BY))
     given(agencies, OPENED).when(change(name=None, calendar_id="police", calendar_known=True)).then(
-        AgencyChanged(replace(RENAMED, name=AGENCY.name, calendar_id="police"), "1/NQ", AT, BY)
+        AgencyChanged(agency=replace(RENAMED, name=AGENCY.name, calendar_id="police"), legal_basis="1/NQ", at=AT, by=BY)
     )
 
 
 def test_a_change_of_an_agency_is_replaced_or_withdrawn_before_its_first_day() -> None:
-    changed = AgencyChanged(RENAMED, "1/NQ", EARLIER, BY)
-    gone = AgencyVersionWithdrawn(AGENCY.code, 2, "Sai tên", AT, BY)
-    given(agencies, OPENED, changed).when(WithdrawAgencyVersion(AGENCY.code, 2, "Sai tên", AT, BY)).then(gone)
+    changed = AgencyChanged(agency=RENAMED, legal_basis="1/NQ", at=EARLIER, by=BY)
+    gone = AgencyVersionWithdrawn(code=AGENCY.code, version=2, reason="Sai tên", at=AT, by=BY)
+    given(agencies, OPENED, changed).when(
+        WithdrawAgencyVersion(code=AGENCY.code, version=2, reason="Sai tên", at=AT, by=BY)
+    ).then(gone)
     again = replace(RENAMED, version=3, calendar_id="police")
     given(agencies, OPENED, changed).when(change(calendar_id="police", calendar_known=True, replaces=True)).then(
-        replace(gone, reason="1/NQ"), AgencyChanged(again, "1/NQ", AT, BY)
+        replace(gone, reason="1/NQ"), AgencyChanged(agency=again, legal_basis="1/NQ", at=AT, by=BY)
     )
 
 
 def test_an_agency_that_has_not_opened_yet_is_withdrawn_and_its_code_is_free() -> None:
-    upcoming = AgencyOpened(replace(AGENCY, valid_from="2027-01-01"), EARLIER, BY)
-    gone = AgencyVersionWithdrawn(AGENCY.code, 1, "Sai", AT, BY)
-    given(agencies, upcoming).when(WithdrawAgencyVersion(AGENCY.code, 1, "Sai", AT, BY)).then(gone)
+    upcoming = AgencyOpened(agency=replace(AGENCY, valid_from="2027-01-01"), at=EARLIER, by=BY)
+    gone = AgencyVersionWithdrawn(code=AGENCY.code, version=1, reason="Sai", at=AT, by=BY)
+    given(agencies, upcoming).when(WithdrawAgencyVersion(code=AGENCY.code, version=1, reason="Sai", at=AT, by=BY)).then(
+        gone
+    )
     given(agencies, upcoming, gone).when(change()).then_rejected("AGENCY_UNKNOWN", code=AGENCY.code)
 
 
@@ -227,12 +268,12 @@ def test_a_change_of_an_agency_is_refused() -> None:
     given(agencies, OPENED).when(change(valid_from="2026-08-10")).then_rejected(
         "CHANGES_THE_PAST", day="2026-08-09", today="2026-08-10"
     )
-    given(agencies, OPENED).when(WithdrawAgencyVersion(code, 1, "Sai", AT, BY)).then_rejected(
+    given(agencies, OPENED).when(WithdrawAgencyVersion(code=code, version=1, reason="Sai", at=AT, by=BY)).then_rejected(
         "IN_FORCE_ALREADY", valid_from="2025-07-01", today="2026-08-10"
     )
-    upcoming = AgencyOpened(replace(AGENCY, valid_from="2026-08-20"), EARLIER, BY)
-    given(agencies, upcoming, AgencyChanged(RENAMED, "1/NQ", EARLIER, BY)).when(
-        WithdrawAgencyVersion(code, 1, "Sai", AT, BY)
+    upcoming = AgencyOpened(agency=replace(AGENCY, valid_from="2026-08-20"), at=EARLIER, by=BY)
+    given(agencies, upcoming, AgencyChanged(agency=RENAMED, legal_basis="1/NQ", at=EARLIER, by=BY)).when(
+        WithdrawAgencyVersion(code=code, version=1, reason="Sai", at=AT, by=BY)
     ).then_rejected("VERSION_IS_FOLLOWED", code=code, version="1")
 
 
@@ -240,23 +281,23 @@ def test_a_change_of_an_agency_is_refused() -> None:
 
 
 def test_a_calendar_s_version_is_replaced_or_withdrawn_before_its_first_day() -> None:
-    published = CalendarPublished(CALENDAR, EARLIER, BY)
+    published = CalendarPublished(calendar=CALENDAR, at=EARLIER, by=BY)
     later = replace(CALENDAR, version=2, valid_from="2027-01-01", known_until="2027-12-31")
-    upcoming = CalendarPublished(later, EARLIER, BY)
-    gone = CalendarVersionWithdrawn(CALENDAR.calendar_id, 2, "Sai", AT, BY)
-    given(calendars, published, upcoming).when(WithdrawCalendarVersion(CALENDAR.calendar_id, 2, "Sai", AT, BY)).then(
-        gone
-    )
+    upcoming = CalendarPublished(calendar=later, at=EARLIER, by=BY)
+    gone = CalendarVersionWithdrawn(calendar_id=CALENDAR.calendar_id, version=2, reason="Sai", at=AT, by=BY)
+    given(calendars, published, upcoming).when(
+        WithdrawCalendarVersion(calendar_id=CALENDAR.calendar_id, version=2, reason="Sai", at=AT, by=BY)
+    ).then(gone)
     corrected = replace(later, version=3)
-    given(calendars, published, upcoming).when(PublishCalendar(corrected, AT, BY)).then_rejected(
+    given(calendars, published, upcoming).when(PublishCalendar(calendar=corrected, at=AT, by=BY)).then_rejected(
         "VALIDITY_OVERLAPS", valid_from="2027-01-01", valid_until=""
     )
-    given(calendars, published, upcoming).when(PublishCalendar(corrected, AT, BY, replaces=True)).then(
-        replace(gone, reason="v3"), CalendarPublished(corrected, AT, BY)
+    given(calendars, published, upcoming).when(PublishCalendar(calendar=corrected, at=AT, by=BY, replaces=True)).then(
+        replace(gone, reason="v3"), CalendarPublished(calendar=corrected, at=AT, by=BY)
     )
-    given(calendars, published).when(WithdrawCalendarVersion(CALENDAR.calendar_id, 1, "Sai", AT, BY)).then_rejected(
-        "IN_FORCE_ALREADY", valid_from="", today="2026-08-10"
-    )
+    given(calendars, published).when(
+        WithdrawCalendarVersion(calendar_id=CALENDAR.calendar_id, version=1, reason="Sai", at=AT, by=BY)
+    ).then_rejected("IN_FORCE_ALREADY", valid_from="", today="2026-08-10")
 
 
 # What readers keep is what was decided
@@ -283,10 +324,10 @@ def test_a_reader_keeps_the_versions_that_were_decided(steps: list[tuple[str, st
         for step, since, until, number in steps:
             new = replace(PROCEDURE, version=state.last_version + 1, valid_from=since, valid_until=max(since, until))
             commands: dict[str, ProcedureCommand] = {
-                "publish": PublishProcedure(replace(new, valid_until=""), (), AT, BY),
-                "replace": PublishProcedure(new, (), AT, BY, replaces=True),
-                "end": WithdrawProcedure(CODE, until, "1/QĐ", AT, BY),
-                "withdraw": WithdrawProcedureVersion(CODE, number, "Sai", AT, BY),
+                "publish": PublishProcedure(procedure=replace(new, valid_until=""), faults=(), at=AT, by=BY),
+                "replace": PublishProcedure(procedure=new, faults=(), at=AT, by=BY, replaces=True),
+                "end": WithdrawProcedure(code=CODE, valid_until=until, legal_basis="1/QĐ", at=AT, by=BY),
+                "withdraw": WithdrawProcedureVersion(code=CODE, version=number, reason="Sai", at=AT, by=BY),
             }
             try:
                 decided = procedures.decide(commands[step], state)

@@ -501,7 +501,7 @@ def _fee(world: World) -> tuple[str, str]:
         by="service:payment",
         fee_id=fee_id,
         amount=20_000,
-        items=(p.FeeItem("Lệ phí", 20_000),),
+        items=(p.FeeItem(name="Lệ phí", amount=20_000),),
         agency=AGENCY,
     )
     world.given("payment", fee_id, payment_codec, requested)

@@ -28,22 +28,51 @@ from tests.support.postgresql import settings_of
 
 AT = datetime(2026, 3, 2, 8, tzinfo=UTC)
 AN, BINH = citizen(0).personal_number, citizen(1).personal_number
-NAMED = AdministratorNamed("an", AT, "operator", "first", "P56")
-NAME = NameAdministrator("binh", AT, "operator", "second", "P56", appointed=False, none_is_left=False)
+NAMED = AdministratorNamed(account_id="an", at=AT, by="operator", appointment_id="first", agency="P56")
+NAME = NameAdministrator(
+    account_id="binh", at=AT, by="operator", appointment_id="second", agency="P56", appointed=False, none_is_left=False
+)
 
 
 def test_the_first_one_is_named_and_nobody_else() -> None:
-    named = AdministratorNamed("binh", AT, "operator", "second", "P56")
+    named = AdministratorNamed(account_id="binh", at=AT, by="operator", appointment_id="second", agency="P56")
     given(administration).when(NAME).then(named)
     given(administration, NAMED).when(NAME).then_rejected("ADMINISTRATOR_EXISTS")
 
 
 def test_where_none_is_left_the_operator_says_so() -> None:
-    again = NameAdministrator("binh", AT, "operator", "second", "P56", appointed=True, none_is_left=True)
-    given(administration, NAMED).when(again).then(AdministratorNamed("binh", AT, "operator", "second", "P56"))
-    held = NameAdministrator("binh", AT, "operator", "second", "P56", True, True, in_force="first")
+    again = NameAdministrator(
+        account_id="binh",
+        at=AT,
+        by="operator",
+        appointment_id="second",
+        agency="P56",
+        appointed=True,
+        none_is_left=True,
+    )
+    given(administration, NAMED).when(again).then(
+        AdministratorNamed(account_id="binh", at=AT, by="operator", appointment_id="second", agency="P56")
+    )
+    held = NameAdministrator(
+        account_id="binh",
+        at=AT,
+        by="operator",
+        appointment_id="second",
+        agency="P56",
+        appointed=True,
+        none_is_left=True,
+        in_force="first",
+    )
     given(administration, NAMED).when(held).then_rejected("ADMINISTRATOR_IN_FORCE", appointment_id="first")
-    a_trials = NameAdministrator("binh", AT, "operator", "second", "P56", appointed=True, none_is_left=False)
+    a_trials = NameAdministrator(
+        account_id="binh",
+        at=AT,
+        by="operator",
+        appointment_id="second",
+        agency="P56",
+        appointed=True,
+        none_is_left=False,
+    )
     given(administration).when(a_trials).then_rejected("ADMINISTRATOR_EXISTS")
 
 

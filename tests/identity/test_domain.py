@@ -69,58 +69,89 @@ DAY = timedelta(days=1)
 AN, BINH = "0b1f8a4e-0000-4000-8000-000000000001", "0b1f8a4e-0000-4000-8000-000000000002"
 
 log_in = RecordLogin(
-    AN, AT, AccountKind.CITIZEN, "Nguyễn Văn An", "056090123456", "", "an@example.com", "0901234567", 2
+    account_id=AN,
+    at=AT,
+    kind=AccountKind.CITIZEN,
+    full_name="Nguyễn Văn An",
+    personal_number="056090123456",
+    tax_code="",
+    email="an@example.com",
+    phone="0901234567",
+    level_of_assurance=2,
 )
 registered = AccountRegistered(
-    AN,
-    AT,
-    AN,
-    AccountKind.CITIZEN,
-    Sealed("Nguyễn Văn An"),
-    Sealed("056090123456"),
-    Sealed(""),
-    Sealed("an@example.com"),
-    Sealed("0901234567"),
-    2,
+    account_id=AN,
+    at=AT,
+    by=AN,
+    kind=AccountKind.CITIZEN,
+    full_name=Sealed("Nguyễn Văn An"),
+    personal_number=Sealed("056090123456"),
+    tax_code=Sealed(""),
+    email=Sealed("an@example.com"),
+    phone=Sealed("0901234567"),
+    level_of_assurance=2,
 )
-logged_in = LoginSucceeded(AN, AT, AN, 2, "")
+logged_in = LoginSucceeded(account_id=AN, at=AT, by=AN, level_of_assurance=2, appointment_id="")
 organisation = replace(registered, kind=AccountKind.ORGANISATION, tax_code=Sealed("0100233488"))
 appoint = AppointOfficial(
-    AN, AT, BINH, "ap-1", (Role.RECEPTIONIST,), "P56.22.336", "56", AT, AT + 365 * DAY, "Công chức một cửa", "12/QĐ",
-    Reach("P56.22", "56"), Office("P56.22.336", "56"),
-)  # fmt: skip
-appointed = OfficialAppointed(
-    AN, AT, BINH, "ap-1", (Role.RECEPTIONIST,), "P56.22.336", "56", AT, AT + 365 * DAY, "Công chức một cửa", "12/QĐ"
+    account_id=AN,
+    at=AT,
+    by=BINH,
+    appointment_id="ap-1",
+    roles=(Role.RECEPTIONIST,),
+    agency="P56.22.336",
+    province="56",
+    starts_at=AT,
+    ends_at=AT + 365 * DAY,
+    title="Công chức một cửa",
+    decision_number="12/QĐ",
+    reach=Reach("P56.22", "56"),
+    office=Office("P56.22.336", "56"),
 )
-end = EndAppointment(AN, AT + DAY, BINH, "ap-1", "Chuyển công tác", Reach("P56", "56"))
-ended = AppointmentEnded(AN, AT + DAY, BINH, "ap-1", Sealed("Chuyển công tác"))
+appointed = OfficialAppointed(
+    account_id=AN,
+    at=AT,
+    by=BINH,
+    appointment_id="ap-1",
+    roles=(Role.RECEPTIONIST,),
+    agency="P56.22.336",
+    province="56",
+    starts_at=AT,
+    ends_at=AT + 365 * DAY,
+    title="Công chức một cửa",
+    decision_number="12/QĐ",
+)
+end = EndAppointment(
+    account_id=AN, at=AT + DAY, by=BINH, appointment_id="ap-1", reason="Chuyển công tác", reach=Reach("P56", "56")
+)
+ended = AppointmentEnded(account_id=AN, at=AT + DAY, by=BINH, appointment_id="ap-1", reason=Sealed("Chuyển công tác"))
 look_up = RecordLookup(
-    AN,
-    AT,
-    BINH,
-    "P56.22.336",
-    "Tiếp nhận hồ sơ",
-    "Điều 10 Luật Căn cước 2023",
-    LookupOutcome.FOUND,
-    "056090123456",
-    "G09.20-20260302-0000001",
-    (VerifiedData("residence", "{}", AT + DAY),),
-    (PersonField.RESIDENCE,),
+    account_id=AN,
+    at=AT,
+    by=BINH,
+    agency="P56.22.336",
+    purpose="Tiếp nhận hồ sơ",
+    legal_basis="Điều 10 Luật Căn cước 2023",
+    outcome=LookupOutcome.FOUND,
+    personal_number="056090123456",
+    dossier_code="G09.20-20260302-0000001",
+    verified=(VerifiedData("residence", "{}", AT + DAY),),
+    wanted=(PersonField.RESIDENCE,),
 )
 looked_up = PopulationLookedUp(
-    AN,
-    AT,
-    BINH,
-    "P56.22.336",
-    "Tiếp nhận hồ sơ",
-    "Điều 10 Luật Căn cước 2023",
-    LookupOutcome.FOUND,
-    Sealed("056090123456"),
-    "G09.20-20260302-0000001",
-    (PersonField.RESIDENCE,),
+    account_id=AN,
+    at=AT,
+    by=BINH,
+    agency="P56.22.336",
+    purpose="Tiếp nhận hồ sơ",
+    legal_basis="Điều 10 Luật Căn cước 2023",
+    outcome=LookupOutcome.FOUND,
+    personal_number=Sealed("056090123456"),
+    dossier_code="G09.20-20260302-0000001",
+    wanted=(PersonField.RESIDENCE,),
 )
-asked_erasure = ErasureRequested(AN, AT, AN)
-erased = ErasureDecided(AN, AT, BINH, ErasureOutcome.SHREDDED, "")
+asked_erasure = ErasureRequested(account_id=AN, at=AT, by=AN)
+erased = ErasureDecided(account_id=AN, at=AT, by=BINH, outcome=ErasureOutcome.SHREDDED, legal_basis="")
 
 
 def test_the_first_login_registers() -> None:
@@ -179,18 +210,27 @@ def test_nobody_acts_for_an_ended_appointment() -> None:
     ).then_rejected("APPOINTMENT_OVER", appointment_id="ap-1", since=(AT + DAY).isoformat())
 
 
-change_profile = ChangeProfile(AN, AT, AN, "an@example.vn", "+84901234567", Language.ENGLISH)
+change_profile = ChangeProfile(
+    account_id=AN, at=AT, by=AN, email="an@example.vn", phone="+84901234567", language=Language.ENGLISH
+)
 
 
 def test_a_profile_changes() -> None:
     given(account, registered).when(change_profile).then(
-        ProfileChanged(AN, AT, AN, Sealed("an@example.vn"), Sealed("+84901234567"), Language.ENGLISH)
+        ProfileChanged(
+            account_id=AN,
+            at=AT,
+            by=AN,
+            email=Sealed("an@example.vn"),
+            phone=Sealed("+84901234567"),
+            language=Language.ENGLISH,
+        )
     )
 
 
 def test_contact_data_can_be_withdrawn() -> None:
     given(account, registered).when(replace(change_profile, email="", phone="")).then(
-        ProfileChanged(AN, AT, AN, Sealed(""), Sealed(""), Language.ENGLISH)
+        ProfileChanged(account_id=AN, at=AT, by=AN, email=Sealed(""), phone=Sealed(""), language=Language.ENGLISH)
     )
 
 
@@ -261,7 +301,9 @@ def test_an_appointment_is_at_an_agency_that_exists_in_its_province() -> None:
 
 
 def test_a_restricted_person_is_not_appointed() -> None:
-    restricted = ErasureDecided(AN, AT, BINH, ErasureOutcome.RESTRICTED, "Luật Lưu trữ 2024")
+    restricted = ErasureDecided(
+        account_id=AN, at=AT, by=BINH, outcome=ErasureOutcome.RESTRICTED, legal_basis="Luật Lưu trữ 2024"
+    )
     given(account, registered, asked_erasure, restricted).when(appoint).then_rejected("ACCOUNT_RESTRICTED")
     lifted = replace(restricted, outcome=ErasureOutcome.REFUSED)
     given(account, registered, asked_erasure, restricted, asked_erasure, lifted).when(appoint).then(appointed)
@@ -281,8 +323,8 @@ def test_a_legal_basis_cites_an_act(legal_basis: str) -> None:
 
 
 def test_whom_a_person_represents_is_noted_once_also_before_the_first_login() -> None:
-    note = NoteRepresentation(AN, AT, "company", "company")
-    noted = RepresentationNoted(AN, AT, "company", "company")
+    note = NoteRepresentation(account_id=AN, at=AT, by="company", organisation_id="company")
+    noted = RepresentationNoted(account_id=AN, at=AT, by="company", organisation_id="company")
     given(account).when(note).then(noted)
     given(account, noted).when(note).then_nothing()
     assert account.fold((noted, replace(noted, organisation_id="other"))).represents == {"company", "other"}
@@ -366,7 +408,10 @@ def test_an_end_is_refused() -> None:
 
 def test_a_lookup_leaves_a_fact_and_what_it_confirmed() -> None:
     given(account, registered).when(look_up).then(
-        looked_up, IdentityVerified(AN, AT, BINH, "residence", Sealed("{}"), AT + DAY)
+        looked_up,
+        IdentityVerified(
+            account_id=AN, at=AT, by=BINH, component_kind="residence", data=Sealed("{}"), valid_until=AT + DAY
+        ),
     )
 
 
@@ -404,14 +449,16 @@ def test_a_lookup_is_refused(change: dict[str, Any], reason: str, facts: dict[st
     given(account, registered).when(replace(look_up, **change)).then_rejected(reason, **facts)
 
 
-ask_erasure = RequestErasure(AN, AT, AN)
-decide_erasure = DecideErasure(AN, AT, BINH, ErasureOutcome.SHREDDED, "")
+ask_erasure = RequestErasure(account_id=AN, at=AT, by=AN)
+decide_erasure = DecideErasure(account_id=AN, at=AT, by=BINH, outcome=ErasureOutcome.SHREDDED, legal_basis="")
 
 
 def test_erasure_is_asked_once_at_a_time() -> None:
     given(account, registered).when(ask_erasure).then(asked_erasure)
     given(account, registered, asked_erasure).when(ask_erasure).then_rejected("ERASURE_PENDING")
-    refused = ErasureDecided(AN, AT, BINH, ErasureOutcome.REFUSED, "Luật Lưu trữ 2024")
+    refused = ErasureDecided(
+        account_id=AN, at=AT, by=BINH, outcome=ErasureOutcome.REFUSED, legal_basis="Luật Lưu trữ 2024"
+    )
     given(account, registered, asked_erasure, refused).when(ask_erasure).then(asked_erasure)
 
 
@@ -421,7 +468,7 @@ def test_keeping_the_data_needs_a_legal_basis(outcome: ErasureOutcome) -> None:
     keep = replace(decide_erasure, outcome=outcome)
     history.when(keep).then_rejected("FIELD_MISSING", field="legal_basis")
     history.when(replace(keep, legal_basis="Luật Lưu trữ 2024")).then(
-        ErasureDecided(AN, AT, BINH, outcome, "Luật Lưu trữ 2024")
+        ErasureDecided(account_id=AN, at=AT, by=BINH, outcome=outcome, legal_basis="Luật Lưu trữ 2024")
     )
 
 
@@ -438,14 +485,34 @@ def test_an_erased_account_accepts_nothing(command: Any) -> None:
     given(account, registered, asked_erasure, erased).when(command).then_rejected("ACCOUNT_ERASED")
 
 
-register = RegisterSystem("tax.g12", AT, BINH, "Hệ thống thuế", "G12.18", ("settle", "look-up"), "k1", "{}")
-system_registered = SystemRegistered("tax.g12", AT, BINH, "Hệ thống thuế", "G12.18", ("settle", "look-up"), "k1", "{}")
-rotate = RotateSystemKey("tax.g12", AT, BINH, "k2", "{}", AT + DAY, Reach("G12"))
-rotated = SystemKeyRotated("tax.g12", AT, BINH, "k2", "{}", AT + DAY)
-suspend = SuspendSystem("tax.g12", AT, BINH, "Lộ khóa", Reach("G12"))
-suspended = SystemSuspended("tax.g12", AT, BINH, "Lộ khóa")
-reinstate = ReinstateSystem("tax.g12", AT, BINH, "Đã thay khóa", Reach("G12"))
-reinstated = SystemReinstated("tax.g12", AT, BINH, "Đã thay khóa")
+register = RegisterSystem(
+    client_id="tax.g12",
+    at=AT,
+    by=BINH,
+    name="Hệ thống thuế",
+    operator_agency="G12.18",
+    purposes=("settle", "look-up"),
+    kid="k1",
+    public_jwk="{}",
+)
+system_registered = SystemRegistered(
+    client_id="tax.g12",
+    at=AT,
+    by=BINH,
+    name="Hệ thống thuế",
+    operator_agency="G12.18",
+    purposes=("settle", "look-up"),
+    kid="k1",
+    public_jwk="{}",
+)
+rotate = RotateSystemKey(
+    client_id="tax.g12", at=AT, by=BINH, kid="k2", public_jwk="{}", previous_until=AT + DAY, reach=Reach("G12")
+)
+rotated = SystemKeyRotated(client_id="tax.g12", at=AT, by=BINH, kid="k2", public_jwk="{}", previous_until=AT + DAY)
+suspend = SuspendSystem(client_id="tax.g12", at=AT, by=BINH, reason="Lộ khóa", reach=Reach("G12"))
+suspended = SystemSuspended(client_id="tax.g12", at=AT, by=BINH, reason="Lộ khóa")
+reinstate = ReinstateSystem(client_id="tax.g12", at=AT, by=BINH, reason="Đã thay khóa", reach=Reach("G12"))
+reinstated = SystemReinstated(client_id="tax.g12", at=AT, by=BINH, reason="Đã thay khóa")
 
 
 def test_a_system_registers() -> None:
@@ -486,7 +553,9 @@ def test_a_key_rotates_at_once() -> None:
 
 
 def test_a_later_rotation_never_lengthens_an_older_keys_life() -> None:
-    third = SystemKeyRotated("tax.g12", AT, BINH, "k3", "{}", AT + 20 * DAY)
+    third = SystemKeyRotated(
+        client_id="tax.g12", at=AT, by=BINH, kid="k3", public_jwk="{}", previous_until=AT + 20 * DAY
+    )
     state = system.fold((system_registered, rotated, third))
     assert [key.kid for key in state.accepted_keys(AT + 2 * DAY)] == ["k2", "k3"]
 
@@ -516,8 +585,12 @@ def test_a_suspension_and_a_reinstatement_are_refused() -> None:
     )
 
 
-change = ChangeSystem("tax.g12", AT, BINH, ("settle", "reconcile"), True, Reach("G12"))
-changed = SystemChanged("tax.g12", AT, BINH, ("settle", "reconcile"), certificate_required=True)
+change = ChangeSystem(
+    client_id="tax.g12", at=AT, by=BINH, purposes=("settle", "reconcile"), certificate_required=True, reach=Reach("G12")
+)
+changed = SystemChanged(
+    client_id="tax.g12", at=AT, by=BINH, purposes=("settle", "reconcile"), certificate_required=True
+)
 
 
 def test_a_system_is_registered_for_something_else() -> None:
@@ -604,11 +677,13 @@ def test_an_unknown_system_is_refused(command: Any) -> None:
 
 
 LEAD, LIFE, SKEW = timedelta(hours=1), timedelta(minutes=15), timedelta(minutes=1)
-first_key = RotateSigningKey(AT, BINH, "s1", "{}", LEAD, LIFE)
-first_introduced = SigningKeyIntroduced("s1", AT, BINH, "{}", AT)
+first_key = RotateSigningKey(at=AT, by=BINH, kid="s1", public_jwk="{}", lead=LEAD, token_lifetime=LIFE)
+first_introduced = SigningKeyIntroduced(kid="s1", at=AT, by=BINH, public_jwk="{}", signs_from=AT)
 second_key = replace(first_key, at=AT + DAY, kid="s2")
-second_introduced = SigningKeyIntroduced("s2", AT + DAY, BINH, "{}", AT + DAY + LEAD)
-first_retired = SigningKeyRetired("s1", AT + DAY, BINH, AT + DAY + LEAD, AT + DAY + LEAD + LIFE + SKEW)
+second_introduced = SigningKeyIntroduced(kid="s2", at=AT + DAY, by=BINH, public_jwk="{}", signs_from=AT + DAY + LEAD)
+first_retired = SigningKeyRetired(
+    kid="s1", at=AT + DAY, by=BINH, signs_until=AT + DAY + LEAD, verifies_until=AT + DAY + LEAD + LIFE + SKEW
+)
 
 
 def test_the_first_key_signs_at_once() -> None:
@@ -634,7 +709,8 @@ def test_at_every_moment_one_key_signs_and_every_live_token_verifies() -> None:
 def test_a_compromised_key_stops_at_once() -> None:
     now = AT + DAY
     given(signing_keys, first_introduced).when(replace(second_key, compromised=True)).then(
-        SigningKeyIntroduced("s2", now, BINH, "{}", now), SigningKeyRetired("s1", now, BINH, now, now)
+        SigningKeyIntroduced(kid="s2", at=now, by=BINH, public_jwk="{}", signs_from=now),
+        SigningKeyRetired(kid="s1", at=now, by=BINH, signs_until=now, verifies_until=now),
     )
 
 
@@ -642,9 +718,9 @@ def test_a_compromise_in_the_middle_of_a_rotation_stops_both_keys() -> None:
     now = AT + DAY + timedelta(minutes=5)
     third = replace(first_key, at=now, kid="s3", compromised=True)
     given(signing_keys, first_introduced, second_introduced, first_retired).when(third).then(
-        SigningKeyIntroduced("s3", now, BINH, "{}", now),
-        SigningKeyRetired("s1", now, BINH, now, now),
-        SigningKeyRetired("s2", now, BINH, now, now),
+        SigningKeyIntroduced(kid="s3", at=now, by=BINH, public_jwk="{}", signs_from=now),
+        SigningKeyRetired(kid="s1", at=now, by=BINH, signs_until=now, verifies_until=now),
+        SigningKeyRetired(kid="s2", at=now, by=BINH, signs_until=now, verifies_until=now),
     )
 
 

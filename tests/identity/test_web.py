@@ -64,16 +64,16 @@ class World:
         account_id = await self.identifiers.claim(person.kind, number, str(uuid.uuid4()))
         history = self.accounts.setdefault(account_id, [])
         command = RecordLogin(
-            account_id,
-            at,
-            person.kind,
-            person.full_name,
-            person.personal_number,
-            person.tax_code,
-            person.email,
-            person.phone,
-            person.level_of_assurance,
-            appointment_id,
+            account_id=account_id,
+            at=at,
+            kind=person.kind,
+            full_name=person.full_name,
+            personal_number=person.personal_number,
+            tax_code=person.tax_code,
+            email=person.email,
+            phone=person.phone,
+            level_of_assurance=person.level_of_assurance,
+            appointment_id=appointment_id,
         )
         history.extend(account.decide(command, account.fold(history)))
         return account_id, account.fold(history)
@@ -94,14 +94,28 @@ class World:
         key = tokens.generate_signing_key()
         self.private_keys[key.kid or ""] = key
         command = RotateSigningKey(
-            self.now, "service:identity", key.kid or "", tokens.public_jwk(key), timedelta(hours=1), tokens.LIFETIME
+            at=self.now,
+            by="service:identity",
+            kid=key.kid or "",
+            public_jwk=tokens.public_jwk(key),
+            lead=timedelta(hours=1),
+            token_lifetime=tokens.LIFETIME,
         )
         self.key_events.extend(signing_keys.decide(command, signing_keys.fold(self.key_events)))
         return key.kid or ""
 
     def register(self, client_id: str, key: OKPKey | ECKey, *purposes: str) -> None:
         kid, public = tokens.parse_public_key(json.dumps(key.as_dict(private=False)))
-        command = RegisterSystem(client_id, self.now, "admin", "Thuế", "G12.18", purposes, kid, public)
+        command = RegisterSystem(
+            client_id=client_id,
+            at=self.now,
+            by="admin",
+            name="Thuế",
+            operator_agency="G12.18",
+            purposes=purposes,
+            kid=kid,
+            public_jwk=public,
+        )
         self.systems[client_id] = list(system.decide(command, System()))
 
 
@@ -325,9 +339,20 @@ async def test_an_official_chooses_an_appointment(web: Web, http: httpx.AsyncCli
     history = world.accounts[person]
     roles = (Role.RECEPTIONIST, Role.CASHIER)
     appoint = AppointOfficial(
-        person, START, "admin", "ap-1", roles, "P56.22.336", "56", START, START + timedelta(days=1), "Công chức", "1/QĐ",
-        EVERYWHERE, Office("P56.22.336", "56"),
-    )  # fmt: skip
+        account_id=person,
+        at=START,
+        by="admin",
+        appointment_id="ap-1",
+        roles=roles,
+        agency="P56.22.336",
+        province="56",
+        starts_at=START,
+        ends_at=START + timedelta(days=1),
+        title="Công chức",
+        decision_number="1/QĐ",
+        reach=EVERYWHERE,
+        office=Office("P56.22.336", "56"),
+    )
     history.extend(account.decide(appoint, account.fold(history)))
     by_exchange = await web.token(exchange(await id_token_for(web, http), scope="appointment:ap-1"))
     by_browser = await log_in(web, http, AN.personal_number, scope="appointment:ap-1")
@@ -403,7 +428,7 @@ async def test_another_key_a_suspended_system_and_another_client_id_are_refused(
     named = credentials(assertion(KEYS[0], world), client_id="other")
     assert (await refused(web.token(named))).fault is Fault.CLIENT_INVALID
     history = world.systems["tax"]
-    suspend = SuspendSystem("tax", START, "admin", "Lộ khóa", EVERYWHERE)
+    suspend = SuspendSystem(client_id="tax", at=START, by="admin", reason="Lộ khóa", reach=EVERYWHERE)
     history.extend(system.decide(suspend, system.fold(history)))
     assert (await refused(web.token(credentials(assertion(KEYS[0], world))))).fault is Fault.CLIENT_INVALID
 

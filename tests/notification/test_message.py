@@ -61,17 +61,28 @@ COMPOSED = MessageComposed(
     subject=Sealed("Hồ sơ đã được tiếp nhận"),
     body=Sealed("Kính gửi Ông/Bà"),
 )
-IN_INBOX = MessageSent(ID, ME, AT, SERVICE, Channel.INBOX)
-SENT = MessageSent(ID, ME, AT, SERVICE, Channel.EMAIL)
-FAILED = SendFailed(ID, ME, AT, SERVICE, Channel.EMAIL, 1, "SMTP 451", AT + timedelta(seconds=15))
-ABANDONED = SendAbandoned(ID, ME, AT, SERVICE, Channel.EMAIL, "SMTP 550")
-RETRY_REQUESTED = RetryRequested(ID, ME, AT, ADMIN, Channel.EMAIL)
-READ = MessageRead(ID, ME, AT, ME)
+IN_INBOX = MessageSent(message_id=ID, account_id=ME, at=AT, by=SERVICE, channel=Channel.INBOX)
+SENT = MessageSent(message_id=ID, account_id=ME, at=AT, by=SERVICE, channel=Channel.EMAIL)
+FAILED = SendFailed(
+    message_id=ID,
+    account_id=ME,
+    at=AT,
+    by=SERVICE,
+    channel=Channel.EMAIL,
+    attempt=1,
+    why="SMTP 451",
+    retry_at=AT + timedelta(seconds=15),
+)
+ABANDONED = SendAbandoned(message_id=ID, account_id=ME, at=AT, by=SERVICE, channel=Channel.EMAIL, why="SMTP 550")
+RETRY_REQUESTED = RetryRequested(message_id=ID, account_id=ME, at=AT, by=ADMIN, channel=Channel.EMAIL)
+READ = MessageRead(message_id=ID, account_id=ME, at=AT, by=ME)
 
-RECORD_SENT = RecordSent(ID, AT, SERVICE, Channel.EMAIL)
-RECORD_FAILURE = RecordFailure(ID, AT, SERVICE, Channel.EMAIL, "SMTP 451", permanent=False, policy=POLICY, jitter=0.5)
-RETRY = RetryMessage(ID, AT, ADMIN, Channel.EMAIL)
-MARK_READ = MarkRead(ID, AT, ME)
+RECORD_SENT = RecordSent(message_id=ID, at=AT, by=SERVICE, channel=Channel.EMAIL)
+RECORD_FAILURE = RecordFailure(
+    message_id=ID, at=AT, by=SERVICE, channel=Channel.EMAIL, why="SMTP 451", permanent=False, policy=POLICY, jitter=0.5
+)
+RETRY = RetryMessage(message_id=ID, at=AT, by=ADMIN, channel=Channel.EMAIL)
+MARK_READ = MarkRead(message_id=ID, at=AT, by=ME)
 
 
 def test_a_message_is_composed_into_the_inbox() -> None:

@@ -16,8 +16,12 @@ AT = datetime(2026, 3, 2, 2, tzinfo=UTC)
 ME = "7d0f4a5e-0000-4000-8000-000000000001"
 QUIET = (ChannelChoice(MessageKind.PROGRESS, (Channel.INBOX,)), ChannelChoice(MessageKind.ACTION, CHANNELS))
 
-UPDATE = UpdatePreferences(ME, AT, ME, Language.ENGLISH, QUIET, "binh@example.vn")
-CHANGED = PreferencesChanged(ME, AT, ME, Language.ENGLISH, QUIET, Sealed("binh@example.vn"))
+UPDATE = UpdatePreferences(
+    account_id=ME, at=AT, by=ME, language=Language.ENGLISH, choices=QUIET, email="binh@example.vn"
+)
+CHANGED = PreferencesChanged(
+    account_id=ME, at=AT, by=ME, language=Language.ENGLISH, choices=QUIET, email=Sealed("binh@example.vn")
+)
 
 
 def test_preferences_are_chosen() -> None:
@@ -26,7 +30,9 @@ def test_preferences_are_chosen() -> None:
 
 def test_preferences_are_replaced_as_a_whole() -> None:
     empty = replace(UPDATE, language=Language.VIETNAMESE, choices=(), email="")
-    changed = PreferencesChanged(ME, AT, ME, Language.VIETNAMESE, (), Sealed(""))
+    changed = PreferencesChanged(
+        account_id=ME, at=AT, by=ME, language=Language.VIETNAMESE, choices=(), email=Sealed("")
+    )
     given(preferences, CHANGED).when(empty).then(changed)
 
 

@@ -21,6 +21,7 @@ from services.payment.events import (
     RefundConfirmed,
     RefundFailed,
     RefundRequested,
+    Stamp,
     SurplusReceived,
     UnmatchedReceived,
 )
@@ -28,23 +29,23 @@ from services.payment.events import (
 NOW = datetime(2026, 3, 2, 2, 0, tzinfo=UTC)
 LATER = NOW + timedelta(minutes=15)
 PAYER, CASHIER, VNPAY = "payer-1", "cashier-1", "system:vnpay"
-ITEMS = (FeeItem("Lệ phí", 15_000), FeeItem("Bản sao", 5_000))
-HEAD: tuple[str, str, datetime] = ("P56-20260302-0000001", PAYER, NOW)
+ITEMS = (FeeItem(name="Lệ phí", amount=15_000), FeeItem(name="Bản sao", amount=5_000))
+CODE = "P56-20260302-0000001"
 
 
-def head(by: str) -> tuple[str, str, datetime, str, str]:
-    return (*HEAD, by, "fee-1")
+def stamp(by: str) -> Stamp:
+    return Stamp(code=CODE, at=NOW, by=by, payer_id=PAYER, fee_id="fee-1")
 
 
-requested = PaymentRequested(*head("service:payment"), 20_000, ITEMS, "P56.1")
+requested = PaymentRequested(**stamp("service:payment"), amount=20_000, items=ITEMS, agency="P56.1")
 
 
 def started(checkout_id: str = "c1") -> CheckoutStarted:
-    return CheckoutStarted(*head(PAYER), checkout_id, "vnpay", 20_000, LATER)
+    return CheckoutStarted(**stamp(PAYER), checkout_id=checkout_id, provider="vnpay", amount=20_000, expires_at=LATER)
 
 
 def expired(checkout_id: str = "c1", by: str = "service:payment") -> CheckoutExpired:
-    return CheckoutExpired(*head(by), checkout_id)
+    return CheckoutExpired(**stamp(by), checkout_id=checkout_id)
 
 
 def word(checkout_id: str = "c1", payment_id: str = "p1", **changes: Any) -> RecordCallback:
@@ -59,12 +60,12 @@ def word(checkout_id: str = "c1", payment_id: str = "p1", **changes: Any) -> Rec
         "at": NOW,
         "by": VNPAY,
     }
-    return RecordCallback(payment_id, checkout_id, **(said | changes))
+    return RecordCallback(payment_id=payment_id, checkout_id=checkout_id, **(said | changes))
 
 
 def surplus(checkout_id: str = "c1", payment_id: str = "p1") -> SurplusReceived:
     return SurplusReceived(
-        *head(VNPAY),
+        **stamp(VNPAY),
         payment_id=payment_id,
         method=PaymentMethod.ONLINE,
         amount=20_000,
@@ -108,17 +109,36 @@ def refund(
     reason: str = "",
     method: PaymentMethod = PaymentMethod.ONLINE,
 ) -> RefundRequested:
-    origin = ("vnpay", checkout_id, f"t-{payment_id}") if method is PaymentMethod.ONLINE else ("", "", "")
-    return RefundRequested(*head(by), payment_id, attempt, method, 20_000, cause, Sealed(reason), *origin, NOW)
+    online = method is PaymentMethod.ONLINE
+    return RefundRequested(
+        **stamp(by),
+        payment_id=payment_id,
+        attempt=attempt,
+        method=method,
+        amount=20_000,
+        cause=cause,
+        reason=Sealed(reason),
+        provider="vnpay" if online else "",
+        checkout_id=checkout_id if online else "",
+        transaction=f"t-{payment_id}" if online else "",
+        paid_at=NOW,
+    )
 
 
 def refunded(cause: RefundCause, payment_id: str = "p1", reference: str = "rf1") -> RefundConfirmed:
-    return RefundConfirmed(*head(VNPAY), payment_id, PaymentMethod.ONLINE, 20_000, cause, reference)
+    return RefundConfirmed(
+        **stamp(VNPAY),
+        payment_id=payment_id,
+        method=PaymentMethod.ONLINE,
+        amount=20_000,
+        cause=cause,
+        reference=reference,
+    )
 
 
 def refund_failed(attempt: int = 1, payment_id: str = "p1") -> RefundFailed:
-    return RefundFailed(*head(VNPAY), payment_id, attempt, 20_000, "99")
+    return RefundFailed(**stamp(VNPAY), payment_id=payment_id, attempt=attempt, amount=20_000, provider_code="99")
 
 
 def cancelled(cause: CancelCause) -> PaymentCancelled:
-    return PaymentCancelled(*head("service:payment"), cause)
+    return PaymentCancelled(**stamp("service:payment"), cause=cause)

@@ -31,7 +31,7 @@ from services.payment.events import (
 )
 from tests.payment.facts import (
     CASHIER,
-    HEAD,
+    CODE,
     ITEMS,
     LATER,
     NOW,
@@ -41,11 +41,11 @@ from tests.payment.facts import (
     cash,
     confirmed,
     expired,
-    head,
     refund,
     refund_failed,
     refunded,
     requested,
+    stamp,
     started,
     surplus,
     unmatched,
@@ -54,19 +54,23 @@ from tests.payment.facts import (
 from tests.support.given import given
 
 SERVICE = "service:payment"
-ask = RequestPayment(HEAD[0], "fee-1", PAYER, 20_000, ITEMS, "P56.1", NOW, SERVICE)
-start = StartCheckout("c1", "vnpay", LATER, NOW, PAYER)
-count_cash = ReceiveCash("p1", 20_000, "R1", "P56.22.336", NOW, CASHIER)
-decide_refund = RequestRefund("p1", Sealed("thu nhầm"), "P56.1", NOW, "approver-1")
-give_back = ReturnCash("p1", "V1", "P56.22.336", NOW, CASHIER)
+ask = RequestPayment(
+    code=CODE, fee_id="fee-1", payer_id=PAYER, amount=20_000, items=ITEMS, agency="P56.1", at=NOW, by=SERVICE
+)
+start = StartCheckout(checkout_id="c1", provider="vnpay", expires_at=LATER, at=NOW, by=PAYER)
+count_cash = ReceiveCash(payment_id="p1", amount=20_000, receipt_number="R1", counter="P56.22.336", at=NOW, by=CASHIER)
+decide_refund = RequestRefund(payment_id="p1", reason=Sealed("thu nhầm"), agency="P56.1", at=NOW, by="approver-1")
+give_back = ReturnCash(payment_id="p1", voucher_number="V1", counter="P56.22.336", at=NOW, by=CASHIER)
 SURPLUS, DECIDED, REFUSED = RefundCause.SURPLUS, RefundCause.DECIDED, RefundCause.DOSSIER_REFUSED
 paid = (requested, started(), confirmed())
-faulty = CallbackRefused(*head(VNPAY), "c1", "vnpay", CallbackFault.AMOUNT, 1)
-failed = PaymentFailed(*head(VNPAY), "c1", "vnpay", "24")
+faulty = CallbackRefused(
+    **stamp(VNPAY), checkout_id="c1", provider="vnpay", fault=CallbackFault.AMOUNT, stated_amount=1
+)
+failed = PaymentFailed(**stamp(VNPAY), checkout_id="c1", provider="vnpay", provider_code="24")
 
 
 def cancel(cause: CancelCause) -> CancelPayment:
-    return CancelPayment(cause, NOW, SERVICE)
+    return CancelPayment(cause=cause, at=NOW, by=SERVICE)
 
 
 def test_a_fee_is_requested_once() -> None:
@@ -76,7 +80,8 @@ def test_a_fee_is_requested_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("amount", "items"), [(0, ()), (1, ITEMS), (20_000, ()), (5, (FeeItem("a", 10), FeeItem("b", -5)))]
+    ("amount", "items"),
+    [(0, ()), (1, ITEMS), (20_000, ()), (5, (FeeItem(name="a", amount=10), FeeItem(name="b", amount=-5)))],
 )
 def test_the_amount_is_positive_and_the_sum_of_its_items(amount: int, items: tuple[FeeItem, ...]) -> None:
     given(payment).when(replace(ask, amount=amount, items=items)).then_rejected("AMOUNT_INVALID", amount=str(amount))
@@ -86,14 +91,14 @@ def test_the_amount_is_positive_and_the_sum_of_its_items(amount: int, items: tup
     "command",
     [
         start,
-        ExpireCheckout("c1", NOW, SERVICE),
+        ExpireCheckout(checkout_id="c1", at=NOW, by=SERVICE),
         word(),
-        RefuseCallback("c1", 1, NOW, VNPAY),
+        RefuseCallback(checkout_id="c1", stated_amount=1, at=NOW, by=VNPAY),
         count_cash,
         cancel(CancelCause.REFUSED),
         decide_refund,
-        ConfirmRefund("p1", "rf1", NOW, VNPAY),
-        FailRefund("p1", 1, "99", NOW, VNPAY),
+        ConfirmRefund(payment_id="p1", reference="rf1", at=NOW, by=VNPAY),
+        FailRefund(payment_id="p1", attempt=1, provider_code="99", at=NOW, by=VNPAY),
         give_back,
     ],
 )
@@ -115,7 +120,7 @@ def test_checkouts_that_cannot_start() -> None:
 
 
 def test_a_checkout_expires_when_its_time_has_come() -> None:
-    expire = ExpireCheckout("c1", LATER, SERVICE)
+    expire = ExpireCheckout(checkout_id="c1", at=LATER, by=SERVICE)
     given(payment, requested, started()).when(expire).then(replace(expired(), at=LATER))
     given(payment, requested, started(), expired()).when(expire).then_nothing()
     given(payment, *paid).when(expire).then_nothing()
@@ -174,7 +179,9 @@ def test_money_in_another_amount_goes_back_once() -> None:
     back = replace(refunded(RefundCause.UNMATCHED), amount=1)
     given(payment, requested, started(), came).when(decide_refund).then(asked)
     given(payment, requested, started(), came, asked).when(decide_refund).then_rejected("REFUND_ALREADY_REQUESTED")
-    given(payment, requested, started(), came, asked).when(ConfirmRefund("p1", "rf1", NOW, VNPAY)).then(back)
+    given(payment, requested, started(), came, asked).when(
+        ConfirmRefund(payment_id="p1", reference="rf1", at=NOW, by=VNPAY)
+    ).then(back)
     for on_its_way in ((asked,), (asked, back)):
         given(payment, requested, started(), came, *on_its_way).when(word()).then_nothing()
     by_itself = replace(asked, by=SERVICE, reason=Sealed())
@@ -199,7 +206,7 @@ def test_a_callback_of_nothing_paid_with_a_wrong_amount_is_noted_once() -> None:
 
 def test_a_forged_callback_is_noted_once_per_checkout() -> None:
     forged = replace(faulty, fault=CallbackFault.SIGNATURE, stated_amount=7)
-    refuse = RefuseCallback("c1", 7, NOW, VNPAY)
+    refuse = RefuseCallback(checkout_id="c1", stated_amount=7, at=NOW, by=VNPAY)
     given(payment, requested, started()).when(refuse).then(forged)
     given(payment, requested, started(), forged).when(refuse).then_nothing()
     given(payment, requested).when(refuse).then_rejected("CHECKOUT_NOT_FOUND", checkout_id="c1")
@@ -274,7 +281,10 @@ def test_a_refund_that_failed_may_be_tried_again_and_keeps_its_cause() -> None:
 
 
 def test_the_provider_settles_a_refund_once() -> None:
-    confirm, fail = ConfirmRefund("p1", "rf1", NOW, VNPAY), FailRefund("p1", 1, "99", NOW, VNPAY)
+    confirm, fail = (
+        ConfirmRefund(payment_id="p1", reference="rf1", at=NOW, by=VNPAY),
+        FailRefund(payment_id="p1", attempt=1, provider_code="99", at=NOW, by=VNPAY),
+    )
     asked = (*paid, refund(DECIDED))
     given(payment, *asked).when(confirm).then(refunded(DECIDED))
     given(payment, *asked, refunded(DECIDED)).when(confirm).then_nothing()
@@ -294,7 +304,9 @@ def test_the_provider_settles_a_refund_once() -> None:
 
 def test_cash_goes_back_over_the_counter_against_a_voucher() -> None:
     asked = (requested, cash(), refund(DECIDED, by="approver-1", method=PaymentMethod.CASH))
-    returned = RefundConfirmed(*head(CASHIER), "p1", PaymentMethod.CASH, 20_000, DECIDED, "V1")
+    returned = RefundConfirmed(
+        **stamp(CASHIER), payment_id="p1", method=PaymentMethod.CASH, amount=20_000, cause=DECIDED, reference="V1"
+    )
     given(payment, *asked).when(give_back).then(returned)
     given(payment, *asked, returned).when(give_back).then_rejected("ALREADY_REFUNDED")
     given(payment, requested, cash()).when(give_back).then_rejected("REFUND_NOT_REQUESTED")

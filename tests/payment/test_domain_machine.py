@@ -34,7 +34,7 @@ from services.payment.events import (
     SurplusReceived,
     UnmatchedReceived,
 )
-from tests.payment.facts import CASHIER, HEAD, ITEMS, NOW, PAYER, VNPAY, word
+from tests.payment.facts import CASHIER, CODE, ITEMS, NOW, PAYER, VNPAY, word
 
 AMOUNT = 20_000
 checkouts = st.sampled_from(["c1", "c2", "c3"])
@@ -46,7 +46,18 @@ class Fee(RuleBasedStateMachine):
         super().__init__()
         self.history: list[Event] = []
         self.now = NOW
-        self.send(RequestPayment(HEAD[0], "fee-1", PAYER, AMOUNT, ITEMS, "P56.1", NOW, "service:payment"))
+        self.send(
+            RequestPayment(
+                code=CODE,
+                fee_id="fee-1",
+                payer_id=PAYER,
+                amount=AMOUNT,
+                items=ITEMS,
+                agency="P56.1",
+                at=NOW,
+                by="service:payment",
+            )
+        )
 
     def send(self, command: Command) -> None:
         self.now += timedelta(minutes=1)
@@ -57,11 +68,19 @@ class Fee(RuleBasedStateMachine):
 
     @rule(checkout=checkouts)
     def start(self, checkout: str) -> None:
-        self.send(StartCheckout(checkout, "vnpay", self.now + timedelta(minutes=5), self.now, PAYER))
+        self.send(
+            StartCheckout(
+                checkout_id=checkout,
+                provider="vnpay",
+                expires_at=self.now + timedelta(minutes=5),
+                at=self.now,
+                by=PAYER,
+            )
+        )
 
     @rule(checkout=checkouts)
     def expire(self, checkout: str) -> None:
-        self.send(ExpireCheckout(checkout, self.now, "service:payment"))
+        self.send(ExpireCheckout(checkout_id=checkout, at=self.now, by="service:payment"))
 
     @rule(
         checkout=checkouts,
@@ -75,31 +94,40 @@ class Fee(RuleBasedStateMachine):
 
     @rule(checkout=checkouts)
     def forge(self, checkout: str) -> None:
-        self.send(RefuseCallback(checkout, AMOUNT, self.now, VNPAY))
+        self.send(RefuseCallback(checkout_id=checkout, stated_amount=AMOUNT, at=self.now, by=VNPAY))
 
     @rule(number=st.sampled_from("12"), amount=st.sampled_from([AMOUNT, AMOUNT - 1]))
     def count_cash(self, number: str, amount: int) -> None:
-        self.send(ReceiveCash(f"cash-{number}", amount, f"R{number}", "P56.1", self.now, CASHIER))
+        self.send(
+            ReceiveCash(
+                payment_id=f"cash-{number}",
+                amount=amount,
+                receipt_number=f"R{number}",
+                counter="P56.1",
+                at=self.now,
+                by=CASHIER,
+            )
+        )
 
     @rule(cause=st.sampled_from(CancelCause))
     def end(self, cause: CancelCause) -> None:
-        self.send(CancelPayment(cause, self.now, "service:payment"))
+        self.send(CancelPayment(cause=cause, at=self.now, by="service:payment"))
 
     @rule(paid=payments)
     def decide_refund(self, paid: str) -> None:
-        self.send(RequestRefund(paid, Sealed("lý do"), "P56.1", self.now, CASHIER))
+        self.send(RequestRefund(payment_id=paid, reason=Sealed("lý do"), agency="P56.1", at=self.now, by=CASHIER))
 
     @rule(paid=payments)
     def refund_settles(self, paid: str) -> None:
-        self.send(ConfirmRefund(paid, "rf", self.now, VNPAY))
+        self.send(ConfirmRefund(payment_id=paid, reference="rf", at=self.now, by=VNPAY))
 
     @rule(paid=payments, attempt=st.integers(1, 3))
     def refund_fails(self, paid: str, attempt: int) -> None:
-        self.send(FailRefund(paid, attempt, "99", self.now, VNPAY))
+        self.send(FailRefund(payment_id=paid, attempt=attempt, provider_code="99", at=self.now, by=VNPAY))
 
     @rule(paid=payments)
     def give_back(self, paid: str) -> None:
-        self.send(ReturnCash(paid, "V1", "P56.1", self.now, CASHIER))
+        self.send(ReturnCash(payment_id=paid, voucher_number="V1", counter="P56.1", at=self.now, by=CASHIER))
 
     @invariant()
     def never_two_kept(self) -> None:
@@ -126,7 +154,9 @@ class Fee(RuleBasedStateMachine):
         """Once everything has settled, the state keeps nothing or exactly what was owed."""
         for paid, taking in payment.fold(self.history).takings.items():
             if taking.refund is RefundStatus.FAILED or taking.unmatched:
-                self.send(RequestRefund(paid, Sealed("lý do"), "P56.1", self.now, CASHIER))
+                self.send(
+                    RequestRefund(payment_id=paid, reason=Sealed("lý do"), agency="P56.1", at=self.now, by=CASHIER)
+                )
             if taking.method is PaymentMethod.CASH:
                 self.give_back(paid)
             else:

@@ -23,7 +23,7 @@ from gateway.sandbox.vnpay import Settings, create_app
 from services.chassis.decider import Rejected
 from services.payment.commands import Outcome, RecordCallback, RefuseCallback
 from services.payment.domain import payment
-from services.payment.events import CheckoutStarted, Event, PaymentConfirmed, PaymentRequested
+from services.payment.events import CheckoutStarted, Event, PaymentConfirmed, PaymentRequested, Stamp
 from services.payment.vnpay import Callback, Merchant, Order, RspCode, answer, parse_callback, payment_url, reply
 from services.payment.vnpay_client import UnavailableError, Vnpay
 from tests.payment.facts import ITEMS
@@ -42,11 +42,11 @@ class Shop:
 
     def __init__(self) -> None:
         self.at = datetime.now(UTC).replace(microsecond=0)
-        head = ("P56-20260302-0000001", "payer-1", self.at, "service:payment", "fee-1")
+        stamp = Stamp(code="P56-20260302-0000001", at=self.at, by="service:payment", payer_id="payer-1", fee_id="fee-1")
         expires = self.at + timedelta(minutes=15)
         self.history: list[Event] = [
-            PaymentRequested(*head, 20_000, ITEMS, "P56.1"),
-            CheckoutStarted(*head, "c1", "vnpay", 20_000, expires),
+            PaymentRequested(**stamp, amount=20_000, items=ITEMS, agency="P56.1"),
+            CheckoutStarted(**stamp, checkout_id="c1", provider="vnpay", amount=20_000, expires_at=expires),
         ]
         self.order = Order("c1", 20_000, "Lệ phí", self.at, expires, "127.0.0.1")
         self.replies: list[str] = []
@@ -65,20 +65,23 @@ class Shop:
         said, state = parse_callback(MERCHANT, query), payment.fold(self.history)
         now = datetime.now(UTC)
         if not isinstance(said, Callback):
-            self.history += payment.decide(RefuseCallback(said.txn_ref, said.stated_amount, now, "system:vnpay"), state)
+            self.history += payment.decide(
+                RefuseCallback(checkout_id=said.txn_ref, stated_amount=said.stated_amount, at=now, by="system:vnpay"),
+                state,
+            )
             return said.code
         command = RecordCallback(
-            said.transaction,
-            said.txn_ref,
-            said.outcome,
-            said.provider_code,
-            said.amount,
-            said.transaction,
-            said.bank,
-            said.paid_at or now,
-            "R1",
-            now,
-            "system:vnpay",
+            payment_id=said.transaction,
+            checkout_id=said.txn_ref,
+            outcome=said.outcome,
+            provider_code=said.provider_code,
+            amount=said.amount,
+            transaction=said.transaction,
+            bank=said.bank,
+            paid_at=said.paid_at or now,
+            receipt_number="R1",
+            at=now,
+            by="system:vnpay",
         )
         try:
             events = payment.decide(command, state)

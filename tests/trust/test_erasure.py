@@ -96,9 +96,17 @@ class Person:
     @property
     def registered(self) -> AccountRegistered:
         return AccountRegistered(
-            self.account_id, SUBMITTED, "service:identity", AccountKind.CITIZEN, Sealed(self.name),
-            Sealed(f"0560900{self.number:05}"), Sealed(), Sealed(self.email), Sealed(self.phone), 2,
-        )  # fmt: skip
+            account_id=self.account_id,
+            at=SUBMITTED,
+            by="service:identity",
+            kind=AccountKind.CITIZEN,
+            full_name=Sealed(self.name),
+            personal_number=Sealed(f"0560900{self.number:05}"),
+            tax_code=Sealed(),
+            email=Sealed(self.email),
+            phone=Sealed(self.phone),
+            level_of_assurance=2,
+        )
 
     def submitted(self, code: str) -> d.DossierSubmitted:
         return d.DossierSubmitted(

@@ -46,13 +46,24 @@ KEEP = KeepDocument(
     valid_until=UNTIL,
 )
 KEPT = DocumentKept(**asdict(KEEP))
-REUSE = ReuseDocument(ID, ME, AT, SERVICE, OTHER, "birth", consent=True, data_only=False)
-REUSED = DocumentReused(ID, ME, AT, SERVICE, OTHER, "birth")
-WAS_READ = DocumentRead(ID, ME, AT, OFFICIAL, "P56.1", "Giải quyết hồ sơ")
-REVOKE = RevokeDocument(ID, AT, OFFICIAL, "P56.22.336", "Cấp sai họ tên")
-REVOKED = DocumentRevoked(ID, ME, AT, OFFICIAL, "P56.22.336", Sealed("Cấp sai họ tên"))
-ERASE = EraseDocument(ID, AT, SERVICE)
-ERASED = DocumentErased(ID, ME, AT, SERVICE)
+REUSE = ReuseDocument(
+    document_id=ID,
+    applicant_id=ME,
+    at=AT,
+    by=SERVICE,
+    code=OTHER,
+    component_code="birth",
+    consent=True,
+    data_only=False,
+)
+REUSED = DocumentReused(document_id=ID, account_id=ME, at=AT, by=SERVICE, code=OTHER, component_code="birth")
+WAS_READ = DocumentRead(document_id=ID, account_id=ME, at=AT, by=OFFICIAL, agency="P56.1", purpose="Giải quyết hồ sơ")
+REVOKE = RevokeDocument(document_id=ID, at=AT, by=OFFICIAL, agency="P56.22.336", reason="Cấp sai họ tên")
+REVOKED = DocumentRevoked(
+    document_id=ID, account_id=ME, at=AT, by=OFFICIAL, agency="P56.22.336", reason=Sealed("Cấp sai họ tên")
+)
+ERASE = EraseDocument(document_id=ID, at=AT, by=SERVICE)
+ERASED = DocumentErased(document_id=ID, account_id=ME, at=AT, by=SERVICE)
 REFERENCE = replace(KEEP, source=DocumentSource.POPULATION, code="", sha256="", media_type="", size=0)
 
 
@@ -187,9 +198,24 @@ def test_what_is_not_kept_is_not_found() -> None:
 
 CHILD, PERSON = "7d0f4a5e-0000-4000-8000-000000000003", "7d0f4a5e-0000-4000-8000-000000000004"
 OF_CHILD = replace(KEPT, account_id=PERSON, guardian_id=ME)
-LINK = LinkDocument(ID, CHILD, AT, OFFICIAL, "P56.22.336", "Đã đối chiếu số định danh", guardian_stays=False)
+LINK = LinkDocument(
+    document_id=ID,
+    account_id=CHILD,
+    at=AT,
+    by=OFFICIAL,
+    agency="P56.22.336",
+    reason="Đã đối chiếu số định danh",
+    guardian_stays=False,
+)
 LINKED = DocumentLinked(
-    ID, CHILD, AT, OFFICIAL, "P56.22.336", PERSON, guardian_id="", reason=Sealed("Đã đối chiếu số định danh")
+    document_id=ID,
+    account_id=CHILD,
+    at=AT,
+    by=OFFICIAL,
+    agency="P56.22.336",
+    person_id=PERSON,
+    guardian_id="",
+    reason=Sealed("Đã đối chiếu số định danh"),
 )
 
 

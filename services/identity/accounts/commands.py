@@ -18,7 +18,7 @@ from services.identity.accounts.values import (
 from services.identity.values import Office, Reach
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RecordLogin:
     """VNeID vouched for the person. The first time, this registers the account."""
 
@@ -34,7 +34,7 @@ class RecordLogin:
     appointment_id: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ChangeProfile:
     account_id: str
     at: datetime
@@ -44,7 +44,7 @@ class ChangeProfile:
     language: Language
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AppointOfficial:
     account_id: str
     at: datetime
@@ -62,7 +62,7 @@ class AppointOfficial:
     office: Office | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EndAppointment:
     account_id: str
     at: datetime
@@ -72,7 +72,7 @@ class EndAppointment:
     reach: Reach
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RecordLookup:
     """The population database answered; the person need not have an account yet."""
 
@@ -91,7 +91,7 @@ class RecordLookup:
     full_name: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NoteRepresentation:
     """The organisation logged in; the person whom it named need not have an account yet."""
 
@@ -101,14 +101,14 @@ class NoteRepresentation:
     organisation_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RequestErasure:
     account_id: str
     at: datetime
     by: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DecideErasure:
     account_id: str
     at: datetime

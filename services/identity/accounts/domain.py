@@ -134,12 +134,12 @@ def decide_account(command: AccountCommand, state: Account) -> Sequence[AccountE
                 raise Rejected("LANGUAGE_MISSING")
             return (
                 ProfileChanged(
-                    command.account_id,
-                    command.at,
-                    command.by,
-                    Sealed(command.email),
-                    Sealed(command.phone),
-                    command.language,
+                    account_id=command.account_id,
+                    at=command.at,
+                    by=command.by,
+                    email=Sealed(command.email),
+                    phone=Sealed(command.phone),
+                    language=command.language,
                 ),
             )
         case AppointOfficial():
@@ -157,7 +157,11 @@ def decide_account(command: AccountCommand, state: Account) -> Sequence[AccountE
                 )
             return (
                 AppointmentEnded(
-                    command.account_id, command.at, command.by, command.appointment_id, Sealed(command.reason)
+                    account_id=command.account_id,
+                    at=command.at,
+                    by=command.by,
+                    appointment_id=command.appointment_id,
+                    reason=Sealed(command.reason),
                 ),
             )
         case RecordLookup():
@@ -165,11 +169,15 @@ def decide_account(command: AccountCommand, state: Account) -> Sequence[AccountE
         case NoteRepresentation():
             if command.organisation_id in state.represents:
                 return ()
-            return (RepresentationNoted(command.account_id, command.at, command.by, command.organisation_id),)
+            return (
+                RepresentationNoted(
+                    account_id=command.account_id, at=command.at, by=command.by, organisation_id=command.organisation_id
+                ),
+            )
         case RequestErasure():
             if state.erasure_pending:
                 raise Rejected("ERASURE_PENDING")
-            return (ErasureRequested(command.account_id, command.at, command.by),)
+            return (ErasureRequested(account_id=command.account_id, at=command.at, by=command.by),)
         case DecideErasure():
             return _decide_erasure(command, state)
         case _:
@@ -191,7 +199,11 @@ def _log_in(command: RecordLogin, state: Account) -> Sequence[AccountEvent]:
     if command.appointment_id:
         state.acting(command.appointment_id, command.at)
     login = LoginSucceeded(
-        command.account_id, command.at, command.account_id, command.level_of_assurance, command.appointment_id
+        account_id=command.account_id,
+        at=command.at,
+        by=command.account_id,
+        level_of_assurance=command.level_of_assurance,
+        appointment_id=command.appointment_id,
     )
     if state.kind is not None:
         return (login,)
@@ -205,16 +217,16 @@ def _log_in(command: RecordLogin, state: Account) -> Sequence[AccountEvent]:
             assert_never(command.kind)
     return (
         AccountRegistered(
-            command.account_id,
-            command.at,
-            command.account_id,
-            command.kind,
-            Sealed(command.full_name),
-            Sealed(command.personal_number),
-            Sealed(command.tax_code),
-            Sealed(command.email),
-            Sealed(command.phone),
-            command.level_of_assurance,
+            account_id=command.account_id,
+            at=command.at,
+            by=command.account_id,
+            kind=command.kind,
+            full_name=Sealed(command.full_name),
+            personal_number=Sealed(command.personal_number),
+            tax_code=Sealed(command.tax_code),
+            email=Sealed(command.email),
+            phone=Sealed(command.phone),
+            level_of_assurance=command.level_of_assurance,
         ),
         login,
     )
@@ -257,17 +269,17 @@ def _appoint(command: AppointOfficial, state: Account) -> Sequence[AccountEvent]
                     raise Rejected("APPOINTMENT_EXISTS", appointment_id=held.appointment_id, role=role.name.lower())
     return (
         OfficialAppointed(
-            command.account_id,
-            command.at,
-            command.by,
-            command.appointment_id,
-            tuple(dict.fromkeys(command.roles)),
-            command.agency,
-            command.province,
-            command.starts_at,
-            command.ends_at,
-            command.title,
-            command.decision_number,
+            account_id=command.account_id,
+            at=command.at,
+            by=command.by,
+            appointment_id=command.appointment_id,
+            roles=tuple(dict.fromkeys(command.roles)),
+            agency=command.agency,
+            province=command.province,
+            starts_at=command.starts_at,
+            ends_at=command.ends_at,
+            title=command.title,
+            decision_number=command.decision_number,
         ),
     )
 
@@ -281,18 +293,18 @@ def require_lawful(personal_number: str, purpose: str, legal_basis: str) -> None
 def _look_up(command: RecordLookup) -> Sequence[AccountEvent]:
     require_lawful(command.personal_number, command.purpose, command.legal_basis)
     looked_up = PopulationLookedUp(
-        command.account_id,
-        command.at,
-        command.by,
-        command.agency,
-        command.purpose,
-        command.legal_basis,
-        command.outcome,
-        Sealed(command.personal_number),
-        command.dossier_code,
-        command.wanted,
-        command.gap,
-        Sealed(command.full_name if command.outcome is LookupOutcome.FOUND else ""),
+        account_id=command.account_id,
+        at=command.at,
+        by=command.by,
+        agency=command.agency,
+        purpose=command.purpose,
+        legal_basis=command.legal_basis,
+        outcome=command.outcome,
+        personal_number=Sealed(command.personal_number),
+        dossier_code=command.dossier_code,
+        wanted=command.wanted,
+        gap=command.gap,
+        full_name=Sealed(command.full_name if command.outcome is LookupOutcome.FOUND else ""),
     )
     if command.outcome is not LookupOutcome.FOUND:
         return (looked_up,)
@@ -303,7 +315,12 @@ def _look_up(command: RecordLookup) -> Sequence[AccountEvent]:
         looked_up,
         *(
             IdentityVerified(
-                command.account_id, command.at, command.by, item.component_kind, Sealed(item.data), item.valid_until
+                account_id=command.account_id,
+                at=command.at,
+                by=command.by,
+                component_kind=item.component_kind,
+                data=Sealed(item.data),
+                valid_until=item.valid_until,
             )
             for item in command.verified
         ),
@@ -325,7 +342,15 @@ def _decide_erasure(command: DecideErasure, state: Account) -> Sequence[AccountE
                     raise Rejected("OFFICIAL_IN_OFFICE", appointment_id=appointment.appointment_id)
         case _:
             assert_never(command.outcome)
-    return (ErasureDecided(command.account_id, command.at, command.by, command.outcome, command.legal_basis),)
+    return (
+        ErasureDecided(
+            account_id=command.account_id,
+            at=command.at,
+            by=command.by,
+            outcome=command.outcome,
+            legal_basis=command.legal_basis,
+        ),
+    )
 
 
 def evolve_account(state: Account, event: AccountEvent) -> Account:

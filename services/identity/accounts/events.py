@@ -19,7 +19,7 @@ from services.identity.accounts.values import (
 NOTHING = Sealed()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AccountRegistered:
     account_id: str
     at: datetime
@@ -33,7 +33,7 @@ class AccountRegistered:
     level_of_assurance: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LoginSucceeded:
     account_id: str
     at: datetime
@@ -42,7 +42,7 @@ class LoginSucceeded:
     appointment_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProfileChanged:
     account_id: str
     at: datetime
@@ -52,7 +52,7 @@ class ProfileChanged:
     language: Language
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OfficialAppointed:
     account_id: str
     at: datetime
@@ -67,7 +67,7 @@ class OfficialAppointed:
     decision_number: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AppointmentEnded:
     account_id: str
     at: datetime
@@ -76,7 +76,7 @@ class AppointmentEnded:
     reason: Sealed
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PopulationLookedUp:
     account_id: str
     at: datetime
@@ -92,7 +92,7 @@ class PopulationLookedUp:
     full_name: Sealed = NOTHING
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class IdentityVerified:
     account_id: str
     at: datetime
@@ -102,7 +102,7 @@ class IdentityVerified:
     valid_until: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RepresentationNoted:
     account_id: str
     at: datetime
@@ -110,7 +110,7 @@ class RepresentationNoted:
     organisation_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AccountRead:
     account_id: str
     at: datetime
@@ -119,14 +119,14 @@ class AccountRead:
     purpose: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ErasureRequested:
     account_id: str
     at: datetime
     by: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ErasureDecided:
     account_id: str
     at: datetime

@@ -20,7 +20,15 @@ def decide_administration(command: NameAdministrator, state: Administration) -> 
         raise Rejected("ADMINISTRATOR_EXISTS")
     if command.in_force:
         raise Rejected("ADMINISTRATOR_IN_FORCE", appointment_id=command.in_force)
-    return (AdministratorNamed(command.account_id, command.at, command.by, command.appointment_id, command.agency),)
+    return (
+        AdministratorNamed(
+            account_id=command.account_id,
+            at=command.at,
+            by=command.by,
+            appointment_id=command.appointment_id,
+            agency=command.agency,
+        ),
+    )
 
 
 def evolve_administration(state: Administration, event: AdministratorNamed) -> Administration:

@@ -56,8 +56,15 @@ def decide_signing_keys(command: RotateSigningKey, state: SigningKeys) -> Sequen
         verifies_until = signs_from + command.token_lifetime + CLOCK_SKEW
         retired = tuple(key for key in state.keys if key.signs_until is None)
     return (
-        SigningKeyIntroduced(command.kid, command.at, command.by, command.public_jwk, signs_from),
-        *(SigningKeyRetired(key.kid, command.at, command.by, signs_from, verifies_until) for key in retired),
+        SigningKeyIntroduced(
+            kid=command.kid, at=command.at, by=command.by, public_jwk=command.public_jwk, signs_from=signs_from
+        ),
+        *(
+            SigningKeyRetired(
+                kid=key.kid, at=command.at, by=command.by, signs_until=signs_from, verifies_until=verifies_until
+            )
+            for key in retired
+        ),
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SigningKeyIntroduced:
     kid: str
     at: datetime
@@ -15,7 +15,7 @@ class SigningKeyIntroduced:
     signs_from: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SigningKeyRetired:
     kid: str
     at: datetime

@@ -9,7 +9,7 @@ from services.identity.systems.values import PurposeScope
 from services.identity.values import Reach
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RegisterSystem:
     client_id: str
     at: datetime
@@ -23,7 +23,7 @@ class RegisterSystem:
     scopes: tuple[PurposeScope, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ChangeSystem:
     client_id: str
     at: datetime
@@ -34,7 +34,7 @@ class ChangeSystem:
     scopes: tuple[PurposeScope, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RotateSystemKey:
     client_id: str
     at: datetime
@@ -45,7 +45,7 @@ class RotateSystemKey:
     reach: Reach
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SuspendSystem:
     client_id: str
     at: datetime
@@ -54,7 +54,7 @@ class SuspendSystem:
     reach: Reach
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReinstateSystem:
     client_id: str
     at: datetime

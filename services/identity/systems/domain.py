@@ -71,12 +71,12 @@ def decide_system(command: SystemCommand, state: System) -> Sequence[SystemEvent
             _require_scopes(command.scopes, command.purposes)
             return (
                 SystemChanged(
-                    command.client_id,
-                    command.at,
-                    command.by,
-                    command.purposes,
-                    command.certificate_required,
-                    command.scopes,
+                    client_id=command.client_id,
+                    at=command.at,
+                    by=command.by,
+                    purposes=command.purposes,
+                    certificate_required=command.certificate_required,
+                    scopes=command.scopes,
                 ),
             )
         case RotateSystemKey():
@@ -85,12 +85,12 @@ def decide_system(command: SystemCommand, state: System) -> Sequence[SystemEvent
             require(reason=command.reason)
             if state.suspended:
                 raise Rejected("SYSTEM_IS_SUSPENDED", client_id=command.client_id)
-            return (SystemSuspended(command.client_id, command.at, command.by, command.reason),)
+            return (SystemSuspended(client_id=command.client_id, at=command.at, by=command.by, reason=command.reason),)
         case ReinstateSystem():
             require(reason=command.reason)
             if not state.suspended:
                 raise Rejected("SYSTEM_NOT_SUSPENDED", client_id=command.client_id)
-            return (SystemReinstated(command.client_id, command.at, command.by, command.reason),)
+            return (SystemReinstated(client_id=command.client_id, at=command.at, by=command.by, reason=command.reason),)
         case _:
             assert_never(command)
 
@@ -118,16 +118,16 @@ def _register(command: RegisterSystem, state: System) -> Sequence[SystemEvent]:
     _require_scopes(command.scopes, command.purposes)
     return (
         SystemRegistered(
-            command.client_id,
-            command.at,
-            command.by,
-            command.name,
-            command.operator_agency,
-            command.purposes,
-            command.kid,
-            command.public_jwk,
-            command.certificate_required,
-            command.scopes,
+            client_id=command.client_id,
+            at=command.at,
+            by=command.by,
+            name=command.name,
+            operator_agency=command.operator_agency,
+            purposes=command.purposes,
+            kid=command.kid,
+            public_jwk=command.public_jwk,
+            certificate_required=command.certificate_required,
+            scopes=command.scopes,
         ),
     )
 
@@ -167,7 +167,12 @@ def _rotate(command: RotateSystemKey, state: System) -> Sequence[SystemEvent]:
             raise Rejected("OVERLAP_TOO_LONG", days=str(MAX_KEY_OVERLAP.days))
     return (
         SystemKeyRotated(
-            command.client_id, command.at, command.by, command.kid, command.public_jwk, command.previous_until
+            client_id=command.client_id,
+            at=command.at,
+            by=command.by,
+            kid=command.kid,
+            public_jwk=command.public_jwk,
+            previous_until=command.previous_until,
         ),
     )
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from services.identity.systems.values import PurposeScope
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SystemRegistered:
     client_id: str
     at: datetime
@@ -22,7 +22,7 @@ class SystemRegistered:
     scopes: tuple[PurposeScope, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SystemChanged:
     client_id: str
     at: datetime
@@ -32,7 +32,7 @@ class SystemChanged:
     scopes: tuple[PurposeScope, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SystemKeyRotated:
     client_id: str
     at: datetime
@@ -42,7 +42,7 @@ class SystemKeyRotated:
     previous_until: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SystemSuspended:
     client_id: str
     at: datetime
@@ -50,7 +50,7 @@ class SystemSuspended:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SystemReinstated:
     client_id: str
     at: datetime

@@ -9,7 +9,7 @@ from services.notification.messages.values import RetryPolicy
 from services.notification.values import Channel, Language, MessageKind
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ComposeMessage:
     account_id: str
     at: datetime
@@ -26,7 +26,7 @@ class ComposeMessage:
     body: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RecordSent:
     message_id: str
     at: datetime
@@ -34,7 +34,7 @@ class RecordSent:
     channel: Channel
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RecordFailure:
     message_id: str
     at: datetime
@@ -47,7 +47,7 @@ class RecordFailure:
     jitter: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RetryMessage:
     message_id: str
     at: datetime
@@ -55,7 +55,7 @@ class RetryMessage:
     channel: Channel
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MarkRead:
     message_id: str
     at: datetime

@@ -56,19 +56,37 @@ def _decide_message(command: MessageCommand, state: Message) -> Sequence[Message
             return _compose(command, state)
         case RecordSent():
             _pending(command, state)
-            return [MessageSent(command.message_id, state.account_id, command.at, command.by, command.channel)]
+            return [
+                MessageSent(
+                    message_id=command.message_id,
+                    account_id=state.account_id,
+                    at=command.at,
+                    by=command.by,
+                    channel=command.channel,
+                )
+            ]
         case RecordFailure():
             return _fail(command, state)
         case RetryMessage():
             if _delivery(command, state).progress is not Progress.ABANDONED:
                 raise Rejected("NOT_ABANDONED", channel=command.channel.name)
-            return [RetryRequested(command.message_id, state.account_id, command.at, command.by, command.channel)]
+            return [
+                RetryRequested(
+                    message_id=command.message_id,
+                    account_id=state.account_id,
+                    at=command.at,
+                    by=command.by,
+                    channel=command.channel,
+                )
+            ]
         case MarkRead():
             if state.account_id != command.by:  # a stranger learns nothing, not even that it exists
                 raise Rejected("NOT_FOUND", message_id=command.message_id)
             if state.read:
                 raise Rejected("ALREADY_READ", message_id=command.message_id)
-            return [MessageRead(command.message_id, state.account_id, command.at, command.by)]
+            return [
+                MessageRead(message_id=command.message_id, account_id=state.account_id, at=command.at, by=command.by)
+            ]
         case _:
             assert_never(command)
 
@@ -83,32 +101,46 @@ def _compose(c: ComposeMessage, state: Message) -> Sequence[MessageEvent]:
         raise Rejected("KIND_MISSING")
     require_choice(ChannelChoice(c.kind, c.channels))
     composed = MessageComposed(
-        message,
-        c.account_id,
-        c.at,
-        c.by,
-        c.template,
-        c.template_version,
-        c.kind,
-        c.fact_id,
-        c.fact_type,
-        c.code,
-        c.language,
-        c.channels,
-        Sealed(c.subject),
-        Sealed(c.body),
+        message_id=message,
+        account_id=c.account_id,
+        at=c.at,
+        by=c.by,
+        template=c.template,
+        template_version=c.template_version,
+        kind=c.kind,
+        fact_id=c.fact_id,
+        fact_type=c.fact_type,
+        code=c.code,
+        language=c.language,
+        channels=c.channels,
+        subject=Sealed(c.subject),
+        body=Sealed(c.body),
     )
-    return [composed, MessageSent(message, c.account_id, c.at, c.by, Channel.INBOX)]
+    return [composed, MessageSent(message_id=message, account_id=c.account_id, at=c.at, by=c.by, channel=Channel.INBOX)]
 
 
 def _fail(c: RecordFailure, state: Message) -> Sequence[MessageEvent]:
     attempt = _pending(c, state).attempts + 1
     final = c.permanent or attempt >= c.policy.attempts
     retry_at = None if final else c.at + c.policy.delay(attempt, c.jitter)
-    failed = SendFailed(c.message_id, state.account_id, c.at, c.by, c.channel, attempt, c.why, retry_at)
+    failed = SendFailed(
+        message_id=c.message_id,
+        account_id=state.account_id,
+        at=c.at,
+        by=c.by,
+        channel=c.channel,
+        attempt=attempt,
+        why=c.why,
+        retry_at=retry_at,
+    )
     if not final:
         return [failed]
-    return [failed, SendAbandoned(c.message_id, state.account_id, c.at, c.by, c.channel, c.why)]
+    return [
+        failed,
+        SendAbandoned(
+            message_id=c.message_id, account_id=state.account_id, at=c.at, by=c.by, channel=c.channel, why=c.why
+        ),
+    ]
 
 
 def _delivery(command: RecordSent | RecordFailure | RetryMessage, state: Message) -> Delivery:

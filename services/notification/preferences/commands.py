@@ -8,7 +8,7 @@ from datetime import datetime
 from services.notification.values import ChannelChoice, Language
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UpdatePreferences:
     account_id: str
     at: datetime

@@ -23,7 +23,11 @@ def _decide_preferences(c: UpdatePreferences, state: None) -> Sequence[Preferenc
             raise Rejected("KIND_REPEATED", kind=kind.name)
     for choice in c.choices:
         require_choice(choice)
-    return [PreferencesChanged(c.account_id, c.at, c.by, c.language, c.choices, Sealed(c.email))]
+    return [
+        PreferencesChanged(
+            account_id=c.account_id, at=c.at, by=c.by, language=c.language, choices=c.choices, email=Sealed(c.email)
+        )
+    ]
 
 
 def _evolve_preferences(state: None, event: PreferencesChanged) -> None:

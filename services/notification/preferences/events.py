@@ -9,7 +9,7 @@ from services.chassis.decider import Sealed
 from services.notification.values import ChannelChoice, Language
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PreferencesChanged:
     account_id: str
     at: datetime
