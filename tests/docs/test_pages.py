@@ -7,11 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from scripts.document import DOCS, PAGES, STATUS, described
+from scripts.document import DOCS, PAGES, ROOT, STATUS, described
 from services.chassis.platform.settings import Settings
 
+README_LINES = 150
 DECISIONS = sorted((DOCS / "adr").glob("[0-9]*.md"))
 UNITS = re.compile(r"\b(seconds|days|calls|watchers|share|port|where .* (listens|serves))\b", re.IGNORECASE)
+
+# `path` or `path::name`, below the root: what is in the page's code spans and begins as something there does.
+NAMED = re.compile(r"`(\.?[\w-]+(?:/[\w.-]*)+|[\w-]+\.(?:md|toml|yaml))(?:::(\w+))?`")
+NAMES = sorted(set(NAMED.findall((DOCS / "contributing.md").read_text())))
+DEFINED = r"^\s*(?:async )?(?:def|class|rpc|message|enum) {0}\b|^{0}\b.*="
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(DOCS)))
@@ -33,3 +39,14 @@ def test_a_number_says_of_what(name: str) -> None:
 @pytest.mark.parametrize("path", DECISIONS, ids=lambda path: path.stem)
 def test_a_decision_says_whether_it_holds(path: Path) -> None:
     assert len(STATUS.findall(path.read_text())) == 1
+
+
+def test_the_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text().splitlines()) < README_LINES
+
+
+@pytest.mark.parametrize(("path", "name"), NAMES, ids=lambda value: value or "all")
+def test_what_the_recipes_name_is_there(path: str, name: str) -> None:
+    there = ROOT / path
+    assert there.exists()
+    assert not name or re.search(DEFINED.format(name), there.read_text(), re.MULTILINE)

@@ -1,4 +1,4 @@
-"""The commands of README.md run as they stand, against a platform. A block that does not says why in its fence."""
+"""The commands of README.md and of the pages to begin with run as they stand. A block that does not says why in its fence."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ import pytest
 
 from tests.platform.deployment import ROOT, Deployment
 
+PAGES = ("README.md", "docs/trying.md", "docs/api.md")
 FENCE = re.compile(r"^```(?P<language>bash|python)(?P<info>[^\n]*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 NOT_RUN = re.compile(r" no-test \(reason: .+\)")
 SECONDS = 120
 
 
 class Block(NamedTuple):
+    page: str
     line: int
     language: str
     info: str
@@ -26,10 +28,11 @@ class Block(NamedTuple):
 
 
 def blocks() -> list[Block]:
-    readme = (ROOT / "README.md").read_text()
+    texts = {page: (ROOT / page).read_text() for page in PAGES}
     return [
-        Block(readme.count("\n", 0, found.start()) + 1, found["language"], found["info"], found["text"])
-        for found in FENCE.finditer(readme)
+        Block(page, text.count("\n", 0, found.start()) + 1, found["language"], found["info"], found["text"])
+        for page, text in texts.items()
+        for found in FENCE.finditer(text)
     ]
 
 
@@ -45,11 +48,11 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
 
 
 def test_a_block_runs_or_says_why_not() -> None:
-    assert RUN
+    assert {block.page for block in RUN} == set(PAGES)
     assert [block for block in blocks() if block.info and not NOT_RUN.fullmatch(block.info)] == []
 
 
-@pytest.mark.parametrize("block", RUN, ids=[f"line {block.line}" for block in RUN])
+@pytest.mark.parametrize("block", RUN, ids=[f"{block.page} {block.line}" for block in RUN])
 def test_the_commands_run(platform: Deployment, block: Block) -> None:
     here = block.text.replace("localhost:8080", f"localhost:{platform.port}")
     here = here.replace(".venv/bin/", f"{Path(sys.executable).parent}/")
