@@ -10,9 +10,9 @@ from motcua.catalogue.events.v1 import definitions_pb2
 from motcua.catalogue.v1 import catalogue_pb2
 from motcua.catalogue.v1 import catalogue_service_pb2 as pb
 from motcua.dossier.events.v1 import events_pb2 as dossier
+from services.catalogue.refusals import Refused
 from services.catalogue.views import Definitions
 from services.chassis.calls.answers import form_answers
-from services.chassis.decider import Rejected
 from services.chassis.deciding.codec import Shape, to_timestamp
 from services.law.cases import Standing, case_of
 from services.law.days import local_day
@@ -35,7 +35,7 @@ def fee(known: Definitions, request: pb.QuoteFeeRequest, day: str) -> pb.QuoteFe
     try:
         case = case_of(procedure, known.province(request.province, day).key, channel, day, answers, standing)
     except Unusable as unusable:  # published before it was checked
-        raise Rejected("PROCEDURE_FAULTY", code=procedure.code, count="1", faults=str(unusable)) from unusable
+        raise Refused("PROCEDURE_FAULTY", code=procedure.code, count="1", faults=str(unusable)) from unusable
     # What the form says counts; the rest is as it is stated.
     case = replace(
         case,
@@ -87,7 +87,7 @@ def deadline(
     procedure: Procedure = known.procedure(request.procedure_code, day).value
     term = _rule(procedure, request.channel).term
     if term is None:
-        raise Rejected("TERM_NOT_LISTED", code=procedure.code)
+        raise Refused("TERM_NOT_LISTED", code=procedure.code)
     calendar = known.calendar(known.agency(request.agency, day).value.calendar_id, day).value
     written: Any = _TERM.write(term)
     counting = calendar_of(calendar)
@@ -106,4 +106,4 @@ def _rule(procedure: Procedure, channel: int) -> ChannelRule:
         if rule.channel.value == channel:
             return rule
     name = next((known.name for known in Channel if known.value == channel), str(channel))
-    raise Rejected("CHANNEL_NOT_OFFERED", code=procedure.code, channel=name)
+    raise Refused("CHANNEL_NOT_OFFERED", code=procedure.code, channel=name)

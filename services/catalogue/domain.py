@@ -55,8 +55,9 @@ from services.catalogue.events import (
     TerritoryEvent,
     TerritoryPublished,
 )
+from services.catalogue.refusals import Refused
 from services.catalogue.values import LARGEST_AMOUNT, LEAST_AMOUNT, ORGANISATION, D, TerritoryState, Version, in_force
-from services.chassis.decider import Decider, Rejected, Words
+from services.chassis.decider import Decider, Words
 from services.law.days import eve, is_day, local_day
 from services.law.definitions import (
     Agency,
@@ -106,12 +107,12 @@ def decide_procedure(command: ProcedureCommand, state: ProcedureState) -> Sequen
             return [*withdrawn, ProcedurePublished(procedure=procedure, at=at, by=by)]
         case WithdrawProcedure(code=code, valid_until=valid_until, legal_basis=legal_basis, at=at, by=by):
             if not state.versions:
-                raise Rejected("PROCEDURE_UNKNOWN", code=code)
+                raise Refused("PROCEDURE_UNKNOWN", code=code)
             _dated(valid_until)
             _based(legal_basis)
             ends = [validity.until for validity in in_force(state.versions)]
             if all(ends) and max(ends) <= valid_until:
-                raise Rejected("PROCEDURE_WITHDRAWN", code=code, valid_until=max(ends))
+                raise Refused("PROCEDURE_WITHDRAWN", code=code, valid_until=max(ends))
             _not_past(valid_until, local_day(at))
             return [ProcedureWithdrawn(code=code, valid_until=valid_until, legal_basis=legal_basis, at=at, by=by)]
         case WithdrawProcedureVersion(code=code, version=version, reason=reason, at=at, by=by):
@@ -123,16 +124,16 @@ def decide_procedure(command: ProcedureCommand, state: ProcedureState) -> Sequen
             _faultless(procedure, faults)
             _reasoned(reason)
             if _but_for_the_form(procedure) != _but_for_the_form(known.definition):
-                raise Rejected("REPAIR_CHANGES_MORE", code=procedure.code, version=str(procedure.version))
+                raise Refused("REPAIR_CHANGES_MORE", code=procedure.code, version=str(procedure.version))
             if procedure == known.definition:
-                raise Rejected("REPAIR_CHANGES_NOTHING", code=procedure.code, version=str(procedure.version))
+                raise Refused("REPAIR_CHANGES_NOTHING", code=procedure.code, version=str(procedure.version))
             return [ProcedureRepairProposed(procedure=procedure, reason=reason, at=at, by=by)]
         case ConfirmProcedureRepair(code=code, version=version, at=at, by=by):
             proposed = state.proposed
             if proposed is None or proposed.procedure.version != version:
-                raise Rejected("REPAIR_UNKNOWN", code=code, version=str(version))
+                raise Refused("REPAIR_UNKNOWN", code=code, version=str(version))
             if proposed.by == by:
-                raise Rejected("REPAIR_NEEDS_ANOTHER", code=code, version=str(version))
+                raise Refused("REPAIR_NEEDS_ANOTHER", code=code, version=str(version))
             return [
                 ProcedureRepaired(
                     procedure=proposed.procedure, reason=proposed.reason, proposed_by=proposed.by, at=at, by=by
@@ -176,7 +177,7 @@ def _council(procedure: Procedure) -> frozenset[str]:
 
 def _faultless(procedure: Procedure, faults: tuple[str, ...]) -> None:
     if faults:
-        raise Rejected("PROCEDURE_FAULTY", code=procedure.code, count=str(len(faults)), faults=", ".join(faults))
+        raise Refused("PROCEDURE_FAULTY", code=procedure.code, count=str(len(faults)), faults=", ".join(faults))
 
 
 def _but_for_the_form(procedure: Procedure) -> Procedure:
@@ -212,7 +213,7 @@ def decide_overlay(command: OverlayCommand, state: OverlayState) -> Sequence[Ove
             versions = state.scopes.get((charge_code, frozenset(channels)), ())
             found = next((each for each in reversed(versions) if each.validity.since == valid_from), None)
             if found is None:
-                raise Rejected("OVERLAY_UNKNOWN", valid_from=valid_from)
+                raise Refused("OVERLAY_UNKNOWN", valid_from=valid_from)
             _not_begun(found.validity.since, local_day(at))
             _reasoned(reason)
             return [
@@ -234,14 +235,14 @@ def decide_overlay(command: OverlayCommand, state: OverlayState) -> Sequence[Ove
 def _adopted(command: AdoptFeeOverlay, state: OverlayState) -> list[OverlayEvent]:
     overlay = command.overlay
     if not command.province_known:
-        raise Rejected("PROVINCE_UNKNOWN", province=overlay.province)
+        raise Refused("PROVINCE_UNKNOWN", province=overlay.province)
     if not command.procedure_known:
-        raise Rejected("PROCEDURE_UNKNOWN", code=overlay.procedure_code)
+        raise Refused("PROCEDURE_UNKNOWN", code=overlay.procedure_code)
     # A charge's code means something within its procedure only.
     if overlay.charge_code and overlay.charge_code not in command.charges:
-        raise Rejected("CHARGE_UNKNOWN", code=overlay.procedure_code or "-", charge=overlay.charge_code)
+        raise Refused("CHARGE_UNKNOWN", code=overlay.procedure_code or "-", charge=overlay.charge_code)
     if overlay.amount and not LEAST_AMOUNT <= overlay.amount <= LARGEST_AMOUNT:
-        raise Rejected("AMOUNT_INVALID", amount=str(overlay.amount))
+        raise Refused("AMOUNT_INVALID", amount=str(overlay.amount))
     _based(overlay.resolution)
     validity = _validity(overlay.valid_from, overlay.valid_until)
     channels = frozenset(overlay.channels)
@@ -250,7 +251,7 @@ def _adopted(command: AdoptFeeOverlay, state: OverlayState) -> list[OverlayEvent
         if charge_code == overlay.charge_code and others != channels and others & channels:
             for other in in_force(versions):
                 if other.meets(validity):
-                    raise Rejected("VALIDITY_OVERLAPS", valid_from=other.since, valid_until=other.until)
+                    raise Refused("VALIDITY_OVERLAPS", valid_from=other.since, valid_until=other.until)
     known = state.scopes.get((overlay.charge_code, channels), ())
     replaced = _admit(validity, known, local_day(command.at), command.replaces)
     withdrawn = [
@@ -315,17 +316,17 @@ def decide_agency(command: AgencyCommand, state: AgencyState) -> Sequence[Agency
             parent_province=parent_province,
         ):
             if state.validity:
-                raise Rejected("AGENCY_EXISTS", code=agency.code)
+                raise Refused("AGENCY_EXISTS", code=agency.code)
             if not ORGANISATION.fullmatch(agency.code):
-                raise Rejected("AGENCY_CODE_INVALID", code=agency.code)
+                raise Refused("AGENCY_CODE_INVALID", code=agency.code)
             _dated(agency.valid_from)
             if not calendar_known:
-                raise Rejected("CALENDAR_UNKNOWN", calendar_id=agency.calendar_id)
+                raise Refused("CALENDAR_UNKNOWN", calendar_id=agency.calendar_id)
             if agency.parent and not parent_known:
-                raise Rejected("AGENCY_UNKNOWN", code=agency.parent)
+                raise Refused("AGENCY_UNKNOWN", code=agency.parent)
             _lies_there(agency, territory or TerritoryState())
             if parent_province not in ("", agency.province):
-                raise Rejected("PARENT_ELSEWHERE", parent=agency.parent, province=agency.province or "-")
+                raise Refused("PARENT_ELSEWHERE", parent=agency.parent, province=agency.province or "-")
             return [AgencyOpened(agency=agency, at=at, by=by)]
         case ChangeAgency(
             code=code,
@@ -342,7 +343,7 @@ def decide_agency(command: AgencyCommand, state: AgencyState) -> Sequence[Agency
             _dated(valid_from)
             _based(legal_basis)
             if calendar_id and not calendar_known:
-                raise Rejected("CALENDAR_UNKNOWN", calendar_id=calendar_id)
+                raise Refused("CALENDAR_UNKNOWN", calendar_id=calendar_id)
             replaced = _admit(Validity(valid_from), state.versions, local_day(at), replaces)
             before = max(
                 (each for each in state.versions if each.number not in replaced), key=lambda each: each.validity.since
@@ -355,7 +356,7 @@ def decide_agency(command: AgencyCommand, state: AgencyState) -> Sequence[Agency
                 version=state.last_version + 1,
             )
             if (changed.name, changed.calendar_id) == (before.name, before.calendar_id):
-                raise Rejected("AGENCY_UNCHANGED", code=code)
+                raise Refused("AGENCY_UNCHANGED", code=code)
             withdrawn = [
                 AgencyVersionWithdrawn(code=code, version=each, reason=legal_basis, at=at, by=by) for each in replaced
             ]
@@ -365,7 +366,7 @@ def decide_agency(command: AgencyCommand, state: AgencyState) -> Sequence[Agency
             _to_come(state.versions, version, code, local_day(at))
             _reasoned(reason)
             if len(state.versions) > 1 and state.versions[0].number == version:
-                raise Rejected("VERSION_IS_FOLLOWED", code=code, version=str(version))
+                raise Refused("VERSION_IS_FOLLOWED", code=code, version=str(version))
             return [AgencyVersionWithdrawn(code=code, version=version, reason=reason, at=at, by=by)]
         case CloseAgency(
             code=code,
@@ -380,11 +381,11 @@ def decide_agency(command: AgencyCommand, state: AgencyState) -> Sequence[Agency
         ):
             _open(state, code)
             if successor == code:
-                raise Rejected("SUCCESSOR_IS_ITSELF", code=code)
+                raise Refused("SUCCESSOR_IS_ITSELF", code=code)
             if not successor_open:
-                raise Rejected("SUCCESSOR_UNKNOWN", successor=successor)
+                raise Refused("SUCCESSOR_UNKNOWN", successor=successor)
             if province not in ("", state.province, merged_into):
-                raise Rejected("SUCCESSOR_ELSEWHERE", successor=successor, province=province)
+                raise Refused("SUCCESSOR_ELSEWHERE", successor=successor, province=province)
             _dated(valid_until)
             _based(legal_basis)
             _not_past(valid_until, local_day(at))
@@ -402,22 +403,22 @@ def _lies_there(agency: Agency, territory: TerritoryState) -> None:
     """In a province and a commune that there are from its first day on, and where its code says."""
     local = agency.level in (Level.PROVINCE, Level.COMMUNE)
     if (local and not agency.province) or (agency.level is Level.COMMUNE and not agency.commune):
-        raise Rejected("AGENCY_PLACE_MISSING", level=agency.level.name)
+        raise Refused("AGENCY_PLACE_MISSING", level=agency.level.name)
     if agency.province or agency.commune:
         if not territory.has(agency.valid_from):
-            raise Rejected("PROVINCE_UNKNOWN", province=agency.province)
+            raise Refused("PROVINCE_UNKNOWN", province=agency.province)
         if agency.commune and agency.commune not in territory.communes_since(agency.valid_from):
-            raise Rejected("COMMUNE_UNKNOWN", commune=agency.commune, province=agency.province)
+            raise Refused("COMMUNE_UNKNOWN", commune=agency.commune, province=agency.province)
     home = _OF_PROVINCE.match(agency.code)
     if home and home[1] != agency.province:
-        raise Rejected("AGENCY_ELSEWHERE", code=agency.code, province=agency.province or "-")
+        raise Refused("AGENCY_ELSEWHERE", code=agency.code, province=agency.province or "-")
 
 
 def _open(state: AgencyState, code: str) -> None:
     if not state.versions:
-        raise Rejected("AGENCY_UNKNOWN", code=code)
+        raise Refused("AGENCY_UNKNOWN", code=code)
     if state.until:
-        raise Rejected("AGENCY_CLOSED", code=code, valid_until=state.until)
+        raise Refused("AGENCY_CLOSED", code=code, valid_until=state.until)
 
 
 def evolve_agency(state: AgencyState, event: AgencyEvent) -> AgencyState:
@@ -460,7 +461,7 @@ def _published(
     calendar: CalendarVersion, at: datetime, by: str, replaces: bool, state: CalendarState
 ) -> list[CalendarEvent]:
     if not _CALENDAR.fullmatch(calendar.calendar_id):
-        raise Rejected(
+        raise Refused(
             "CALENDAR_FAULTY",
             why=Words.of(
                 "calendar_id chỉ gồm chữ thường, chữ số và gạch nối",
@@ -472,7 +473,7 @@ def _published(
     try:
         ZoneInfo(calendar_of(calendar).zone)
     except (ValueError, KeyError, OSError) as error:
-        raise Rejected("CALENDAR_FAULTY", why=_calendar_fault(error)) from error
+        raise Refused("CALENDAR_FAULTY", why=_calendar_fault(error)) from error
     for day in (calendar.known_until, *calendar.closed, *calendar.worked):
         _dated(day)
     for day in filter(None, (calendar.announced_on, calendar.valid_from)):
@@ -486,7 +487,7 @@ def _published(
         if each.validity.since >= (calendar.valid_from or now) and each.validity.since > now
     ]
     if later and not replaces:
-        raise Rejected("VALIDITY_OVERLAPS", valid_from=later[0].validity.since, valid_until="")
+        raise Refused("VALIDITY_OVERLAPS", valid_from=later[0].validity.since, valid_until="")
     kept = [each for each in state.versions if each not in later]
     if kept:
         before = _exceptions(kept[-1].definition)
@@ -526,9 +527,9 @@ def decide_territory(command: TerritoryCommand, state: TerritoryState) -> Sequen
     match command:
         case PublishTerritory(territory=territory, at=at, by=by):
             if state.merged_until:
-                raise Rejected("PROVINCE_MERGED", province=territory.province.code, valid_until=state.merged_until)
+                raise Refused("PROVINCE_MERGED", province=territory.province.code, valid_until=state.merged_until)
             if fault := territory_fault(territory):
-                raise Rejected("TERRITORY_FAULTY", why=fault)
+                raise Refused("TERRITORY_FAULTY", why=fault)
             _next_version(territory.version, state.last_version)
             _based(territory.legal_basis)
             _admit(_validity(territory.valid_from, ""), state.versions, local_day(at), replaces=False)
@@ -543,13 +544,13 @@ def decide_territory(command: TerritoryCommand, state: TerritoryState) -> Sequen
             by=by,
         ):
             if not state.last_version:
-                raise Rejected("PROVINCE_UNKNOWN", province=code)
+                raise Refused("PROVINCE_UNKNOWN", province=code)
             if state.merged_until:
-                raise Rejected("PROVINCE_MERGED", province=code, valid_until=state.merged_until)
+                raise Refused("PROVINCE_MERGED", province=code, valid_until=state.merged_until)
             if successor == code:
-                raise Rejected("SUCCESSOR_IS_ITSELF", code=code)
+                raise Refused("SUCCESSOR_IS_ITSELF", code=code)
             if not successor_known:
-                raise Rejected("SUCCESSOR_UNKNOWN", successor=successor)
+                raise Refused("SUCCESSOR_UNKNOWN", successor=successor)
             _dated(valid_until)
             _based(legal_basis)
             _not_past(valid_until, local_day(at))
@@ -612,23 +613,23 @@ def territory_fault(territory: Territory) -> str:
 
 def _next_version(version: int, last: int) -> None:
     if version != last + 1:
-        raise Rejected("VERSION_NOT_NEXT", version=str(version), expected=str(last + 1))
+        raise Refused("VERSION_NOT_NEXT", version=str(version), expected=str(last + 1))
 
 
 def _dated(value: str) -> None:
     if not is_day(value):
-        raise Rejected("DATE_INVALID", value=value)
+        raise Refused("DATE_INVALID", value=value)
 
 
 def _based(legal_basis: str) -> None:
     if not legal_basis:
-        raise Rejected("LEGAL_BASIS_MISSING")
+        raise Refused("LEGAL_BASIS_MISSING")
 
 
 def _not_past(day: str, today: str) -> None:
     """The law of today is what dossiers received today were promised: the earliest change is its end."""
     if day < today:
-        raise Rejected("CHANGES_THE_PAST", day=day, today=today)
+        raise Refused("CHANGES_THE_PAST", day=day, today=today)
 
 
 def _validity(since: str, until: str) -> Validity:
@@ -636,26 +637,26 @@ def _validity(since: str, until: str) -> Validity:
     if until:
         _dated(until)
         if until < since:
-            raise Rejected("VALIDITY_BACKWARDS", valid_from=since, valid_until=until)
+            raise Refused("VALIDITY_BACKWARDS", valid_from=since, valid_until=until)
     return Validity(since, until)
 
 
 def _reasoned(reason: str) -> None:
     if not reason.strip():
-        raise Rejected("REASON_REQUIRED")
+        raise Refused("REASON_REQUIRED")
 
 
 def _not_begun(since: str, today: str) -> None:
     """Nobody was promised anything by what is in force from tomorrow at the earliest."""
     if since <= today:
-        raise Rejected("IN_FORCE_ALREADY", valid_from=since, today=today)
+        raise Refused("IN_FORCE_ALREADY", valid_from=since, today=today)
 
 
 def _version(versions: Sequence[Version[D]], number: int, code: str) -> Version[D]:
     for each in versions:
         if each.number == number:
             return each
-    raise Rejected("VERSION_UNKNOWN", code=code, version=str(number))
+    raise Refused("VERSION_UNKNOWN", code=code, version=str(number))
 
 
 def _to_come(versions: Sequence[Version[D]], number: int, code: str, today: str) -> None:
@@ -680,7 +681,7 @@ def _admit(new: Validity, versions: Sequence[Version[D]], today: str, replaces: 
         if not other.meets(new):
             continue
         if other.until or other.since >= new.since:
-            raise Rejected("VALIDITY_OVERLAPS", valid_from=other.since, valid_until=other.until)
+            raise Refused("VALIDITY_OVERLAPS", valid_from=other.since, valid_until=other.until)
         _not_past(eve(new.since), today)
     return replaced
 

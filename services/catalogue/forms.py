@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from datetime import datetime, time
 from typing import Any
 
+from services.catalogue.refusals import Refused
 from services.chassis.calls.answers import Answers
 from services.chassis.calls.statuses import Invalid
-from services.chassis.decider import Rejected
 from services.chassis.work.confined import Exhausted
 from services.law.cases import priced_by
 from services.law.days import ZONE
@@ -33,9 +33,9 @@ class Forms:
         try:
             found = await self._answers.faults(procedure, answers, at, among)
         except Exhausted as error:
-            raise Rejected("FORM_UNCHECKABLE", code=procedure.code) from error
+            raise Refused("FORM_UNCHECKABLE", code=procedure.code) from error
         if found is None:
-            raise Rejected("PROCEDURE_FAULTY", code=procedure.code, count="1", faults="form.schema")
+            raise Refused("PROCEDURE_FAULTY", code=procedure.code, count="1", faults="form.schema")
         if found:
             raise Invalid(found, "FORM_INVALID")
 

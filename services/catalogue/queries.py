@@ -10,8 +10,8 @@ from motcua.catalogue.v1 import catalogue_pb2
 from motcua.catalogue.v1 import catalogue_service_pb2 as pb
 from services.catalogue.domain import ProcedureState
 from services.catalogue.linter import Fault
+from services.catalogue.refusals import Refused
 from services.catalogue.views import Definitions
-from services.chassis.decider import Rejected
 from services.chassis.deciding.codec import to_timestamp
 from services.chassis.following.in_force import SHAPES, Kept
 from services.chassis.text.search import cleaned, search
@@ -113,7 +113,7 @@ def fault_of(fault: Fault) -> catalogue_pb2.Fault:
 def repair_of(code: str, state: ProcedureState, revision: int) -> pb.GetProcedureRepairResponse:
     """Raises REPAIR_UNKNOWN."""
     if state.proposed is None:
-        raise Rejected("REPAIR_UNKNOWN", code=code, version="0")
+        raise Refused("REPAIR_UNKNOWN", code=code, version="0")
     procedure: Any = SHAPES["procedure"].write(state.proposed.procedure)
     return pb.GetProcedureRepairResponse(
         procedure=procedure,

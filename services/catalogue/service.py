@@ -23,9 +23,9 @@ from services.catalogue.domain import agencies, calendars, overlays, procedures,
 from services.catalogue.forms import Forms
 from services.catalogue.linting import Linting
 from services.catalogue.publisher import Publisher, overlay_id
+from services.catalogue.refusals import Refused
 from services.catalogue.views import Definitions
 from services.chassis.calls.answers import form_answers
-from services.chassis.decider import Rejected
 from services.chassis.deciding.caller import Caller, Origin
 from services.chassis.deciding.codec import from_timestamp
 from services.chassis.following.in_force import law
@@ -62,7 +62,7 @@ class CatalogueService:
     def _day(self, request: Any) -> str:
         """The day asked for, or today. Raises Rejected DATE_INVALID."""
         if request.day and not is_day(request.day):
-            raise Rejected("DATE_INVALID", value=request.day)
+            raise Refused("DATE_INVALID", value=request.day)
         return request.day or local_day(self.clock.now())
 
     # Procedures

@@ -8,7 +8,7 @@ from dataclasses import replace
 from sqlalchemy import Connection
 
 from motcua.catalogue.events.v1 import definitions_pb2
-from services.chassis.decider import Rejected
+from services.catalogue.refusals import Refused
 from services.chassis.following.in_force import Kept, kept, span
 from services.chassis.text.names import folded
 from services.law.definitions import FeeOverlay
@@ -29,10 +29,10 @@ class Definitions:
         if version:
             versions = [each for each in versions if each.version == version]
         if not versions:
-            raise Rejected("PROCEDURE_UNKNOWN", code=code)
+            raise Refused("PROCEDURE_UNKNOWN", code=code)
         found = versions[0] if version else newest(versions, day)
         if found is None:
-            raise Rejected("PROCEDURE_NOT_IN_FORCE", code=code, day=day)
+            raise Refused("PROCEDURE_NOT_IN_FORCE", code=code, day=day)
         return found
 
     def procedures(self, day: str) -> list[Kept]:
@@ -47,17 +47,17 @@ class Definitions:
         """Open on that day. Raises AGENCY_UNKNOWN, AGENCY_CLOSED."""
         versions = self._by_kind["agency"].get(code)
         if not versions or day < span(versions).since:
-            raise Rejected("AGENCY_UNKNOWN", code=code)
+            raise Refused("AGENCY_UNKNOWN", code=code)
         found = newest(versions, day)
         if found is None:
-            raise Rejected("AGENCY_CLOSED", code=code, valid_until=span(versions).until)
+            raise Refused("AGENCY_CLOSED", code=code, valid_until=span(versions).until)
         return found
 
     def known_agency(self, code: str, day: str) -> Kept:
         """As it is on that day; not open yet as it will be, closed as it was last. Raises AGENCY_UNKNOWN."""
         versions = self._by_kind["agency"].get(code)
         if not versions:
-            raise Rejected("AGENCY_UNKNOWN", code=code)
+            raise Refused("AGENCY_UNKNOWN", code=code)
         return replace(nearest(versions, day), validity=span(versions))
 
     def agencies(self, day: str) -> list[Kept]:
@@ -71,7 +71,7 @@ class Definitions:
             versions = [each for each in versions if each.version == version]
         found = versions[0] if version and versions else newest(versions, day)
         if found is None:
-            raise Rejected("CALENDAR_UNKNOWN", calendar_id=calendar_id)
+            raise Refused("CALENDAR_UNKNOWN", calendar_id=calendar_id)
         return found
 
     def provinces(self, day: str) -> list[Kept]:
@@ -84,8 +84,8 @@ class Definitions:
         if found := newest(versions, day):
             return found
         if versions and versions[-1].successor and versions[-1].validity.until < day:
-            raise Rejected("PROVINCE_MERGED", province=code, valid_until=versions[-1].validity.until)
-        raise Rejected("PROVINCE_UNKNOWN", province=code)
+            raise Refused("PROVINCE_MERGED", province=code, valid_until=versions[-1].validity.until)
+        raise Refused("PROVINCE_UNKNOWN", province=code)
 
     def commune(self, agency: Kept, day: str) -> str:
         """The code on that day of the commune that an agency was opened for."""

@@ -30,6 +30,7 @@ from services.identity.codec import account_codec, administration_codec
 from services.identity.identifiers import Identifiers
 from services.identity.keys import SubjectKeys
 from services.identity.queries import in_force
+from services.identity.refusals import Refused
 from services.identity.values import EVERYWHERE, Office, require_reach
 from services.identity.vault import Vault
 from services.identity.views import accounts, appointments
@@ -68,7 +69,7 @@ async def appoint_administrator(platform: Platform, asked: Asked, office: Office
     require_personal_number(asked.personal_number)
     require_reach(EVERYWHERE, office, asked.agency)
     if office is None or not of_site(asked.agency, office.province, site):
-        raise Rejected("SITE_AUTHORITY_REQUIRED", agency=asked.agency)
+        raise Refused("SITE_AUTHORITY_REQUIRED", agency=asked.agency)
 
     def appoint(account_id: str, appointment_id: str) -> AppointOfficial:
         return AppointOfficial(
@@ -178,7 +179,7 @@ def _held_by(db: Connection, appointment_id: str) -> str:
     query = select(appointments.c.account_id).where(appointments.c.appointment_id == appointment_id)
     account_id = db.execute(query).scalar_one_or_none()
     if account_id is None:
-        raise Rejected("APPOINTMENT_UNKNOWN", appointment_id=appointment_id)
+        raise Refused("APPOINTMENT_UNKNOWN", appointment_id=appointment_id)
     return str(account_id)
 
 

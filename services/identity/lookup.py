@@ -12,7 +12,6 @@ from datetime import datetime
 from motcua.identity.events.v1 import events_pb2 as facts
 from motcua.identity.v1 import identity_pb2
 from motcua.identity.v1 import identity_service_pb2 as pb
-from services.chassis.decider import Rejected
 from services.chassis.deciding.caller import Caller
 from services.chassis.deciding.handler import Outcome
 from services.chassis.following.views import position_token
@@ -23,6 +22,7 @@ from services.identity.accounts.events import AccountEvent, PopulationLookedUp
 from services.identity.accounts.values import LookupOutcome, PersonField
 from services.identity.population import Answer, Lookup, Person, Population, PopulationUnavailable, verified_data
 from services.identity.reading import member, person_of
+from services.identity.refusals import Refused
 from services.law.days import local_day
 
 ANSWERS = {
@@ -38,7 +38,7 @@ def basis_of(purpose: Purpose, stated: str) -> str:
     """One of those that the purpose is registered with. Raises Rejected LEGAL_BASIS_UNKNOWN."""
     registered = (purpose.legal_basis, *purpose.other_bases)
     if stated and stated not in registered:
-        raise Rejected("LEGAL_BASIS_UNKNOWN", why=f"{purpose.code}: {'; '.join(registered)}")
+        raise Refused("LEGAL_BASIS_UNKNOWN", why=f"{purpose.code}: {'; '.join(registered)}")
     return stated or purpose.legal_basis
 
 
@@ -66,7 +66,7 @@ async def look_up(
     try:
         answer = await population.look_up(lookup)
     except PopulationUnavailable:
-        raise Rejected("UNAVAILABLE", system="population database") from None
+        raise Refused("UNAVAILABLE", system="population database") from None
 
     def record(account_id: str) -> RecordLookup:
         return RecordLookup(

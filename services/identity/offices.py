@@ -10,10 +10,10 @@ from sqlalchemy import Connection, select
 
 from motcua.identity.events.v1 import events_pb2 as facts
 from motcua.identity.v1 import identity_service_pb2 as pb
-from services.chassis.decider import Rejected
 from services.chassis.deciding.caller import Caller
 from services.chassis.following.in_force import kept, kept_table, span
 from services.chassis.grounds.uses import purposes
+from services.identity.refusals import Refused
 from services.identity.systems.values import PurposeScope
 from services.identity.values import Office, Reach, require_reach
 from services.law.days import local_day
@@ -46,7 +46,7 @@ class Offices:
                 require_reach(reach, self.office(code, at), code)
             for code in scope.procedures:
                 if code not in self._procedures:
-                    raise Rejected("PROCEDURE_UNKNOWN", procedure_code=code)
+                    raise Refused("PROCEDURE_UNKNOWN", procedure_code=code)
         return scopes
 
 
@@ -55,7 +55,7 @@ def require_known_purposes(wanted: Sequence[str]) -> None:
     known = [code for code, purpose in purposes().items() if "system" in purpose.roles]
     for code in wanted:
         if code not in known:
-            raise Rejected("PURPOSE_UNKNOWN", purpose=code, known=", ".join(known))
+            raise Refused("PURPOSE_UNKNOWN", purpose=code, known=", ".join(known))
 
 
 def without_scope(

@@ -14,7 +14,6 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from motcua.identity.events.v1 import events_pb2 as facts
 from motcua.identity.v1 import identity_pb2
 from services.chassis.calls.statuses import Invalid, Violation
-from services.chassis.decider import Rejected
 from services.chassis.deciding.codec import to_timestamp
 from services.chassis.deciding.facts import fact_of
 from services.chassis.privacy.sealing import KeyRing, open_message
@@ -22,6 +21,7 @@ from services.chassis.store.port import RecordedEvent
 from services.identity.keys import Held
 from services.identity.logins import AccountHistory
 from services.identity.population import Person
+from services.identity.refusals import Refused
 from services.identity.signing_keys.domain import SigningKey
 
 E = TypeVar("E", bound=Enum)
@@ -58,7 +58,7 @@ async def account_of(account_id: str, history: Sequence[RecordedEvent], keys: Ke
                 shown.erased = event.outcome == facts.ErasureOutcome.ERASURE_OUTCOME_SHREDDED
         shown.revision = recorded.revision
     if facts.AccountRegistered not in sealed:
-        raise Rejected("ACCOUNT_UNKNOWN", account_id=account_id)
+        raise Refused("ACCOUNT_UNKNOWN", account_id=account_id)
     if facts.ProfileChanged in sealed:  # it replaces the contact data as a whole
         registered, _ = sealed[facts.AccountRegistered]
         registered.ClearField("email")

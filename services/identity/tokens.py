@@ -16,6 +16,7 @@ from joserfc.util import to_bytes
 
 from services.chassis.decider import Rejected, Words
 from services.identity.accounts.values import AccountKind
+from services.identity.refusals import Refused
 from services.identity.systems.domain import SystemKey
 from services.identity.systems.values import CLIENT_ID
 
@@ -205,7 +206,7 @@ def parse_public_key(text: str) -> tuple[str, str]:
 
 
 def _no_key(vi: str, en: str) -> Rejected:
-    return Rejected("KEY_NOT_ACCEPTED", why=Words.of(vi, en))
+    return Refused("KEY_NOT_ACCEPTED", why=Words.of(vi, en))
 
 
 def _import(jwk: dict[str, Any]) -> OKPKey | ECKey:

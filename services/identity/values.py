@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from services.chassis.decider import Rejected
+from services.identity.refusals import Refused
 
 OF_A_PROVINCE = re.compile(r"P([0-9]{2})(?:\.|$)")
 
@@ -42,12 +42,12 @@ EVERYWHERE = Reach(everywhere=True)
 def require(**fields: str) -> None:
     for field, value in fields.items():
         if not value.strip():
-            raise Rejected("FIELD_MISSING", field=field)
+            raise Refused("FIELD_MISSING", field=field)
 
 
 def require_reach(reach: Reach, office: Office | None, agency: str) -> None:
     """Raises Rejected AGENCY_UNKNOWN, BEYOND_REACH."""
     if office is None:
-        raise Rejected("AGENCY_UNKNOWN", agency=agency)
+        raise Refused("AGENCY_UNKNOWN", agency=agency)
     if not reach.has(office):
-        raise Rejected("BEYOND_REACH", agency=agency, own=reach.agency)
+        raise Refused("BEYOND_REACH", agency=agency, own=reach.agency)

@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 from motcua.notification.v1 import errors_pb2
 from motcua.notification.v1 import notification_service_pb2 as pb
 from services.chassis.database.database import utc
-from services.chassis.decider import Rejected
 from services.chassis.deciding.caller import Caller, Origin
 from services.chassis.deciding.facts import Fact
 from services.chassis.following.views import position_token
@@ -30,6 +29,7 @@ from services.notification.preferences.commands import UpdatePreferences
 from services.notification.preferences.domain import preferences
 from services.notification.queries import failure_of, failures, inbox, summary_of, unread_query, waiting_query
 from services.notification.reading import Chosen, address_of, chosen_of, preferences_of, shown
+from services.notification.refusals import Refused
 from services.notification.sending import Outbox, mailer_of
 from services.notification.values import Channel, ChannelChoice, Language, MessageKind
 from services.notification.views import outgoing
@@ -65,7 +65,7 @@ class NotificationService:
     async def get_message(self, request: pb.GetMessageRequest, caller: Caller) -> pb.GetMessageResponse:
         state, _ = await self.messages.load(request.message_id)
         if state.account_id != caller.account_id:
-            raise Rejected("NOT_FOUND", message_id=request.message_id)
+            raise Refused("NOT_FOUND", message_id=request.message_id)
         found = await shown(await self.messages.read(request.message_id), self.keys)
         return pb.GetMessageResponse(message=found)
 

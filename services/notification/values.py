@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from services.chassis.decider import Rejected
+from services.notification.refusals import Refused
 
 
 class Language(Enum):
@@ -40,9 +40,9 @@ class ChannelChoice:
 
 def require_choice(choice: ChannelChoice) -> None:
     if Channel.UNSPECIFIED in choice.channels:
-        raise Rejected("CHANNEL_MISSING", kind=choice.kind.name)
+        raise Refused("CHANNEL_MISSING", kind=choice.kind.name)
     for channel in CHANNELS:
         if choice.channels.count(channel) > 1:
-            raise Rejected("CHANNEL_REPEATED", kind=choice.kind.name, channel=channel.name)
+            raise Refused("CHANNEL_REPEATED", kind=choice.kind.name, channel=channel.name)
     if Channel.INBOX not in choice.channels:
-        raise Rejected("INBOX_REQUIRED", kind=choice.kind.name)
+        raise Refused("INBOX_REQUIRED", kind=choice.kind.name)

@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import Enum
 from typing import assert_never
 
-from services.chassis.decider import Decider, Rejected, Sealed
+from services.chassis.decider import Decider, Sealed
 from services.payment.commands import (
     CancelPayment,
     Command,
@@ -44,6 +44,7 @@ from services.payment.events import (
     SurplusReceived,
     UnmatchedReceived,
 )
+from services.payment.refusals import Refused
 
 REFUND_CAUSES = {
     CancelCause.REFUSED: RefundCause.DOSSIER_REFUSED,
@@ -131,11 +132,11 @@ def decide(command: Command, state: State) -> Sequence[Event]:
 
 def _request_payment(c: RequestPayment, state: State) -> Sequence[Event]:
     if c.amount <= 0 or any(i.amount < 0 for i in c.items) or c.amount != sum(i.amount for i in c.items):
-        raise Rejected("AMOUNT_INVALID", amount=str(c.amount))
+        raise Refused("AMOUNT_INVALID", amount=str(c.amount))
     if (r := state.request) is not None:
         if (r.code, r.fee_id, r.payer_id, r.items, r.agency) == (c.code, c.fee_id, c.payer_id, c.items, c.agency):
             return ()
-        raise Rejected("ALREADY_REQUESTED")
+        raise Refused("ALREADY_REQUESTED")
     return (
         PaymentRequested(
             code=c.code,
@@ -153,12 +154,12 @@ def _request_payment(c: RequestPayment, state: State) -> Sequence[Event]:
 def _start_checkout(c: StartCheckout, state: State) -> Sequence[Event]:
     request = _requested(state)
     if c.by != request.payer_id:
-        raise Rejected("PAYMENT_NOT_FOUND")
+        raise Refused("PAYMENT_NOT_FOUND")
     _still_owed(state)
     if c.checkout_id in state.checkouts:
-        raise Rejected("CHECKOUT_EXISTS", checkout_id=c.checkout_id)
+        raise Refused("CHECKOUT_EXISTS", checkout_id=c.checkout_id)
     if c.expires_at <= c.at:
-        raise Rejected("EXPIRY_INVALID")
+        raise Refused("EXPIRY_INVALID")
     stamp = _stamp(request, c)
     return (
         *(CheckoutExpired(**stamp, checkout_id=checkout_id) for checkout_id in _open(state)),
@@ -173,7 +174,7 @@ def _expire_checkout(c: ExpireCheckout, state: State) -> Sequence[Event]:
     if not checkout.open:
         return ()
     if c.at < checkout.expires_at:
-        raise Rejected("CHECKOUT_NOT_EXPIRED", expires_at=checkout.expires_at.isoformat())
+        raise Refused("CHECKOUT_NOT_EXPIRED", expires_at=checkout.expires_at.isoformat())
     return (CheckoutExpired(**_stamp(request, c), checkout_id=c.checkout_id),)
 
 
@@ -187,7 +188,7 @@ def _record_callback(c: RecordCallback, state: State) -> Sequence[Event]:
         case _ if c.amount != request.amount:
             return _refuse_callback(c, state, CallbackFault.AMOUNT, c.amount) or _wrong_amount(request, c.amount)
         case Outcome.UNSETTLED:
-            raise Rejected("OUTCOME_UNSETTLED", checkout_id=c.checkout_id)
+            raise Refused("OUTCOME_UNSETTLED", checkout_id=c.checkout_id)
         case Outcome.FAILED:
             if checkout.failed or any(t.checkout_id == c.checkout_id for t in state.takings.values()):
                 return ()
@@ -230,7 +231,7 @@ def _take_online(c: RecordCallback, checkout: Checkout, request: PaymentRequeste
     if state.paid or state.cancelled:
         return (surplus, _refund(c, request, c.payment_id, _taken(surplus), RefundCause.SURPLUS))
     if not c.receipt_number:
-        raise Rejected("RECEIPT_NUMBER_MISSING")
+        raise Refused("RECEIPT_NUMBER_MISSING")
     return (PaymentConfirmed(**asdict(surplus), receipt_number=c.receipt_number, counter=""),)
 
 
@@ -255,12 +256,12 @@ def _refuse_callback(
 def _receive_cash(c: ReceiveCash, state: State) -> Sequence[Event]:
     request = _requested(state)
     if (state.paid or state.cancelled) and c.counter not in _agencies(request, state):
-        raise Rejected("NOTHING_OWED")
+        raise Refused("NOTHING_OWED")
     _still_owed(state)
     if c.amount != request.amount:
         _wrong_amount(request, c.amount)
     if not c.receipt_number:
-        raise Rejected("RECEIPT_NUMBER_MISSING")
+        raise Refused("RECEIPT_NUMBER_MISSING")
     return (
         PaymentConfirmed(
             **_stamp(request, c),
@@ -296,17 +297,17 @@ def _cancel(c: CancelPayment, state: State) -> Sequence[Event]:
 def _request_refund(c: RequestRefund, state: State) -> Sequence[Event]:
     request = _requested(state)
     if c.agency not in _agencies(request, state):
-        raise Rejected("PAYMENT_NOT_FOUND")
+        raise Refused("PAYMENT_NOT_FOUND")
     taking = _taking(c.payment_id, state)
     if c.agency not in (request.agency, taking.counter):
-        raise Rejected("OTHER_AGENCY", agency=request.agency)
+        raise Refused("OTHER_AGENCY", agency=request.agency)
     if not c.reason.strip():
-        raise Rejected("REASON_MISSING")
+        raise Refused("REASON_MISSING")
     match taking.refund:
         case RefundStatus.REQUESTED:
-            raise Rejected("REFUND_ALREADY_REQUESTED")
+            raise Refused("REFUND_ALREADY_REQUESTED")
         case RefundStatus.CONFIRMED:
-            raise Rejected("ALREADY_REFUNDED")
+            raise Refused("ALREADY_REFUNDED")
         case RefundStatus.NONE | RefundStatus.FAILED:
             return (_refund(c, request, c.payment_id, taking, _cause(taking, RefundCause.DECIDED), c.reason),)
     assert_never(taking.refund)
@@ -317,9 +318,9 @@ def _confirm_refund(
 ) -> Sequence[Event]:
     request, taking = _requested(state), _taking(c.payment_id, state)
     if taking.method is not method:
-        raise Rejected("OTHER_METHOD")
+        raise Refused("OTHER_METHOD")
     if taking.cause is None:
-        raise Rejected("REFUND_NOT_REQUESTED")
+        raise Refused("REFUND_NOT_REQUESTED")
     if taking.refund is RefundStatus.CONFIRMED:
         return ()
     # Money that left counts, even where the provider first reported a failure.
@@ -338,23 +339,23 @@ def _confirm_refund(
 def _return_cash(c: ReturnCash, state: State) -> Sequence[Event]:
     request = _requested(state)
     if c.counter not in _agencies(request, state):
-        raise Rejected("PAYMENT_NOT_FOUND")
+        raise Refused("PAYMENT_NOT_FOUND")
     taking = _taking(c.payment_id, state)
     if c.counter not in (request.agency, taking.counter):
-        raise Rejected("OTHER_AGENCY", agency=taking.counter or request.agency)
+        raise Refused("OTHER_AGENCY", agency=taking.counter or request.agency)
     if not c.voucher_number:
-        raise Rejected("VOUCHER_NUMBER_MISSING")
+        raise Refused("VOUCHER_NUMBER_MISSING")
     if taking.refund is RefundStatus.CONFIRMED:
-        raise Rejected("ALREADY_REFUNDED")
+        raise Refused("ALREADY_REFUNDED")
     return _confirm_refund(c, state, PaymentMethod.CASH, c.voucher_number)
 
 
 def _fail_refund(c: FailRefund, state: State) -> Sequence[Event]:
     request, taking = _requested(state), _taking(c.payment_id, state)
     if taking.method is not PaymentMethod.ONLINE:
-        raise Rejected("OTHER_METHOD")
+        raise Refused("OTHER_METHOD")
     if taking.cause is None:
-        raise Rejected("REFUND_NOT_REQUESTED")
+        raise Refused("REFUND_NOT_REQUESTED")
     if taking.refund is not RefundStatus.REQUESTED or taking.attempt != c.attempt:
         return ()
     return (
@@ -397,7 +398,7 @@ def _stamp(request: PaymentRequested, c: Command) -> Stamp:
 
 def _requested(state: State) -> PaymentRequested:
     if state.request is None:
-        raise Rejected("PAYMENT_NOT_FOUND")
+        raise Refused("PAYMENT_NOT_FOUND")
     return state.request
 
 
@@ -408,13 +409,13 @@ def _agencies(request: PaymentRequested, state: State) -> set[str]:
 
 def _checkout(checkout_id: str, state: State) -> Checkout:
     if (checkout := state.checkouts.get(checkout_id)) is None:
-        raise Rejected("CHECKOUT_NOT_FOUND", checkout_id=checkout_id)
+        raise Refused("CHECKOUT_NOT_FOUND", checkout_id=checkout_id)
     return checkout
 
 
 def _taking(payment_id: str, state: State) -> Taking:
     if (taking := state.takings.get(payment_id)) is None:
-        raise Rejected("NOT_TAKEN", payment_id=payment_id)
+        raise Refused("NOT_TAKEN", payment_id=payment_id)
     return taking
 
 
@@ -424,13 +425,13 @@ def _open(state: State) -> list[str]:
 
 def _still_owed(state: State) -> None:
     if state.paid:
-        raise Rejected("ALREADY_PAID", receipt_number=state.receipt_number)
+        raise Refused("ALREADY_PAID", receipt_number=state.receipt_number)
     if state.cancelled:
-        raise Rejected("CANCELLED")
+        raise Refused("CANCELLED")
 
 
 def _wrong_amount(request: PaymentRequested, amount: int) -> Sequence[Event]:
-    raise Rejected("WRONG_AMOUNT", owed=str(request.amount), amount=str(amount))
+    raise Refused("WRONG_AMOUNT", owed=str(request.amount), amount=str(amount))
 
 
 def evolve(state: State, event: Event) -> State:

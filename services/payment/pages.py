@@ -13,7 +13,7 @@ from services.chassis.pages.security_headers import stylesheet
 from services.chassis.pages.templates import environment
 from services.payment.commands import Outcome
 from services.payment.reading import CANCELLED, PAID, REFUNDED, REFUNDING
-from services.payment.vnpay import Callback, Refused
+from services.payment.vnpay import Callback, Disbelieved
 
 _FOLDER = Path(__file__).parent / "templates"
 _TEMPLATES = environment(_FOLDER)
@@ -31,9 +31,9 @@ class Next(Enum):
     UNKNOWN = ("unknown", 400, False)
 
 
-def next_of(said: Callback | Refused, payment: p.Payment) -> Next:
+def next_of(said: Callback | Disbelieved, payment: p.Payment) -> Next:
     """The signed answer names the payment; what is recorded says how it stands."""
-    if isinstance(said, Refused) or not payment.fee_id:
+    if isinstance(said, Disbelieved) or not payment.fee_id:
         return Next.UNKNOWN
     kept = [taking for taking in payment.takings if taking.receipt_number]
     if said.outcome is Outcome.FAILED:
@@ -47,7 +47,7 @@ def next_of(said: Callback | Refused, payment: p.Payment) -> Next:
     return Next.REFUNDING if returned or kept[0].transaction != said.transaction else Next.PAID
 
 
-def returned(said: Callback | Refused, payment: p.Payment, url: str) -> Response:
+def returned(said: Callback | Disbelieved, payment: p.Payment, url: str) -> Response:
     page = next_of(said, payment)
     name, status, again = page.value
     known = page is not Next.UNKNOWN

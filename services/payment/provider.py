@@ -10,10 +10,10 @@ from uuid import UUID, uuid5
 import httpx
 
 from motcua.payment.events.v1.events_pb2 import RefundRequested
-from services.chassis.decider import Rejected
 from services.chassis.platform.parts import Parts
 from services.chassis.platform.settings import Settings
 from services.payment.commands import ConfirmRefund, FailRefund
+from services.payment.refusals import Refused
 from services.payment.vnpay import Merchant, Order, payment_url
 from services.payment.vnpay_client import QueryReply, UnavailableError, Vnpay
 
@@ -38,7 +38,7 @@ class Provider:
         """Raises Rejected UNAVAILABLE where no provider is configured."""
         s = self._settings
         if not (s.vnpay_url and s.vnpay_api_url):
-            raise Rejected("UNAVAILABLE", system="VNPAY")
+            raise Refused("UNAVAILABLE", system="VNPAY")
         secret = s.secret("vnpay", s.vnpay_secret)
         return Merchant(s.vnpay_terminal, secret, s.vnpay_url, s.vnpay_api_url, f"{s.url}/payment/vnpay/return")
 

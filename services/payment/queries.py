@@ -11,11 +11,11 @@ from motcua.payment.v1 import payment_pb2
 from motcua.payment.v1 import payment_service_pb2 as pb
 from services.chassis.calls.paging import By, Listing
 from services.chassis.database.database import utc
-from services.chassis.decider import Rejected
 from services.chassis.deciding.caller import Caller
 from services.chassis.deciding.codec import to_timestamp
 from services.chassis.following.standing import unrestricted
 from services.chassis.grounds.concern import mine, office
+from services.payment.refusals import Refused
 from services.payment.views import fees, movements, payments, refunds, unmatched
 
 CLOCK_PAGE = 500
@@ -45,11 +45,11 @@ def movements_query(caller: Caller, request: pb.ReconcileDayRequest) -> Select[A
     try:
         day = date.fromisoformat(request.day).isoformat()
     except ValueError:
-        raise Rejected("DAY_INVALID", day=request.day[:40]) from None
+        raise Refused("DAY_INVALID", day=request.day[:40]) from None
     query = select(movements).where(movements.c.day == day)
     if caller.kind == "official":
         if request.agency not in ("", caller.agency):
-            raise Rejected("OTHER_AGENCY", agency=request.agency)
+            raise Refused("OTHER_AGENCY", agency=request.agency)
         query = query.where(or_(movements.c.agency == caller.agency, movements.c.counter == caller.agency))
     else:
         query = query.where(_in_scope(caller))
@@ -76,7 +76,7 @@ def _in_scope(system: Caller) -> ColumnElement[bool]:
     """A day's money is reconciled whole: for the agencies of a scope that has all procedures. Raises Rejected SCOPE_MISSING."""
     scopes = [scope for scope in system.scopes if scope.purpose == system.purpose and scope.all_procedures]
     if not scopes:
-        raise Rejected("SCOPE_MISSING", system=system.account_id, purpose=system.purpose)
+        raise Refused("SCOPE_MISSING", system=system.account_id, purpose=system.purpose)
     agency = movements.c.agency
     return or_(*(agency.in_(s.agencies) | or_(*(agency.startswith(f"{a}.") for a in s.agencies)) for s in scopes))
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from uuid import UUID, uuid5
 
-from services.chassis.decider import Rejected
 from services.payment.provider import NAME
+from services.payment.refusals import Refused
 from services.payment.vnpay import Callback
 
 CHECKOUT = re.compile(r"[0-9a-f]{64}")
@@ -17,7 +17,7 @@ def fee_id_of(text: str) -> str:
     try:
         return str(UUID(text))
     except ValueError:
-        raise Rejected("PAYMENT_NOT_FOUND") from None
+        raise Refused("PAYMENT_NOT_FOUND") from None
 
 
 def checkout_of(fee_id: str, request_id: str) -> str:

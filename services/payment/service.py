@@ -57,8 +57,9 @@ from services.payment.queries import (
 from services.payment.reading import payment_of
 from services.payment.receipts import Series, number_for, receipts
 from services.payment.references import checkout_of, fee_id_of, fee_of, payment_id_of
+from services.payment.refusals import Refused
 from services.payment.views import lists
-from services.payment.vnpay import Callback, Refused, RspCode, answer, parse_callback, reply
+from services.payment.vnpay import Callback, Disbelieved, RspCode, answer, parse_callback, reply
 from services.payment.vnpay_client import UnavailableError, UntrustedError
 
 CHECKOUT_LIFETIME = timedelta(minutes=15)
@@ -109,7 +110,7 @@ class PaymentService:
     async def get_payment(self, request: pb.GetPaymentRequest, caller: Caller) -> pb.GetPaymentResponse:
         found = await self._payment(fee_id_of(request.fee_id))
         if not await self._party(caller, found):
-            raise Rejected("PAYMENT_NOT_FOUND")
+            raise Refused("PAYMENT_NOT_FOUND")
         self._require_open(caller, found.payer_id)
         return pb.GetPaymentResponse(payment=found)
 
@@ -200,10 +201,10 @@ class PaymentService:
         found = await self._payment(fee_id) if fee_id and isinstance(said, Callback) else payment_pb2.Payment()
         return returned(said, found, self.platform.settings.url)
 
-    def _said(self, request: Request) -> Callback | Refused:
+    def _said(self, request: Request) -> Callback | Disbelieved:
         return parse_callback(self.provider.merchant, parse_qsl(request.url.query, keep_blank_values=True))
 
-    async def _heard(self, said: Callback | Refused) -> RspCode:
+    async def _heard(self, said: Callback | Disbelieved) -> RspCode:
         if isinstance(said, Callback):
             return await self._record(said)
         if said.code is RspCode.BAD_SIGNATURE and (fee_id := fee_of(said.txn_ref)):
@@ -352,7 +353,7 @@ class PaymentService:
         """Raises Rejected OWN_AFFAIR, ACCOUNT_RESTRICTED."""
         require_impartial(caller, payer_id)
         if caller.kind in ("official", "system") and payer_id in self.platform.verifier.standing.restricted:
-            raise Rejected("ACCOUNT_RESTRICTED")
+            raise Refused("ACCOUNT_RESTRICTED")
 
     async def _payment(self, fee_id: str) -> payment_pb2.Payment:
         return payment_of(await self.payments.read(fee_id))
@@ -363,7 +364,7 @@ class PaymentService:
             event = fact_of(recorded).event
             if isinstance(event, facts.CheckoutStarted) and event.checkout_id == checkout_id:
                 return from_timestamp(event.at)
-        raise Rejected("CHECKOUT_NOT_FOUND", checkout_id=checkout_id)
+        raise Refused("CHECKOUT_NOT_FOUND", checkout_id=checkout_id)
 
 
 def _origin(request: Any, caller: Caller) -> Origin:

@@ -174,7 +174,7 @@ class Callback:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class Disbelieved:
     """A callback that is not believed. What it states is what a stranger says."""
 
     code: RspCode
@@ -183,17 +183,17 @@ class Refused:
     stated_amount: int
 
 
-def parse_callback(merchant: Merchant, query: Iterable[tuple[str, str]]) -> Callback | Refused:
+def parse_callback(merchant: Merchant, query: Iterable[tuple[str, str]]) -> Callback | Disbelieved:
     """The same for the server's notice and for the payer's return."""
     pairs = list(query)
     fields = dict(pairs)
 
-    def refused(code: RspCode, why: str) -> Refused:
+    def refused(code: RspCode, why: str) -> Disbelieved:
         try:
             stated = amount_of(fields.get("vnp_Amount", ""))
         except ValueError:
             stated = 0
-        return Refused(code, why, fields.get("vnp_TxnRef", ""), stated)
+        return Disbelieved(code, why, fields.get("vnp_TxnRef", ""), stated)
 
     if len(fields) != len(pairs):
         return refused(RspCode.BAD_SIGNATURE, "a field comes twice")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import assert_never
 
-from services.chassis.decider import Decider, Rejected, Sealed
+from services.chassis.decider import Decider, Sealed
 from services.warehouse.commands import (
     Command,
     EraseDocument,
@@ -26,6 +26,7 @@ from services.warehouse.events import (
     DocumentRevoked,
     Event,
 )
+from services.warehouse.refusals import Refused
 from services.warehouse.values import DocumentSource
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -52,9 +53,9 @@ def _decide(command: Command, state: Document) -> Sequence[Event]:
     if isinstance(command, KeepDocument):
         return _keep(command, state)
     if not state.account_id:
-        raise Rejected("NOT_FOUND", document_id=command.document_id)
+        raise Refused("NOT_FOUND", document_id=command.document_id)
     if state.erased:
-        raise Rejected("ERASED", document_id=command.document_id)
+        raise Refused("ERASED", document_id=command.document_id)
     match command:
         case ReuseDocument():
             return _reuse(command, state)
@@ -74,19 +75,19 @@ def _decide(command: Command, state: Document) -> Sequence[Event]:
 
 def _keep(c: KeepDocument, state: Document) -> Sequence[Event]:
     if state.account_id:
-        raise Rejected("ALREADY_KEPT", document_id=c.document_id)
+        raise Refused("ALREADY_KEPT", document_id=c.document_id)
     match c.source:
         case DocumentSource.UNSPECIFIED:
-            raise Rejected("SOURCE_MISSING")
+            raise Refused("SOURCE_MISSING")
         case DocumentSource.POPULATION:
             if c.sha256 or c.media_type or c.size:
-                raise Rejected("CONTENT_NOT_ALLOWED")
+                raise Refused("CONTENT_NOT_ALLOWED")
         case DocumentSource.RESULT | DocumentSource.COMPONENT:
             _check_content(c)
         case _:
             assert_never(c.source)
     if c.valid_until is not None and c.valid_until < c.valid_from:
-        raise Rejected("VALIDITY_INVERTED", valid_from=c.valid_from.isoformat(), valid_until=c.valid_until.isoformat())
+        raise Refused("VALIDITY_INVERTED", valid_from=c.valid_from.isoformat(), valid_until=c.valid_until.isoformat())
     return [
         DocumentKept(
             document_id=c.document_id,
@@ -112,22 +113,22 @@ def _check_content(c: KeepDocument) -> None:
     given = {"sha256": _SHA256.fullmatch(c.sha256), "media_type": c.media_type, "size": c.size > 0}
     for field, good in given.items():
         if not good:
-            raise Rejected("CONTENT_MISSING", field=field)
+            raise Refused("CONTENT_MISSING", field=field)
 
 
 def _reuse(c: ReuseDocument, state: Document) -> Sequence[Event]:
     if c.applicant_id not in (state.account_id, state.guardian_id):
-        raise Rejected("NOT_THE_SUBJECT", document_id=c.document_id)
+        raise Refused("NOT_THE_SUBJECT", document_id=c.document_id)
     if (c.code, c.component_code) in state.uses:
-        raise Rejected("ALREADY_REUSED", code=c.code, component_code=c.component_code)
+        raise Refused("ALREADY_REUSED", code=c.code, component_code=c.component_code)
     if not (c.consent or c.data_only):
-        raise Rejected("CONSENT_MISSING", code=c.code)
+        raise Refused("CONSENT_MISSING", code=c.code)
     if state.revoked:
-        raise Rejected("REVOKED", document_id=c.document_id)
+        raise Refused("REVOKED", document_id=c.document_id)
     if state.valid_from is not None and c.at < state.valid_from:
-        raise Rejected("NOT_YET_VALID", document_id=c.document_id, valid_from=state.valid_from.isoformat())
+        raise Refused("NOT_YET_VALID", document_id=c.document_id, valid_from=state.valid_from.isoformat())
     if state.valid_until is not None and c.at > state.valid_until:
-        raise Rejected("EXPIRED", document_id=c.document_id, valid_until=state.valid_until.isoformat())
+        raise Refused("EXPIRED", document_id=c.document_id, valid_until=state.valid_until.isoformat())
     return [
         DocumentReused(
             document_id=c.document_id,
@@ -143,11 +144,11 @@ def _reuse(c: ReuseDocument, state: Document) -> Sequence[Event]:
 def _link(c: LinkDocument, state: Document) -> Sequence[Event]:
     _require_issuer(c.agency, state)
     if not state.unlinked:
-        raise Rejected("NOT_HELD_FOR_ANOTHER", document_id=c.document_id)
+        raise Refused("NOT_HELD_FOR_ANOTHER", document_id=c.document_id)
     if c.account_id == state.guardian_id:
-        raise Rejected("IS_THE_GUARDIAN", account_id=c.account_id)
+        raise Refused("IS_THE_GUARDIAN", account_id=c.account_id)
     if not c.reason.strip():
-        raise Rejected("REASON_MISSING")
+        raise Refused("REASON_MISSING")
     guardian = state.guardian_id if c.guardian_stays else ""
     reason = Sealed(c.reason)
     return [
@@ -167,15 +168,15 @@ def _link(c: LinkDocument, state: Document) -> Sequence[Event]:
 def _require_issuer(agency: str, state: Document) -> None:
     """That it is the issuing agency, or one above."""
     if not agency or not f"{state.agency}.".startswith(f"{agency}."):
-        raise Rejected("NOT_THE_ISSUER", issuer=state.agency)
+        raise Refused("NOT_THE_ISSUER", issuer=state.agency)
 
 
 def _revoke(c: RevokeDocument, state: Document) -> Sequence[Event]:
     _require_issuer(c.agency, state)
     if state.revoked:
-        raise Rejected("REVOKED", document_id=c.document_id)
+        raise Refused("REVOKED", document_id=c.document_id)
     if not c.reason.strip():
-        raise Rejected("REASON_MISSING")
+        raise Refused("REASON_MISSING")
     return [
         DocumentRevoked(
             document_id=c.document_id,

@@ -13,11 +13,11 @@ from motcua.warehouse.v1 import warehouse_pb2
 from services.chassis.calls.paging import By, Listing
 from services.chassis.calls.statuses import Invalid, Violation
 from services.chassis.database.database import utc
-from services.chassis.decider import Rejected
 from services.chassis.deciding.codec import to_timestamp
 from services.law.days import is_day
 from services.warehouse.counters import indicators
 from services.warehouse.indicators import COUNTERS, rates
+from services.warehouse.refusals import Refused
 
 _DIMENSIONS = {
     warehouse_pb2.DIMENSION_DAY: "day",
@@ -38,7 +38,7 @@ class Period:
 def period_of(from_day: str, until_day: str) -> Period:
     """Raises Rejected PERIOD_INVALID."""
     if not (is_day(from_day) and is_day(until_day) and from_day <= until_day):
-        raise Rejected("PERIOD_INVALID", from_day=from_day[:40], until_day=until_day[:40])
+        raise Refused("PERIOD_INVALID", from_day=from_day[:40], until_day=until_day[:40])
     return Period(from_day, until_day)
 
 

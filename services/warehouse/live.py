@@ -14,12 +14,12 @@ from sqlalchemy import Connection
 from motcua.warehouse.v1 import warehouse_pb2
 from motcua.warehouse.v1 import warehouse_service_pb2 as pb
 from services.chassis.clock import Clock
-from services.chassis.decider import Rejected
 from services.chassis.following.views import RunningView
 from services.chassis.frame.watching import HEARTBEAT_SECONDS
 from services.chassis.machine import moments
 from services.law.days import local_day
 from services.warehouse.groups import Period, as_of, groups_query, indicators_of, names_of
+from services.warehouse.refusals import Refused
 
 # Changes within this time are sent as one.
 PACE_SECONDS = 1.0
@@ -36,7 +36,7 @@ def _parsed(token: str) -> tuple[str, int]:
         return "", -1
     match = _TOKEN.fullmatch(token)
     if match is None:
-        raise Rejected("INVALID_POSITION", position=token[:40])
+        raise Refused("INVALID_POSITION", position=token[:40])
     return match[1], int(match[2])
 
 
@@ -50,7 +50,7 @@ async def watched(
     names, (day, seen) = names_of(request.group_by), _parsed(request.resume_token)
     if seen > view.position:
         oldest = resume_token_of(local_day(clock.now()), 0)
-        raise Rejected("POSITION_UNUSABLE", position=request.resume_token, oldest=oldest)
+        raise Refused("POSITION_UNUSABLE", position=request.resume_token, oldest=oldest)
     caught_up = False
     while True:
         today, generation = local_day(clock.now()), view.generation

@@ -16,6 +16,7 @@ from services.chassis.privacy.sealing import ERASED, KeyRing, open_message, requ
 from services.chassis.store.port import RecordedEvent
 from services.warehouse.domain import Document
 from services.warehouse.queries import status_of
+from services.warehouse.refusals import Refused
 
 OTHERS = frozenset({"official", "system"})
 
@@ -47,7 +48,7 @@ def answerable(caller: Caller, state: Document, restricted: Collection[str]) -> 
             return state.account_id
         require_impartial(caller, state.account_id)
         if state.account_id in restricted:
-            raise Rejected("ACCOUNT_RESTRICTED")
+            raise Refused("ACCOUNT_RESTRICTED")
     subject = state.guardian_id or state.account_id
     require_concerned(subject)
     return subject

@@ -37,6 +37,7 @@ from services.warehouse.live import watched
 from services.warehouse.procedures import Procedures, Rules, procedures
 from services.warehouse.queries import documents_of, summary_of
 from services.warehouse.reading import OTHERS, answerable, erased, may_read, owns, shown
+from services.warehouse.refusals import Refused
 from services.warehouse.views import documents, is_erased, lists
 
 
@@ -83,7 +84,7 @@ class WarehouseService:
     async def get_document(self, request: pb.GetDocumentRequest, caller: Caller) -> pb.GetDocumentResponse:
         state, _ = await self.documents.load(request.document_id)
         if not may_read(caller, state):
-            raise Rejected("NOT_FOUND", document_id=request.document_id)
+            raise Refused("NOT_FOUND", document_id=request.document_id)
         subject = answerable(caller, state, self.platform.verifier.standing.restricted)
         history = await self.documents.read(request.document_id)
         if state.erased:
@@ -98,13 +99,13 @@ class WarehouseService:
     ) -> AsyncIterator[pb.ReadDocumentResponse]:
         state, _ = await self.documents.load(request.document_id)
         if not may_read(caller, state):
-            raise Rejected("NOT_FOUND", document_id=request.document_id)
+            raise Refused("NOT_FOUND", document_id=request.document_id)
         subject = answerable(caller, state, self.platform.verifier.standing.restricted)
         kept: facts.DocumentKept = fact_of((await self.documents.read(request.document_id))[0]).event
         if caller.kind in OTHERS and kept.code != request.dossier_code:
             await self._require_reused(request.document_id, request.dossier_code)
         if not kept.sha256:
-            raise Rejected("NO_CONTENT", document_id=request.document_id)
+            raise Refused("NO_CONTENT", document_id=request.document_id)
         if state.erased:
             yield pb.ReadDocumentResponse(media_type=kept.media_type, erased=True)
             return
@@ -120,7 +121,7 @@ class WarehouseService:
         """That it takes a component's place in the dossier, as the log has it now. Raises Rejected NOT_IN_DOSSIER."""
         history = [fact_of(event) for event in await self.platform.store.read(f"dossier-{code}")]
         if not serves(history, document_id):
-            raise Rejected("NOT_IN_DOSSIER", document_id=document_id, code=code)
+            raise Refused("NOT_IN_DOSSIER", document_id=document_id, code=code)
 
     @api
     async def revoke_document(self, request: pb.RevokeDocumentRequest, caller: Caller) -> pb.RevokeDocumentResponse:
@@ -164,9 +165,9 @@ class WarehouseService:
         """Raises Rejected PERSON_UNKNOWN, ACCOUNT_RESTRICTED."""
         kind, standing = await kind_of_account(self.platform.store, account_id), self.platform.verifier.standing
         if kind != identity.ACCOUNT_KIND_CITIZEN or account_id in standing.erased:
-            raise Rejected("PERSON_UNKNOWN", account_id=account_id)
+            raise Refused("PERSON_UNKNOWN", account_id=account_id)
         if account_id in standing.restricted:
-            raise Rejected("ACCOUNT_RESTRICTED")
+            raise Refused("ACCOUNT_RESTRICTED")
 
     # Indicators
 

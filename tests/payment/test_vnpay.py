@@ -15,9 +15,9 @@ from services.payment.commands import Outcome
 from services.payment.domain import payment
 from services.payment.vnpay import (
     Callback,
+    Disbelieved,
     Merchant,
     Order,
-    Refused,
     RspCode,
     answer,
     outcome,
@@ -53,7 +53,7 @@ def signed(notice: dict[str, str]) -> dict[str, str]:
     return notice | {"vnp_SecureHash": sign_query(MERCHANT.secret, notice)}
 
 
-def parse(notice: dict[str, str]) -> Callback | Refused:
+def parse(notice: dict[str, str]) -> Callback | Disbelieved:
     return parse_callback(MERCHANT, notice.items())
 
 
@@ -103,7 +103,7 @@ def test_any_changed_character_of_any_field_is_refused(data: st.DataObject) -> N
     at = data.draw(st.integers(0, len(notice[name]) - 1))
     other = data.draw(st.characters(exclude_categories=["Cs"]).filter(lambda c: c != notice[name][at]))
     read = parse(notice | {name: notice[name][:at] + other + notice[name][at + 1 :]})
-    assert isinstance(read, Refused)
+    assert isinstance(read, Disbelieved)
     assert read.code is RspCode.BAD_SIGNATURE
 
 
@@ -111,13 +111,13 @@ def test_any_changed_character_of_any_field_is_refused(data: st.DataObject) -> N
 def test_a_field_left_out_or_added_is_refused(name: str) -> None:
     for forged in ({k: v for k, v in signed(NOTICE).items() if k != name}, signed(NOTICE) | {f"{name}x": "1"}):
         read = parse(forged)
-        assert isinstance(read, Refused)
+        assert isinstance(read, Disbelieved)
         assert read.code is RspCode.BAD_SIGNATURE
 
 
 def test_a_repeated_field_is_refused() -> None:
     read = parse_callback(MERCHANT, [*signed(NOTICE).items(), ("vnp_Amount", "2000000")])
-    assert read == Refused(RspCode.BAD_SIGNATURE, "a field comes twice", "ref1", 20_000)
+    assert read == Disbelieved(RspCode.BAD_SIGNATURE, "a field comes twice", "ref1", 20_000)
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_a_repeated_field_is_refused() -> None:
 )
 def test_a_signed_callback_that_cannot_be_used_is_refused(change: dict[str, str], why: str) -> None:
     read = parse(signed(NOTICE | change))
-    assert isinstance(read, Refused)
+    assert isinstance(read, Disbelieved)
     assert (read.code, read.why) == (RspCode.OTHER, why)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import assert_never
 
-from services.chassis.decider import Decider, Rejected, Sealed, Words
+from services.chassis.decider import Decider, Sealed, Words
 from services.identity.accounts.commands import (
     AccountCommand,
     AppointOfficial,
@@ -45,6 +45,7 @@ from services.identity.accounts.values import (
     LookupOutcome,
     Role,
 )
+from services.identity.refusals import Refused
 from services.identity.values import Office, require, require_reach
 from services.law.days import is_birth
 
@@ -80,29 +81,29 @@ class Account:
         for appointment in self.appointments:
             if appointment.appointment_id == appointment_id:
                 return appointment
-        raise Rejected("APPOINTMENT_UNKNOWN", appointment_id=appointment_id)
+        raise Refused("APPOINTMENT_UNKNOWN", appointment_id=appointment_id)
 
     def acting(self, appointment_id: str, at: datetime) -> Appointment:
         """The appointment, if its holder may act for it now."""
         appointment = self.appointment(appointment_id)
         if at < appointment.starts_at:
-            raise Rejected(
+            raise Refused(
                 "APPOINTMENT_NOT_STARTED", appointment_id=appointment_id, starts_at=appointment.starts_at.isoformat()
             )
         if appointment.ends_at is not None and appointment.ends_at <= at:
-            raise Rejected("APPOINTMENT_OVER", appointment_id=appointment_id, since=appointment.ends_at.isoformat())
+            raise Refused("APPOINTMENT_OVER", appointment_id=appointment_id, since=appointment.ends_at.isoformat())
         return appointment
 
 
 def require_personal_number(number: str) -> None:
     if not PERSONAL_NUMBER.fullmatch(number):
-        raise Rejected("IDENTIFIER_MALFORMED", field="personal_number")
+        raise Refused("IDENTIFIER_MALFORMED", field="personal_number")
 
 
 def require_birth_date(text: str, today: str) -> None:
     """A day, or a month or year where no more is known. Raises Rejected BIRTH_DATE_INVALID."""
     if not is_birth(text, today):
-        raise Rejected("BIRTH_DATE_INVALID", field="birth_date")
+        raise Refused("BIRTH_DATE_INVALID", field="birth_date")
 
 
 def require_tax_code(code: str) -> None:
@@ -112,26 +113,26 @@ def require_tax_code(code: str) -> None:
         total = sum(weight * int(digit) for weight, digit in zip(weights, code, strict=False))
         if int(code[9]) == 10 - total % 11:
             return
-    raise Rejected("IDENTIFIER_MALFORMED", field="tax_code")
+    raise Refused("IDENTIFIER_MALFORMED", field="tax_code")
 
 
 def require_citation(legal_basis: str) -> None:
     """Raises Rejected LEGAL_BASIS_UNKNOWN."""
     if not CITATION.fullmatch(" ".join(legal_basis.split())):
-        raise Rejected("LEGAL_BASIS_UNKNOWN", why=Words.of("không dẫn tên văn bản nào", "it cites no act by its name"))
+        raise Refused("LEGAL_BASIS_UNKNOWN", why=Words.of("không dẫn tên văn bản nào", "it cites no act by its name"))
 
 
 def decide_account(command: AccountCommand, state: Account) -> Sequence[AccountEvent]:
     if state.erased:
-        raise Rejected("ACCOUNT_ERASED")
+        raise Refused("ACCOUNT_ERASED")
     if state.kind is None and not _before_the_first_login(command, state):
-        raise Rejected("ACCOUNT_UNKNOWN", account_id=command.account_id)
+        raise Refused("ACCOUNT_UNKNOWN", account_id=command.account_id)
     match command:
         case RecordLogin():
             return _log_in(command, state)
         case ChangeProfile():
             if command.language is Language.UNSPECIFIED:
-                raise Rejected("LANGUAGE_MISSING")
+                raise Refused("LANGUAGE_MISSING")
             return (
                 ProfileChanged(
                     account_id=command.account_id,
@@ -146,13 +147,13 @@ def decide_account(command: AccountCommand, state: Account) -> Sequence[AccountE
             return _appoint(command, state)
         case EndAppointment():
             if command.by == command.account_id:
-                raise Rejected("SELF_APPOINTMENT")
+                raise Refused("SELF_APPOINTMENT")
             require(reason=command.reason)
             appointment = state.appointment(command.appointment_id)
             # Also of an agency that was closed since.
             require_reach(command.reach, Office(appointment.agency, appointment.province), appointment.agency)
             if appointment.ends_at is not None and appointment.over(command.at):
-                raise Rejected(
+                raise Refused(
                     "APPOINTMENT_OVER", appointment_id=command.appointment_id, since=appointment.ends_at.isoformat()
                 )
             return (
@@ -176,7 +177,7 @@ def decide_account(command: AccountCommand, state: Account) -> Sequence[AccountE
             )
         case RequestErasure():
             if state.erasure_pending:
-                raise Rejected("ERASURE_PENDING")
+                raise Refused("ERASURE_PENDING")
             return (ErasureRequested(account_id=command.account_id, at=command.at, by=command.by),)
         case DecideErasure():
             return _decide_erasure(command, state)
@@ -195,7 +196,7 @@ def _before_the_first_login(command: AccountCommand, state: Account) -> bool:
 
 def _log_in(command: RecordLogin, state: Account) -> Sequence[AccountEvent]:
     if command.level_of_assurance not in (1, 2):
-        raise Rejected("LEVEL_OF_ASSURANCE_UNKNOWN", level=str(command.level_of_assurance))
+        raise Refused("LEVEL_OF_ASSURANCE_UNKNOWN", level=str(command.level_of_assurance))
     if command.appointment_id:
         state.acting(command.appointment_id, command.at)
     login = LoginSucceeded(
@@ -234,22 +235,22 @@ def _log_in(command: RecordLogin, state: Account) -> Sequence[AccountEvent]:
 
 def _appoint(command: AppointOfficial, state: Account) -> Sequence[AccountEvent]:
     if state.kind is AccountKind.ORGANISATION:
-        raise Rejected("CITIZEN_REQUIRED")
+        raise Refused("CITIZEN_REQUIRED")
     if state.restricted:
-        raise Rejected("ACCOUNT_RESTRICTED")
+        raise Refused("ACCOUNT_RESTRICTED")
     if command.by == command.account_id:
-        raise Rejected("SELF_APPOINTMENT")
+        raise Refused("SELF_APPOINTMENT")
     if not command.roles:
-        raise Rejected("ROLES_MISSING")
+        raise Refused("ROLES_MISSING")
     for role in command.roles:
         if role not in APPOINTABLE:
-            raise Rejected("ROLE_NOT_APPOINTABLE", role=role.name.lower())
+            raise Refused("ROLE_NOT_APPOINTABLE", role=role.name.lower())
     require(agency=command.agency, title=command.title, decision_number=command.decision_number)
     if command.province and not PROVINCE.fullmatch(command.province):
-        raise Rejected("PROVINCE_MALFORMED", province=command.province)
+        raise Refused("PROVINCE_MALFORMED", province=command.province)
     require_reach(command.reach, command.office, command.agency)
     if command.office is not None and command.province != command.office.province:
-        raise Rejected(
+        raise Refused(
             "PROVINCE_MISMATCH",
             agency=command.agency,
             expected=command.office.province or "-",
@@ -257,16 +258,14 @@ def _appoint(command: AppointOfficial, state: Account) -> Sequence[AccountEvent]
         )
     if command.ends_at is not None:
         if command.ends_at <= command.starts_at:
-            raise Rejected(
-                "TERM_INVERTED", starts_at=command.starts_at.isoformat(), ends_at=command.ends_at.isoformat()
-            )
+            raise Refused("TERM_INVERTED", starts_at=command.starts_at.isoformat(), ends_at=command.ends_at.isoformat())
         if command.ends_at <= command.at:
-            raise Rejected("TERM_OVER", ends_at=command.ends_at.isoformat())
+            raise Refused("TERM_OVER", ends_at=command.ends_at.isoformat())
     for held in state.appointments:
         if held.agency == command.agency and held.overlaps(command.starts_at, command.ends_at):
             for role in command.roles:
                 if role in held.roles:
-                    raise Rejected("APPOINTMENT_EXISTS", appointment_id=held.appointment_id, role=role.name.lower())
+                    raise Refused("APPOINTMENT_EXISTS", appointment_id=held.appointment_id, role=role.name.lower())
     return (
         OfficialAppointed(
             account_id=command.account_id,
@@ -310,7 +309,7 @@ def _look_up(command: RecordLookup) -> Sequence[AccountEvent]:
         return (looked_up,)
     for item in command.verified:
         if item.valid_until <= command.at:
-            raise Rejected("VERIFICATION_EXPIRED", component_kind=item.component_kind)
+            raise Refused("VERIFICATION_EXPIRED", component_kind=item.component_kind)
     return (
         looked_up,
         *(
@@ -329,9 +328,9 @@ def _look_up(command: RecordLookup) -> Sequence[AccountEvent]:
 
 def _decide_erasure(command: DecideErasure, state: Account) -> Sequence[AccountEvent]:
     if command.by == command.account_id:
-        raise Rejected("OWN_AFFAIR")
+        raise Refused("OWN_AFFAIR")
     if not state.erasure_pending:
-        raise Rejected("ERASURE_NOT_REQUESTED")
+        raise Refused("ERASURE_NOT_REQUESTED")
     match command.outcome:
         case ErasureOutcome.REFUSED | ErasureOutcome.RESTRICTED:
             require(legal_basis=command.legal_basis)
@@ -339,7 +338,7 @@ def _decide_erasure(command: DecideErasure, state: Account) -> Sequence[AccountE
         case ErasureOutcome.SHREDDED:
             for appointment in state.appointments:
                 if not appointment.over(command.at):
-                    raise Rejected("OFFICIAL_IN_OFFICE", appointment_id=appointment.appointment_id)
+                    raise Refused("OFFICIAL_IN_OFFICE", appointment_id=appointment.appointment_id)
         case _:
             assert_never(command.outcome)
     return (

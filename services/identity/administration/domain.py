@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from services.chassis.decider import Decider, Rejected
+from services.chassis.decider import Decider
 from services.identity.administration.commands import NameAdministrator
 from services.identity.administration.events import AdministratorNamed
+from services.identity.refusals import Refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,9 +18,9 @@ class Administration:
 
 def decide_administration(command: NameAdministrator, state: Administration) -> Sequence[AdministratorNamed]:
     if (state.newest or command.appointed) and not command.none_is_left:
-        raise Rejected("ADMINISTRATOR_EXISTS")
+        raise Refused("ADMINISTRATOR_EXISTS")
     if command.in_force:
-        raise Rejected("ADMINISTRATOR_IN_FORCE", appointment_id=command.in_force)
+        raise Refused("ADMINISTRATOR_IN_FORCE", appointment_id=command.in_force)
     return (
         AdministratorNamed(
             account_id=command.account_id,

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import assert_never
 
-from services.chassis.decider import Decider, Rejected
+from services.chassis.decider import Decider
+from services.identity.refusals import Refused
 from services.identity.signing_keys.commands import RotateSigningKey
 from services.identity.signing_keys.events import SigningKeyEvent, SigningKeyIntroduced, SigningKeyRetired
 
@@ -44,14 +45,14 @@ class SigningKeys:
 
 def decide_signing_keys(command: RotateSigningKey, state: SigningKeys) -> Sequence[SigningKeyEvent]:
     if any(key.kid == command.kid for key in state.keys):
-        raise Rejected("KEY_REUSED", kid=command.kid)
+        raise Refused("KEY_REUSED", kid=command.kid)
     if command.compromised or not state.keys:
         signs_from = verifies_until = command.at
         retired = state.published(command.at)
     else:
         for key in state.keys:
             if key.verifies(command.at) and key.signs_from > command.at:
-                raise Rejected("ROTATION_PENDING", kid=key.kid, signs_from=key.signs_from.isoformat())
+                raise Refused("ROTATION_PENDING", kid=key.kid, signs_from=key.signs_from.isoformat())
         signs_from = command.at + command.lead
         verifies_until = signs_from + command.token_lifetime + CLOCK_SKEW
         retired = tuple(key for key in state.keys if key.signs_until is None)

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import assert_never
 
-from services.chassis.decider import Decider, Rejected, Words
+from services.chassis.decider import Decider, Words
+from services.identity.refusals import Refused
 from services.identity.systems.commands import (
     ChangeSystem,
     RegisterSystem,
@@ -60,7 +61,7 @@ class System:
 
 def decide_system(command: SystemCommand, state: System) -> Sequence[SystemEvent]:
     if not state.registered and not isinstance(command, RegisterSystem):
-        raise Rejected("SYSTEM_UNKNOWN", client_id=command.client_id)
+        raise Refused("SYSTEM_UNKNOWN", client_id=command.client_id)
     if not isinstance(command, RegisterSystem):
         _require_mine(command.reach, state)
     match command:
@@ -84,12 +85,12 @@ def decide_system(command: SystemCommand, state: System) -> Sequence[SystemEvent
         case SuspendSystem():
             require(reason=command.reason)
             if state.suspended:
-                raise Rejected("SYSTEM_IS_SUSPENDED", client_id=command.client_id)
+                raise Refused("SYSTEM_IS_SUSPENDED", client_id=command.client_id)
             return (SystemSuspended(client_id=command.client_id, at=command.at, by=command.by, reason=command.reason),)
         case ReinstateSystem():
             require(reason=command.reason)
             if not state.suspended:
-                raise Rejected("SYSTEM_NOT_SUSPENDED", client_id=command.client_id)
+                raise Refused("SYSTEM_NOT_SUSPENDED", client_id=command.client_id)
             return (SystemReinstated(client_id=command.client_id, at=command.at, by=command.by, reason=command.reason),)
         case _:
             assert_never(command)
@@ -101,7 +102,7 @@ def _require_mine(reach: Reach, state: System) -> None:
         return
     for agency in sorted(state.agencies):
         if not reach.has_code(agency):
-            raise Rejected("BEYOND_REACH", agency=agency, own=reach.agency)
+            raise Refused("BEYOND_REACH", agency=agency, own=reach.agency)
 
 
 def _agencies(scopes: Sequence[PurposeScope]) -> frozenset[str]:
@@ -110,9 +111,9 @@ def _agencies(scopes: Sequence[PurposeScope]) -> frozenset[str]:
 
 def _register(command: RegisterSystem, state: System) -> Sequence[SystemEvent]:
     if state.registered:
-        raise Rejected("SYSTEM_EXISTS", client_id=command.client_id)
+        raise Refused("SYSTEM_EXISTS", client_id=command.client_id)
     if not CLIENT_ID.fullmatch(command.client_id):
-        raise Rejected("CLIENT_ID_MALFORMED", client_id=command.client_id)
+        raise Refused("CLIENT_ID_MALFORMED", client_id=command.client_id)
     require(name=command.name, operator_agency=command.operator_agency)
     _require_purposes(command.purposes)
     _require_scopes(command.scopes, command.purposes)
@@ -144,27 +145,27 @@ def _require_scopes(scopes: tuple[PurposeScope, ...], purposes: tuple[str, ...])
         elif bool(scope.procedures) is scope.all_procedures:
             why = Words.of("hoặc nêu các thủ tục, hoặc mọi thủ tục", "it names either procedures or all of them")
         if why:
-            raise Rejected("SCOPE_MALFORMED", purpose=scope.purpose, why=why)
+            raise Refused("SCOPE_MALFORMED", purpose=scope.purpose, why=why)
 
 
 def _require_purposes(purposes: tuple[str, ...]) -> None:
     if not purposes:
-        raise Rejected("PURPOSES_MISSING")
+        raise Refused("PURPOSES_MISSING")
     for index, purpose in enumerate(purposes):
         if not PURPOSE.fullmatch(purpose) or purpose in purposes[:index]:
-            raise Rejected("PURPOSE_MALFORMED", purpose=purpose)
+            raise Refused("PURPOSE_MALFORMED", purpose=purpose)
 
 
 def _rotate(command: RotateSystemKey, state: System) -> Sequence[SystemEvent]:
     if any(key.kid == command.kid for key in state.keys):
-        raise Rejected("KEY_REUSED", kid=command.kid)
+        raise Refused("KEY_REUSED", kid=command.kid)
     if command.previous_until is not None:
         if state.suspended:
-            raise Rejected("SYSTEM_IS_SUSPENDED", client_id=command.client_id)
+            raise Refused("SYSTEM_IS_SUSPENDED", client_id=command.client_id)
         if command.previous_until <= command.at:
-            raise Rejected("TERM_OVER", ends_at=command.previous_until.isoformat())
+            raise Refused("TERM_OVER", ends_at=command.previous_until.isoformat())
         if command.previous_until > command.at + MAX_KEY_OVERLAP:
-            raise Rejected("OVERLAP_TOO_LONG", days=str(MAX_KEY_OVERLAP.days))
+            raise Refused("OVERLAP_TOO_LONG", days=str(MAX_KEY_OVERLAP.days))
     return (
         SystemKeyRotated(
             client_id=command.client_id,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import assert_never
 
-from services.chassis.decider import Decider, Rejected, Sealed
+from services.chassis.decider import Decider, Sealed
 from services.notification.messages.commands import (
     ComposeMessage,
     MarkRead,
@@ -26,6 +26,7 @@ from services.notification.messages.events import (
     SendFailed,
 )
 from services.notification.messages.values import message_id
+from services.notification.refusals import Refused
 from services.notification.values import Channel, ChannelChoice, Language, MessageKind, require_choice
 
 
@@ -69,7 +70,7 @@ def _decide_message(command: MessageCommand, state: Message) -> Sequence[Message
             return _fail(command, state)
         case RetryMessage():
             if _delivery(command, state).progress is not Progress.ABANDONED:
-                raise Rejected("NOT_ABANDONED", channel=command.channel.name)
+                raise Refused("NOT_ABANDONED", channel=command.channel.name)
             return [
                 RetryRequested(
                     message_id=command.message_id,
@@ -81,9 +82,9 @@ def _decide_message(command: MessageCommand, state: Message) -> Sequence[Message
             ]
         case MarkRead():
             if state.account_id != command.by:  # a stranger learns nothing, not even that it exists
-                raise Rejected("NOT_FOUND", message_id=command.message_id)
+                raise Refused("NOT_FOUND", message_id=command.message_id)
             if state.read:
-                raise Rejected("ALREADY_READ", message_id=command.message_id)
+                raise Refused("ALREADY_READ", message_id=command.message_id)
             return [
                 MessageRead(message_id=command.message_id, account_id=state.account_id, at=command.at, by=command.by)
             ]
@@ -94,11 +95,11 @@ def _decide_message(command: MessageCommand, state: Message) -> Sequence[Message
 def _compose(c: ComposeMessage, state: Message) -> Sequence[MessageEvent]:
     message = message_id(c.fact_id, c.account_id)
     if state.account_id:
-        raise Rejected("ALREADY_COMPOSED", message_id=message)
+        raise Refused("ALREADY_COMPOSED", message_id=message)
     if c.language is Language.UNSPECIFIED:
-        raise Rejected("LANGUAGE_MISSING")
+        raise Refused("LANGUAGE_MISSING")
     if c.kind is MessageKind.UNSPECIFIED:
-        raise Rejected("KIND_MISSING")
+        raise Refused("KIND_MISSING")
     require_choice(ChannelChoice(c.kind, c.channels))
     composed = MessageComposed(
         message_id=message,
@@ -145,11 +146,11 @@ def _fail(c: RecordFailure, state: Message) -> Sequence[MessageEvent]:
 
 def _delivery(command: RecordSent | RecordFailure | RetryMessage, state: Message) -> Delivery:
     if not state.account_id:
-        raise Rejected("NOT_FOUND", message_id=command.message_id)
+        raise Refused("NOT_FOUND", message_id=command.message_id)
     for delivery in state.deliveries:
         if delivery.channel is command.channel:
             return delivery
-    raise Rejected("CHANNEL_NOT_CHOSEN", channel=command.channel.name)
+    raise Refused("CHANNEL_NOT_CHOSEN", channel=command.channel.name)
 
 
 def _pending(command: RecordSent | RecordFailure, state: Message) -> Delivery:
@@ -158,9 +159,9 @@ def _pending(command: RecordSent | RecordFailure, state: Message) -> Delivery:
         case Progress.PENDING:
             return delivery
         case Progress.SENT:
-            raise Rejected("ALREADY_SENT", channel=command.channel.name)
+            raise Refused("ALREADY_SENT", channel=command.channel.name)
         case Progress.ABANDONED:
-            raise Rejected("ABANDONED", channel=command.channel.name)
+            raise Refused("ABANDONED", channel=command.channel.name)
         case _:
             assert_never(delivery.progress)
 

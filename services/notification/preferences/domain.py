@@ -4,23 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from services.chassis.decider import Decider, Rejected, Sealed
+from services.chassis.decider import Decider, Sealed
 from services.notification.preferences.commands import UpdatePreferences
 from services.notification.preferences.events import PreferencesChanged
+from services.notification.refusals import Refused
 from services.notification.values import CHANNELS, Channel, ChannelChoice, Language, MessageKind, require_choice
 
 
 def _decide_preferences(c: UpdatePreferences, state: None) -> Sequence[PreferencesChanged]:
     if c.by != c.account_id:
-        raise Rejected("NOT_OWN_PREFERENCES")
+        raise Refused("NOT_OWN_PREFERENCES")
     if c.language is Language.UNSPECIFIED:
-        raise Rejected("LANGUAGE_MISSING")
+        raise Refused("LANGUAGE_MISSING")
     kinds = [choice.kind for choice in c.choices]
     if MessageKind.UNSPECIFIED in kinds:
-        raise Rejected("KIND_MISSING")
+        raise Refused("KIND_MISSING")
     for kind in MessageKind:
         if kinds.count(kind) > 1:
-            raise Rejected("KIND_REPEATED", kind=kind.name)
+            raise Refused("KIND_REPEATED", kind=kind.name)
     for choice in c.choices:
         require_choice(choice)
     return [
