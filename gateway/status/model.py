@@ -6,26 +6,13 @@ from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from enum import Enum, IntEnum
+from enum import Enum
 
 from motcua.catalogue.events.v1 import definitions_pb2 as definitions
 from motcua.dossier.events.v1 import events_pb2 as facts
+from services.law import course
+from services.law.course import Course, FeeCondition, Pause, Settlement
 from services.law.days import local_date
-
-
-class Settlement(IntEnum):
-    """The national portal's codes."""
-
-    NEWLY_REGISTERED = 1
-    RECEIVED = 2
-    NOT_RECEIVED = 3
-    BEING_PROCESSED = 4
-    SUPPLEMENT_REQUESTED = 5
-    FINANCIAL_OBLIGATION_REQUESTED = 6
-    WITHDRAWAL_REQUESTED = 7
-    PROCESSING_STOPPED = 8
-    PROCESSED = 9
-    RESULT_RETURNED = 10
 
 
 class Finance(Enum):
@@ -45,11 +32,6 @@ class Delivery(Enum):
 class Synchronisation(Enum):
     PENDING = "pending"
     DONE = "done"
-
-
-class PauseKind(Enum):
-    SUPPLEMENT = "supplement"
-    FEE = "fee"
 
 
 class StepKind(Enum):
@@ -97,10 +79,6 @@ class Timing(Enum):
     CLOSED = "closed"
 
 
-SETTLED = frozenset({Settlement.PROCESSED, Settlement.RESULT_RETURNED})
-ENDED = frozenset({Settlement.NOT_RECEIVED, Settlement.PROCESSING_STOPPED})
-
-
 @dataclass(frozen=True, slots=True)
 class Bilingual:
     vi: str
@@ -113,28 +91,17 @@ class Term:
     unit: int
 
 
-@dataclass(frozen=True, slots=True)
-class Pause:
-    kind: PauseKind
-    since: datetime
-    until: datetime | None = None
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fee(course.Fee):
+    """Its id is its place among the page's: which fee it is by its own is not public."""
 
-
-@dataclass(frozen=True, slots=True)
-class Fee:
-    amount: int
     items: tuple[tuple[str, int], ...]
-    condition: int
     assessed_at: datetime
     paid_at: datetime | None = None
     refunded_at: datetime | None = None
     cancelled_at: datetime | None = None
     pay_by: datetime | None = None
     stops_unpaid: bool = False
-
-    @property
-    def owed(self) -> bool:
-        return self.paid_at is None and self.refunded_at is None and self.cancelled_at is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,15 +143,12 @@ class Step:
     starts_clock: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class DossierPage:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DossierPage(Course):
     code: str
     procedure_code: str
-    procedure_version: int
     channel: int
     place_of_submission: str
-    reception_agency: str
-    competent_agency: str
     province: str
     delivery_method: int
     submitted_at: datetime
@@ -192,42 +156,21 @@ class DossierPage:
     revision: int = 0
     content_revision: int = 0
     changed_at: datetime | None = None
-    settlement: Settlement = Settlement.NEWLY_REGISTERED
-    # Where it goes on after a declined withdrawal.
-    resumes_as: Settlement = Settlement.NEWLY_REGISTERED
-    received_at: datetime | None = None
     receipt_number: str = ""
     term: Term | None = None
-    calendar: str = ""
-    due_at: datetime | None = None
-    provisional: bool = False
-    # When the competent agency got it; the time counts from then where it was taken across boundaries.
-    competent_received_at: datetime | None = None
-    across_boundaries: bool = False
-    forward_by: datetime | None = None
-    # Online: by when it is to be received, and the moment that passed without an answer.
-    reception_due_at: datetime | None = None
-    reception_passed_at: datetime | None = None
     # The due date of before the first apology, and the officer's title on the last.
     promised_at: datetime | None = None
     apology_signer: str = ""
-    passed_at: datetime | None = None
     settled_at: datetime | None = None
     closed_at: datetime | None = None
     on_time: bool | None = None
     stop_cause: int = 0
     missing: tuple[str, ...] = ()
     fees: tuple[Fee, ...] = ()
-    pauses: tuple[Pause, ...] = ()
     steps: tuple[Step, ...] = ()
     # Each peer that holds the dossier, and up to which revision.
     peers: tuple[tuple[str, int], ...] = ()
     score: int = 0
-
-    @property
-    def pause(self) -> Pause | None:
-        """The pause that lasts."""
-        return self.pauses[-1] if self.pauses and self.pauses[-1].until is None else None
 
     def pause_at(self, at: datetime) -> Pause | None:
         """The pause that began then."""
@@ -235,7 +178,7 @@ class DossierPage:
 
     @property
     def open(self) -> bool:
-        return self.settlement not in SETTLED | ENDED
+        return self.settlement.open
 
     @property
     def withdrawn(self) -> bool:
@@ -243,12 +186,7 @@ class DossierPage:
 
     @property
     def finance(self) -> Finance:
-        fees = [fee for fee in self.fees if not fee.cancelled_at]
-        if not fees:
-            return Finance.NOTHING_DUE
-        if any(fee.owed for fee in fees):
-            return Finance.DUE
-        return Finance.REFUNDED if all(fee.refunded_at for fee in fees) else Finance.PAID
+        return Finance[course.finance(self.fees).name]
 
     @property
     def owed(self) -> int:
@@ -258,25 +196,25 @@ class DossierPage:
     def fee_first(self) -> int:
         """The condition of the fee that everything now waits for; 0 without one."""
         conditions = {
-            Settlement.NEWLY_REGISTERED: facts.FEE_CONDITION_RECEPTION,
-            Settlement.PROCESSED: facts.FEE_CONDITION_RESULT,
+            Settlement.NEWLY_REGISTERED: FeeCondition.RECEPTION,
+            Settlement.PROCESSED: FeeCondition.RESULT,
         }
-        condition = conditions.get(self.settlement, 0)
-        return condition if any(fee.owed and fee.condition == condition for fee in self.fees) else 0
+        condition = conditions.get(self.settlement)
+        return condition.value if condition and any(fee.owed and fee.condition is condition for fee in self.fees) else 0
 
     def reception_late(self, now: datetime) -> bool:
         waiting = self.settlement is Settlement.NEWLY_REGISTERED and self.reception_due_at is not None
-        return self.reception_passed_at is not None or (waiting and now > self.reception_due_at)  # type: ignore[operator]
+        return self.reception_passed is not None or (waiting and now > self.reception_due_at)  # type: ignore[operator]
 
     @property
     def closed(self) -> bool:
-        return self.settlement in ENDED
+        return self.settlement.ended
 
     @property
     def delivery(self) -> Delivery:
         if self.settlement is Settlement.RESULT_RETURNED:
             return Delivery.DELIVERED
-        if self.settlement in ENDED:
+        if self.settlement.ended:
             return Delivery.NONE
         return Delivery.READY if self.settlement is Settlement.PROCESSED else Delivery.NOT_READY
 
@@ -299,9 +237,9 @@ def days_between(start: datetime, end: datetime) -> int:
 
 
 def standing(page: DossierPage, now: datetime) -> Standing:
-    if page.settlement in ENDED:
+    if page.settlement.ended:
         return Standing(Timing.CLOSED)
-    if page.settlement in SETTLED:
+    if page.settlement.settled:
         return _settled_standing(page)
     if page.pause:
         return Standing(Timing.PAUSED, days_between(page.pause.since, now))
@@ -384,7 +322,7 @@ def figures(page: DossierPage, now: datetime) -> Figures:
         in_progress=int(page.open and page.received_at is not None),
         paused=int(timing is Timing.PAUSED),
         overdue=int(timing is Timing.OVERDUE),
-        settled=int(page.settlement in SETTLED or page.withdrawn),
+        settled=int(page.settlement.settled or page.withdrawn),
         on_time=int(page.on_time is True),
         late=int(page.on_time is False),
     )

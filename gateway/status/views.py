@@ -26,7 +26,7 @@ from sqlalchemy import (
 )
 
 from gateway.status.fold import folded
-from gateway.status.model import ENDED, SETTLED, DossierPage
+from gateway.status.model import DossierPage
 from motcua.catalogue.events.v1 import events_pb2 as catalogue_facts
 from motcua.dossier.events.v1 import events_pb2 as facts
 from services.chassis.deciding.facts import Fact, message_class
@@ -130,9 +130,9 @@ def counted(page: DossierPage) -> dict[str, Any]:
         "received_at": page.received_at,
         "settled_at": page.settled_at,
         "due_at": page.due_at,
-        "open": page.settlement not in SETTLED | ENDED,
+        "open": page.open,
         "paused": page.pause is not None,
-        "settled": page.settlement in SETTLED or page.withdrawn,
+        "settled": page.settlement.settled or page.withdrawn,
         "on_time": page.on_time,
     }
 

@@ -18,7 +18,7 @@ from services.chassis.deciding.facts import Fact
 from services.chassis.following.views import Projection
 from services.chassis.privacy.sealing import KeyRing, open_message, unshown
 from services.dossier.domain import Dossier
-from services.dossier.values import Settlement
+from services.law.course import Settlement
 from services.law.days import local_day
 from services.law.definitions import Procedure
 from services.law.fees import exemptions_on, in_period

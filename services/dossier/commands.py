@@ -16,7 +16,6 @@ from services.dossier.values import (
     Component,
     DataFault,
     DeliveryMethod,
-    FeeCondition,
     FeeItem,
     File,
     PaperDay,
@@ -24,6 +23,7 @@ from services.dossier.values import (
     StopCause,
     Terms,
 )
+from services.law.course import FeeCondition
 from services.law.deadlines import Calendar, Term
 
 

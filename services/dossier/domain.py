@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import assert_never
+from typing import assert_never, get_args
 
 from services.chassis.decider import Decider, Rejected, Sealed
 from services.dossier.charging import left, total
@@ -85,64 +85,47 @@ from services.dossier.values import (
     Component,
     DataFault,
     Delivery,
-    FeeCondition,
     FeeItem,
-    Finance,
     Requirement,
     Route,
-    Settlement,
     StepRule,
     StopCause,
     Synchronisation,
     Terms,
     require_reason,
 )
+from services.law import course
+from services.law.course import FeeCondition, Finance, Settlement
 from services.law.deadlines import Calendar, Term, counted, due_at, is_provisional, moved
 
 Events = tuple[Event, ...]
 
-OPEN = frozenset(Settlement) - {
-    Settlement.ABSENT,
-    Settlement.NOT_RECEIVED,
-    Settlement.PROCESSING_STOPPED,
-    Settlement.PROCESSED,
-    Settlement.RESULT_RETURNED,
-}
+OPEN = tuple(state for state in Settlement if state.open)
+PAUSED = tuple(state for state in Settlement if state.paused)
 LARGEST_FEE = 10**12
 # Of one dossier's form: whoever reads the dossier is told what each changed.
 MOST_CORRECTIONS = 10
-PAUSED = frozenset({Settlement.SUPPLEMENT_REQUESTED, Settlement.FINANCIAL_OBLIGATION_REQUESTED})
 
 
 @dataclass(frozen=True, slots=True)
-class Fee:
-    fee_id: str
-    amount: int
-    condition: FeeCondition
+class Fee(course.Fee):
     items: tuple[FeeItem, ...] = ()
     pay_by: datetime | None = None
     stops_unpaid: bool = False
     of_form: bool = False
     """It follows from the form's answers; an official assessed the others."""
-    finance: Finance = Finance.DUE
 
 
 @dataclass(frozen=True, slots=True)
-class Dossier:
+class Dossier(course.Course):
     """Only what `decide` reads, and the dimensions that every reader asks for."""
 
-    settlement: Settlement = Settlement.ABSENT
     code: str = ""
     applicant_id: str = ""
     procedure_code: str = ""
-    procedure_version: int = 0
     channel: Channel = Channel.COUNTER
     submitted_by: str = ""
     place_of_submission: str = ""
-    reception_agency: str = ""
-    competent_agency: str = ""
-    holder: str = ""
-    """The agency whose officials may act now."""
     components: tuple[Component, ...] = ()
     asked: tuple[str, ...] = ()
     asked_fields: tuple[str, ...] = ()
@@ -152,33 +135,14 @@ class Dossier:
     """It was corrected since answers were asked for."""
     reuse_consent: bool = False
     submitted_at: datetime | None = None
-    received_at: datetime | None = None
     term: Term | None = None
-    due_at: datetime | None = None
-    calendar: str = ""
-    """What the due date was counted by, with its version."""
-    provisional: bool = False
     counts_from: datetime | None = None
     appointed: datetime | None = None
     """The due date of an apology, from which later pauses are counted."""
-    pauses: tuple[tuple[datetime, datetime], ...] = ()
-    """Those that ended since the count began."""
-    across_boundaries: bool = False
-    """The time counts from when the competent agency gets it."""
-    competent_received_at: datetime | None = None
-    forward_by: datetime | None = None
     reception_term: Term | None = None
-    reception_due_at: datetime | None = None
-    reception_passed: datetime | None = None
-    """The moment that was noted as passed without a reception."""
     notified: frozenset[str] = frozenset()
     """What this stage's notice asked for."""
     data_faults: tuple[DataFault, ...] = ()
-    paused_at: datetime | None = None
-    passed: datetime | None = None
-    """The due date that was noted as passed."""
-    back_to: Settlement = Settlement.ABSENT
-    """Where a declined withdrawal leads."""
     done: tuple[str, ...] = ()
     step_code: str = ""
     assignee_id: str = ""
@@ -190,9 +154,7 @@ class Dossier:
 
     @property
     def finance(self) -> Finance:
-        held = {fee.finance for fee in self.fees}
-        order = (Finance.DUE, Finance.PAID, Finance.REFUNDED)
-        return next((finance for finance in order if finance in held), Finance.NOTHING_DUE)
+        return course.finance(self.fees)
 
     @property
     def delivery(self) -> Delivery:
@@ -211,14 +173,23 @@ class Dossier:
 
     @property
     def paused(self) -> bool:
-        return self.settlement in PAUSED
+        return self.settlement.paused
+
+    @property
+    def paused_at(self) -> datetime | None:
+        return self.pause.since if self.pause else None
+
+    @property
+    def ended_pauses(self) -> tuple[tuple[datetime, datetime], ...]:
+        """Those that ended since the count began."""
+        return tuple(_pause(each.since, each.until) for each in self.pauses[self.counted :] if each.until)
 
     def reception_overdue(self, at: datetime) -> bool:
         due = self.reception_due_at
         return self.settlement is Settlement.NEWLY_REGISTERED and due is not None and at > due
 
     def overdue(self, at: datetime) -> bool:
-        return self.settlement in OPEN and not self.paused and self.due_at is not None and at > self.due_at
+        return self.settlement.open and not self.paused and self.due_at is not None and at > self.due_at
 
 
 def decide(command: Command, dossier: Dossier) -> Sequence[Event]:
@@ -654,7 +625,7 @@ def _resumed(dossier: Dossier, at: datetime, terms: Terms) -> tuple[datetime | N
     if dossier.due_at is None or dossier.paused_at is None:
         return None, False, ""
     calendar = terms.calendar
-    due = _counted(dossier, calendar, (*dossier.pauses, _pause(dossier.paused_at, at)))
+    due = _counted(dossier, calendar, (*dossier.ended_pauses, _pause(dossier.paused_at, at)))
     return due, is_provisional(calendar, due), calendar.name if calendar.name != dossier.calendar else ""
 
 
@@ -757,7 +728,7 @@ def _transferred(
 def _rehome(command: RehomeDossier, dossier: Dossier) -> Events:
     """Nothing to say if the dossier is done, or names the closed agency nowhere."""
     homes = (dossier.reception_agency, dossier.competent_agency, dossier.holder)
-    if dossier.settlement not in OPEN or command.closed not in homes:
+    if not dossier.settlement.open or command.closed not in homes:
         return ()
     head = _head(command, dossier)
     return (DossierTransferred(*head, command.closed, command.successor, command.reason, succession=True),)
@@ -961,7 +932,7 @@ def _issue(command: IssueResult, dossier: Dossier) -> Events:
 
 
 def _return(command: ReturnResult, dossier: Dossier) -> Events:
-    if dossier.settlement in OPEN:
+    if dossier.settlement.open:
         raise Rejected("NO_RESULT")
     _require_state(dossier, Settlement.PROCESSED)
     # Handed over where it was handed in, or where it was settled.
@@ -981,11 +952,11 @@ def _note_deadline(command: NoteDeadline, dossier: Dossier) -> Events:
 def _recount(command: RecountDeadline, dossier: Dossier) -> Events:
     """Nothing to say if no time runs any more, or if it was counted so before."""
     due, name = dossier.due_at, command.calendar.name
-    if dossier.settlement not in OPEN or due is None or name == dossier.calendar:
+    if not dossier.settlement.open or due is None or name == dossier.calendar:
         return ()
     if not dossier.paused and due <= command.at:
         return ()
-    again = _counted(dossier, command.calendar, dossier.pauses)
+    again = _counted(dossier, command.calendar, dossier.ended_pauses)
     if again <= command.at < due:
         # Nobody is late because a holiday was given up.
         again = due
@@ -1020,7 +991,7 @@ def _extend(command: ExtendDeadline, dossier: Dossier) -> Events:
 def _rate(command: RateDossier, dossier: Dossier) -> Events:
     _require_exists(dossier)
     _require_applicant(command.by, dossier)
-    if dossier.settlement in OPEN:
+    if dossier.settlement.open:
         raise wrong_state(dossier.settlement)
     if dossier.rated:
         raise Rejected("ALREADY_RATED")
@@ -1036,194 +1007,98 @@ def _confirm(command: ConfirmSynchronisation, dossier: Dossier) -> Events:
     return (DossierSynchronised(*_head(command, dossier), command.by.actor_id, command.peer_revision),)
 
 
+_fact_of = course.reader(get_args(Event))
+
+
 def evolve(dossier: Dossier, event: Event) -> Dossier:
-    after = _evolve(dossier, event)
-    return replace(after, revision=dossier.revision + 1)
+    dossier = replace(dossier, revision=dossier.revision + 1)
+    fact = _fact_of(event)
+    return _detailed(course.fold(dossier, fact) if fact else dossier, event)
 
 
-def _evolve(dossier: Dossier, event: Event) -> Dossier:
+def _detailed(dossier: Dossier, event: Event) -> Dossier:
+    """What the public course does not tell."""
     match event:
         case DossierSubmitted():
             return replace(
                 dossier,
-                settlement=Settlement.NEWLY_REGISTERED,
                 code=event.code,
                 applicant_id=event.applicant_id,
                 procedure_code=event.procedure_code,
-                procedure_version=event.procedure_version,
                 channel=event.channel,
                 submitted_by=event.by,
                 submitted_at=event.at,
                 place_of_submission=event.place_of_submission,
-                reception_agency=event.reception_agency,
-                competent_agency=event.competent_agency,
-                holder=event.reception_agency,
                 components=event.components,
-                reception_due_at=event.reception_due_at,
                 reception_term=event.reception_term,
                 reuse_consent=event.reuse_consent,
             )
         case FeeAssessed():
             of_form = event.of_form or (event.at, event.by) == (dossier.submitted_at, dossier.submitted_by)
-            to_pay = (event.pay_by, event.stops_unpaid)
-            fee = Fee(event.fee_id, event.amount, event.condition, event.items, *to_pay, of_form)
-            fees = (*dossier.fees, fee)
-            if event.condition is FeeCondition.RECEPTION:
-                return replace(dossier, fees=fees, reception_due_at=None)
-            if event.condition is not FeeCondition.PROCESSING:
-                return replace(dossier, fees=fees)
-            return replace(dossier, fees=fees, settlement=Settlement.FINANCIAL_OBLIGATION_REQUESTED, paused_at=event.at)
-        case FeeWaived():
-            return dossier
-        case FeeCancelled():
-            return _settled(dossier, event, Finance.CANCELLED)
-        case FeePaid():
-            return _settled(dossier, event, Finance.PAID)
-        case FeeRefunded():
-            return _with_finance(dossier, event.fee_id, Finance.REFUNDED)
-        case DossierReceived():
-            # After a supplement that made the reception valid the dossier is being processed already.
-            before = dossier.settlement is Settlement.NEWLY_REGISTERED
-            return replace(
-                dossier,
-                settlement=Settlement.RECEIVED if before else dossier.settlement,
-                received_at=event.at,
-                term=event.term,
-                due_at=event.due_at,
-                calendar=event.calendar,
-                provisional=event.provisional,
-                counts_from=event.counts_from or event.at,
-                pauses=(),
-                across_boundaries=event.counts_from is not None,
-                competent_received_at=event.at if dossier.competent_agency == dossier.reception_agency else None,
-                forward_by=event.forward_by,
-                notified=frozenset(),
-                procedure_version=event.procedure_version,
+            fee = Fee(
+                event.fee_id,
+                event.amount,
+                event.condition,
+                items=event.items,
+                pay_by=event.pay_by,
+                stops_unpaid=event.stops_unpaid,
+                of_form=of_form,
             )
-        case DossierRefused():
-            return replace(dossier, settlement=Settlement.NOT_RECEIVED)
+            return replace(dossier, fees=(*dossier.fees[:-1], fee))
+        case DossierReceived():
+            begin = event.counts_from or event.at
+            return replace(dossier, term=event.term, counts_from=begin, notified=frozenset())
         case SupplementRequested():
             return replace(
                 dossier,
-                settlement=Settlement.SUPPLEMENT_REQUESTED,
                 asked=event.component_codes,
                 asked_fields=event.form_fields,
                 answered=False,
                 data_faults=event.data_faults,
                 notified=dossier.notified | _asked(event.component_codes, event.form_fields, event.data_faults),
-                paused_at=event.at,
             )
         case FormCorrected():
             components = _replaced(dossier.components, event.components)
             return replace(dossier, corrections=dossier.corrections + 1, answered=True, components=components)
         case SupplementSupplied():
-            return replace(
-                dossier,
-                settlement=Settlement.BEING_PROCESSED,
-                components=_replaced(dossier.components, event.components),
-                asked=(),
-                asked_fields=(),
-                data_faults=(),
-                pauses=_paused(dossier, event.at),
-                paused_at=None,
-                due_at=event.due_at,
-                calendar=event.calendar or dossier.calendar,
-                provisional=event.provisional,
-                approved=False,
-            )
-        case ProcessingStarted():
-            return replace(dossier, settlement=Settlement.BEING_PROCESSED)
+            components = _replaced(dossier.components, event.components)
+            return replace(dossier, components=components, asked=(), asked_fields=(), data_faults=(), approved=False)
         case StepAssigned():
             return replace(dossier, step_code=event.step_code, assignee_id=event.assignee_id)
         case StepCompleted():
             return replace(dossier, done=(*dossier.done, event.step_code), step_code="", assignee_id="")
         case DossierTransferred():
             if event.succession:
-                return _succeeded(dossier, event.from_agency, event.to_agency)
-            if event.due_at is not None:
-                dossier = replace(
-                    dossier,
-                    due_at=event.due_at,
-                    calendar=event.calendar,
-                    provisional=event.provisional,
-                    counts_from=event.at,
-                    pauses=(),
-                )
-            return replace(
-                dossier,
-                competent_received_at=dossier.competent_received_at or event.at,
-                holder=event.to_agency,
-                competent_agency=event.to_agency,
-                step_code="",
-                assignee_id="",
-                approved=False,
-            )
-        case WithdrawalRequested():
-            return replace(dossier, settlement=Settlement.WITHDRAWAL_REQUESTED, back_to=dossier.settlement)
-        case WithdrawalDeclined():
-            return replace(dossier, settlement=dossier.back_to)
-        case ProcessingStopped():
-            return replace(dossier, settlement=Settlement.PROCESSING_STOPPED)
+                return dossier
+            counts_from = event.at if event.due_at else dossier.counts_from
+            return replace(dossier, counts_from=counts_from, step_code="", assignee_id="", approved=False)
         case DossierApproved():
             return replace(dossier, approved=True)
-        case ResultIssued():
-            return replace(dossier, settlement=Settlement.PROCESSED)
-        case ResultReturned():
-            return replace(dossier, settlement=Settlement.RESULT_RETURNED)
-        case DeadlinePassed():
-            return replace(dossier, passed=event.due_at)
         case DeadlineExtended():
-            return replace(dossier, due_at=event.due_at, appointed=event.due_at, pauses=(), provisional=False)
-        case DeadlineRecounted():
-            return replace(dossier, due_at=event.due_at, calendar=event.calendar, provisional=event.provisional)
-        case ReceptionDeadlinePassed():
-            return replace(dossier, reception_passed=event.reception_due_at)
+            return replace(dossier, appointed=event.due_at)
         case DossierRated():
             return replace(dossier, rated=True)
         case DossierSynchronised():
             return replace(dossier, synchronised=max(dossier.synchronised, event.peer_revision))
+        case (
+            FeeWaived()
+            | FeeCancelled()
+            | FeePaid()
+            | FeeRefunded()
+            | DossierRefused()
+            | ProcessingStarted()
+            | WithdrawalRequested()
+            | WithdrawalDeclined()
+            | ProcessingStopped()
+            | ResultIssued()
+            | ResultReturned()
+            | DeadlinePassed()
+            | DeadlineRecounted()
+            | ReceptionDeadlinePassed()
+        ):
+            return dossier
         case _:
             assert_never(event)
-
-
-def _succeeded(dossier: Dossier, closed: str, successor: str) -> Dossier:
-    def now(agency: str) -> str:
-        return successor if agency == closed else agency
-
-    return replace(
-        dossier,
-        reception_agency=now(dossier.reception_agency),
-        competent_agency=now(dossier.competent_agency),
-        holder=now(dossier.holder),
-    )
-
-
-def _with_finance(dossier: Dossier, fee_id: str, finance: Finance) -> Dossier:
-    fees = tuple(replace(fee, finance=finance) if fee.fee_id == fee_id else fee for fee in dossier.fees)
-    return replace(dossier, fees=fees)
-
-
-def _settled(dossier: Dossier, event: FeePaid | FeeCancelled, finance: Finance) -> Dossier:
-    after = _with_finance(dossier, event.fee_id, finance)
-    owed = any(fee.finance is Finance.DUE and fee.condition is FeeCondition.PROCESSING for fee in after.fees)
-    if after.settlement is not Settlement.FINANCIAL_OBLIGATION_REQUESTED or owed:
-        return replace(after, reception_due_at=event.reception_due_at or after.reception_due_at)
-    return replace(
-        after,
-        settlement=Settlement.BEING_PROCESSED,
-        pauses=_paused(after, event.at),
-        paused_at=None,
-        due_at=event.due_at or after.due_at,
-        calendar=event.calendar or after.calendar,
-        provisional=event.provisional if event.due_at else after.provisional,
-    )
-
-
-def _paused(dossier: Dossier, resumed_at: datetime) -> tuple[tuple[datetime, datetime], ...]:
-    """What stood still before reception is part of no count."""
-    if dossier.paused_at is None or dossier.due_at is None:
-        return dossier.pauses
-    return (*dossier.pauses, _pause(dossier.paused_at, resumed_at))
 
 
 dossier = Decider(Dossier(), decide, evolve)

@@ -12,11 +12,11 @@ from services.dossier.values import (
     Component,
     DataFault,
     DeliveryMethod,
-    FeeCondition,
     FeeItem,
     PaperDay,
     StopCause,
 )
+from services.law.course import FeeCondition
 from services.law.deadlines import Term
 
 NOTHING = Sealed()

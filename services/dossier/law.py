@@ -21,7 +21,6 @@ from services.dossier.values import (
     Channel,
     ComponentSource,
     Exempt,
-    FeeCondition,
     FeeItem,
     FileKind,
     Requirement,
@@ -32,6 +31,7 @@ from services.dossier.values import (
 )
 from services.law import definitions
 from services.law.cases import NOBODY, Standing, case_of, circumstances, following
+from services.law.course import FeeCondition
 from services.law.dated import counts_from, forward_by, holds
 from services.law.days import local_day
 from services.law.deadlines import Calendar, first_change

@@ -14,8 +14,8 @@ from services.chassis.following.standing import Standing, unrestricted
 from services.chassis.grounds.concern import may_know, mine, office, own_affair, require_impartial
 from services.dossier.domain import Dossier
 from services.dossier.law import Law
-from services.dossier.values import Settlement
 from services.dossier.views import dossiers
+from services.law.course import Settlement
 
 _PERSONS = frozenset({"citizen", "organisation"})
 

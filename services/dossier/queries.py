@@ -19,8 +19,8 @@ from services.chassis.privacy.sealing import ERASED, LOST, KeyRing, Row, may_ope
 from services.dossier.domain import OPEN, PAUSED
 from services.dossier.law import Law
 from services.dossier.reading import form_of
-from services.dossier.values import Settlement
 from services.dossier.views import dossiers, drafts, due_dates, fees
+from services.law.course import Settlement
 
 CLOCK_PAGE = 500
 # As domain.py lets a dossier lapse.
@@ -31,7 +31,7 @@ _WAITING = [
 ]
 _OPEN = [state.value for state in OPEN]
 _PAUSED = [state.value for state in PAUSED]
-_RUNNING = [state.value for state in OPEN - PAUSED]
+_RUNNING = [state.value for state in OPEN if not state.paused]
 # Of who has no due date: after all that have one.
 _NEVER = datetime(9000, 1, 1, tzinfo=UTC)
 _NEWEST_FIRST = (By(dossiers.c.submitted_at, newest_first=True), By(dossiers.c.code))

@@ -102,15 +102,14 @@ from services.dossier.values import (
     Channel,
     ComponentSource,
     DeliveryMethod,
-    FeeCondition,
     FeeItem,
     File,
     Route,
-    Settlement,
     StopCause,
     Terms,
 )
 from services.dossier.views import lists
+from services.law.course import FeeCondition, Settlement
 from services.law.dated import holds, site_terms
 from services.law.days import ZONE, local_day
 from services.law.deadlines import Term

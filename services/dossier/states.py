@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from services.chassis.decider import Rejected, Words
-from services.dossier.values import Settlement
+from services.law.course import Settlement
 
 NAMES = {
     Settlement.ABSENT: ("Chưa nộp", "Not submitted"),

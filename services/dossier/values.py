@@ -7,34 +7,11 @@ from datetime import datetime
 from enum import Enum
 
 from services.chassis.decider import Rejected
+from services.law.course import FeeCondition
 from services.law.deadlines import Calendar, Term
 from services.law.fees import taken_off
 
 SHORTEST_REASON = 10
-
-
-class Settlement(Enum):
-    """The national portal's states; ABSENT before submission."""
-
-    ABSENT = 0
-    NEWLY_REGISTERED = 1
-    RECEIVED = 2
-    NOT_RECEIVED = 3
-    BEING_PROCESSED = 4
-    SUPPLEMENT_REQUESTED = 5
-    FINANCIAL_OBLIGATION_REQUESTED = 6
-    WITHDRAWAL_REQUESTED = 7
-    PROCESSING_STOPPED = 8
-    PROCESSED = 9
-    RESULT_RETURNED = 10
-
-
-class Finance(Enum):
-    NOTHING_DUE = 1
-    DUE = 2
-    PAID = 3
-    REFUNDED = 4
-    CANCELLED = 5
 
 
 class Delivery(Enum):
@@ -64,12 +41,6 @@ class ComponentSource(Enum):
     ATTACHMENT = 2
     WAREHOUSE = 3
     FORM = 4
-
-
-class FeeCondition(Enum):
-    RECEPTION = 1
-    PROCESSING = 2
-    RESULT = 3
 
 
 class FileKind(Enum):

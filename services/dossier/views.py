@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
 from functools import cache
@@ -28,11 +29,14 @@ from sqlalchemy import (
 )
 
 from motcua.dossier.events.v1 import events_pb2 as e
-from motcua.dossier.v1.dossier_pb2 import Finance, Settlement
 from motcua.identity.events.v1 import events_pb2 as i
+from services.chassis.database.database import utc
 from services.chassis.deciding.codec import from_timestamp
 from services.chassis.deciding.facts import Fact
+from services.chassis.following.course import fact_of as course_fact_of
 from services.chassis.following.views import Projection
+from services.law import course
+from services.law.course import Course, FeeCondition, Finance, Settlement
 
 # The tables' names end in the projection's version: another version fills its own beside them.
 metadata = MetaData()
@@ -120,11 +124,6 @@ accounts = Table(
 
 lists = Projection("dossiers_v6", metadata, by_stream=True)
 
-BEING_PROCESSED = Settlement.SETTLEMENT_BEING_PROCESSED
-OBLIGATION_REQUESTED = Settlement.SETTLEMENT_FINANCIAL_OBLIGATION_REQUESTED
-PROCESSING = e.FeeCondition.FEE_CONDITION_PROCESSING
-
-
 _DUE = insert(due_dates)
 
 
@@ -136,25 +135,8 @@ def _update(columns: tuple[str, ...]) -> Update:
     )
 
 
-def _set(db: Connection, fact: Fact[Any], **values: Any) -> None:
-    row = {"revision": fact.revision, **values}
-    db.execute(_update(tuple(row)), {"of": fact.event.code, **row})
-    if "due_at" in values:
-        db.execute(_DUE, {"code": fact.event.code, "position": fact.position, "due_at": values["due_at"]})
-
-
-def _set_to(db: Connection, fact: Fact[Any], **values: Any) -> None:
-    """The same where values are expressions."""
-    db.execute(update(dossiers).where(dossiers.c.code == fact.event.code).values(revision=fact.revision, **values))
-
-
 def _moment(event: Any, name: str) -> datetime | None:
     return from_timestamp(getattr(event, name)) if event.HasField(name) else None
-
-
-def _counted(event: Any) -> dict[str, Any]:
-    """How an event's due date was counted; a calendar is named where it is another than before."""
-    return {"provisional": event.provisional, **({"calendar": event.calendar} if event.calendar else {})}
 
 
 _SUBMIT = insert(dossiers)
@@ -174,8 +156,8 @@ def _submitted(fact: Fact[e.DossierSubmitted]) -> dict[str, Any]:
         "procedure_version": event.procedure_version,
         "applicant_name": event.applicant_name,
         "event_id": str(fact.event_id),
-        "settlement": Settlement.SETTLEMENT_NEWLY_REGISTERED,
-        "finance": Finance.FINANCE_NOTHING_DUE,
+        "settlement": Settlement.NEWLY_REGISTERED.value,
+        "finance": Finance.NOTHING_DUE.value,
         "province": event.province,
         "reception_agency": event.reception_agency,
         "competent_agency": event.competent_agency,
@@ -188,164 +170,168 @@ def _submitted(fact: Fact[e.DossierSubmitted]) -> dict[str, Any]:
     }
 
 
+_ROWS = select(dossiers).where(dossiers.c.code.in_(bindparam("codes", expanding=True)))
+_FEES = select(fees).where(fees.c.code.in_(bindparam("codes", expanding=True)))
 _ASSESS = insert(fees)
+_FEE_SETTLED = update(fees).where(fees.c.fee_id == bindparam("of")).values(finance=bindparam("finance"))
+_OF_FEES = (e.FeeAssessed, e.FeePaid, e.FeeCancelled, e.FeeRefunded)
 
 
-@lists.on(e.FeeAssessed)
-def fee_assessed(db: Connection, fact: Fact[e.FeeAssessed]) -> None:
-    event = fact.event
-    row = {"fee_id": event.fee_id, "code": event.code, "condition": event.condition, "finance": Finance.FINANCE_DUE}
-    db.execute(_ASSESS, row | {"pay_by": from_timestamp(event.pay_by) if event.stops_unpaid else None})
-    values: dict[str, Any] = {"finance": Finance.FINANCE_DUE}
-    if event.condition == e.FeeCondition.FEE_CONDITION_RECEPTION:
-        values["reception_due_at"] = None
-    if event.condition == PROCESSING:
-        values["settlement"] = OBLIGATION_REQUESTED
-    _set(db, fact, **values)
+@lists.on_many(
+    *_OF_FEES,
+    e.FeeWaived,
+    e.FormCorrected,
+    e.DossierReceived,
+    e.DossierRefused,
+    e.SupplementRequested,
+    e.SupplementSupplied,
+    e.ProcessingStarted,
+    e.StepAssigned,
+    e.StepCompleted,
+    e.DossierTransferred,
+    e.WithdrawalRequested,
+    e.WithdrawalDeclined,
+    e.ProcessingStopped,
+    e.DossierApproved,
+    e.ResultIssued,
+    e.ResultReturned,
+    e.DeadlinePassed,
+    e.DeadlineExtended,
+    e.DeadlineRecounted,
+    e.ReceptionDeadlinePassed,
+    e.DossierRated,
+    e.DossierSynchronised,
+)
+def moved(db: Connection, facts: Sequence[Fact[Any]]) -> None:
+    """All are of one type."""
+    courses = _courses(db, facts) if course_fact_of(facts[0].event) else {}
+    rows: defaultdict[str, dict[str, Any]] = defaultdict(dict)
+    due: list[dict[str, Any]] = []
+    for fact in facts:
+        code, said = fact.event.code, course_fact_of(fact.event)
+        row = rows[code]
+        row |= {"of": code, "revision": fact.revision, **_step(fact.event)}
+        if said is None:
+            continue
+        before = courses.get(code, Course())
+        after = courses[code] = course.fold(before, said)
+        row |= _changed(before, after)
+        if isinstance(fact.event, _OF_FEES):
+            row["finance"] = course.finance(after.fees).value
+            _keep_fee(db, fact.event, after)
+        if _states_due(said):
+            due.append({"code": code, "position": fact.position, "due_at": after.due_at})
+    by_columns: defaultdict[tuple[str, ...], list[dict[str, Any]]] = defaultdict(list)
+    for row in rows.values():
+        by_columns[tuple(sorted(row.keys() - {"of"}))].append(row)
+    for columns, alike in by_columns.items():
+        db.execute(_update(columns), alike)
+    if due:
+        db.execute(_DUE, due)
 
 
-@lists.on(e.FeePaid)
-def fee_paid(db: Connection, fact: Fact[e.FeePaid]) -> None:
-    _settled(db, fact, Finance.FINANCE_PAID)
+def _courses(db: Connection, facts: Sequence[Fact[Any]]) -> dict[str, Course]:
+    codes = {"codes": list({fact.event.code for fact in facts})}
+    held: defaultdict[str, list[course.Fee]] = defaultdict(list)
+    if isinstance(facts[0].event, _OF_FEES):
+        for row in db.execute(_FEES, codes):
+            fee = course.Fee(row.fee_id, 0, FeeCondition(row.condition), Finance(row.finance))
+            held[row.code].append(fee)
+    return {row.code: _course(row, tuple(held[row.code])) for row in db.execute(_ROWS, codes)}
 
 
-@lists.on(e.FeeCancelled)
-def fee_cancelled(db: Connection, fact: Fact[e.FeeCancelled]) -> None:
-    _settled(db, fact, Finance.FINANCE_CANCELLED)
-
-
-def _settled(db: Connection, fact: Fact[Any], finance: int) -> None:
-    event = fact.event
-    values: dict[str, Any] = {"finance": _finance(db, event.code, event.fee_id, finance)}
-    if event.HasField("due_at"):
-        values |= {"due_at": from_timestamp(event.due_at), **_counted(event)}
-    if event.HasField("reception_due_at"):
-        values["reception_due_at"] = from_timestamp(event.reception_due_at)
-    _set(db, fact, **values)
-    owed = (fees.c.code == event.code) & (fees.c.condition == PROCESSING) & (fees.c.finance == Finance.FINANCE_DUE)
-    if db.execute(select(fees.c.fee_id).where(owed).limit(1)).first() is None:
-        waiting = (dossiers.c.code == event.code) & (dossiers.c.settlement == OBLIGATION_REQUESTED)
-        db.execute(update(dossiers).where(waiting).values(settlement=BEING_PROCESSED))
-
-
-@lists.on(e.FeeRefunded)
-def fee_refunded(db: Connection, fact: Fact[e.FeeRefunded]) -> None:
-    _set(db, fact, finance=_finance(db, fact.event.code, fact.event.fee_id, Finance.FINANCE_REFUNDED))
-
-
-def _finance(db: Connection, code: str, fee_id: str, finance: int) -> int:
-    """The dossier's financial dimension once this fee has come so far: as its fee that has come least."""
-    db.execute(update(fees).where(fees.c.fee_id == fee_id).values(finance=finance))
-    held = set(db.execute(select(fees.c.finance).where(fees.c.code == code)).scalars())
-    order = (Finance.FINANCE_DUE, Finance.FINANCE_PAID, Finance.FINANCE_REFUNDED)
-    return next((known for known in order if known in held), Finance.FINANCE_NOTHING_DUE)
-
-
-@lists.on(e.DossierReceived)
-def received(db: Connection, fact: Fact[e.DossierReceived]) -> None:
-    event = fact.event
-    values = {"due_at": _moment(event, "due_at"), "forward_by": _moment(event, "forward_by"), **_counted(event)}
-    step = {"step_code": event.next_step_code, "step_role": event.next_role}
-    _set(db, fact, **values, **step, procedure_version=event.procedure_version)
-    newly = dossiers.c.settlement == Settlement.SETTLEMENT_NEWLY_REGISTERED
-    db.execute(
-        update(dossiers).where(dossiers.c.code == event.code, newly).values(settlement=Settlement.SETTLEMENT_RECEIVED)
+def _course(row: Any, held: tuple[course.Fee, ...]) -> Course:
+    """What the row keeps of it; moments of which it keeps only that they were are empty, and so are pauses."""
+    due_at = _utc(row.due_at)
+    return Course(
+        settlement=Settlement(row.settlement),
+        back_to=Settlement(row.back_to),
+        procedure_version=row.procedure_version,
+        reception_agency=row.reception_agency,
+        competent_agency=row.competent_agency,
+        holder=row.holder,
+        due_at=due_at,
+        calendar=row.calendar,
+        provisional=row.provisional,
+        passed=due_at if row.passed else None,
+        forward_by=_utc(row.forward_by),
+        reception_due_at=_utc(row.reception_due_at),
+        fees=held,
     )
 
 
-@lists.on(e.DossierRefused)
-def refused(db: Connection, fact: Fact[e.DossierRefused]) -> None:
-    _set(db, fact, settlement=Settlement.SETTLEMENT_NOT_RECEIVED)
+def _columns(of: Course) -> dict[str, Any]:
+    return {
+        "settlement": of.settlement.value,
+        "back_to": of.back_to.value,
+        "procedure_version": of.procedure_version,
+        "reception_agency": of.reception_agency,
+        "competent_agency": of.competent_agency,
+        "holder": of.holder,
+        "due_at": of.due_at,
+        "calendar": of.calendar,
+        "provisional": of.provisional,
+        "passed": of.passed is not None and of.passed == of.due_at,
+        "forward_by": of.forward_by,
+        "reception_due_at": of.reception_due_at,
+    }
 
 
-@lists.on(e.SupplementRequested)
-def supplement_requested(db: Connection, fact: Fact[e.SupplementRequested]) -> None:
-    _set(db, fact, settlement=Settlement.SETTLEMENT_SUPPLEMENT_REQUESTED)
+def _changed(before: Course, after: Course) -> dict[str, Any]:
+    old = _columns(before)
+    changed = {name: value for name, value in _columns(after).items() if value != old[name]}
+    if after.competent_received_at is not None:
+        changed["reached"] = True
+    if after.reception_passed is not None:
+        changed["reception_passed"] = True
+    return changed
 
 
-@lists.on(e.SupplementSupplied)
-def supplement_supplied(db: Connection, fact: Fact[e.SupplementSupplied]) -> None:
-    _set(db, fact, settlement=BEING_PROCESSED, due_at=_moment(fact.event, "due_at"), **_counted(fact.event))
+def _states_due(fact: course.Fact) -> bool:
+    match fact:
+        case course.DossierReceived() | course.SupplementSupplied():
+            return True
+        case (
+            course.FeePaid()
+            | course.FeeCancelled()
+            | course.DossierTransferred()
+            | course.DeadlineExtended()
+            | course.DeadlineRecounted()
+        ):
+            return fact.due_at is not None
+        case _:
+            return False
 
 
-@lists.on(e.ProcessingStarted)
-def processing_started(db: Connection, fact: Fact[e.ProcessingStarted]) -> None:
-    _set(db, fact, settlement=BEING_PROCESSED)
+def _step(event: Any) -> dict[str, Any]:
+    """Whose turn it is."""
+    match event:
+        case e.DossierReceived():
+            return {"step_code": event.next_step_code, "step_role": event.next_role}
+        case e.StepAssigned():
+            return {"step_code": event.step_code, "step_role": event.role, "assignee_id": event.assignee_id}
+        case e.StepCompleted():
+            return {"step_code": event.next_step_code, "step_role": event.next_role, "assignee_id": ""}
+        case e.DossierTransferred() if not event.succession:
+            return {"assignee_id": ""}
+        case e.ResultIssued():
+            return {"step_code": "", "step_role": "", "assignee_id": ""}
+        case _:
+            return {}
 
 
-@lists.on(e.StepAssigned)
-def step_assigned(db: Connection, fact: Fact[e.StepAssigned]) -> None:
-    event = fact.event
-    _set(db, fact, step_code=event.step_code, step_role=event.role, assignee_id=event.assignee_id)
-
-
-@lists.on(e.StepCompleted)
-def step_completed(db: Connection, fact: Fact[e.StepCompleted]) -> None:
-    _set(db, fact, step_code=fact.event.next_step_code, step_role=fact.event.next_role, assignee_id="")
-
-
-@lists.on(e.DossierTransferred)
-def transferred(db: Connection, fact: Fact[e.DossierTransferred]) -> None:
-    event = fact.event
-    if not event.succession:
-        values = {"due_at": from_timestamp(event.due_at), **_counted(event)} if event.HasField("due_at") else {}
-        homes = {"holder": event.to_agency, "competent_agency": event.to_agency}
-        _set(db, fact, **homes, **values, assignee_id="", reached=True)
+def _keep_fee(db: Connection, event: Any, after: Course) -> None:
+    if isinstance(event, e.FeeAssessed):
+        row = {"fee_id": event.fee_id, "code": event.code, "condition": event.condition, "finance": Finance.DUE.value}
+        db.execute(_ASSESS, row | {"pay_by": from_timestamp(event.pay_by) if event.stops_unpaid else None})
         return
-    _set(db, fact)
-    for home in (dossiers.c.reception_agency, dossiers.c.competent_agency, dossiers.c.holder):
-        named = (dossiers.c.code == event.code) & (home == event.from_agency)
-        db.execute(update(dossiers).where(named).values({home: event.to_agency}))
+    for fee in after.fees:
+        if fee.fee_id == event.fee_id:
+            db.execute(_FEE_SETTLED, {"of": fee.fee_id, "finance": fee.finance.value})
 
 
-@lists.on(e.WithdrawalRequested)
-def withdrawal_requested(db: Connection, fact: Fact[e.WithdrawalRequested]) -> None:
-    _set_to(db, fact, back_to=dossiers.c.settlement, settlement=Settlement.SETTLEMENT_WITHDRAWAL_REQUESTED)
-
-
-@lists.on(e.WithdrawalDeclined)
-def withdrawal_declined(db: Connection, fact: Fact[e.WithdrawalDeclined]) -> None:
-    _set_to(db, fact, settlement=dossiers.c.back_to)
-
-
-@lists.on(e.ProcessingStopped)
-def processing_stopped(db: Connection, fact: Fact[e.ProcessingStopped]) -> None:
-    _set(db, fact, settlement=Settlement.SETTLEMENT_PROCESSING_STOPPED)
-
-
-@lists.on(e.ResultIssued)
-def result_issued(db: Connection, fact: Fact[e.ResultIssued]) -> None:
-    _set(db, fact, settlement=Settlement.SETTLEMENT_PROCESSED, step_code="", step_role="", assignee_id="")
-
-
-@lists.on(e.ResultReturned)
-def result_returned(db: Connection, fact: Fact[e.ResultReturned]) -> None:
-    _set(db, fact, settlement=Settlement.SETTLEMENT_RESULT_RETURNED)
-
-
-@lists.on(e.DeadlinePassed)
-def deadline_passed(db: Connection, fact: Fact[e.DeadlinePassed]) -> None:
-    _set(db, fact, passed=True)
-
-
-@lists.on(e.DeadlineExtended)
-def deadline_extended(db: Connection, fact: Fact[e.DeadlineExtended]) -> None:
-    _set(db, fact, passed=False, due_at=from_timestamp(fact.event.due_at), provisional=False)
-
-
-@lists.on(e.DeadlineRecounted)
-def deadline_recounted(db: Connection, fact: Fact[e.DeadlineRecounted]) -> None:
-    _set(db, fact, passed=False, due_at=from_timestamp(fact.event.due_at), **_counted(fact.event))
-
-
-@lists.on(e.ReceptionDeadlinePassed)
-def reception_deadline_passed(db: Connection, fact: Fact[e.ReceptionDeadlinePassed]) -> None:
-    _set(db, fact, reception_passed=True)
-
-
-@lists.on(e.FeeWaived, e.DossierApproved, e.DossierRated, e.DossierSynchronised, e.FormCorrected)
-def moved_on(db: Connection, fact: Fact[Any]) -> None:
-    _set(db, fact)
+def _utc(at: datetime | None) -> datetime | None:
+    return utc(at) if at else None
 
 
 @lists.on(e.DraftSaved)

@@ -19,8 +19,8 @@ from services.chassis.following.views import Projection, RunningView, Snapshot, 
 from services.chassis.store.memory import MemoryStore
 from services.chassis.store.port import ANY, START, NewEvent
 from services.dossier.codec import dossier_codec
-from services.dossier.values import FeeCondition
 from services.dossier.views import dossiers, fees, lists
+from services.law.course import FeeCondition
 from tests.dossier import world as w
 from tests.support.postgresql import Engine
 from tests.support.waiting import PATIENCE_SECONDS

@@ -24,6 +24,7 @@ from services.dossier import events as e
 from services.dossier import values as v
 from services.dossier.domain import dossier
 from services.dossier.law import Law
+from services.law.course import FeeCondition, Settlement
 from services.law.deadlines import Calendar, Term, Unit, is_provisional
 from services.law.definitions import CalendarVersion, calendar_of
 from tests.dossier import world as w
@@ -239,7 +240,7 @@ def test_a_late_reception_is_noted_once_by_the_clock_or_with_the_answer() -> Non
 
 
 def test_what_must_be_paid_first_is_no_delay_of_the_office() -> None:
-    owing = replace(ONLINE, terms=w.owing(v.FeeCondition.RECEPTION))
+    owing = replace(ONLINE, terms=w.owing(FeeCondition.RECEPTION))
     assert dossier.fold(w.story(owing)).reception_due_at is None
     pay = replace(w.pay("fee-0", when=at("2026-03-04T09:00")), reception_calendar=w.CALENDAR)
     story(owing).when(pay).then(
@@ -284,7 +285,7 @@ def test_one_notice_may_say_that_a_database_could_not_be_read(
 
 def test_where_only_data_were_at_fault_nothing_needs_to_be_supplied() -> None:
     state = dossier.fold(w.story(*NEW, notice((), (POPULATION,)), w.supply(components=())))
-    assert (state.settlement, state.data_faults) == (v.Settlement.BEING_PROCESSED, ())
+    assert (state.settlement, state.data_faults) == (Settlement.BEING_PROCESSED, ())
 
 
 def test_a_second_notice_in_the_same_stage_asks_for_nothing_new() -> None:

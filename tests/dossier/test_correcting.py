@@ -26,6 +26,7 @@ from services.dossier import values as v
 from services.dossier.domain import MOST_CORRECTIONS, dossier
 from services.dossier.service import DossierService
 from services.law import definitions as d
+from services.law.course import FeeCondition, Finance, Settlement
 from services.law.deadlines import Term, Unit
 from services.law.definitions import (
     Charge,
@@ -114,7 +115,7 @@ COPY, STAMP = v.FeeItem("Bản sao", 8_000, "copy"), v.FeeItem("Lệ phí", 20_0
 MORE = w.terms(requirements=(*w.TERMS.requirements, CONSENT))
 
 
-def owing(*items: v.FeeItem, condition: v.FeeCondition = v.FeeCondition.RECEPTION, **changes: Any) -> v.Terms:
+def owing(*items: v.FeeItem, condition: FeeCondition = FeeCondition.RECEPTION, **changes: Any) -> v.Terms:
     return w.terms(fee_items=items, fee_condition=condition, **changes)
 
 
@@ -138,8 +139,8 @@ def test_a_fee_that_is_not_paid_is_cancelled_and_assessed_anew() -> None:
     by = head(w.APPLICANT, w.SUBMITTED)
     after(submitted).when(corrected(STAMP, COPY, before=(COPY,))).then(
         CORRECTED,
-        e.FeeCancelled(*by, "fee-0", 8_000, v.FeeCondition.RECEPTION, w.REASON, None),
-        e.FeeAssessed(*by, "fee-9", 28_000, (STAMP, COPY), v.FeeCondition.RECEPTION, w.COMMUNE, of_form=True),
+        e.FeeCancelled(*by, "fee-0", 8_000, FeeCondition.RECEPTION, w.REASON, None),
+        e.FeeAssessed(*by, "fee-9", 28_000, (STAMP, COPY), FeeCondition.RECEPTION, w.COMMUNE, of_form=True),
     )
     # The same is owed: nothing is said of it.
     after(submitted).when(corrected(COPY, before=(COPY,))).then(CORRECTED)
@@ -157,7 +158,7 @@ def test_where_nothing_is_owed_any_more_the_time_to_receive_begins() -> None:
     free = corrected(before=(COPY,))
     free = replace(free, at=w.RECEIVED, correction=replace(free.correction, reception_calendar=w.CALENDAR))
     state = dossier.fold(w.story(online, free))
-    assert (state.reception_due_at, state.finance) == (w.at("2026-03-03T17:00"), v.Finance.NOTHING_DUE)
+    assert (state.reception_due_at, state.finance) == (w.at("2026-03-03T17:00"), Finance.NOTHING_DUE)
     owing_again = corrected(COPY, before=(), fee_id="fee-10", version=1)
     assert dossier.fold(w.story(online, free, owing_again)).reception_due_at is None
 
@@ -184,10 +185,10 @@ def test_of_a_paid_fee_the_difference_is_charged_or_the_money_goes_back_whole() 
 def test_what_an_official_decided_about_the_fee_stands() -> None:
     submitted = w.submit(terms=owing(COPY))
     cancelled = c.CancelFee(w.OFFICIAL, w.SUBMITTED, "fee-0", w.REASON, w.TERMS)
-    by_hand = w.assess(v.FeeCondition.RECEPTION, fee_id="fee-1")
+    by_hand = w.assess(FeeCondition.RECEPTION, fee_id="fee-1")
     after(submitted, cancelled, by_hand).when(corrected(STAMP, before=(COPY,))).then(CORRECTED)
     # And what is owed for processing, an official assesses.
-    law = owing(STAMP, condition=v.FeeCondition.PROCESSING)
+    law = owing(STAMP, condition=FeeCondition.PROCESSING)
     after(*w.NEW).when(w.correct(w.correction("people", law=law))).then(CORRECTED)
 
 
@@ -211,7 +212,7 @@ def test_a_supplement_that_changes_the_fee_after_reception_asks_for_it_before_th
     asked = (w.submit(terms=owing(COPY)), w.pay("fee-0", 8_000), w.receive(), w.assign(), w.ask_for_answers("people"))
     supply = w.supply(components=(), correction=w.correction("people", law=law, before=(COPY,)))
     by = head(w.APPLICANT)
-    owed = e.FeeAssessed(*by, "fee-9", 20_000, (STAMP,), v.FeeCondition.RESULT, w.COMMUNE, of_form=True)
+    owed = e.FeeAssessed(*by, "fee-9", 20_000, (STAMP,), FeeCondition.RESULT, w.COMMUNE, of_form=True)
     supplied = e.SupplementSupplied(*by, (), w.DUE)
     after(*asked).when(supply).then(replace(CORRECTED, at=w.RECEIVED), owed, supplied)
 
@@ -223,7 +224,7 @@ def test_what_must_be_paid_before_reception_is_paid_before_the_supplement() -> N
     refused(asked, supply, "CORRECTION_CHANGES_FEE", {"before": "8000", "after": "28000"})
     # As the refusal says: corrected first, paid, then supplied.
     told = (*asked, replace(w.correct(dearer), at=w.RECEIVED), w.pay("fee-9"), w.supply(components=()))
-    assert dossier.fold(w.story(*told)).settlement is v.Settlement.BEING_PROCESSED
+    assert dossier.fold(w.story(*told)).settlement is Settlement.BEING_PROCESSED
 
 
 PRICES = st.lists(
@@ -236,7 +237,7 @@ def test_whatever_is_corrected_what_is_owed_and_paid_is_the_fee_of_the_last_form
     forms: list[tuple[list[tuple[str, int]], bool]], received: bool
 ) -> None:
     asked = [tuple(v.FeeItem(code, amount * 1_000, code) for code, amount in prices) for prices, _ in forms]
-    condition = v.FeeCondition.RESULT if received else v.FeeCondition.RECEPTION
+    condition = FeeCondition.RESULT if received else FeeCondition.RECEPTION
     history = [*w.story(w.submit(terms=owing(*asked[0], condition=condition)))]
 
     def done(command: c.Command) -> None:
@@ -248,7 +249,7 @@ def test_whatever_is_corrected_what_is_owed_and_paid_is_the_fee_of_the_last_form
     for number, (before, now, (_, pays)) in enumerate(zip(asked, asked[1:], forms, strict=False)):
         if pays:
             for fee in dossier.fold(history).fees:
-                if fee.finance is v.Finance.DUE:
+                if fee.finance is Finance.DUE:
                     done(w.pay(fee.fee_id, fee.amount))
         law = owing(*now, condition=condition)
         correction = w.correction("people", law=law, before=before, fee_id=f"form-{number}", version=number)
@@ -258,7 +259,7 @@ def test_whatever_is_corrected_what_is_owed_and_paid_is_the_fee_of_the_last_form
         else:
             done(w.correct(correction))
         fees = dossier.fold(history).fees
-        standing = [fee for fee in fees if fee.finance in (v.Finance.DUE, v.Finance.PAID)]
+        standing = [fee for fee in fees if fee.finance in (Finance.DUE, Finance.PAID)]
         assert sum(fee.amount for fee in standing) == sum(item.amount for item in now)
         assert all(sum(item.amount for item in fee.items) == fee.amount for fee in standing)
 

@@ -14,14 +14,12 @@ from services.dossier.values import (
     ComponentSource,
     Delivery,
     DeliveryMethod,
-    FeeCondition,
     FeeItem,
-    Finance,
     PaperDay,
-    Settlement,
     StopCause,
     Synchronisation,
 )
+from services.law.course import FeeCondition, Finance, Settlement
 from services.law.deadlines import Term, Unit
 from tests.dossier.world import (
     APPLICANT,

@@ -12,6 +12,7 @@ from services.dossier import events as e
 from services.dossier import values as v
 from services.dossier.domain import dossier
 from services.dossier.events import Event
+from services.law.course import FeeCondition, Finance, Settlement
 from services.law.deadlines import Term, Unit
 from tests.dossier import world as w
 from tests.support.given import given
@@ -50,7 +51,7 @@ def head(when: datetime = LATER, by: v.Actor = w.OFFICIAL) -> tuple[str, str, da
 
 
 def ended(amount: int, reason: Sealed = WHY) -> e.FeeCancelled:
-    return e.FeeCancelled(*head(), "fee-1", amount, v.FeeCondition.PROCESSING, reason, DUE_WHEN_RESUMED)
+    return e.FeeCancelled(*head(), "fee-1", amount, FeeCondition.PROCESSING, reason, DUE_WHEN_RESUMED)
 
 
 def granted(amount: int, code: str) -> e.FeeWaived:
@@ -59,7 +60,7 @@ def granted(amount: int, code: str) -> e.FeeWaived:
 
 def assessed(items: tuple[v.FeeItem, ...], fee_id: str = "fee-2") -> e.FeeAssessed:
     total = sum(item.amount for item in items)
-    return e.FeeAssessed(*head(), fee_id, total, items, v.FeeCondition.PROCESSING, w.COMMUNE)
+    return e.FeeAssessed(*head(), fee_id, total, items, FeeCondition.PROCESSING, w.COMMUNE)
 
 
 def test_what_follows_at_submission_is_not_owed_and_says_why() -> None:
@@ -69,7 +70,7 @@ def test_what_follows_at_submission_is_not_owed_and_says_why() -> None:
     by = (*HEAD, w.SUBMITTED, w.APPLICANT.actor_id, "fee-0")
     assert events[1:] == (
         e.FeeWaived(*by, 10_000, Sealed("student"), Sealed(), ("doc-1",)),
-        e.FeeAssessed(*by, 10_000, (half,), v.FeeCondition.RECEPTION, w.COMMUNE, of_form=True),
+        e.FeeAssessed(*by, 10_000, (half,), FeeCondition.RECEPTION, w.COMMUNE, of_form=True),
     )
     free = w.terms(fee_items=(replace(CHARGE, amount=0, waived=20_000),), waiver=v.Waiver(("poor",)))
     command = w.submit(terms=free, exemption_reason=WHY, claimed_exemptions=("student", "copies"))
@@ -127,8 +128,8 @@ def test_a_fee_that_was_assessed_wrongly_is_cancelled_and_the_work_goes_on() -> 
     given(dossier, *waiting()).when(cancel()).then(ended(20_000, w.REASON))
     state = dossier.fold(events)
     assert (state.settlement, state.finance, state.due_at) == (
-        v.Settlement.BEING_PROCESSED,
-        v.Finance.NOTHING_DUE,
+        Settlement.BEING_PROCESSED,
+        Finance.NOTHING_DUE,
         DUE_WHEN_RESUMED,
     )
     given(dossier, *events).when(cancel()).then_rejected("FEE_CANCELLED", fee_id="fee-1")
@@ -141,7 +142,7 @@ def test_once_nothing_is_to_be_paid_the_time_to_receive_counts_by_the_calendar_o
     """The agency that settles may keep other days."""
     police = replace(w.CALENDAR, calendar_id="police", worked=w.CALENDAR.worked | {date(2026, 3, 7)})
     online = w.submit(
-        terms=w.owing(v.FeeCondition.RECEPTION),
+        terms=w.owing(FeeCondition.RECEPTION),
         reception_term=Term(1, Unit.WORKING_DAYS),
         reception_calendar=w.CALENDAR,
     )
@@ -153,7 +154,7 @@ def test_once_nothing_is_to_be_paid_the_time_to_receive_counts_by_the_calendar_o
         changes: dict[str, Any] = {"at": friday, "fee_id": "fee-0", "terms": law, "reception_calendar": calendar}
         for command in (replace(cancel(), **changes), waive("poor", **changes)):
             state = dossier.fold(history(online, command))
-            assert (state.reception_due_at, state.finance) == (due, v.Finance.NOTHING_DUE)
+            assert (state.reception_due_at, state.finance) == (due, Finance.NOTHING_DUE)
         # What is left is to be paid first.
         assert dossier.fold(history(online, waive("student", **changes))).reception_due_at is None
 
@@ -172,7 +173,7 @@ def test_an_unpaid_fee_has_the_consequence_that_the_definition_states() -> None:
     fee = dossier.fold(unpaid).fees[0]
     assert (fee.pay_by, fee.stops_unpaid) == (PAY_BY, True)
     given(dossier, *unpaid).when(lapse).then(
-        e.FeeCancelled(*head(OVER, w.CLOCK), "fee-1", 20_000, v.FeeCondition.PROCESSING, w.REASON, None),
+        e.FeeCancelled(*head(OVER, w.CLOCK), "fee-1", 20_000, FeeCondition.PROCESSING, w.REASON, None),
         e.ProcessingStopped(*head(OVER, w.CLOCK), v.StopCause.NOT_PAID, w.REASON),
     )
     given(dossier, *unpaid).when(replace(lapse, at=PAY_BY)).then_nothing()
@@ -185,14 +186,14 @@ def test_an_unpaid_fee_has_the_consequence_that_the_definition_states() -> None:
 
 
 def test_what_reception_waits_for_stops_too_and_what_the_result_waits_for_does_not() -> None:
-    def submitted(condition: v.FeeCondition) -> list[Event]:
+    def submitted(condition: FeeCondition) -> list[Event]:
         return history(w.submit(terms=replace(HASTY, fee_items=(CHARGE,), fee_condition=condition)))
 
     when = w.at("2026-04-01T09:00")
     lapse = c.LapseFee(w.CLOCK, when, "fee-0", w.REASON)
     stopped = e.ProcessingStopped(*head(when, w.CLOCK), v.StopCause.NOT_PAID, w.REASON)
-    given(dossier, *submitted(v.FeeCondition.RECEPTION)).when(lapse).then(stopped)
-    given(dossier, *submitted(v.FeeCondition.RESULT)).when(lapse).then_nothing()
+    given(dossier, *submitted(FeeCondition.RECEPTION)).when(lapse).then(stopped)
+    given(dossier, *submitted(FeeCondition.RESULT)).when(lapse).then_nothing()
 
 
 def test_a_charge_that_is_named_is_one_of_the_procedure_s() -> None:

@@ -19,18 +19,9 @@ from services.dossier import commands as c
 from services.dossier import events as e
 from services.dossier.codec import dossier_codec
 from services.dossier.domain import Dossier, dossier
-from services.dossier.values import (
-    Actor,
-    Delivery,
-    FeeCondition,
-    FeeItem,
-    Finance,
-    Settlement,
-    StopCause,
-    Synchronisation,
-    Terms,
-)
+from services.dossier.values import Actor, Delivery, FeeItem, StopCause, Synchronisation, Terms
 from services.dossier.views import dossiers, lists
+from services.law.course import FeeCondition, Finance, Settlement
 from services.law.deadlines import Term, Unit
 from tests.dossier import world as w
 from tests.support.facts import fact_of

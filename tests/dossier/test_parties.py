@@ -19,6 +19,7 @@ from services.chassis.grounds.concern import concern_of
 from services.dossier import commands as c
 from services.dossier import values as v
 from services.dossier.domain import OPEN, Dossier
+from services.law.course import Settlement
 from tests.dossier import world as w
 from tests.dossier.site import Metadata, Site, refusal_of, site_in
 from tests.support.postgresql import Engine
@@ -146,7 +147,7 @@ def _readable(site: Site, code: str, who: Metadata) -> dict[str, bool]:
     return {way: reason == "" for way, reason in answers.items()}
 
 
-ENDS = {v.Settlement.NOT_RECEIVED, v.Settlement.PROCESSING_STOPPED, v.Settlement.RESULT_RETURNED}
+ENDS = {Settlement.NOT_RECEIVED, Settlement.PROCESSING_STOPPED, Settlement.RESULT_RETURNED}
 
 
 def _known_elsewhere_as_here(site: Site, code: str, state: Dossier) -> None:

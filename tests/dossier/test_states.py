@@ -14,9 +14,9 @@ from motcua.dossier.v1 import dossier_service_pb2, errors_pb2
 from services.chassis.calls.statuses import Errors
 from services.chassis.decider import Rejected
 from services.dossier import commands as c
-from services.dossier import values as v
 from services.dossier.domain import Dossier, dossier
 from services.dossier.states import DOINGS, NAMES, NOW, wrong_state
+from services.law.course import Settlement
 from tests.dossier import world as w
 from tests.support.given import given
 
@@ -51,16 +51,16 @@ def told(rejected: Rejected) -> dict[str, str]:
     return {text.locale: text.message for text in texts}
 
 
-@pytest.mark.parametrize("state", v.Settlement, ids=lambda each: each.name)
-def test_what_may_be_done_now_is_what_the_rules_let_be_done(state: v.Settlement) -> None:
+@pytest.mark.parametrize("state", Settlement, ids=lambda each: each.name)
+def test_what_may_be_done_now_is_what_the_rules_let_be_done(state: Settlement) -> None:
     at = Dossier(
-        state,
-        w.CODE,
-        w.APPLICANT.actor_id,
+        settlement=state,
+        code=w.CODE,
+        applicant_id=w.APPLICANT.actor_id,
         reception_agency=w.COMMUNE,
         competent_agency=w.COMMUNE,
         holder=w.COMMUNE,
-        received_at=None if state in (v.Settlement.NEWLY_REGISTERED, v.Settlement.ABSENT) else w.RECEIVED,
+        received_at=None if state in (Settlement.NEWLY_REGISTERED, Settlement.ABSENT) else w.RECEIVED,
     )
     deciding = replace(dossier, initial=at)
     for rpc in NOW[state]:
@@ -69,7 +69,7 @@ def test_what_may_be_done_now_is_what_the_rules_let_be_done(state: v.Settlement)
 
 
 def test_every_state_and_doing_has_its_words() -> None:
-    assert set(NAMES) == set(NOW) == set(v.Settlement)
+    assert set(NAMES) == set(NOW) == set(Settlement)
     rpcs = {rpc for rpcs in NOW.values() for rpc in rpcs}
     assert rpcs <= set(DOINGS) == set(COMMANDS)
     assert rpcs <= set(dossier_service_pb2.DESCRIPTOR.services_by_name["DossierService"].methods_by_name)
@@ -81,11 +81,11 @@ def test_every_state_and_doing_has_its_words() -> None:
 
 
 def test_the_state_is_named_in_each_language() -> None:
-    assert told(wrong_state(v.Settlement.WITHDRAWAL_REQUESTED)) == {
+    assert told(wrong_state(Settlement.WITHDRAWAL_REQUESTED)) == {
         "vi": "Không thể làm việc này khi hồ sơ ở trạng thái “Công dân yêu cầu rút hồ sơ”. Việc có thể làm lúc này:"
         " đồng ý cho rút (GrantWithdrawal), không cho rút (DeclineWithdrawal).",
         "en": "This cannot be done while the dossier is in the state 'Withdrawal requested'. What may be done now:"
         " grant the withdrawal (GrantWithdrawal), decline the withdrawal (DeclineWithdrawal).",
     }
     facts = {"state": "RECEIVED", "now": "AssignStep, TransferDossier"}
-    assert wrong_state(v.Settlement.RECEIVED).facts == facts
+    assert wrong_state(Settlement.RECEIVED).facts == facts

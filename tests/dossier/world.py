@@ -13,6 +13,7 @@ from services.dossier import values as v
 from services.dossier.domain import dossier
 from services.dossier.events import Event
 from services.dossier.states import NOW
+from services.law.course import FeeCondition, Settlement
 from services.law.deadlines import Calendar, Term, Unit
 
 ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
@@ -72,7 +73,7 @@ TERMS = v.Terms(
     ),
     steps=(v.StepRule("check", "processor"), v.StepRule("sign", "approver")),
     fee_items=(),
-    fee_condition=v.FeeCondition.RECEPTION,
+    fee_condition=FeeCondition.RECEPTION,
     document_kind="residence",
     exemptions=(v.Exempt("poor", 100), v.Exempt("student", 50), v.Exempt("copies", 100, ("copy",))),
     charge_codes=frozenset({"fee", "copy"}),
@@ -84,14 +85,14 @@ SUBMITTED, RECEIVED, DUE = at("2026-03-01T20:00"), at("2026-03-02T09:00"), at("2
 
 def in_state(name: str) -> dict[str, str]:
     """The facts of WRONG_STATE."""
-    return {"state": name, "now": ", ".join(NOW[v.Settlement[name]])}
+    return {"state": name, "now": ", ".join(NOW[Settlement[name]])}
 
 
 def terms(**changes: Any) -> v.Terms:
     return replace(TERMS, **changes)
 
 
-def owing(condition: v.FeeCondition) -> v.Terms:
+def owing(condition: FeeCondition) -> v.Terms:
     return terms(fee_items=(FEE,), fee_condition=condition)
 
 
@@ -163,7 +164,7 @@ def supply(when: datetime = RECEIVED, by: v.Actor = APPLICANT, **changes: Any) -
 
 
 def assess(
-    condition: v.FeeCondition = v.FeeCondition.PROCESSING,
+    condition: FeeCondition = FeeCondition.PROCESSING,
     by: v.Actor = OFFICIAL,
     when: datetime = RECEIVED,
     fee_id: str = "fee-1",

@@ -34,7 +34,8 @@ from services.chassis.store.port import NewEvent
 from services.chassis.store.sqlite import SqliteStore
 from services.dossier import events as dossier
 from services.dossier.codec import dossier_codec
-from services.dossier.values import FeeCondition, FeeItem
+from services.dossier.values import FeeItem
+from services.law.course import FeeCondition
 from services.payment.service import PaymentService
 from tests.support.grounds import scope
 from tests.support.hosted import Host, hosted

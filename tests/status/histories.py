@@ -13,6 +13,7 @@ from services.dossier import commands as c
 from services.dossier import values as v
 from services.dossier.domain import Dossier, dossier
 from services.dossier.events import Event
+from services.law.course import FeeCondition, Finance
 from services.law.deadlines import Calendar, Term, Unit
 
 CODE = "P56.22.336-20261109-0000001"
@@ -29,7 +30,7 @@ _CALENDAR = Calendar("vn", 1, "Asia/Ho_Chi_Minh", (_DAY, _DAY, _DAY, _DAY, _DAY,
 _TERMS = (Term(3, Unit.WORKING_DAYS), Term(12, Unit.HOURS), Term(10, Unit.DAYS), None)
 
 
-def terms(term: Term | None, fee: v.FeeCondition | None) -> v.Terms:
+def terms(term: Term | None, fee: FeeCondition | None) -> v.Terms:
     return v.Terms(
         procedure_code="1.001456",
         procedure_version=1,
@@ -41,7 +42,7 @@ def terms(term: Term | None, fee: v.FeeCondition | None) -> v.Terms:
         exemptions=(v.Exempt("poor", 100), v.Exempt("student", 50)),
         pay_within=Term(2, Unit.WORKING_DAYS),
         stops_unpaid=True,
-        fee_condition=fee or v.FeeCondition.RECEPTION,
+        fee_condition=fee or FeeCondition.RECEPTION,
         document_kind="passport",
     )
 
@@ -90,16 +91,16 @@ def options(state: Dossier, at: datetime, law: v.Terms, amount: int) -> Iterator
     yield c.CompleteStep(holder, at, "check", REASON, law)
     for agency in (RECEPTION, COMPETENT, "P56.2"):
         yield c.TransferDossier(holder, at, agency, REASON)
-    for condition in v.FeeCondition:
+    for condition in FeeCondition:
         fee_id = f"fee-{len(state.fees)}"
         yield c.AssessFee(holder, at, fee_id, (v.FeeItem("Lệ phí", amount),), condition, law)
     for fee in state.fees:
-        if fee.finance is v.Finance.DUE:
+        if fee.finance is Finance.DUE:
             yield c.PayFee(system, at, fee.fee_id, fee.amount, "payment-5601", law)
             yield c.CancelFee(holder, at, fee.fee_id, REASON, law)
             for exempt in law.exemptions:
                 yield c.WaiveFee(holder, at, fee.fee_id, f"fee-{len(state.fees)}", exempt.code, REASON, law)
-        if fee.finance is v.Finance.PAID:
+        if fee.finance is Finance.PAID:
             yield c.RefundFee(system, at, fee.fee_id, fee.amount, "payment-5601")
     yield c.RequestWithdrawal(APPLICANT, at, REASON)
     yield c.DeclineWithdrawal(holder, at, REASON)
@@ -141,8 +142,8 @@ def histories(draw: Callable[[st.SearchStrategy[object]], object]) -> list[Event
 
     term = draw(st.sampled_from(_TERMS))
     assert term is None or isinstance(term, Term)
-    fee = draw(st.sampled_from([None, *v.FeeCondition]))
-    assert fee is None or isinstance(fee, v.FeeCondition)
+    fee = draw(st.sampled_from([None, *FeeCondition]))
+    assert fee is None or isinstance(fee, FeeCondition)
     law = terms(term, fee)
     at = START
     history: list[Event] = list(dossier.decide(submit(law), dossier.initial))

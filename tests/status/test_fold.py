@@ -16,9 +16,6 @@ from gateway.status.model import (
     DueMove,
     Figures,
     Finance,
-    Pause,
-    PauseKind,
-    Settlement,
     Standing,
     StepKind,
     Synchronisation,
@@ -29,6 +26,7 @@ from gateway.status.model import (
 )
 from motcua.dossier.events.v1 import events_pb2 as facts
 from services.chassis.privacy.public_view import is_public, public_view
+from services.law.course import Pause, PauseKind, Settlement
 from tests.status import samples
 from tests.status.samples import CODES, FINANCE, HISTORIES, NOW, POLICE, WARD, fact, local
 
@@ -100,7 +98,10 @@ def test_where_each_history_stands(
 
 
 def test_every_settlement_but_reception_is_in_a_sample() -> None:
-    assert {given(history).page.settlement for history in HISTORIES.values()} == set(Settlement) - {Settlement.RECEIVED}
+    assert {given(history).page.settlement for history in HISTORIES.values()} == set(Settlement) - {
+        Settlement.ABSENT,
+        Settlement.RECEIVED,
+    }
 
 
 def test_reception_starts_the_clock() -> None:
@@ -230,10 +231,11 @@ def test_every_public_fact_of_a_dossier_is_shown() -> None:
             continue
         before = start
         if name in {"FeePaid", "FeeCancelled", "FeeRefunded"}:
-            before = fold(before, facts.FeeAssessed(code=C))
+            before = fold(before, facts.FeeAssessed(code=C, condition=facts.FEE_CONDITION_RESULT))
         if name == "FeeRefunded":
             before = fold(before, facts.FeePaid(code=C))
-        assert fold(before, getattr(facts, name)(code=C)) != before
+        said = {"condition": facts.FEE_CONDITION_RESULT} if "condition" in by_name else {}
+        assert fold(before, getattr(facts, name)(code=C, **said)) != before
 
 
 def test_what_is_not_of_a_dossier_is_refused() -> None:

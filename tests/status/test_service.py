@@ -14,6 +14,7 @@ from gateway.status.service import StatusService
 from services.chassis.store.sqlite import SqliteStore
 from services.dossier import commands as c
 from services.dossier import values as v
+from services.law.course import FeeCondition
 from services.law.deadlines import Term, Unit
 from tests.status import histories
 from tests.status.histories import CODE, RECEPTION, START, submit, terms
@@ -21,7 +22,7 @@ from tests.status.log import execute, handler_over, write_catalogue
 from tests.support.hosted import Host, hosted
 from tests.support.postgresql import Engine, current
 
-LAW = terms(Term(3, Unit.WORKING_DAYS), v.FeeCondition.RECEPTION)
+LAW = terms(Term(3, Unit.WORKING_DAYS), FeeCondition.RECEPTION)
 OFFICIAL = v.Actor("official-5601", histories.ROLES, RECEPTION)
 # Everything personal or internal that went into the log.
 PERSONAL = (

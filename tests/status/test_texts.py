@@ -12,6 +12,7 @@ from gateway.status import model
 from gateway.status.texts import LANGUAGES, choose, load
 from motcua.catalogue.events.v1 import definitions_pb2 as definitions
 from motcua.dossier.events.v1 import events_pb2 as facts
+from services.law.course import PauseKind, Settlement
 
 PACKAGE = Path(model.__file__).parent
 SOURCE = "\n".join(path.read_text() for folder in ("templates", ".") for path in (PACKAGE / folder).glob("*.*ml*"))
@@ -37,7 +38,9 @@ THEN = {f"then-{verdict}" for verdict in VERDICTS}
 VERIFIED = set(re.findall(r'say\("(verified-[a-z]+)"', SCRIPT))
 REASONS = {f"reason-{reason}" for reason in re.findall(r'(?:wrong\(|unknown\(|must\(.*, )"([a-z]+)"\)', SCRIPT)}
 FAMILIES: dict[str, set[str]] = {
-    "settlement": {f"{item.value}.{part}" for item in model.Settlement for part in ("name", "todo")},
+    "settlement": {
+        f"{item.value}.{part}" for item in set(Settlement) - {Settlement.ABSENT} for part in ("name", "todo")
+    },
     "finance": values(model.Finance),
     "delivery": values(model.Delivery),
     "synchronisation": values(model.Synchronisation),
@@ -85,7 +88,7 @@ def test_a_family_has_exactly_the_words_that_can_occur(name: str) -> None:
 def test_timings_and_pauses_are_all_worded() -> None:
     for timing in model.Timing:
         assert f"timing.{timing.value}.label" in WORDS["vi"]
-    for kind in model.PauseKind:
+    for kind in PauseKind:
         assert {f"pause.{kind.value}.name", f"pause.{kind.value}.says"} <= WORDS["vi"].keys()
     for level in LEVELS:
         assert {f"board.{level}-{part}" for part in ("lead", "caption", "rows")} <= WORDS["vi"].keys()

@@ -79,8 +79,8 @@ def _value(hint: Any, field: FieldDescriptor, where: str) -> tuple[Convert, Conv
     raise Drift(f"{where}: no rule for {hint}")
 
 
-class Shape:
-    """One dataclass and its message, joined by field names. Raises Drift where they do not fit."""
+class Part:
+    """A dataclass of some of a message's fields, joined by their names. Raises Drift where they do not fit."""
 
     def __init__(self, dataclass: type[Any], message: type[Message]) -> None:
         self.dataclass = dataclass
@@ -88,13 +88,12 @@ class Shape:
         descriptor: Any = message.DESCRIPTOR
         hints = get_type_hints(dataclass)
         names = [field.name for field in fields(dataclass)]
-        if set(names) != set(descriptor.fields_by_name):
-            odd = sorted(set(names) ^ set(descriptor.fields_by_name))
-            raise Drift(f"{descriptor.full_name}: only on one side: {', '.join(odd)}")
+        if odd := self._odd(set(names), set(descriptor.fields_by_name)):
+            raise Drift(f"{descriptor.full_name}: only on one side: {', '.join(sorted(odd))}")
         self._plain: list[tuple[str, Convert, Convert]] = []
         self._optional: list[tuple[str, Convert, Convert]] = []
         self._repeated: list[tuple[str, type[Any], Convert, Convert]] = []
-        self.sealed = sealed_fields(descriptor)
+        self.sealed = {name: of for name, of in sealed_fields(descriptor).items() if name in names}
         for name in names:
             field = descriptor.fields_by_name[name]
             where = f"{descriptor.full_name}.{name}"
@@ -117,15 +116,9 @@ class Shape:
             else:
                 self._plain.append((name, *_value(hint, field, where)))
 
-    def write(self, value: Any) -> Message:
-        kwargs = {name: write(getattr(value, name)) for name, write, _ in self._plain}
-        for name, write, _ in self._optional:
-            if (found := getattr(value, name)) is not None:
-                kwargs[name] = write(found)
-        for name, kind, write, _ in self._repeated:
-            items = getattr(value, name)
-            kwargs[name] = [write(item) for item in (sorted(items) if kind is frozenset else items)]
-        return self.message(**kwargs)
+    @staticmethod
+    def _odd(names: set[str], stored: set[str]) -> set[str]:
+        return names - stored
 
     def read(self, message: Message) -> Any:
         kwargs = {name: read(getattr(message, name)) for name, _, read in self._plain}
@@ -136,6 +129,24 @@ class Shape:
         for name in self.sealed:
             kwargs[name] = Sealed()
         return self.dataclass(**kwargs)
+
+
+class Shape(Part):
+    """One dataclass and its message with all of their fields."""
+
+    @staticmethod
+    def _odd(names: set[str], stored: set[str]) -> set[str]:
+        return names ^ stored
+
+    def write(self, value: Any) -> Message:
+        kwargs = {name: write(getattr(value, name)) for name, write, _ in self._plain}
+        for name, write, _ in self._optional:
+            if (found := getattr(value, name)) is not None:
+                kwargs[name] = write(found)
+        for name, kind, write, _ in self._repeated:
+            items = getattr(value, name)
+            kwargs[name] = [write(item) for item in (sorted(items) if kind is frozenset else items)]
+        return self.message(**kwargs)
 
 
 def _unwrap_optional(hint: Any) -> tuple[Any, bool]:
