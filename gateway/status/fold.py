@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,6 +18,7 @@ from gateway.status.model import (
     Term,
 )
 from motcua.dossier.events.v1 import events_pb2 as facts
+from services.chassis.decider import replace
 from services.chassis.following.course import fact_of
 from services.law import course
 from services.law.course import FeeCondition

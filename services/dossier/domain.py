@@ -7,11 +7,11 @@ reception, stands still in the two paused states, and never depends on a transfe
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import assert_never, get_args
 
-from services.chassis.decider import Decider, Rejected, Sealed
+from services.chassis.decider import Decider, Rejected, Sealed, replace
 from services.dossier.charging import left, total
 from services.dossier.commands import (
     ApproveDossier,

@@ -170,7 +170,22 @@ def _submitted(fact: Fact[e.DossierSubmitted]) -> dict[str, Any]:
     }
 
 
-_ROWS = select(dossiers).where(dossiers.c.code.in_(bindparam("codes", expanding=True)))
+_KEPT = (
+    "code",
+    "settlement",
+    "back_to",
+    "procedure_version",
+    "reception_agency",
+    "competent_agency",
+    "holder",
+    "due_at",
+    "calendar",
+    "provisional",
+    "passed",
+    "forward_by",
+    "reception_due_at",
+)
+_ROWS = select(*(dossiers.c[name] for name in _KEPT)).where(dossiers.c.code.in_(bindparam("codes", expanding=True)))
 _FEES = select(fees).where(fees.c.code.in_(bindparam("codes", expanding=True)))
 _ASSESS = insert(fees)
 _FEE_SETTLED = update(fees).where(fees.c.fee_id == bindparam("of")).values(finance=bindparam("finance"))

@@ -7,11 +7,13 @@ own. Facts bear the names of the events that they are read from; an event that m
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import Enum, Flag, auto
 from operator import attrgetter
 from typing import Any, TypeVar, assert_never, get_args
+
+from services.chassis.decider import replace
 
 
 class Stage(Flag):
