@@ -7,6 +7,10 @@ PY := $(BIN)/python
 TESTS ?= tests
 # Files of tests that run side by side.
 WORKERS ?= 2
+# What decides, reads and writes without a process, a server or a disk. A file is named by what it is about, wherever it lies.
+QUICK := tests/deadlines tests/setup/test_rooms.py $(foreach about,agreement codes components contract counts document domain domain_machine draft \
+  fees fold heads indicators leaf linter machine merkle message note preferences proof protos public_view quotes requests search \
+  sending states templates terms tiles,$(wildcard tests/*/test_$(about).py))
 POLICIES := tests/charts/policies
 
 define say
@@ -20,7 +24,7 @@ run: $(if $(filter postgresql --database=postgresql,$(ARGS)),.venv/dev,.venv/run
 	@$(BIN)/motcua up --demo $(ARGS)
 
 test: .venv/dev protos ## Run the tests (TESTS=tests/edge for some of them), but for what is long
-	@$(PY) -m pytest -n $(WORKERS) --dist worksteal $(TESTS) $(ARGS)
+	@$(PY) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS) $(ARGS)
 
 test-long: .venv/dev protos ## Run what `make test` leaves: crashes, containers, matrices of browsers
 	@$(PY) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --long=only $(TESTS) $(ARGS)
@@ -29,7 +33,7 @@ test-all: .venv/dev protos ## Run every test
 	@$(PY) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --long=too $(TESTS) $(ARGS)
 
 quick: .venv/dev protos ## Run what decides, reads and writes without a process or a disk: within a minute
-	@$(PY) -m pytest -n $(WORKERS) --dist worksteal $(QUICK) $(ARGS)
+	@$(PY) -m pytest -n $(WORKERS) --dist loadfile $(QUICK) $(ARGS)
 
 check: .venv/dev protos ## Lint, types, layers, protos: what CI checks before the tests
 	$(call say,"ruff")

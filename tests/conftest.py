@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
 from tests.support.logs import log_plainly
 from tests.support.loops import MOST_SECONDS, Loops
@@ -31,6 +32,10 @@ loops.install()
 
 # Of a failure that is said at once.
 MOST_LETTERS = 3000
+# Their tests share one site, of which each process would make its own: such a folder stays whole.
+SHARED = ("access", "edge", "grounds", "operations", "platform", "site")
+# Begun first: they do not keep one process busy when the others are done.
+FIRST = ("platform", "idempotency", "site", "docs/test_readme.py", "security")
 WHICH = {"left": "only what is not marked as long", "only": "only what is", "too": "everything"}
 LEFT = pytest.StashKey[int]()
 
@@ -62,9 +67,25 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     long = [item for item in items if item.get_closest_marker("long")]
     others = [item for item in items if not item.get_closest_marker("long")]
     which = config.getoption("long")
-    # The long ones first: they do not keep one worker busy when the others are done.
+    others.sort(
+        key=lambda item: next((i for i, path in enumerate(FIRST) if f"/tests/{path}" in str(item.path)), len(FIRST))
+    )
     items[:] = (long if which != "left" else []) + (others if which != "only" else [])
     config.stash[LEFT] = len(long) + len(others) - len(items)
+
+
+class ByFile(LoadFileScheduling):
+    """For `--dist loadfile`: a process runs whole files, and whole folders where their tests share a site."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file: str = super()._split_scope(nodeid)
+        folder = file.removeprefix("tests/").partition("/")[0]
+        return folder if folder in SHARED else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling | None:
+    return ByFile(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

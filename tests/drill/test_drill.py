@@ -31,6 +31,8 @@ from tests.drill.site import RELEASE, Site
 from tests.support.authority import context
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.long
+
 REQUIRED = os.environ.get("CI")
 BASE = "localhost/base:drill"
 USER = 10001

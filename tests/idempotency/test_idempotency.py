@@ -27,9 +27,6 @@ from tests.support.tokens import signing_key
 
 AT_ONCE = 8
 
-# What was sent before the restart, with the answer and the events that it had.
-sent: dict[str, tuple[Sending, Answer, list[UUID]]] = {}
-
 
 @pytest.fixture(scope="module")
 def folder(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -92,21 +89,39 @@ def world(life: Life) -> World:
     return life.start()
 
 
+class Sent:
+    """One request of each kind, as it was answered when it was sent for the first time."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._known: dict[str, tuple[Sending, Answer, list[UUID]]] = {}
+
+    def first(self, name: str) -> tuple[Sending, Answer, list[UUID]]:
+        """With the events that it led to."""
+        if name not in self._known:
+            sending = CASES[name](self._world)
+            answer = self._world.send(sending)
+            self._known[name] = sending, answer, self._world.effects(sending.request_id)
+        return self._known[name]
+
+
+@pytest.fixture(scope="module")
+def sent(world: World) -> Sent:
+    return Sent(world)
+
+
 def test_every_mutation_has_a_case() -> None:
     assert sorted(CASES) == sorted(rpc.descriptor.name for rpc in MUTATIONS)
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_request_sent_again_has_one_effect(world: World, name: str) -> None:
-    sending = CASES[name](world)
-    first = world.send(sending)
+def test_a_request_sent_again_has_one_effect(world: World, sent: Sent, name: str) -> None:
+    sending, first, effects = sent.first(name)
     assert first.code is grpc.StatusCode.OK, str(first)
-    effects = world.effects(sending.request_id)
     assert effects
     again = world.send(sending)
     assert (again.code, again.reply) == (first.code, first.reply), again
     assert world.effects(sending.request_id) == effects
-    sent[name] = (sending, first, effects)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -165,10 +180,10 @@ def _change_inside(request: Any) -> None:
             raise AssertionError(f"no other content for {name}")
 
 
-def test_after_a_restart_the_first_reply_comes_again(life: Life, world: World) -> None:
-    assert sent, "it needs what the tests above sent"
+def test_after_a_restart_the_first_reply_comes_again(life: Life, sent: Sent) -> None:
+    before = {name: sent.first(name) for name in CASES}
     restarted = life.start()
-    for name, (sending, first, effects) in sent.items():
+    for name, (sending, first, effects) in before.items():
         again = restarted.send(sending)
         assert (again.code, again.reply) == (first.code, first.reply), f"{name}: {again}"
         assert restarted.effects(sending.request_id) == effects, name

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -65,6 +66,8 @@ class World:
     provinces: Iterator[int] = field(
         default_factory=lambda: itertools.filterfalse(LAW_PROVINCES.__contains__, range(10, 99))
     )
+    _effects: defaultdict[str | None, list[UUID]] = field(default_factory=lambda: defaultdict(list))
+    _position: int = START
 
     def wait(self, **time: float) -> None:
         """The services' time goes on."""
@@ -122,17 +125,17 @@ class World:
     def effects(self, request_id: str) -> list[UUID]:
         """The events that the request led to, on whatever streams."""
 
-        async def count() -> list[UUID]:
-            found, position = [], START
-            while events := await self.client.host.platform.store.read_all(position):
+        async def look() -> list[UUID]:
+            """At what came since the last time: the log grows with every test."""
+            while events := await self.client.host.platform.store.read_all(self._position):
                 for event in events:
                     metadata = json.loads(event.metadata)
-                    if request_id in (metadata.get("request_id"), metadata.get("$causationId")):
-                        found.append(event.id)
-                position = events[-1].position
-            return found
+                    for id_ in {metadata.get("request_id"), metadata.get("$causationId")}:
+                        self._effects[id_].append(event.id)
+                self._position = events[-1].position
+            return list(self._effects[request_id])
 
-        return self.client.host.run(count())
+        return self.client.host.run(look())
 
     def account(self) -> str:
         account_id, at = str(uuid4()), datetime.now(UTC)

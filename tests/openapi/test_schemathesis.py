@@ -23,6 +23,8 @@ from schemathesis.specs.openapi.schemas import OpenApiSchema
 from tests.platform.deployment import Deployment
 from tests.platform.world import Clock, People
 
+pytestmark = pytest.mark.long
+
 EXAMPLES = 3
 SECONDS = 30
 CONFORMANCE = [status_code_conformance, content_type_conformance, response_schema_conformance]

@@ -12,6 +12,8 @@ import pytest
 from tests.platform.deployment import Deployment
 from tests.platform.proof import SIDE_BY_SIDE, Site, Witness, live_through, prove, require_rebuilt
 
+pytestmark = pytest.mark.long
+
 CRASHES = 20
 # After the first acknowledgement since the start.
 SHORTEST_SECONDS, LONGEST_SECONDS = 0.0, 2.0

@@ -21,6 +21,8 @@ from tests.platform.proof import Acknowledged, Site, Witness, live_through, prov
 from tests.support.full_disk import Disk, small_disk
 from tests.support.waiting import eventually_here
 
+pytestmark = pytest.mark.long
+
 MEGABYTES = 600
 SIDE_BY_SIDE = 4
 SECONDS = 20.0

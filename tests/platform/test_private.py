@@ -44,6 +44,7 @@ def heard_by(pid: int) -> set[tuple[str, int]]:
     }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("arguments", [(), ("--processes", "--database", "postgresql")], ids=["one", "processes"])
 def test_a_data_folder_that_was_lived_in_is_closed(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     data = tmp_path / "data"

@@ -36,6 +36,8 @@ from tests.platform.deployment import Deployment
 from tests.platform.proof import Site, Witness, live_through, prove, require_rebuilt
 from tests.support.waiting import eventually, eventually_here
 
+pytestmark = pytest.mark.long
+
 # Much longer than it takes: on a machine that does much else as well.
 TAKE_OVER_SECONDS = 240.0
 BACK_SECONDS = 240.0

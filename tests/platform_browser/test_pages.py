@@ -15,6 +15,8 @@ from tests.platform_browser.conftest import Office
 from tests.support import chromium
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.long
+
 WIDTHS = (360, 1280)
 
 

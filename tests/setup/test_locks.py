@@ -75,6 +75,7 @@ def tomorrow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tomorrow]:
         yield Tomorrow(project, ours | cache | index)
 
 
+@pytest.mark.long
 def test_the_set_up_takes_what_the_locks_list(tomorrow: Tomorrow) -> None:
     """Given newer versions and extras of everything, when the project is set up, then what is listed is there, and no more."""
     done = tomorrow.make(".venv/run")
@@ -86,6 +87,7 @@ def test_the_set_up_takes_what_the_locks_list(tomorrow: Tomorrow) -> None:
     assert tomorrow.installed() == without_pip(listed(ROOT / LOCKS[1]))
 
 
+@pytest.mark.long
 def test_the_images_take_what_the_lock_lists(
     tomorrow: Tomorrow, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -102,6 +104,7 @@ def test_the_images_take_what_the_lock_lists(
     assert wheels == set(listed(ROOT / LOCKS[0]))
 
 
+@pytest.mark.long
 def test_a_lock_that_lacks_something_is_noticed(tomorrow: Tomorrow) -> None:
     """Nothing is resolved, so what nobody listed would be missing at the first import."""
     lock = tomorrow.project / LOCKS[0]

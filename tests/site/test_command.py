@@ -18,6 +18,8 @@ from tests.platform.deployment import Deployment
 from tests.site.lived import Lived
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.long
+
 ENVIRONMENT = {f"MOTCUA_{name.upper()}": value for name, value in SECRETS.items()}
 
 

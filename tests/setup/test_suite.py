@@ -1,0 +1,39 @@
+"""Which tests run when: what `make test` leaves is said, and CI runs it."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_what_is_left_is_said() -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-n0",
+        "--collect-only",
+        "-p",
+        "no:cacheprovider",
+        "tests/setup/test_locks.py",
+    ]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert "::test_nobody_resolves" in ran.stdout
+    assert "::test_the_set_up_takes" not in ran.stdout
+    assert "3 tests were left: make test-all runs all" in ran.stdout
+
+
+def test_ci_runs_what_make_test_leaves() -> None:
+    made = re.findall(r"^make (.+)$", (ROOT / ".ci" / "run").read_text(), re.MULTILINE)
+    assert made == ["check", "policies", "test", "test-long"]
+
+
+def test_what_is_quick_is_there() -> None:
+    words = re.search(r"foreach about,((?:.|\n)+?),\$\(wildcard", (ROOT / "Makefile").read_text())
+    assert words
+    missing = [about for about in words[1].replace("\\", "").split() if not [*ROOT.glob(f"tests/*/test_{about}.py")]]
+    assert missing == []
