@@ -74,7 +74,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     config.stash[LEFT] = len(long) + len(others) - len(items)
 
 
-class ByFile(LoadFileScheduling):
+class ByFile(LoadFileScheduling):  # type: ignore[misc]
     """For `--dist loadfile`: a process runs whole files, and whole folders where their tests share a site."""
 
     def _split_scope(self, nodeid: str) -> str:
