@@ -21,8 +21,7 @@ from gateway.ledger.running import remotes
 from services.chassis.access.tls import Credentials
 from services.chassis.platform.settings import Settings
 from services.dossier.files.scanner import Clamd, ScannerUnavailable
-from services.notification.email import Tls
-from services.notification.sending import smtp_settings
+from services.notification.channels.email import Tls, smtp_settings
 
 
 async def examine(patient: Patient) -> AsyncIterator[Finding]:

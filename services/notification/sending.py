@@ -1,6 +1,6 @@
-"""Sends what is due by e-mail, many at a time, so that a mail server that hangs on one delays neither the others nor the inbox.
+"""Sends what is due by a channel, many at a time, so that a server that hangs on one delays neither the others nor the inbox.
 
-At least once: after a crash between sending and recording it, the e-mail goes again, under the same Message-ID.
+At least once: after a crash between sending and recording it, it goes again, under the same id.
 """
 
 from __future__ import annotations
@@ -9,9 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from email.utils import parseaddr
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
 
 import structlog
 
@@ -24,18 +22,8 @@ from services.chassis.deciding.facts import fact_of
 from services.chassis.deciding.handler import Handler
 from services.chassis.following.views import RunningView
 from services.chassis.machine import chance
-from services.chassis.platform.parts import Parts
-from services.chassis.platform.settings import Settings
 from services.chassis.privacy.sealing import KeyRing
-from services.notification.email import (
-    Email,
-    Mailer,
-    PermanentError,
-    SendError,
-    SmtpMailer,
-    SmtpSettings,
-    Tls,
-)
+from services.notification.channels.port import Dispatch, PermanentError, Sender, SendError
 from services.notification.known import Stored, contact_of, dossier_of
 from services.notification.messages.commands import MessageCommand, RecordFailure, RecordSent
 from services.notification.messages.domain import Message
@@ -56,44 +44,16 @@ POLICY = RetryPolicy()
 log = structlog.get_logger()
 
 
-def mailer_of(parts: Parts) -> Mailer | None:
-    """None: e-mail is switched off."""
-    settings = parts.platform.settings
-    return SmtpMailer(smtp_settings(settings)) if settings.smtp_url else None
-
-
-def smtp_settings(settings: Settings) -> SmtpSettings:
-    """Raises ValueError for a URL that is none of a mail server's."""
-    url = urlsplit(settings.smtp_url)
-    options = dict(parse_qsl(url.query, strict_parsing=bool(url.query)))
-    tls = Tls.IMPLICIT if url.scheme == "smtps" else Tls(options.pop("tls", Tls.STARTTLS.value))
-    ca_file = options.pop("ca_file", "")
-    if url.scheme not in ("smtp", "smtps") or not url.hostname or options:
-        raise ValueError(
-            "MOTCUA_SMTP_URL is not smtp[s]://[user:password@]host[:port][?tls=none|starttls][&ca_file=...]"
-        )
-    name, sender = parseaddr(settings.mail_from)
-    return SmtpSettings(
-        host=url.hostname,
-        port=url.port or {Tls.IMPLICIT: 465, Tls.STARTTLS: 587, Tls.NONE: 25}[tls],
-        sender=sender,
-        sender_name=name or "Một cửa",
-        tls=tls,
-        username=unquote(url.username or ""),
-        password=unquote(url.password or ""),
-        ca_file=ca_file,
-    )
-
-
 @dataclass(frozen=True, slots=True)
 class Outbox:
-    """The e-mails that wait."""
+    """What waits to leave by one channel."""
 
     outgoing: RunningView
     known: RunningView
     messages: Handler[MessageCommand, Message, MessageEvent]
     chosen: Callable[[str], Awaitable[Chosen]]
-    mailer: Mailer
+    channel: Channel
+    sender: Sender
     keys: KeyRing
     clock: Clock
     service: str
@@ -108,7 +68,7 @@ class Outbox:
                 now, most = self.clock.now(), SIDE_BY_SIDE - len(running)
                 if most:
                     rows = await self.outgoing.write(
-                        lambda db, now=now, most=most: take_due(db, Channel.EMAIL, now, now + TAKEN, most)  # type: ignore[misc]
+                        lambda db, now=now, most=most: take_due(db, self.channel, now, now + TAKEN, most)  # type: ignore[misc]
                     )
                     running |= {group.create_task(self._settle(row)) for row in rows}
                 if not running:
@@ -125,34 +85,36 @@ class Outbox:
     async def _send(self, row: Any) -> None:
         by = f"service:{self.service}"
         try:
-            email = await self._email(row.message_id)
+            dispatch = await self._dispatch(row.message_id)
             async with asyncio.timeout(SEND_SECONDS):
-                await self.mailer.send(email)
+                await self.sender.send(dispatch)
             command: MessageCommand = RecordSent(
-                message_id=row.message_id, at=self.clock.now(), by=by, channel=Channel.EMAIL
+                message_id=row.message_id, at=self.clock.now(), by=by, channel=self.channel
             )
         except (SendError, TimeoutError) as error:
             why = error.why if isinstance(error, SendError) else "timeout"
             permanent = isinstance(error, PermanentError)
-            log.warning("e-mail not accepted", message_id=row.message_id, why=why, permanent=permanent)
+            log.warning(
+                "not accepted", channel=self.channel.name, message_id=row.message_id, why=why, permanent=permanent
+            )
             command = RecordFailure(
                 message_id=row.message_id,
                 at=self.clock.now(),
                 by=by,
-                channel=Channel.EMAIL,
+                channel=self.channel,
                 why=why,
                 permanent=permanent,
                 policy=POLICY,
                 jitter=chance.uniform(0, 1),
             )
-        key = f"{row.message_id} {Channel.EMAIL.name} {row.revision} {type(command).__name__}"
+        key = f"{row.message_id} {self.channel.name} {row.revision} {type(command).__name__}"
         try:
             await self.messages.execute(row.message_id, command, Origin.of_clock(key, self.service))
         except Rejected as rejected:
             if rejected.reason not in ("ALREADY_SENT", "ABANDONED"):  # by another sender, meanwhile
                 raise
 
-    async def _email(self, message_id: str) -> Email:
+    async def _dispatch(self, message_id: str) -> Dispatch:
         """Raises PermanentError if there is nobody to send it to any more."""
         first = fact_of((await self.messages.read(message_id))[0])
         event: e.MessageComposed = first.event
@@ -165,7 +127,7 @@ class Outbox:
             raise PermanentError("no address")
         language = Language(event.language)
         text = Text(opened["subject"], opened["body"])
-        return Email(
+        return Dispatch(
             message_id=message_id,
             at=from_timestamp(event.at),
             recipient=address,

@@ -18,6 +18,7 @@ from services.chassis.privacy.sealing import SubjectErased
 from services.chassis.telemetry import telemetry
 from services.chassis.telemetry.gauges import Sample
 from services.notification import gauges
+from services.notification.channels.email import mailer_of
 from services.notification.codec import message_codec, preferences_codec
 from services.notification.composing import compose
 from services.notification.known import contact_of, dossier_of, known
@@ -30,7 +31,7 @@ from services.notification.preferences.domain import preferences
 from services.notification.queries import failure_of, failures, inbox, summary_of, unread_query, waiting_query
 from services.notification.reading import Chosen, address_of, chosen_of, preferences_of, shown
 from services.notification.refusals import Refused
-from services.notification.sending import Outbox, mailer_of
+from services.notification.sending import Outbox
 from services.notification.values import Channel, ChannelChoice, Language, MessageKind
 from services.notification.views import outgoing
 
@@ -142,6 +143,7 @@ class NotificationService:
                 self.known,
                 self.messages,
                 self._chosen,
+                Channel.EMAIL,
                 self.mailer,
                 self.keys,
                 self.clock,

@@ -15,7 +15,7 @@ from services.chassis.clock import ShiftedClock
 from services.chassis.network.addresses import server
 from services.chassis.platform.settings import KURRENTDB, REPEATED, Settings
 from services.chassis.store.kurrentdb import KurrentStore, checked_uri
-from services.notification.sending import smtp_settings
+from services.notification.channels.email import smtp_settings
 
 HOSTILE = ["#", "@", "%", "%40", "/", "?", ":", "\\", " ", "&", "=", "[", "]", "é", "%zz", "<", "\t", "+", ";", ","]
 SECRET = "Zq7"  # in no message of ours

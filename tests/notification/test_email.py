@@ -23,18 +23,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from services.notification.email import (
-    Email,
-    PermanentError,
-    SendError,
-    SmtpMailer,
-    SmtpSettings,
-    Tls,
-    TransientError,
-)
+from services.notification.channels.email import SmtpMailer, SmtpSettings, Tls
+from services.notification.channels.port import Dispatch, PermanentError, SendError, TransientError
 
 HOST = "127.0.0.1"
-EMAIL = Email(
+EMAIL = Dispatch(
     message_id="0f3c1c5e-0000-5000-8000-000000000001",
     at=datetime(2026, 3, 2, 2, 5, tzinfo=UTC),
     recipient="binh@example.vn",

@@ -7,9 +7,9 @@ import pytest
 from sqlalchemy import Connection, create_engine, insert
 
 from services.chassis.platform.settings import Settings
-from services.notification.email import SmtpSettings, Tls
+from services.notification.channels.email import SmtpSettings, Tls, smtp_settings
 from services.notification.queries import take_due
-from services.notification.sending import SEND_SECONDS, TAKEN, smtp_settings
+from services.notification.sending import SEND_SECONDS, TAKEN
 from services.notification.values import Channel
 from services.notification.views import PENDING, deliveries, metadata
 

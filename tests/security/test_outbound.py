@@ -81,7 +81,7 @@ CALLS = {
     "services/dossier/files/scanner.py asyncio.open_unix_connection": "the same",
     "services/identity/national.py httpx.AsyncClient": "MOTCUA_VNEID_URL and MOTCUA_POPULATION_URL; discovery stays at its hosts",
     "services/payment/provider.py httpx.AsyncClient": "MOTCUA_VNPAY_URL",
-    "services/notification/email.py aiosmtplib.send": "the operator's mail server: MOTCUA_SMTP_URL",
+    "services/notification/channels/email.py aiosmtplib.send": "the operator's mail server: MOTCUA_SMTP_URL",
     "gateway/ledger/keep/cosigning.py httpx.AsyncClient": "the witnesses that the operator lists: MOTCUA_LEDGER_WITNESSES",
     "gateway/ledger/keep/restoring.py httpx.AsyncClient": "the same, when a log is restored",
     "gateway/ledger/audit/source.py httpx.Client": "the ledger that whoever checks one names on the command line",

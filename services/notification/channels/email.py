@@ -5,17 +5,21 @@ from __future__ import annotations
 import re
 import ssl
 from dataclasses import dataclass
-from datetime import datetime
 from email.header import Header
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP, EmailPolicy
+from email.utils import parseaddr
 from enum import Enum
-from typing import Any, Protocol
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 import aiosmtplib
 
+from services.chassis.platform.parts import Parts
+from services.chassis.platform.settings import Settings
 from services.chassis.text.contact import sent_to
+from services.notification.channels.port import Dispatch, PermanentError, Sender, SendError, TransientError
 
 _ENHANCED = re.compile(r"\s*([245]\.\d{1,3}\.\d{1,3})\b")
 
@@ -41,37 +45,33 @@ class SmtpSettings:
     timeout: float = 20.0
 
 
-@dataclass(frozen=True, slots=True)
-class Email:
-    message_id: str
-    at: datetime
-    recipient: str
-    # BCP 47
-    language: str
-    subject: str
-    text: str
-    html: str
+def mailer_of(parts: Parts) -> Sender | None:
+    """None: e-mail is switched off."""
+    settings = parts.platform.settings
+    return SmtpMailer(smtp_settings(settings)) if settings.smtp_url else None
 
 
-class SendError(Exception):
-    """`why` holds codes only: what a server says in words may hold the address."""
-
-    def __init__(self, why: str) -> None:
-        super().__init__(why)
-        self.why = why
-
-
-class TransientError(SendError):
-    """The same e-mail may be accepted later."""
-
-
-class PermanentError(SendError):
-    """This e-mail will not be accepted, however often it is tried."""
-
-
-class Mailer(Protocol):
-    async def send(self, email: Email) -> None:
-        """Returns once the e-mail was accepted; raises SendError otherwise."""
+def smtp_settings(settings: Settings) -> SmtpSettings:
+    """Raises ValueError for a URL that is none of a mail server's."""
+    url = urlsplit(settings.smtp_url)
+    options = dict(parse_qsl(url.query, strict_parsing=bool(url.query)))
+    tls = Tls.IMPLICIT if url.scheme == "smtps" else Tls(options.pop("tls", Tls.STARTTLS.value))
+    ca_file = options.pop("ca_file", "")
+    if url.scheme not in ("smtp", "smtps") or not url.hostname or options:
+        raise ValueError(
+            "MOTCUA_SMTP_URL is not smtp[s]://[user:password@]host[:port][?tls=none|starttls][&ca_file=...]"
+        )
+    name, sender = parseaddr(settings.mail_from)
+    return SmtpSettings(
+        host=url.hostname,
+        port=url.port or {Tls.IMPLICIT: 465, Tls.STARTTLS: 587, Tls.NONE: 25}[tls],
+        sender=sender,
+        sender_name=name or "Một cửa",
+        tls=tls,
+        username=unquote(url.username or ""),
+        password=unquote(url.password or ""),
+        ca_file=ca_file,
+    )
 
 
 class SmtpMailer:
@@ -79,7 +79,7 @@ class SmtpMailer:
         self._settings = settings
         self._context = ssl.create_default_context(cafile=settings.ca_file or None)
 
-    async def send(self, email: Email) -> None:
+    async def send(self, email: Dispatch) -> None:
         s = self._settings
         try:
             await aiosmtplib.send(
@@ -123,7 +123,7 @@ class _Policy(EmailPolicy):
 _POLICY = _Policy(linesep=SMTP.linesep, cte_type="7bit")
 
 
-def build(email: Email, settings: SmtpSettings) -> EmailMessage:
+def build(email: Dispatch, settings: SmtpSettings) -> EmailMessage:
     """Its Message-ID follows from the message, so that a mail system can drop a copy sent again after a crash."""
     domain = settings.sender.rpartition("@")[2]
     message = EmailMessage(policy=_POLICY)

@@ -1,0 +1,1 @@
+"""By what a message leaves the house: one module for each channel, over one port."""
