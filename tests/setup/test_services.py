@@ -44,6 +44,11 @@ def those(which: Callable[[Service], object]) -> set[str]:
     return {name for name, service in SERVICES.items() if which(service)}
 
 
+def those_durable() -> set[str]:
+    return {service.durable for service in SERVICES.values()} - {""}
+
+
+OPERATIONS = (ROOT / "docs/operations.md").read_text("utf-8")
 LAYER = contract("No service imports another; all stand on the chassis and the law")["layers"][0]
 FORBIDDEN = contract("The gateway knows the chassis and the law, not the services")["forbidden_modules"]
 LISTS: dict[str, tuple[Iterable[str], Iterable[str]]] = {
@@ -73,7 +78,20 @@ LISTS: dict[str, tuple[Iterable[str], Iterable[str]]] = {
         named("README.md", r"\n +(identity .*)gateway/status, gateway/ledger")[0],
         IN_SERVICES,
     ),
-    "command/backup/durable.py": (durable.DURABLE, {service.durable for service in SERVICES.values()} - {""}),
+    "docs/operations.md: databases that no log gives back": (
+        {
+            f"{name} {durable}"
+            for case in re.findall(r"case \$service in (.*) \*\)", OPERATIONS)
+            for name, durable in re.findall(r"(\w+)\) more=([\w-]+)", case)
+        },
+        # Another database than that of the service's name.
+        {f"{name} {each.durable}" for name, each in SERVICES.items() if each.durable not in ("", name)},
+    ),
+    "docs/operations.md: what a backup may read": (
+        re.findall(r"[\w-]+", re.findall(r"GRANT USAGE ON SCHEMA (.*) TO motcua_backup", OPERATIONS)[0]),
+        those_durable(),
+    ),
+    "command/backup/durable.py": (durable.DURABLE, those_durable()),
     **{
         f"{path}, loop {number}": (found - {"backup"}, SERVICES)
         for path in ("charts/motcua/README.md", "docs/operations.md")

@@ -18,7 +18,7 @@ from tests.site.lived import Lived, started
 from tests.support.postgresql import settings_of
 
 PAGE = 4096
-DURABLE = ("events.db", "keys.db", "dossier-uploads.db", "ledger.db")
+DURABLE = ("events.db", *(f"{service.durable}.db" for service in SERVICES.values() if service.durable))
 VIEWS = tuple(f"views/{name}.db" for name, service in SERVICES.items() if service.views)
 Fate = Callable[[Path, Path, Path], None]
 """Of a file; the same file of an older copy, and of another site, are given, too."""
