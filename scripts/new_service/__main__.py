@@ -19,7 +19,7 @@ FILES = {
     "events.proto": "protos/motcua/name/events/v1/events.proto",
     **{
         f"{each}.py": f"services/name/{each}.py"
-        for each in ("values", "events", "commands", "domain", "codec", "views", "messages", "service")
+        for each in ("values", "events", "commands", "refusals", "domain", "codec", "views", "messages", "service")
     },
     "test_service.py": "tests/name/test_name.py",
     "empty": "services/name/__init__.py",

@@ -26,6 +26,7 @@ CHECKS = (
         "pytest",
         "-n0",
         "tests/booking",
+        "tests/protos/test_refusals.py",
         "tests/setup/test_services.py",
         "tests/setup/test_rooms.py",
     ),
