@@ -50,6 +50,17 @@ _EVERY_CHANGE: dict[type[Message], tuple[str, MessageKind]] = {
     dossier.WithdrawalRequested: ("withdrawal_requested", MessageKind.PROGRESS),
 }
 
+# No letter, on purpose: what the applicant does or is told otherwise, and steps inside the agency.
+UNTOLD: tuple[type[Message], ...] = (
+    dossier.FeeWaived,
+    dossier.FormCorrected,
+    dossier.StepAssigned,
+    dossier.StepCompleted,
+    dossier.DossierApproved,
+    dossier.ReceptionDeadlinePassed,
+    dossier.DossierRated,
+    dossier.DossierSynchronised,
+)
 # The facts to react to.
 TOLD = (*_LETTERS, *_EVERY_CHANGE)
 

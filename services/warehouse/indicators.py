@@ -112,8 +112,27 @@ def increments(event: Message, row: DossierRow) -> Counts:
             return {"reception_late": 1}
         case dossier.DossierRated():
             return {"ratings": 1, "satisfaction_sum": event.score}
-        case _:
+        case (
+            dossier.SupplementRequested()
+            | dossier.FeeAssessed()
+            | dossier.FeeWaived()
+            | dossier.FeeCancelled()
+            | dossier.FeePaid()
+            | dossier.FeeRefunded()
+            | dossier.ProcessingStarted()
+            | dossier.StepAssigned()
+            | dossier.StepCompleted()
+            | dossier.DossierTransferred()
+            | dossier.WithdrawalRequested()
+            | dossier.WithdrawalDeclined()
+            | dossier.DossierApproved()
+            | dossier.DeadlineExtended()
+            | dossier.DeadlineRecounted()
+            | dossier.DossierSynchronised()
+        ):
             return {}
+        case _:
+            raise TypeError(f"nobody said what {event.DESCRIPTOR.full_name} counts for")
 
 
 def _components(components: Sequence[dossier.Component]) -> Counts:
