@@ -32,7 +32,7 @@ def test_enums_have_the_numbers_of_their_protos() -> None:
 
 def test_every_refusal_has_its_text_and_every_text_its_refusal() -> None:
     sources = "".join(path.read_text("utf-8") for path in Path(domain.__file__).parent.glob("*.py"))
-    raised = set(re.findall(r'Rejected\(\s*"([A-Z_]+)"', sources))
+    raised = set(re.findall(r'Refused\(\s*"([A-Z_]+)"', sources))
     common = {name.removeprefix("COMMON_ERROR_") for name, _ in common_errors_pb2.CommonError.items()}
     names = {name.removeprefix("PAYMENT_ERROR_") for name, _ in errors_pb2.PaymentError.items()}
     assert raised - common == names - {"UNSPECIFIED"}
