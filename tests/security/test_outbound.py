@@ -212,6 +212,9 @@ def _is_ours(pattern: ast.expr) -> bool:
             return _is_ours(value)
         case ast.Name(id=name):
             return name.isupper()
+        # Declared in the protos: what a kind of text is read as.
+        case ast.Attribute(value=ast.Name(id="reading"), attr="dropped" | "pattern"):
+            return True
         case ast.Call(func=ast.Attribute(attr="escape")):
             return True
         case ast.BinOp(left=left, right=right):
