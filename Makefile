@@ -8,8 +8,8 @@ TESTS ?= tests
 # Files of tests that run side by side.
 WORKERS ?= 2
 # What decides, reads and writes without a process, a server or a disk. A file is named by what it is about, wherever it lies.
-QUICK := tests/deadlines tests/setup/test_rooms.py $(foreach about,agreement codes components contract counts document domain domain_machine draft \
-  fees fold heads indicators leaf linter machine merkle message note preferences proof protos public_view quotes requests search \
+QUICK := tests/deadlines tests/setup/test_rooms.py $(foreach about,codes components contract counts domain domain_machine draft \
+  fees fold heads indicators leaf linter merkle message note preferences proof protos public_view quotes requests search \
   sending states templates terms tiles,$(wildcard tests/*/test_$(about).py))
 POLICIES := tests/charts/policies
 
