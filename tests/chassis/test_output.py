@@ -262,7 +262,7 @@ async def test_an_error_of_a_callback_is_reported_on_a_full_disk() -> None:
 PROGRAM = """
 import sys, threading
 import structlog
-from services.chassis import telemetry
+from services.chassis.telemetry import telemetry
 telemetry.configure("vn-56", level="INFO", sampled=0.0)
 print("ready", flush=True)
 sys.stdin.readline()
