@@ -21,7 +21,7 @@ from services.law.days import ZONE
 __all__ = ["LANGUAGES", "Texts", "choose", "load"]
 
 _FOLDER = Path(__file__).parent / "texts"
-_ZONEES = {"vi": "vi", "en": "en_GB"}
+_LOCALES = {"vi": "vi", "en": "en_GB"}
 _DAY = {"vi": "dd/MM/yyyy", "en": "d MMMM yyyy"}
 _MOMENT = {"vi": "HH:mm, dd/MM/yyyy", "en": "HH:mm, d MMMM yyyy"}
 
@@ -62,29 +62,29 @@ class Texts:
         return self.n(f"term.{_UNITS[term.unit]}", term.amount)
 
     def day(self, at: datetime) -> str:
-        return format_date(at.astimezone(ZONE), _DAY[self.language], locale=_ZONEES[self.language])
+        return format_date(at.astimezone(ZONE), _DAY[self.language], locale=_LOCALES[self.language])
 
     def date(self, written: str) -> str:
         """Of an ISO 8601 date."""
-        return format_date(date.fromisoformat(written), _DAY[self.language], locale=_ZONEES[self.language])
+        return format_date(date.fromisoformat(written), _DAY[self.language], locale=_LOCALES[self.language])
 
     def weekday(self, at: datetime) -> str:
-        return format_date(at.astimezone(ZONE), "EEEE", locale=_ZONEES[self.language])
+        return format_date(at.astimezone(ZONE), "EEEE", locale=_LOCALES[self.language])
 
     def clock(self, at: datetime) -> str:
         return f"{at.astimezone(ZONE):%H:%M}"
 
     def moment(self, at: datetime) -> str:
-        return format_datetime(at.astimezone(ZONE), _MOMENT[self.language], locale=_ZONEES[self.language])
+        return format_datetime(at.astimezone(ZONE), _MOMENT[self.language], locale=_LOCALES[self.language])
 
     def number(self, value: int) -> str:
-        return format_decimal(value, locale=_ZONEES[self.language])
+        return format_decimal(value, locale=_LOCALES[self.language])
 
     def money(self, value: int) -> str:
         return self.t("money", amount=self.number(value))
 
     def percent(self, value: float) -> str:
-        return f"{format_decimal(value, '0.#', locale=_ZONEES[self.language])}%"
+        return f"{format_decimal(value, '0.#', locale=_LOCALES[self.language])}%"
 
 
 @cache
