@@ -23,6 +23,7 @@ from services.catalogue.domain import agencies, calendars, overlays, procedures,
 from services.catalogue.forms import Forms
 from services.catalogue.linting import Linting
 from services.catalogue.publisher import Publisher, overlay_id
+from services.catalogue.refusals import Refused
 from services.catalogue.views import Definitions
 from services.chassis.calls.answers import form_answers
 from services.chassis.calls.call import Call
@@ -324,5 +325,5 @@ class CatalogueService:
 def _day(call: Call[Any]) -> str:
     """The day asked for, or today. Raises Rejected DATE_INVALID."""
     if call.request.day and not is_day(call.request.day):
-        raise Rejected("DATE_INVALID", value=call.request.day)
+        raise Refused("DATE_INVALID", value=call.request.day)
     return call.request.day or local_day(call.now)
