@@ -117,21 +117,22 @@ class Drafts:
 
     async def claim(self, command: c.SubmitDossier, origin: Origin) -> None:
         """Of submissions of one draft at the same time one goes on. Raises Rejected DRAFT_CLOSED, DRAFT_BEING_SUBMITTED, ..."""
-        if not command.draft_id:
+        submission = command.submission
+        if not submission.draft_id:
             return
-        state, _ = await self.drafts.load(command.draft_id)
+        state, _ = await self.drafts.load(submission.draft_id)
         there = await self._is_there(state.claimed)
         claim = d.ClaimDraft(
-            by=command.by.actor_id,
-            at=command.at,
-            draft_id=command.draft_id,
-            applicant_id=command.applicant_id,
-            procedure_code=command.terms.procedure_code,
+            by=submission.by.actor_id,
+            at=submission.at,
+            draft_id=submission.draft_id,
+            applicant_id=submission.applicant_id,
+            procedure_code=submission.terms.procedure_code,
             code=command.code,
             found=state.claimed if there else "",
             absent="" if there else state.claimed,
         )
-        await self.drafts.execute(command.draft_id, claim, origin.named(f"claim for {command.code}"))
+        await self.drafts.execute(submission.draft_id, claim, origin.named(f"claim for {command.code}"))
 
     async def _is_there(self, code: str) -> bool:
         return bool(code) and (await self.dossiers.load(code))[1] > NO_STREAM

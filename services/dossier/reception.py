@@ -17,7 +17,7 @@ from services.chassis.calls.answers import form_answers
 from services.chassis.calls.call import Call
 from services.chassis.calls.statuses import Invalid, Violation
 from services.chassis.decider import Rejected, Sealed
-from services.chassis.deciding.caller import NATIONAL, Caller, Origin
+from services.chassis.deciding.caller import NATIONAL, Caller
 from services.chassis.deciding.codec import Shape
 from services.chassis.grounds.concern import ONLINE, require_impartial, require_scope
 from services.chassis.platform.settings import Settings
@@ -26,7 +26,7 @@ from services.chassis.text.names import same_name
 from services.chassis.text.plain import name_fault
 from services.chassis.work.batching import Gathered
 from services.dossier.benefits import Benefits
-from services.dossier.commands import SubmitDossier
+from services.dossier.commands import Submission
 from services.dossier.forms import Forms
 from services.dossier.holdings import NOTHING, Holdings, holdings_of
 from services.dossier.law import Law
@@ -229,8 +229,8 @@ class Reception:
     benefits: Benefits
     terms: tuple[tuple[date, Term], ...]
 
-    async def submission(self, call: Call[pb.SubmitDossierRequest], caller: Caller, law: Law) -> SubmitDossier:
-        """The command, but for its code and its fee's id. `caller`: as require_open_window has it.
+    async def submission(self, call: Call[pb.SubmitDossierRequest], caller: Caller, law: Law) -> Submission:
+        """What is submitted, with what the law says of it. `caller`: as require_open_window has it.
 
         Raises Rejected and Invalid for what can be seen before deciding.
         """
@@ -257,10 +257,9 @@ class Reception:
         standing = Standing(_account_level(applicant, known, caller), reusable, granted, used)
         terms = law.terms(procedure, channel, competent, answers, at, standing=standing)
         components = components_of(request.components, at)
-        return SubmitDossier(
+        return Submission(
             by=actor_of(caller),
             at=at,
-            code="",
             applicant_id=applicant.account_id,
             applicant_kind=applicant.kind,
             applicant_name=Sealed(applicant.name),
@@ -279,7 +278,6 @@ class Reception:
             province=reception.province,
             delivery_method=DeliveryMethod(request.delivery_method),
             draft_id=request.draft_id,
-            fee_id="",
             terms=terms,
             through=caller.act or (caller.account_id if caller.kind == "system" else ""),
             claimed_exemptions=claimed,
@@ -347,10 +345,6 @@ def _account_level(applicant: Applicant, known: Known, caller: Caller) -> int:
     if applicant.kind is not ApplicantKind.CITIZEN:
         return 0
     return max(known.level, caller.loa if caller.account_id == applicant.account_id else 0)
-
-
-def coded(command: SubmitDossier, code: str, origin: Origin) -> SubmitDossier:
-    return replace(command, code=code, fee_id=fee_id_of(origin.request_id, code))
 
 
 def fee_id_of(request_id: str, code: str) -> str:

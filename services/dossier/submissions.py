@@ -18,11 +18,11 @@ from services.dossier import commands as c
 from services.dossier import draft as d
 from services.dossier.benefits import Benefits, is_limited
 from services.dossier.codes import Given, Wanted, forget, given_to
-from services.dossier.domain import Dossier, dossier
+from services.dossier.domain import Dossier, require_acceptable
 from services.dossier.drafts import Drafts
 from services.dossier.events import Event
 from services.dossier.law import Law
-from services.dossier.reception import Reception, coded, require_open_window
+from services.dossier.reception import Reception, fee_id_of, require_open_window
 from services.dossier.uploads import owner_of
 from services.dossier.values import Channel
 from services.law.days import ZONE, local_day
@@ -50,27 +50,29 @@ class Submissions:
 
     async def _submit(self, call: Call[pb.SubmitDossierRequest]) -> Outcome[Event]:
         try:
-            command = await self._acceptable(call)
+            submission = await self._acceptable(call)
         except Rejected:
             # What was accepted once is answered for ever, whatever the law says by now.
             given = await self.codes.read(lambda db: given_to(db, call.origin.request_id))
             if earlier := await self._submitted_as(given, call.origin):
                 return earlier
             raise
-        return await self._accept(command, call.origin)
+        return await self._accept(submission, call.origin)
 
-    async def _acceptable(self, call: Call[pb.SubmitDossierRequest]) -> c.SubmitDossier:
+    async def _acceptable(self, call: Call[pb.SubmitDossierRequest]) -> c.Submission:
         """What is refused takes no code, and its files stay the uploader's."""
         channel = Channel(call.request.channel)
         sender = require_open_window(self.reception.settings, channel, call.caller, call.now)
         await self.drafts.require_usable(call)
-        command = await self.reception.submission(call, sender, await self.law.get())
-        dossier.decide(command, dossier.initial)
-        await self.reception.uploads.take(owner_of(call.caller), command.applicant_id, command.uploaded)
-        return command
+        submission = await self.reception.submission(call, sender, await self.law.get())
+        require_acceptable(submission)
+        await self.reception.uploads.take(owner_of(call.caller), submission.applicant_id, submission.uploaded)
+        return submission
 
-    async def _accept(self, command: c.SubmitDossier, origin: Origin) -> Outcome[Event]:
-        wanted = Wanted(command.reception_agency, command.at.astimezone(ZONE).strftime("%Y%m%d"), origin.request_id)
+    async def _accept(self, submission: c.Submission, origin: Origin) -> Outcome[Event]:
+        wanted = Wanted(
+            submission.reception_agency, submission.at.astimezone(ZONE).strftime("%Y%m%d"), origin.request_id
+        )
         for _ in range(CODE_ATTEMPTS):
             found = await self.allocation.get(wanted)
             if found is None:
@@ -78,10 +80,11 @@ class Submissions:
             if earlier := await self._submitted_as(found.others, origin):
                 return earlier
             try:
-                now_coded = coded(command, found.code, origin)
-                await self.drafts.claim(now_coded, origin)
+                fee_id = fee_id_of(origin.request_id, found.code)
+                command = c.SubmitDossier(code=found.code, fee_id=fee_id, submission=submission)
+                await self.drafts.claim(command, origin)
                 async with asyncio.timeout(d.CLAIMED.total_seconds() / 2):
-                    return await self.dossiers.execute(found.code, now_coded, origin, creates=True)
+                    return await self.dossiers.execute(found.code, command, origin, creates=True)
             except TimeoutError:
                 raise Rejected("OVERLOADED") from None
             except Rejected as rejected:
