@@ -39,10 +39,10 @@ from services.dossier.events import ResultIssued, StepCompleted
 from services.dossier.forms import Forms
 from services.dossier.holdings import holdings
 from services.dossier.law import Law
-from services.dossier.queries import mine, oldest_due_query, search, summaries, work
 from services.dossier.money import noted
 from services.dossier.officials import officials, roles_of
 from services.dossier.parties import names, office_of
+from services.dossier.queries import mine, oldest_due_query, search, summaries, work
 from services.dossier.reading import content_of, entry_of, public_entry_of, shown
 from services.dossier.reception import Reception, known_accounts, require_unused
 from services.dossier.registry import Registry

@@ -20,7 +20,7 @@ from motcua.dossier.v1.dossier_service_pb2_grpc import DossierServiceStub
 from services.chassis.deciding.caller import Origin
 from services.chassis.deciding.handler import Handler
 from services.chassis.frame import watching
-from services.chassis.frame.grpc_server import GrpcServer
+from services.chassis.frame.container import AsyncContainer
 from services.chassis.frame.load import STREAMS_PER_CALLER
 from services.dossier.codec import dossier_codec
 from services.dossier.domain import dossier
@@ -108,8 +108,8 @@ def test_strangers_learn_nothing_of_a_dossier(door: Door) -> None:
 
 
 def test_nothing_is_answered_before_the_views_have_caught_up(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
-    for server in (thing for thing in gc.get_objects() if type(thing) is GrpcServer):  # isinstance asks dead proxies
-        monkeypatch.setattr(server, "ready", False)
+    for one in (thing for thing in gc.get_objects() if type(thing) is AsyncContainer):  # isinstance asks dead proxies
+        monkeypatch.setattr(one, "ready", False)
     call = door.stub.GetDossier
     assert refused(lambda: call(pb.GetDossierRequest(code=w.CODE), metadata=door.citizen())) == "NOT_READY"
 
