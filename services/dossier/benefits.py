@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 from weakref import WeakValueDictionary
@@ -15,9 +17,14 @@ from motcua.dossier.events.v1 import events_pb2 as e
 from services.chassis.database.database import utc
 from services.chassis.deciding.codec import from_timestamp
 from services.chassis.deciding.facts import Fact
-from services.chassis.following.views import Projection
+from services.chassis.deciding.handler import Handler
+from services.chassis.following.views import Projection, RunningView, Snapshot, position_token
 from services.chassis.privacy.sealing import KeyRing, open_message, unshown
+from services.chassis.store.port import EventStore
+from services.dossier.commands import Command
 from services.dossier.domain import Dossier
+from services.dossier.events import Event
+from services.dossier.law import Law
 from services.law.course import Settlement
 from services.law.days import local_day
 from services.law.definitions import Procedure
@@ -87,3 +94,35 @@ class Turns:
 
     def turn(self, account_id: str) -> asyncio.Lock:
         return self._locks.setdefault(account_id, asyncio.Lock())
+
+
+@dataclass(frozen=True, slots=True)
+class Benefits:
+    view: RunningView
+    store: EventStore
+    dossiers: Handler[Command, Dossier, Event]
+    law: Snapshot[Law]
+    keys: KeyRing
+    turns: Turns
+
+    def turn(self, account_id: str) -> asyncio.Lock:
+        return self.turns.turn(account_id)
+
+    async def turn_of(self, code: str) -> asyncio.Lock:
+        """Of the dossier's applicant."""
+        state, _ = await self.dossiers.load(code)
+        return self.turns.turn(state.applicant_id)
+
+    async def used_up(self, procedure: Procedure, applicant_id: str, day: str, own: str = "") -> frozenset[str]:
+        """By other dossiers than `own`. Raises Rejected NOT_READY while the view is behind the log."""
+        if not is_limited(procedure, day):
+            return frozenset()
+        head = position_token(await self.store.head())
+        rows = await self.view.read(lambda db: waived_for(db, applicant_id), head)
+        return await used_up(rows, procedure, day, own, self.dossiers.load, self.keys)
+
+    async def used_by_others(self, state: Dossier, now: datetime) -> frozenset[str]:
+        """On the day of the dossier's submission. Raises as used_up."""
+        procedure = (await self.law.get()).version(state.procedure_code, state.procedure_version)
+        day = local_day(state.submitted_at or now)
+        return await self.used_up(procedure, state.applicant_id, day, state.code)

@@ -28,13 +28,12 @@ from services.law.deadlines import Calendar, Term
 
 
 @dataclass(frozen=True, slots=True)
-class SubmitDossier:
+class Submission:
     """`uploaded`: the submitter's own files, by the hash that names them. `documents`: reusable document ids by kind;
     `others_documents`: those that the applicant holds as a guardian."""
 
     by: Actor
     at: datetime
-    code: str
     applicant_id: str
     applicant_kind: ApplicantKind
     applicant_name: Sealed
@@ -52,7 +51,6 @@ class SubmitDossier:
     province: str
     delivery_method: DeliveryMethod
     draft_id: str
-    fee_id: str
     terms: Terms
     through: str = ""
     # Exemptions that an official has to decide about; and of those that one granted at the counter, why.
@@ -62,6 +60,23 @@ class SubmitDossier:
     # Online: in what time it is to be received, by the calendar of the place of reception.
     reception_term: Term | None = None
     reception_calendar: Calendar | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SubmitDossier:
+    """`code`: of the dossier. `fee_id`: of what it owes."""
+
+    code: str
+    fee_id: str
+    submission: Submission
+
+    @property
+    def by(self) -> Actor:
+        return self.submission.by
+
+    @property
+    def at(self) -> datetime:
+        return self.submission.at
 
 
 @dataclass(frozen=True, slots=True)

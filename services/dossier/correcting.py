@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from motcua.dossier.events.v1 import events_pb2 as facts
+from motcua.dossier.v1 import dossier_service_pb2 as pb
 from services.chassis.calls.answers import form_answers
+from services.chassis.calls.call import Call
 from services.chassis.decider import Sealed
 from services.chassis.deciding.codec import from_timestamp
 from services.chassis.deciding.facts import Fact, fact_of
 from services.chassis.privacy.sealing import ERASED, LOST, KeyLost, KeyRing, SubjectErased, open_message, unshown
 from services.chassis.store.port import RecordedEvent
+from services.dossier.benefits import Benefits
+from services.dossier.casework import Casework
 from services.dossier.commands import Correction
 from services.dossier.comparing import changes
 from services.dossier.domain import Dossier
 from services.dossier.forms import Forms
 from services.dossier.law import Law
 from services.dossier.reading import form_of, form_text
-from services.dossier.reception import Known
-from services.dossier.values import Channel
+from services.dossier.reception import Known, attached, components_of, fee_id_of
+from services.dossier.values import Channel, Component, File
 from services.law import fields
 from services.law.cases import Standing, following
 from services.law.days import local_day
@@ -73,6 +77,44 @@ async def correction_of(
         documents=documents,
         reception_calendar=law.calendar_of(state.reception_agency, at),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Supply:
+    """What is given later: components, and answers that take the place of others. `documents`: as a submission has them."""
+
+    components: tuple[Component, ...]
+    uploaded: Mapping[str, File]
+    documents: Mapping[str, str]
+    others_documents: Mapping[str, frozenset[str]]
+    correction: Correction | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Corrections:
+    casework: Casework
+    benefits: Benefits
+    forms: Forms
+    keys: KeyRing
+
+    async def supply(self, call: Call[pb.CorrectFormRequest | pb.SupplySupplementRequest], *, form: bool) -> Supply:
+        """`form`: whether answers are given. Raises Invalid; where they are, also as require_party and correction_of."""
+        components = components_of(call.request.components, call.now)
+        state, _ = await self.casework.dossiers.load(call.request.code)
+        correction = await self._correction(call) if form else None
+        uploaded = await self.casework.take_files(call, state, attached(components))
+        documents = (await self.casework.applicant(state)).documents
+        own, others = documents.own(state.applicant_id, call.now), documents.others(state.applicant_id, call.now)
+        return Supply(components, uploaded, own, others, correction)
+
+    async def _correction(self, call: Call[pb.CorrectFormRequest | pb.SupplySupplementRequest]) -> Correction:
+        request = call.request
+        history, state = await self.casework.history(call)
+        law, known = await self.casework.law.get(), await self.casework.applicant(state)
+        fee_id, used = fee_id_of(request.request_id, request.code), await self.benefits.used_by_others(state, call.now)
+        return await correction_of(
+            history, state, request.form, call.now, law, known, self.forms, self.keys, fee_id, used
+        )
 
 
 async def _held(

@@ -42,6 +42,7 @@ from services.dossier.commands import (
     RequestWithdrawal,
     ReturnResult,
     StopProcessing,
+    Submission,
     SubmitDossier,
     SupplySupplement,
     TransferDossier,
@@ -305,61 +306,72 @@ def _require_paid(dossier: Dossier, *conditions: FeeCondition) -> None:
 def _submit(command: SubmitDossier, dossier: Dossier) -> Events:
     if dossier.settlement is not Settlement.ABSENT:
         raise Rejected("ALREADY_SUBMITTED", code=dossier.code)
-    if not command.applicant_id or not command.applicant_name:
+    return _submitted(command.submission, command.code, command.fee_id)
+
+
+def require_acceptable(submission: Submission) -> None:
+    """Raises Rejected as SubmitDossier is refused, whatever its code: what is refused takes none."""
+    _submitted(submission, code="", fee_id="")
+
+
+def _submitted(submission: Submission, code: str, fee_id: str) -> Events:
+    if not submission.applicant_id or not submission.applicant_name:
         raise Rejected("APPLICANT_REQUIRED")
-    terms = command.terms
+    terms = submission.terms
     components = supplied(
-        command.components,
+        submission.components,
         terms.requirements,
-        command.channel,
-        command.uploaded,
-        command.documents,
-        command.reuse_consent,
-        command.others_documents,
+        submission.channel,
+        submission.uploaded,
+        submission.documents,
+        submission.reuse_consent,
+        submission.others_documents,
     )
     if lacking := missing(components, terms.requirements):
         raise component_missing(lacking, terms.requirements)
     # What must be paid first is nobody's delay until it is.
     waits = bool(terms.fee_items) and terms.fee_condition is FeeCondition.RECEPTION
-    reception_due = None if waits else _reception_due(command.reception_term, command.reception_calendar, command.at)
+    reception_due = (
+        None if waits else _reception_due(submission.reception_term, submission.reception_calendar, submission.at)
+    )
     submitted = DossierSubmitted(
-        command.code,
-        command.applicant_id,
-        command.at,
-        command.by.actor_id,
+        code,
+        submission.applicant_id,
+        submission.at,
+        submission.by.actor_id,
         terms.procedure_code,
         terms.procedure_version,
-        command.channel,
-        command.applicant_kind,
-        command.applicant_name,
-        command.email,
-        command.phone,
-        command.form,
+        submission.channel,
+        submission.applicant_kind,
+        submission.applicant_name,
+        submission.email,
+        submission.phone,
+        submission.form,
         components,
-        command.place_of_submission,
-        command.reception_agency,
-        command.competent_agency,
-        command.province,
-        command.delivery_method,
-        command.draft_id,
-        command.reuse_consent,
-        through=command.through,
-        claimed_exemptions=Sealed(",".join(command.claimed_exemptions)),
+        submission.place_of_submission,
+        submission.reception_agency,
+        submission.competent_agency,
+        submission.province,
+        submission.delivery_method,
+        submission.draft_id,
+        submission.reuse_consent,
+        through=submission.through,
+        claimed_exemptions=Sealed(",".join(submission.claimed_exemptions)),
         reception_due_at=reception_due,
-        reception_term=command.reception_term,
+        reception_term=submission.reception_term,
     )
     # What is owed for processing is assessed by an official while processing.
     if not terms.fee_items or terms.fee_condition is FeeCondition.PROCESSING:
         return (submitted,)
-    head = (command.code, command.applicant_id, command.at, command.by.actor_id)
+    head = (code, submission.applicant_id, submission.at, submission.by.actor_id)
     owed = tuple(item for item in terms.fee_items if item.amount or not item.waived)
     events: list[Event] = [submitted]
     if waived := sum(item.waived for item in terms.fee_items):
         codes, kinds = Sealed(",".join(terms.waiver.exemption_codes)), terms.waiver.document_kinds
-        proofs = tuple(command.documents[kind] for kind in kinds)
-        events.append(FeeWaived(*head, command.fee_id, waived, codes, command.exemption_reason, proofs))
+        proofs = tuple(submission.documents[kind] for kind in kinds)
+        events.append(FeeWaived(*head, fee_id, waived, codes, submission.exemption_reason, proofs))
     if owed:
-        fee = _fee(head, command.fee_id, owed, terms.fee_condition, command.competent_agency, terms)
+        fee = _fee(head, fee_id, owed, terms.fee_condition, submission.competent_agency, terms)
         events.append(replace(fee, of_form=True))
     return tuple(events)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -12,11 +12,24 @@ from google.protobuf.struct_pb2 import Struct, Value
 
 from motcua.dossier.events.v1 import events_pb2 as e
 from motcua.dossier.v1 import dossier_pb2
+from motcua.dossier.v1 import dossier_service_pb2 as pb
+from services.chassis.blobs.sealed import SealedBlobs
+from services.chassis.blobs.signed import UNVERIFIED
+from services.chassis.decider import Rejected
 from services.chassis.deciding.codec import to_timestamp
 from services.chassis.deciding.facts import Fact, fact_of, message_of
 from services.chassis.machine import threads
 from services.chassis.privacy.public_view import public_view
-from services.chassis.privacy.sealing import ERASED, LOST, UNREADABLE, KeyRing, open_message, sealed_fields
+from services.chassis.privacy.sealing import (
+    ERASED,
+    LOST,
+    UNREADABLE,
+    KeyRing,
+    SubjectErased,
+    open_message,
+    opened,
+    sealed_fields,
+)
 from services.chassis.store.port import RecordedEvent
 from services.dossier.codec import dossier_codec
 from services.dossier.comparing import ABSENT, changes
@@ -93,6 +106,23 @@ def files_of(history: Sequence[RecordedEvent], state: Dossier) -> dict[str, str]
         if isinstance(event, e.ResultIssued) and event.sha256:
             files[event.sha256] = event.media_type
     return files
+
+
+async def content_of(
+    history: Sequence[RecordedEvent], state: Dossier, sha256: str, blobs: SealedBlobs
+) -> AsyncIterator[pb.GetAttachmentResponse]:
+    """Of one of its files, in pieces. Raises Rejected ATTACHMENT_UNKNOWN."""
+    files = files_of(history, state)
+    if sha256 not in files:
+        raise Rejected("ATTACHMENT_UNKNOWN", sha256=sha256, component="-")
+    opened(state.applicant_id, state.code)
+    media_type = files[sha256]
+    try:
+        async for data in blobs.read(state.applicant_id, sha256):
+            unverified = media_type in UNVERIFIED
+            yield pb.GetAttachmentResponse(media_type=media_type, data=data, signature_unverified=unverified)
+    except SubjectErased:
+        yield pb.GetAttachmentResponse(media_type=media_type, erased=True)
 
 
 def _compare(reply: dossier_pb2.Dossier, versions: Sequence[str]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any
@@ -14,9 +14,10 @@ from motcua.dossier.events.v1 import events_pb2 as facts
 from motcua.dossier.v1 import dossier_service_pb2 as pb
 from motcua.identity.events.v1 import events_pb2 as identity
 from services.chassis.calls.answers import form_answers
+from services.chassis.calls.call import Call
 from services.chassis.calls.statuses import Invalid, Violation
 from services.chassis.decider import Rejected, Sealed
-from services.chassis.deciding.caller import NATIONAL, Caller, Origin
+from services.chassis.deciding.caller import NATIONAL, Caller
 from services.chassis.deciding.codec import Shape
 from services.chassis.grounds.concern import ONLINE, require_impartial, require_scope
 from services.chassis.platform.settings import Settings
@@ -24,7 +25,8 @@ from services.chassis.privacy.sealing import UNREADABLE, KeyRing, open_message, 
 from services.chassis.text.names import same_name
 from services.chassis.text.plain import name_fault
 from services.chassis.work.batching import Gathered
-from services.dossier.commands import SubmitDossier
+from services.dossier.benefits import Benefits
+from services.dossier.commands import Submission
 from services.dossier.forms import Forms
 from services.dossier.holdings import NOTHING, Holdings, holdings_of
 from services.dossier.law import Law
@@ -178,48 +180,6 @@ def known_accounts(db: Connection, account_ids: Sequence[str]) -> dict[str, Know
     return found
 
 
-async def applicant_of(
-    request: pb.SubmitDossierRequest,
-    caller: Caller,
-    people: Gathered[str, Known],
-    registry: Registry,
-    keys: KeyRing,
-) -> tuple[Applicant, Known]:
-    """The caller, by the names that the state verified; or whom an official or a system applies for: an account that exists.
-
-    Raises Invalid, Rejected APPLICANT_MISMATCH, APPLICANT_REQUIRED, OWN_AFFAIR; and as Registry.require.
-    """
-    if caller.roles & _SELF:
-        if request.applicant_id not in ("", caller.account_id):
-            raise Rejected("APPLICANT_MISMATCH")
-        registry.require_open(caller.account_id)
-        kind = ApplicantKind.CITIZEN if "citizen" in caller.roles else ApplicantKind.ORGANISATION
-        known = await people.get(caller.account_id) or Known()
-        opened = await _opened(known.registration, keys)
-        applicant = Applicant(
-            caller.account_id,
-            kind,
-            opened.get("full_name", ""),
-            request.email or opened.get("email", ""),
-            request.phone or opened.get("phone", ""),
-        )
-        return applicant, known
-    lacks = [name for name in ("applicant_id", "applicant_name", "applicant_kind") if not getattr(request, name)]
-    if lacks:
-        raise Invalid([Violation(name, "Bắt buộc.", "It is required.") for name in lacks], "APPLICANT_REQUIRED")
-    if not _is_account_id(request.applicant_id):
-        # Nobody's personal number is taken for one: the id stands in clear in the log.
-        raise Invalid([Violation("applicant_id", "Phải là mã tài khoản.", "It must be an account's id, a UUID.")])
-    kind = ApplicantKind(request.applicant_kind)
-    if kind is ApplicantKind.CITIZEN and (fault := name_fault(request.applicant_name, person=True)):
-        raise Invalid([Violation("applicant_name", *fault)])
-    require_impartial(caller, request.applicant_id)
-    known = await people.get(request.applicant_id) or Known()
-    registration = await registry.require(request.applicant_id, kind, known.registration)
-    name = await _name_of(kind, request.applicant_name, registration, keys)
-    return Applicant(request.applicant_id, kind, name, request.email, request.phone), known
-
-
 async def _name_of(kind: ApplicantKind, written: str, registration: Registered, keys: KeyRing) -> str:
     """A citizen's as the state verified it, however it was typed. Raises Invalid for another name."""
     if kind is not ApplicantKind.CITIZEN:
@@ -256,77 +216,107 @@ def channel_of(request: pb.SubmitDossierRequest, caller: Caller) -> Channel:
     return channel
 
 
-async def submission(
-    request: pb.SubmitDossierRequest,
-    caller: Caller,
-    at: datetime,
-    law: Law,
-    people: Gathered[str, Known],
-    registry: Registry,
-    uploads: Uploads,
-    keys: KeyRing,
-    forms: Forms,
-    decided: tuple[tuple[date, Term], ...],
-    site: str,
-    used_up: Callable[[Procedure, str], Awaitable[frozenset[str]]],
-) -> SubmitDossier:
-    """The command, but for its code and its fee's id. `decided`: the province's own terms of reception.
+@dataclass(frozen=True, slots=True)
+class Reception:
+    """Where submissions are taken in. `terms`: the province's own terms of reception, by the day since when."""
 
-    Raises Rejected and Invalid for what can be seen before deciding.
-    """
-    channel = channel_of(request, caller)
-    procedure = law.in_force(request.procedure_code, at)
-    if channel is Channel.ONLINE and caller.kind != "system" and caller.loa < procedure.loa:
-        raise Rejected("ASSURANCE_TOO_LOW", required=str(procedure.loa), loa=str(caller.loa))
-    reception = law.agency_here(request.reception_agency, at, site)
-    competent = (
-        law.named(procedure, request.competent_agency, reception, at, site)
-        if request.competent_agency
-        else law.competent(procedure, reception, at)
-    )
-    if caller.kind == "system" or caller.purpose == NATIONAL:
-        require_scope(caller, procedure.code, (reception.code, competent.code))
-    answers = form_answers(request.form)
-    await forms.check(procedure, answers, at, required=channel is Channel.ONLINE)
-    applicant, known = await applicant_of(request, caller, people, registry, keys)
-    granted, claimed = _claims(request, caller, procedure, at)
-    documents = known.documents.own(applicant.account_id, at)
-    used = await used_up(procedure, applicant.account_id)
-    require_unused(granted, used)
-    reusable = frozenset(documents) if request.reuse_consent else ()
-    standing = Standing(_account_level(applicant, known, caller), reusable, granted, used)
-    terms = law.terms(procedure, channel, competent, answers, at, standing=standing)
-    components = components_of(request.components, at)
-    return SubmitDossier(
-        by=actor_of(caller),
-        at=at,
-        code="",
-        applicant_id=applicant.account_id,
-        applicant_kind=applicant.kind,
-        applicant_name=Sealed(applicant.name),
-        email=Sealed(applicant.email),
-        phone=Sealed(applicant.phone),
-        form=Sealed(form_text(answers)),
-        channel=channel,
-        components=components,
-        uploaded=await uploads.owned(owner_of(caller), attached(components)),
-        documents=documents,
-        others_documents=known.documents.others(applicant.account_id, at),
-        reuse_consent=request.reuse_consent,
-        place_of_submission=ONLINE if channel is Channel.ONLINE else caller.agency,
-        reception_agency=reception.code,
-        competent_agency=competent.code,
-        province=reception.province,
-        delivery_method=DeliveryMethod(request.delivery_method),
-        draft_id=request.draft_id,
-        fee_id="",
-        terms=terms,
-        through=caller.act or (caller.account_id if caller.kind == "system" else ""),
-        claimed_exemptions=claimed,
-        exemption_reason=Sealed(request.exemption_reason if granted else ""),
-        reception_term=reply_term(at, decided) if channel is Channel.ONLINE else None,
-        reception_calendar=law.calendar_of(reception.code, at),
-    )
+    settings: Settings
+    people: Gathered[str, Known]
+    registry: Registry
+    uploads: Uploads
+    keys: KeyRing
+    forms: Forms
+    benefits: Benefits
+    terms: tuple[tuple[date, Term], ...]
+
+    async def submission(self, call: Call[pb.SubmitDossierRequest], caller: Caller, law: Law) -> Submission:
+        """What is submitted, with what the law says of it. `caller`: as require_open_window has it.
+
+        Raises Rejected and Invalid for what can be seen before deciding.
+        """
+        request, at, site, channel = call.request, call.now, self.settings.site, channel_of(call.request, caller)
+        procedure = law.in_force(request.procedure_code, at)
+        if channel is Channel.ONLINE and caller.kind != "system" and caller.loa < procedure.loa:
+            raise Rejected("ASSURANCE_TOO_LOW", required=str(procedure.loa), loa=str(caller.loa))
+        reception = law.agency_here(request.reception_agency, at, site)
+        competent = (
+            law.named(procedure, request.competent_agency, reception, at, site)
+            if request.competent_agency
+            else law.competent(procedure, reception, at)
+        )
+        if caller.kind == "system" or caller.purpose == NATIONAL:
+            require_scope(caller, procedure.code, (reception.code, competent.code))
+        answers = form_answers(request.form)
+        await self.forms.check(procedure, answers, at, required=channel is Channel.ONLINE)
+        applicant, known = await self._applicant(request, caller)
+        granted, claimed = _claims(request, caller, procedure, at)
+        documents = known.documents.own(applicant.account_id, at)
+        used = await self.benefits.used_up(procedure, applicant.account_id, local_day(at))
+        require_unused(granted, used)
+        reusable = frozenset(documents) if request.reuse_consent else ()
+        standing = Standing(_account_level(applicant, known, caller), reusable, granted, used)
+        terms = law.terms(procedure, channel, competent, answers, at, standing=standing)
+        components = components_of(request.components, at)
+        return Submission(
+            by=actor_of(caller),
+            at=at,
+            applicant_id=applicant.account_id,
+            applicant_kind=applicant.kind,
+            applicant_name=Sealed(applicant.name),
+            email=Sealed(applicant.email),
+            phone=Sealed(applicant.phone),
+            form=Sealed(form_text(answers)),
+            channel=channel,
+            components=components,
+            uploaded=await self.uploads.owned(owner_of(caller), attached(components)),
+            documents=documents,
+            others_documents=known.documents.others(applicant.account_id, at),
+            reuse_consent=request.reuse_consent,
+            place_of_submission=ONLINE if channel is Channel.ONLINE else caller.agency,
+            reception_agency=reception.code,
+            competent_agency=competent.code,
+            province=reception.province,
+            delivery_method=DeliveryMethod(request.delivery_method),
+            draft_id=request.draft_id,
+            terms=terms,
+            through=caller.act or (caller.account_id if caller.kind == "system" else ""),
+            claimed_exemptions=claimed,
+            exemption_reason=Sealed(request.exemption_reason if granted else ""),
+            reception_term=reply_term(at, self.terms) if channel is Channel.ONLINE else None,
+            reception_calendar=law.calendar_of(reception.code, at),
+        )
+
+    async def _applicant(self, request: pb.SubmitDossierRequest, caller: Caller) -> tuple[Applicant, Known]:
+        """The caller, by the names that the state verified; or whom an official or a system applies for: an account that exists.
+
+        Raises Invalid, Rejected APPLICANT_MISMATCH, APPLICANT_REQUIRED, OWN_AFFAIR; and as Registry.require.
+        """
+        if caller.roles & _SELF:
+            return await self._caller(request, caller)
+        lacks = [name for name in ("applicant_id", "applicant_name", "applicant_kind") if not getattr(request, name)]
+        if lacks:
+            raise Invalid([Violation(name, "Bắt buộc.", "It is required.") for name in lacks], "APPLICANT_REQUIRED")
+        if not _is_account_id(request.applicant_id):
+            # Nobody's personal number is taken for one: the id stands in clear in the log.
+            raise Invalid([Violation("applicant_id", "Phải là mã tài khoản.", "It must be an account's id, a UUID.")])
+        kind = ApplicantKind(request.applicant_kind)
+        if kind is ApplicantKind.CITIZEN and (fault := name_fault(request.applicant_name, person=True)):
+            raise Invalid([Violation("applicant_name", *fault)])
+        require_impartial(caller, request.applicant_id)
+        known = await self.people.get(request.applicant_id) or Known()
+        registration = await self.registry.require(request.applicant_id, kind, known.registration)
+        name = await _name_of(kind, request.applicant_name, registration, self.keys)
+        return Applicant(request.applicant_id, kind, name, request.email, request.phone), known
+
+    async def _caller(self, request: pb.SubmitDossierRequest, caller: Caller) -> tuple[Applicant, Known]:
+        if request.applicant_id not in ("", caller.account_id):
+            raise Rejected("APPLICANT_MISMATCH")
+        self.registry.require_open(caller.account_id)
+        kind = ApplicantKind.CITIZEN if "citizen" in caller.roles else ApplicantKind.ORGANISATION
+        known = await self.people.get(caller.account_id) or Known()
+        opened = await _opened(known.registration, self.keys)
+        name, email, phone = (opened.get(field, "") for field in ("full_name", "email", "phone"))
+        return Applicant(caller.account_id, kind, name, request.email or email, request.phone or phone), known
 
 
 def _claims(
@@ -355,10 +345,6 @@ def _account_level(applicant: Applicant, known: Known, caller: Caller) -> int:
     if applicant.kind is not ApplicantKind.CITIZEN:
         return 0
     return max(known.level, caller.loa if caller.account_id == applicant.account_id else 0)
-
-
-def coded(command: SubmitDossier, code: str, origin: Origin) -> SubmitDossier:
-    return replace(command, code=code, fee_id=fee_id_of(origin.request_id, code))
 
 
 def fee_id_of(request_id: str, code: str) -> str:

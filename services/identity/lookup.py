@@ -7,12 +7,11 @@ a fault of the request.
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
 
 from motcua.identity.events.v1 import events_pb2 as facts
 from motcua.identity.v1 import identity_pb2
 from motcua.identity.v1 import identity_service_pb2 as pb
-from services.chassis.deciding.caller import Caller
+from services.chassis.calls.call import Call
 from services.chassis.deciding.handler import Outcome
 from services.chassis.following.views import position_token
 from services.chassis.grounds.uses import Purpose, purposes
@@ -43,12 +42,13 @@ def basis_of(purpose: Purpose, stated: str) -> str:
 
 
 async def look_up(
-    request: pb.LookUpPersonRequest, caller: Caller, population: Population, now: datetime
+    call: Call[pb.LookUpPersonRequest], population: Population
 ) -> tuple[Answer, Callable[[str], RecordLookup]]:
     """The answer, and the command that records it on the person's account.
 
     Raises Rejected IDENTIFIER_MALFORMED, BIRTH_DATE_INVALID, LEGAL_BASIS_UNKNOWN, UNAVAILABLE; Invalid; PopulationRefused.
     """
+    request, caller, now = call.request, call.caller, call.now
     wanted = tuple(dict.fromkeys(member(PersonField, field, "wanted") for field in request.wanted))
     require_birth_date(request.birth_date, local_day(now))
     legal_basis = basis_of(purposes()[request.purpose], request.legal_basis)
@@ -93,7 +93,7 @@ def told(outcome: Outcome[AccountEvent], account_id: str, person: Person | None)
 
     Without a match nothing leads from the number to an account: neither its id nor how long its history is.
     """
-    recorded = next(event for event in outcome.events if isinstance(event, PopulationLookedUp))
+    recorded = outcome.one(PopulationLookedUp)
     answer, position = ANSWERS[recorded.outcome], position_token(outcome.position)
     if recorded.outcome is not LookupOutcome.FOUND:
         gap = facts.LookupGap.ValueType(recorded.gap.value)

@@ -12,8 +12,8 @@ from starlette.responses import Response
 from motcua.identity.events.v1 import events_pb2 as facts
 from motcua.identity.v1 import errors_pb2
 from motcua.identity.v1 import identity_service_pb2 as pb
+from services.chassis.calls.call import Call
 from services.chassis.clock import MACHINE
-from services.chassis.deciding.caller import Caller, Origin
 from services.chassis.deciding.codec import from_timestamp
 from services.chassis.deciding.facts import Fact
 from services.chassis.deciding.handler import Outcome
@@ -26,7 +26,6 @@ from services.chassis.frame.http_server import client_certificate, http
 from services.chassis.frame.replies import replied
 from services.chassis.grounds.uses import Ground, purposes
 from services.chassis.privacy.sealing import require_concerned
-from services.chassis.telemetry import telemetry
 from services.chassis.telemetry.gauges import Sample
 from services.identity import endpoints, gauges, tokens, walk_ins
 from services.identity import pages as own_pages
@@ -94,7 +93,6 @@ class IdentityService:
     signing_history = dependencies.decisions("signing", signing_keys, signing_codec)
     lists = dependencies.view(lists)
     uses = dependencies.view(uses)
-    pages = dependencies.pages()
     offices = dependencies.snapshot(law, Offices)
     vault = dependencies.made(lambda parts: Vault.of(parts.platform))
     private_keys = dependencies.made(lambda parts: PrivateKeys(Vault.of(parts.platform)))
@@ -131,93 +129,95 @@ class IdentityService:
     # The caller's own account
 
     @api
-    async def get_my_account(self, request: pb.GetMyAccountRequest, caller: Caller) -> pb.GetMyAccountResponse:
-        history = await self.accounts.read(caller.account_id)
-        return pb.GetMyAccountResponse(account=await account_of(caller.account_id, history, self.keys))
+    async def get_my_account(self, call: Call[pb.GetMyAccountRequest]) -> pb.GetMyAccountResponse:
+        history = await self.accounts.read(call.caller.account_id)
+        return pb.GetMyAccountResponse(account=await account_of(call.caller.account_id, history, self.keys))
 
     @api
-    async def update_profile(self, request: pb.UpdateProfileRequest, caller: Caller) -> pb.UpdateProfileResponse:
+    async def update_profile(self, call: Call[pb.UpdateProfileRequest]) -> pb.UpdateProfileResponse:
         command = ChangeProfile(
-            account_id=caller.account_id,
-            at=self.clock.now(),
-            by=caller.actor,
-            email=request.email,
-            phone=request.phone,
-            language=member(Language, request.language, "language"),
+            account_id=call.caller.account_id,
+            at=call.now,
+            by=call.caller.actor,
+            email=call.request.email,
+            phone=call.request.phone,
+            language=member(Language, call.request.language, "language"),
         )
-        return replied(pb.UpdateProfileResponse, await self._change(request, caller, command))
+        return replied(pb.UpdateProfileResponse, await self._change(call, command))
 
     @api
-    async def list_my_data_uses(self, request: pb.ListMyDataUsesRequest, caller: Caller) -> pb.ListMyDataUsesResponse:
-        page = await self.pages.read(request, caller, self.uses, data_uses_of(caller.account_id))
+    async def list_my_data_uses(self, call: Call[pb.ListMyDataUsesRequest]) -> pb.ListMyDataUsesResponse:
+        page = await call.page(self.uses, data_uses_of(call.caller.account_id))
         return pb.ListMyDataUsesResponse(data_uses=map(data_use_of, page.rows), next_page_token=page.token)
 
     @api
-    async def request_erasure(self, request: pb.RequestErasureRequest, caller: Caller) -> pb.RequestErasureResponse:
-        command = RequestErasure(account_id=caller.account_id, at=self.clock.now(), by=caller.actor)
-        return replied(pb.RequestErasureResponse, await self._change(request, caller, command))
+    async def request_erasure(self, call: Call[pb.RequestErasureRequest]) -> pb.RequestErasureResponse:
+        command = RequestErasure(account_id=call.caller.account_id, at=call.now, by=call.caller.actor)
+        return replied(pb.RequestErasureResponse, await self._change(call, command))
 
     # Others' accounts
 
     @api
-    async def decide_erasure(self, request: pb.DecideErasureRequest, caller: Caller) -> pb.DecideErasureResponse:
-        outcome = member(ErasureOutcome, request.outcome, "outcome")
+    async def decide_erasure(self, call: Call[pb.DecideErasureRequest]) -> pb.DecideErasureResponse:
+        outcome = member(ErasureOutcome, call.request.outcome, "outcome")
         command = DecideErasure(
-            account_id=request.account_id,
-            at=self.clock.now(),
-            by=caller.actor,
+            account_id=call.request.account_id,
+            at=call.now,
+            by=call.caller.actor,
             outcome=outcome,
-            legal_basis=request.legal_basis,
+            legal_basis=call.request.legal_basis,
         )
-        return replied(pb.DecideErasureResponse, await self._change(request, caller, command))
+        return replied(pb.DecideErasureResponse, await self._change(call, command))
 
     @on(facts.ErasureDecided, when=shreds)
     async def shred(self, fact: Fact[facts.ErasureDecided]) -> None:
         await self.keys.destroy(fact.event.account_id)
 
     @api
-    async def get_account(self, request: pb.GetAccountRequest, caller: Caller) -> pb.GetAccountResponse:
-        require_concerned(request.account_id)
-        history = await self.accounts.read(request.account_id)
-        account = await account_of(request.account_id, history, self.keys)
+    async def get_account(self, call: Call[pb.GetAccountRequest]) -> pb.GetAccountResponse:
+        require_concerned(call.request.account_id)
+        history = await self.accounts.read(call.request.account_id)
+        account = await account_of(call.request.account_id, history, self.keys)
         newest = history[-1]
         return pb.GetAccountResponse(
             account=account, revision=newest.revision, position=position_token(newest.position)
         )
 
     @api
-    async def list_accounts(self, request: pb.ListAccountsRequest, caller: Caller) -> pb.ListAccountsResponse:
-        page = await self.pages.read(request, caller, self.lists, accounts_listed(request, self.clock.now()))
+    async def list_accounts(self, call: Call[pb.ListAccountsRequest]) -> pb.ListAccountsResponse:
+        page = await call.page(self.lists, accounts_listed(call.request, call.now))
         return pb.ListAccountsResponse(accounts=map(account_summary_of, page.rows), next_page_token=page.token)
 
     @api
-    async def look_up_person(self, request: pb.LookUpPersonRequest, caller: Caller) -> pb.LookUpPersonResponse:
+    async def look_up_person(self, call: Call[pb.LookUpPersonRequest]) -> pb.LookUpPersonResponse:
+        request = call.request
         proposed, number = str(uuid5(UUID(request.request_id), "account")), request.personal_number
         require_personal_number(number)
         require_concerned(await self.identifiers.find(AccountKind.CITIZEN, number) or proposed)
         if purposes()[request.purpose].ground is Ground.COUNTER:
-            await self._count_walk_in(request, caller)
-        answer, make = await look_up(request, caller, self.national.population, self.clock.now())
+            await self._count_walk_in(call)
+        answer, make = await look_up(call, self.national.population)
         account_id = await self.identifiers.claim(AccountKind.CITIZEN, number, proposed)
         # Stored before anything is shown, whatever the answer was.
-        outcome = await self.accounts.execute(account_id, make(account_id), _origin(request, caller))
+        outcome = await self.accounts.execute(account_id, make(account_id), call.origin)
         return told(outcome, account_id, answer.person)
 
-    async def _count_walk_in(self, request: pb.LookUpPersonRequest, caller: Caller) -> None:
-        now = self.clock.now()
-        await self.uses.write(lambda db: walk_ins.count(db, caller.account_id, request.request_id, now))
+    async def _count_walk_in(self, call: Call[pb.LookUpPersonRequest]) -> None:
+        account_id, request_id = call.caller.account_id, call.request.request_id
+        await self.uses.write(lambda db: walk_ins.count(db, account_id, request_id, call.now))
 
     # Officials
 
     @api
-    async def appoint_official(self, request: pb.AppointOfficialRequest, caller: Caller) -> pb.AppointOfficialResponse:
-        now, appointment_id = self.clock.now(), str(uuid5(UUID(request.request_id), "appointment"))
+    async def appoint_official(self, call: Call[pb.AppointOfficialRequest]) -> pb.AppointOfficialResponse:
+        request = call.request
+        now, appointment_id = call.now, str(uuid5(UUID(request.request_id), "appointment"))
         offices = await self.offices.get()
         office = offices.office(request.agency, now)
         command = AppointOfficial(
             account_id=request.account_id,
             at=now,
-            by=caller.actor,
+            by=call.caller.actor,
             appointment_id=appointment_id,
             roles=tuple(member(Role, role, "roles") for role in request.roles),
             agency=request.agency,
@@ -226,125 +226,124 @@ class IdentityService:
             ends_at=from_timestamp(request.ends_at) if request.HasField("ends_at") else None,
             title=request.title,
             decision_number=request.decision_number,
-            reach=reach_of(caller),
+            reach=reach_of(call.caller),
             office=office,
         )
-        outcome = await self._change(request, caller, command)
+        outcome = await self._change(call, command)
         return replied(pb.AppointOfficialResponse, outcome, appointment_id=appointment_id)
 
     @api
-    async def end_appointment(self, request: pb.EndAppointmentRequest, caller: Caller) -> pb.EndAppointmentResponse:
+    async def end_appointment(self, call: Call[pb.EndAppointmentRequest]) -> pb.EndAppointmentResponse:
         command = EndAppointment(
-            account_id=request.account_id,
-            at=self.clock.now(),
-            by=caller.actor,
-            appointment_id=request.appointment_id,
-            reason=request.reason,
-            reach=reach_of(caller),
+            account_id=call.request.account_id,
+            at=call.now,
+            by=call.caller.actor,
+            appointment_id=call.request.appointment_id,
+            reason=call.request.reason,
+            reach=reach_of(call.caller),
         )
-        return replied(pb.EndAppointmentResponse, await self._change(request, caller, command))
+        return replied(pb.EndAppointmentResponse, await self._change(call, command))
 
     @api
-    async def list_appointments(
-        self, request: pb.ListAppointmentsRequest, caller: Caller
-    ) -> pb.ListAppointmentsResponse:
-        page = await self.pages.read(request, caller, self.lists, appointments_listed(request))
+    async def list_appointments(self, call: Call[pb.ListAppointmentsRequest]) -> pb.ListAppointmentsResponse:
+        page = await call.page(self.lists, appointments_listed(call.request))
         return pb.ListAppointmentsResponse(appointments=map(appointment_of, page.rows), next_page_token=page.token)
 
     # Systems
 
     @api
-    async def register_system(self, request: pb.RegisterSystemRequest, caller: Caller) -> pb.RegisterSystemResponse:
+    async def register_system(self, call: Call[pb.RegisterSystemRequest]) -> pb.RegisterSystemResponse:
+        request = call.request
         kid, public_jwk = tokens.parse_public_key(request.public_jwk)
-        now, offices = self.clock.now(), await self.offices.get()
+        now, offices = call.now, await self.offices.get()
 
         def register(_: System) -> RegisterSystem:
-            require_reach(reach_of(caller), offices.office(request.operator_agency, now), request.operator_agency)
+            require_reach(reach_of(call.caller), offices.office(request.operator_agency, now), request.operator_agency)
             require_known_purposes(request.purposes)
             return RegisterSystem(
                 client_id=request.client_id,
                 at=now,
-                by=caller.actor,
+                by=call.caller.actor,
                 name=request.name,
                 operator_agency=request.operator_agency,
                 purposes=tuple(request.purposes),
                 kid=kid,
                 public_jwk=public_jwk,
                 certificate_required=request.certificate_required,
-                scopes=offices.scopes(request.scopes, reach_of(caller), now),
+                scopes=offices.scopes(request.scopes, reach_of(call.caller), now),
             )
 
-        outcome = await self.systems.execute(request.client_id, register, _origin(request, caller))
+        outcome = await self.systems.execute(request.client_id, register, call.origin)
         return replied(pb.RegisterSystemResponse, outcome, kid=kid, opens_nothing=without_scope(request))
 
     @api
-    async def change_system(self, request: pb.ChangeSystemRequest, caller: Caller) -> pb.ChangeSystemResponse:
-        now, offices = self.clock.now(), await self.offices.get()
+    async def change_system(self, call: Call[pb.ChangeSystemRequest]) -> pb.ChangeSystemResponse:
+        request = call.request
+        now, offices = call.now, await self.offices.get()
 
         def change(_: System) -> ChangeSystem:
             require_known_purposes(request.purposes)
             return ChangeSystem(
                 client_id=request.client_id,
                 at=now,
-                by=caller.actor,
+                by=call.caller.actor,
                 purposes=tuple(request.purposes),
                 certificate_required=request.certificate_required,
-                reach=reach_of(caller),
-                scopes=offices.scopes(request.scopes, reach_of(caller), now),
+                reach=reach_of(call.caller),
+                scopes=offices.scopes(request.scopes, reach_of(call.caller), now),
             )
 
-        outcome = await self.systems.execute(request.client_id, change, _origin(request, caller))
+        outcome = await self.systems.execute(request.client_id, change, call.origin)
         return replied(pb.ChangeSystemResponse, outcome, opens_nothing=without_scope(request))
 
     @api
-    async def rotate_system_key(self, request: pb.RotateSystemKeyRequest, caller: Caller) -> pb.RotateSystemKeyResponse:
+    async def rotate_system_key(self, call: Call[pb.RotateSystemKeyRequest]) -> pb.RotateSystemKeyResponse:
+        request = call.request
         kid, public_jwk = tokens.parse_public_key(request.public_jwk)
         until = from_timestamp(request.previous_until) if request.HasField("previous_until") else None
         command = RotateSystemKey(
             client_id=request.client_id,
-            at=self.clock.now(),
-            by=caller.actor,
+            at=call.now,
+            by=call.caller.actor,
             kid=kid,
             public_jwk=public_jwk,
             previous_until=until,
-            reach=reach_of(caller),
+            reach=reach_of(call.caller),
         )
-        return replied(pb.RotateSystemKeyResponse, await self._change_system(request, caller, command), kid=kid)
+        return replied(pb.RotateSystemKeyResponse, await self._change_system(call, command), kid=kid)
 
     @api
-    async def suspend_system(self, request: pb.SuspendSystemRequest, caller: Caller) -> pb.SuspendSystemResponse:
+    async def suspend_system(self, call: Call[pb.SuspendSystemRequest]) -> pb.SuspendSystemResponse:
         command = SuspendSystem(
-            client_id=request.client_id,
-            at=self.clock.now(),
-            by=caller.actor,
-            reason=request.reason,
-            reach=reach_of(caller),
+            client_id=call.request.client_id,
+            at=call.now,
+            by=call.caller.actor,
+            reason=call.request.reason,
+            reach=reach_of(call.caller),
         )
-        return replied(pb.SuspendSystemResponse, await self._change_system(request, caller, command))
+        return replied(pb.SuspendSystemResponse, await self._change_system(call, command))
 
     @api
-    async def reinstate_system(self, request: pb.ReinstateSystemRequest, caller: Caller) -> pb.ReinstateSystemResponse:
+    async def reinstate_system(self, call: Call[pb.ReinstateSystemRequest]) -> pb.ReinstateSystemResponse:
         command = ReinstateSystem(
-            client_id=request.client_id,
-            at=self.clock.now(),
-            by=caller.actor,
-            reason=request.reason,
-            reach=reach_of(caller),
+            client_id=call.request.client_id,
+            at=call.now,
+            by=call.caller.actor,
+            reason=call.request.reason,
+            reach=reach_of(call.caller),
         )
-        return replied(pb.ReinstateSystemResponse, await self._change_system(request, caller, command))
+        return replied(pb.ReinstateSystemResponse, await self._change_system(call, command))
 
     @api
-    async def list_systems(self, request: pb.ListSystemsRequest, caller: Caller) -> pb.ListSystemsResponse:
-        page = await self.pages.read(request, caller, self.lists, systems_listed())
+    async def list_systems(self, call: Call[pb.ListSystemsRequest]) -> pb.ListSystemsResponse:
+        page = await call.page(self.lists, systems_listed())
         return pb.ListSystemsResponse(systems=map(system_of, page.rows), next_page_token=page.token)
 
     # Keys
 
     @api
-    async def rotate_signing_key(
-        self, request: pb.RotateSigningKeyRequest, caller: Caller
-    ) -> pb.RotateSigningKeyResponse:
-        outcome = await self.signing.rotate(_origin(request, caller), compromised=request.compromised)
+    async def rotate_signing_key(self, call: Call[pb.RotateSigningKeyRequest]) -> pb.RotateSigningKeyResponse:
+        outcome = await self.signing.rotate(call.origin, compromised=call.request.compromised)
         return replied(pb.RotateSigningKeyResponse, outcome, kid=introduced_by(outcome))
 
     @every(seconds=60, each_replica=True)  # each has opened keys in its memory
@@ -356,13 +355,13 @@ class IdentityService:
         return [gauges.SIGNING_KEY.at((await self.signing.rotation_due()).timestamp())]
 
     @api
-    async def get_signing_keys(self, request: pb.GetSigningKeysRequest, caller: Caller) -> pb.GetSigningKeysResponse:
+    async def get_signing_keys(self, call: Call[pb.GetSigningKeysRequest]) -> pb.GetSigningKeysResponse:
         return pb.GetSigningKeysResponse(keys=map(signing_key_of, await self.signing.published()))
 
     @api
-    async def get_subject_keys(self, request: pb.GetSubjectKeysRequest, caller: Caller) -> pb.GetSubjectKeysResponse:
-        held = await self.keys.held(request.subject_ids, create=request.create)
-        return pb.GetSubjectKeysResponse(keys=subject_keys_of(request.subject_ids, held))
+    async def get_subject_keys(self, call: Call[pb.GetSubjectKeysRequest]) -> pb.GetSubjectKeysResponse:
+        held = await self.keys.held(call.request.subject_ids, create=call.request.create)
+        return pb.GetSubjectKeysResponse(keys=subject_keys_of(call.request.subject_ids, held))
 
     # Login and tokens
 
@@ -403,12 +402,8 @@ class IdentityService:
     async def my_style(self, request: Request) -> Response:
         return await own_pages.style(request)
 
-    async def _change(self, request: Any, caller: Caller, command: AccountCommand) -> Outcome[AccountEvent]:
-        return await self.accounts.execute(command.account_id, command, _origin(request, caller))
+    async def _change(self, call: Call[Any], command: AccountCommand) -> Outcome[AccountEvent]:
+        return await self.accounts.execute(command.account_id, command, call.origin)
 
-    async def _change_system(self, request: Any, caller: Caller, command: SystemCommand) -> Outcome[SystemEvent]:
-        return await self.systems.execute(command.client_id, command, _origin(request, caller))
-
-
-def _origin(request: Any, caller: Caller) -> Origin:
-    return Origin.of_request(request, caller, telemetry.traceparent())
+    async def _change_system(self, call: Call[Any], command: SystemCommand) -> Outcome[SystemEvent]:
+        return await self.systems.execute(command.client_id, command, call.origin)

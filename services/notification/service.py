@@ -7,15 +7,15 @@ from typing import Any, TypeVar
 
 from motcua.notification.v1 import errors_pb2
 from motcua.notification.v1 import notification_service_pb2 as pb
+from services.chassis.calls.call import Call
 from services.chassis.database.database import utc
-from services.chassis.deciding.caller import Caller, Origin
+from services.chassis.deciding.caller import Origin
 from services.chassis.deciding.facts import Fact
 from services.chassis.following.views import position_token
 from services.chassis.frame import dependencies
 from services.chassis.frame.entrypoints import api, every, observed, on
 from services.chassis.frame.replies import replied
 from services.chassis.privacy.sealing import SubjectErased
-from services.chassis.telemetry import telemetry
 from services.chassis.telemetry.gauges import Sample
 from services.notification import gauges
 from services.notification.channels.email import mailer_of
@@ -48,7 +48,6 @@ class NotificationService:
     messages = dependencies.decisions("message", message, message_codec)
     preferences = dependencies.decisions("preferences", preferences, preferences_codec)
     outgoing = dependencies.view(outgoing)
-    pages = dependencies.pages()
     known = dependencies.view(known)
     mailer = dependencies.made(mailer_of)
     keys = dependencies.keys()
@@ -56,58 +55,54 @@ class NotificationService:
     platform = dependencies.platform()
 
     @api
-    async def list_inbox(self, request: pb.ListInboxRequest, caller: Caller) -> pb.ListInboxResponse:
-        page = await self.pages.read(request, caller, self.outgoing, inbox(caller.account_id, request.unread_only))
-        unread = await self.outgoing.read(lambda db: db.execute(unread_query(caller.account_id)).scalar_one())
+    async def list_inbox(self, call: Call[pb.ListInboxRequest]) -> pb.ListInboxResponse:
+        page = await call.page(self.outgoing, inbox(call.caller.account_id, call.request.unread_only))
+        unread = await self.outgoing.read(lambda db: db.execute(unread_query(call.caller.account_id)).scalar_one())
         found = [await summary_of(row, self.keys) for row in page.rows]
         return pb.ListInboxResponse(messages=found, next_page_token=page.token, unread=unread)
 
     @api
-    async def get_message(self, request: pb.GetMessageRequest, caller: Caller) -> pb.GetMessageResponse:
-        state, _ = await self.messages.load(request.message_id)
-        if state.account_id != caller.account_id:
-            raise Refused("NOT_FOUND", message_id=request.message_id)
-        found = await shown(await self.messages.read(request.message_id), self.keys)
+    async def get_message(self, call: Call[pb.GetMessageRequest]) -> pb.GetMessageResponse:
+        state, _ = await self.messages.load(call.request.message_id)
+        if state.account_id != call.caller.account_id:
+            raise Refused("NOT_FOUND", message_id=call.request.message_id)
+        found = await shown(await self.messages.read(call.request.message_id), self.keys)
         return pb.GetMessageResponse(message=found)
 
     @api
-    async def mark_read(self, request: pb.MarkReadRequest, caller: Caller) -> pb.MarkReadResponse:
-        command = MarkRead(message_id=request.message_id, at=self.clock.now(), by=caller.actor)
-        outcome = await self.messages.execute(request.message_id, command, _origin(request, caller))
+    async def mark_read(self, call: Call[pb.MarkReadRequest]) -> pb.MarkReadResponse:
+        command = MarkRead(message_id=call.request.message_id, at=call.now, by=call.caller.actor)
+        outcome = await self.messages.execute(call.request.message_id, command, call.origin)
         return replied(pb.MarkReadResponse, outcome)
 
     @api
-    async def get_preferences(self, request: pb.GetPreferencesRequest, caller: Caller) -> pb.GetPreferencesResponse:
-        return pb.GetPreferencesResponse(preferences=preferences_of(await self._chosen(caller.account_id)))
+    async def get_preferences(self, call: Call[pb.GetPreferencesRequest]) -> pb.GetPreferencesResponse:
+        return pb.GetPreferencesResponse(preferences=preferences_of(await self._chosen(call.caller.account_id)))
 
     @api
-    async def update_preferences(
-        self, request: pb.UpdatePreferencesRequest, caller: Caller
-    ) -> pb.UpdatePreferencesResponse:
+    async def update_preferences(self, call: Call[pb.UpdatePreferencesRequest]) -> pb.UpdatePreferencesResponse:
         choices = tuple(
             ChannelChoice(
                 _known(MessageKind, choice.kind), tuple(_known(Channel, channel) for channel in choice.channels)
             )
-            for choice in request.choices
+            for choice in call.request.choices
         )
-        me, language = caller.account_id, _known(Language, request.language)
+        me, language = call.caller.account_id, _known(Language, call.request.language)
         command = UpdatePreferences(
-            account_id=me, at=self.clock.now(), by=me, language=language, choices=choices, email=request.email
+            account_id=me, at=call.now, by=me, language=language, choices=choices, email=call.request.email
         )
-        return replied(
-            pb.UpdatePreferencesResponse, await self.preferences.execute(me, command, _origin(request, caller))
-        )
+        return replied(pb.UpdatePreferencesResponse, await self.preferences.execute(me, command, call.origin))
 
     @api
-    async def list_failures(self, request: pb.ListFailuresRequest, caller: Caller) -> pb.ListFailuresResponse:
-        page = await self.pages.read(request, caller, self.outgoing, failures(request))
+    async def list_failures(self, call: Call[pb.ListFailuresRequest]) -> pb.ListFailuresResponse:
+        page = await call.page(self.outgoing, failures(call.request))
         return pb.ListFailuresResponse(failures=map(failure_of, page.rows), next_page_token=page.token)
 
     @api
-    async def retry_message(self, request: pb.RetryMessageRequest, caller: Caller) -> pb.RetryMessageResponse:
-        channel = _known(Channel, request.channel)
-        command = RetryMessage(message_id=request.message_id, at=self.clock.now(), by=caller.actor, channel=channel)
-        outcome = await self.messages.execute(request.message_id, command, _origin(request, caller))
+    async def retry_message(self, call: Call[pb.RetryMessageRequest]) -> pb.RetryMessageResponse:
+        channel = _known(Channel, call.request.channel)
+        command = RetryMessage(message_id=call.request.message_id, at=call.now, by=call.caller.actor, channel=channel)
+        outcome = await self.messages.execute(call.request.message_id, command, call.origin)
         return replied(pb.RetryMessageResponse, outcome)
 
     @on(*TOLD)
@@ -160,10 +155,6 @@ class NotificationService:
     async def _chosen(self, account_id: str) -> Chosen:
         contact = await self.known.read(lambda db: contact_of(db, account_id))
         return await chosen_of(await self.preferences.read(account_id), contact, self.keys)
-
-
-def _origin(request: Any, caller: Caller) -> Origin:
-    return Origin.of_request(request, caller, telemetry.traceparent())
 
 
 def _known(kind: type[N], number: int) -> N:

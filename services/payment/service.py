@@ -16,6 +16,7 @@ from motcua.dossier.events.v1 import events_pb2 as dossier
 from motcua.payment.events.v1 import events_pb2 as facts
 from motcua.payment.v1 import errors_pb2, payment_pb2
 from motcua.payment.v1 import payment_service_pb2 as pb
+from services.chassis.calls.call import Call
 from services.chassis.database.database import utc
 from services.chassis.decider import Rejected, Sealed
 from services.chassis.deciding.caller import Caller, Origin
@@ -78,7 +79,6 @@ class PaymentService:
 
     payments = dependencies.decisions("payment", payment, payment_codec)
     lists = dependencies.view(lists)
-    pages = dependencies.pages()
     receipts = dependencies.view(receipts)
     restricted = dependencies.view(restricted)
     provider = dependencies.made(Provider.of)
@@ -88,16 +88,16 @@ class PaymentService:
     # The payer
 
     @api
-    async def start_checkout(self, request: pb.StartCheckoutRequest, caller: Caller) -> pb.StartCheckoutResponse:
-        fee_id, now = fee_id_of(request.fee_id), self.clock.now()
+    async def start_checkout(self, call: Call[pb.StartCheckoutRequest]) -> pb.StartCheckoutResponse:
+        fee_id, now = fee_id_of(call.request.fee_id), call.now
         _ = self.provider.merchant  # without a provider nothing starts
-        checkout_id = checkout_of(fee_id, request.request_id)
+        checkout_id = checkout_of(fee_id, call.request.request_id)
         command = c.StartCheckout(
-            checkout_id=checkout_id, provider=NAME, expires_at=now + CHECKOUT_LIFETIME, at=now, by=caller.actor
+            checkout_id=checkout_id, provider=NAME, expires_at=now + CHECKOUT_LIFETIME, at=now, by=call.caller.actor
         )
-        outcome = await self.payments.execute(fee_id, command, _origin(request, caller))
-        started = _one(outcome, CheckoutStarted)
-        locale = LOCALES.get(request.locale, "vn")
+        outcome = await self.payments.execute(fee_id, command, call.origin)
+        started = outcome.one(CheckoutStarted)
+        locale = LOCALES.get(call.request.locale, "vn")
         url = self.provider.url(
             started.checkout_id, started.code, started.amount, started.at, started.expires_at, locale
         )
@@ -107,73 +107,77 @@ class PaymentService:
         )
 
     @api
-    async def get_payment(self, request: pb.GetPaymentRequest, caller: Caller) -> pb.GetPaymentResponse:
-        found = await self._payment(fee_id_of(request.fee_id))
-        if not await self._party(caller, found):
+    async def get_payment(self, call: Call[pb.GetPaymentRequest]) -> pb.GetPaymentResponse:
+        found = await self._payment(fee_id_of(call.request.fee_id))
+        if not await self._party(call.caller, found):
             raise Refused("PAYMENT_NOT_FOUND")
-        self._require_open(caller, found.payer_id)
+        self._require_open(call.caller, found.payer_id)
         return pb.GetPaymentResponse(payment=found)
 
     @api
-    async def list_payments(self, request: pb.ListPaymentsRequest, caller: Caller) -> pb.ListPaymentsResponse:
-        page = await self.pages.read(request, caller, self.lists, payments_listed(caller, request))
+    async def list_payments(self, call: Call[pb.ListPaymentsRequest]) -> pb.ListPaymentsResponse:
+        page = await call.page(self.lists, payments_listed(call.caller, call.request))
         found = [payment_pb2.Payment.FromString(row.payment) for row in page.rows]
         return pb.ListPaymentsResponse(payments=found, next_page_token=page.token)
 
     # The counter
 
     @api
-    async def receive_cash(self, request: pb.ReceiveCashRequest, caller: Caller) -> pb.ReceiveCashResponse:
-        fee_id, now = fee_id_of(request.fee_id), self.clock.now()
-        payment_id = str(uuid5(UUID(request.request_id), "cash"))
-        number = await number_for(self.receipts, Series.RECEIPT, caller.agency, local_date(now), payment_id)
+    async def receive_cash(self, call: Call[pb.ReceiveCashRequest]) -> pb.ReceiveCashResponse:
+        fee_id, now = fee_id_of(call.request.fee_id), call.now
+        payment_id = str(uuid5(UUID(call.request.request_id), "cash"))
+        number = await number_for(self.receipts, Series.RECEIPT, call.caller.agency, local_date(now), payment_id)
         command = c.ReceiveCash(
             payment_id=payment_id,
-            amount=request.amount,
+            amount=call.request.amount,
             receipt_number=number,
-            counter=caller.agency,
+            counter=call.caller.agency,
             at=now,
-            by=caller.actor,
+            by=call.caller.actor,
         )
-        outcome = await self._decide(fee_id, command, request, caller)
-        paid = _one(outcome, PaymentConfirmed)
+        outcome = await self._decide(fee_id, command, call)
+        paid = outcome.one(PaymentConfirmed)
         return replied(pb.ReceiveCashResponse, outcome, payment_id=paid.payment_id, receipt_number=paid.receipt_number)
 
     @api
-    async def request_refund(self, request: pb.RequestRefundRequest, caller: Caller) -> pb.RequestRefundResponse:
+    async def request_refund(self, call: Call[pb.RequestRefundRequest]) -> pb.RequestRefundResponse:
         command = c.RequestRefund(
-            payment_id=request.payment_id,
-            reason=Sealed(request.reason),
-            agency=caller.agency,
-            at=self.clock.now(),
-            by=caller.actor,
+            payment_id=call.request.payment_id,
+            reason=Sealed(call.request.reason),
+            agency=call.caller.agency,
+            at=call.now,
+            by=call.caller.actor,
         )
-        outcome = await self._decide(fee_id_of(request.fee_id), command, request, caller)
+        outcome = await self._decide(fee_id_of(call.request.fee_id), command, call)
         return replied(pb.RequestRefundResponse, outcome)
 
     @api
-    async def return_cash(self, request: pb.ReturnCashRequest, caller: Caller) -> pb.ReturnCashResponse:
-        fee_id, now = fee_id_of(request.fee_id), self.clock.now()
-        number = await number_for(self.receipts, Series.VOUCHER, caller.agency, local_date(now), request.payment_id)
-        command = c.ReturnCash(
-            payment_id=request.payment_id, voucher_number=number, counter=caller.agency, at=now, by=caller.actor
+    async def return_cash(self, call: Call[pb.ReturnCashRequest]) -> pb.ReturnCashResponse:
+        fee_id, now = fee_id_of(call.request.fee_id), call.now
+        number = await number_for(
+            self.receipts, Series.VOUCHER, call.caller.agency, local_date(now), call.request.payment_id
         )
-        outcome = await self._decide(fee_id, command, request, caller)
-        return replied(pb.ReturnCashResponse, outcome, voucher_number=_one(outcome, RefundConfirmed).reference)
+        command = c.ReturnCash(
+            payment_id=call.request.payment_id,
+            voucher_number=number,
+            counter=call.caller.agency,
+            at=now,
+            by=call.caller.actor,
+        )
+        outcome = await self._decide(fee_id, command, call)
+        return replied(pb.ReturnCashResponse, outcome, voucher_number=outcome.one(RefundConfirmed).reference)
 
     @api
-    async def list_unmatched_money(
-        self, request: pb.ListUnmatchedMoneyRequest, caller: Caller
-    ) -> pb.ListUnmatchedMoneyResponse:
-        page = await self.pages.read(request, caller, self.lists, unmatched_listed(caller))
+    async def list_unmatched_money(self, call: Call[pb.ListUnmatchedMoneyRequest]) -> pb.ListUnmatchedMoneyResponse:
+        page = await call.page(self.lists, unmatched_listed(call.caller))
         return pb.ListUnmatchedMoneyResponse(unmatched=map(unmatched_of, page.rows), next_page_token=page.token)
 
     @api
-    async def reconcile_day(self, request: pb.ReconcileDayRequest, caller: Caller) -> pb.ReconcileDayResponse:
-        listed = partial(movements_listed, movements_query(caller, request))
-        page = await self.pages.read(request, caller, self.lists, listed)
+    async def reconcile_day(self, call: Call[pb.ReconcileDayRequest]) -> pb.ReconcileDayResponse:
+        listed = partial(movements_listed, movements_query(call.caller, call.request))
+        page = await call.page(self.lists, listed)
         whole = sums_query(listed(page.as_of).query)
-        sums = [] if request.page_token else await self.lists.read(lambda db: db.execute(whole).all())
+        sums = [] if call.request.page_token else await self.lists.read(lambda db: db.execute(whole).all())
         return pb.ReconcileDayResponse(
             movements=map(movement_of, page.rows), sums=map(sum_of, sums), next_page_token=page.token
         )
@@ -329,14 +333,14 @@ class PaymentService:
         over, refund = ((now - utc(at)).total_seconds() if at else 0.0 for at in row)
         return [gauges.CHECKOUTS_OVERDUE.at(over), gauges.REFUNDS_OLDEST.at(refund)]
 
-    async def _decide(self, fee_id: str, command: c.Command, request: Any, caller: Caller) -> Outcome[Event]:
+    async def _decide(self, fee_id: str, command: c.Command, call: Call[Any]) -> Outcome[Event]:
         """What an official does, in nobody's affair of the own."""
 
         def impartially(state: State) -> c.Command:
-            require_impartial(caller, state.request.payer_id if state.request else "")
+            require_impartial(call.caller, state.request.payer_id if state.request else "")
             return command
 
-        return await self.payments.execute(fee_id, impartially, _origin(request, caller))
+        return await self.payments.execute(fee_id, impartially, call.origin)
 
     async def _party(self, caller: Caller, found: payment_pb2.Payment) -> bool:
         """Raises Rejected SCOPE_MISSING."""
@@ -367,18 +371,10 @@ class PaymentService:
         raise Refused("CHECKOUT_NOT_FOUND", checkout_id=checkout_id)
 
 
-def _origin(request: Any, caller: Caller) -> Origin:
-    return Origin.of_request(request, caller, telemetry.traceparent())
-
-
 def _delivery() -> Origin:
     """Of what the provider said just now. The rules notice when it says it again."""
     request_id = str(chance.new_id())
     return Origin(request_id, request_id, ACTOR, request_id, request_id, None, telemetry.traceparent())
-
-
-def _one(outcome: Outcome[Event], kind: type[Any]) -> Any:
-    return next(event for event in outcome.events if isinstance(event, kind))
 
 
 def _cause(event: dossier.FeeCancelled | dossier.DossierRefused | dossier.ProcessingStopped) -> CancelCause:

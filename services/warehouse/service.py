@@ -16,8 +16,9 @@ from motcua.warehouse.v1 import errors_pb2
 from motcua.warehouse.v1 import warehouse_service_pb2 as pb
 from services.chassis.blobs.port import BlobMissing
 from services.chassis.blobs.signed import UNVERIFIED
+from services.chassis.calls.call import Call
 from services.chassis.decider import Rejected
-from services.chassis.deciding.caller import Caller, Origin
+from services.chassis.deciding.caller import Origin
 from services.chassis.deciding.facts import Fact, fact_of
 from services.chassis.following.erasures import shreds
 from services.chassis.following.views import position_token
@@ -26,7 +27,6 @@ from services.chassis.frame.entrypoints import api, on
 from services.chassis.frame.replies import replied
 from services.chassis.grounds.concern import kind_of_account, office, require_impartial
 from services.chassis.privacy.sealing import SubjectErased, opened, require_concerned
-from services.chassis.telemetry import telemetry
 from services.warehouse.codec import document_codec
 from services.warehouse.commands import Command, EraseDocument, KeepDocument, LinkDocument, RevokeDocument
 from services.warehouse.counters import counters
@@ -51,7 +51,6 @@ class WarehouseService:
     documents = dependencies.decisions("document", document, document_codec)
     lists = dependencies.view(lists)
     counters = dependencies.view(counters)
-    pages = dependencies.pages()
     procedures = dependencies.snapshot(procedures, Procedures)
     blobs = dependencies.blobs()
     keys = dependencies.keys()
@@ -61,48 +60,48 @@ class WarehouseService:
     # Documents
 
     @api
-    async def list_my_documents(self, request: pb.ListMyDocumentsRequest, caller: Caller) -> pb.ListMyDocumentsResponse:
-        listing = documents_of(caller.account_id, request.document_kind)
-        page = await self.pages.read(request, caller, self.lists, listing)
-        now = self.clock.now()
+    async def list_my_documents(self, call: Call[pb.ListMyDocumentsRequest]) -> pb.ListMyDocumentsResponse:
+        listing = documents_of(call.caller.account_id, call.request.document_kind)
+        page = await call.page(self.lists, listing)
+        now = call.now
         return pb.ListMyDocumentsResponse(
             documents=[summary_of(row, now) for row in page.rows], next_page_token=page.token
         )
 
     @api
-    async def list_documents(self, request: pb.ListDocumentsRequest, caller: Caller) -> pb.ListDocumentsResponse:
+    async def list_documents(self, call: Call[pb.ListDocumentsRequest]) -> pb.ListDocumentsResponse:
+        request = call.request
         require_concerned(request.account_id)
         listing = documents_of(request.account_id, request.document_kind)
-        page = await self.pages.read(request, caller, self.lists, listing)
+        page = await call.page(self.lists, listing)
         opened(request.account_id, "")
-        now = self.clock.now()
+        now = call.now
         return pb.ListDocumentsResponse(
             documents=[summary_of(row, now) for row in page.rows], next_page_token=page.token
         )
 
     @api
-    async def get_document(self, request: pb.GetDocumentRequest, caller: Caller) -> pb.GetDocumentResponse:
-        state, _ = await self.documents.load(request.document_id)
-        if not may_read(caller, state):
-            raise Refused("NOT_FOUND", document_id=request.document_id)
-        subject = answerable(caller, state, self.platform.verifier.standing.restricted)
-        history = await self.documents.read(request.document_id)
+    async def get_document(self, call: Call[pb.GetDocumentRequest]) -> pb.GetDocumentResponse:
+        state, _ = await self.documents.load(call.request.document_id)
+        if not may_read(call.caller, state):
+            raise Refused("NOT_FOUND", document_id=call.request.document_id)
+        subject = answerable(call.caller, state, self.platform.verifier.standing.restricted)
+        history = await self.documents.read(call.request.document_id)
         if state.erased:
             return pb.GetDocumentResponse(document=erased(history, state))
         opened(subject, "")
-        found = await shown(history, owns(caller, state), self.keys, self.clock.now())
+        found = await shown(history, owns(call.caller, state), self.keys, call.now)
         return pb.GetDocumentResponse(document=found)
 
     @api
-    async def read_document(
-        self, request: pb.ReadDocumentRequest, caller: Caller
-    ) -> AsyncIterator[pb.ReadDocumentResponse]:
+    async def read_document(self, call: Call[pb.ReadDocumentRequest]) -> AsyncIterator[pb.ReadDocumentResponse]:
+        request = call.request
         state, _ = await self.documents.load(request.document_id)
-        if not may_read(caller, state):
+        if not may_read(call.caller, state):
             raise Refused("NOT_FOUND", document_id=request.document_id)
-        subject = answerable(caller, state, self.platform.verifier.standing.restricted)
+        subject = answerable(call.caller, state, self.platform.verifier.standing.restricted)
         kept: facts.DocumentKept = fact_of((await self.documents.read(request.document_id))[0]).event
-        if caller.kind in OTHERS and kept.code != request.dossier_code:
+        if call.caller.kind in OTHERS and kept.code != request.dossier_code:
             await self._require_reused(request.document_id, request.dossier_code)
         if not kept.sha256:
             raise Refused("NO_CONTENT", document_id=request.document_id)
@@ -124,42 +123,47 @@ class WarehouseService:
             raise Refused("NOT_IN_DOSSIER", document_id=document_id, code=code)
 
     @api
-    async def revoke_document(self, request: pb.RevokeDocumentRequest, caller: Caller) -> pb.RevokeDocumentResponse:
-        now = self.clock.now()
+    async def revoke_document(self, call: Call[pb.RevokeDocumentRequest]) -> pb.RevokeDocumentResponse:
+        now = call.now
 
         def command(state: Document) -> RevokeDocument:
-            require_impartial(caller, state.account_id)
+            require_impartial(call.caller, state.account_id)
             return RevokeDocument(
-                document_id=request.document_id, at=now, by=caller.actor, agency=office(caller), reason=request.reason
+                document_id=call.request.document_id,
+                at=now,
+                by=call.caller.actor,
+                agency=office(call.caller),
+                reason=call.request.reason,
             )
 
-        origin = Origin.of_request(request, caller, telemetry.traceparent())
-        return replied(pb.RevokeDocumentResponse, await self.documents.execute(request.document_id, command, origin))
+        return replied(
+            pb.RevokeDocumentResponse, await self.documents.execute(call.request.document_id, command, call.origin)
+        )
 
     @api
-    async def link_document(self, request: pb.LinkDocumentRequest, caller: Caller) -> pb.LinkDocumentResponse:
-        now, account_id = self.clock.now(), request.account_id
+    async def link_document(self, call: Call[pb.LinkDocumentRequest]) -> pb.LinkDocumentResponse:
+        request = call.request
+        now, account_id = call.now, request.account_id
 
         def command(state: Document) -> LinkDocument:
             for person in (state.account_id, state.guardian_id, account_id):
-                require_impartial(caller, person)
+                require_impartial(call.caller, person)
             return LinkDocument(
                 document_id=request.document_id,
                 account_id=account_id,
                 at=now,
-                by=caller.actor,
-                agency=office(caller),
+                by=call.caller.actor,
+                agency=office(call.caller),
                 reason=request.reason,
                 guardian_stays=request.guardian_stays,
             )
 
-        origin = Origin.of_request(request, caller, telemetry.traceparent())
         state, _ = await self.documents.load(request.document_id)
         if state.unlinked:
             document.decide(command(state), state)  # what is refused copies nothing
             await self._require_citizen(account_id)
             await self._give(state.account_id, account_id, state.sha256)
-        return replied(pb.LinkDocumentResponse, await self.documents.execute(request.document_id, command, origin))
+        return replied(pb.LinkDocumentResponse, await self.documents.execute(request.document_id, command, call.origin))
 
     async def _require_citizen(self, account_id: str) -> None:
         """Raises Rejected PERSON_UNKNOWN, ACCOUNT_RESTRICTED."""
@@ -172,10 +176,11 @@ class WarehouseService:
     # Indicators
 
     @api
-    async def get_indicators(self, request: pb.GetIndicatorsRequest, caller: Caller) -> pb.GetIndicatorsResponse:
+    async def get_indicators(self, call: Call[pb.GetIndicatorsRequest]) -> pb.GetIndicatorsResponse:
+        request = call.request
         names = names_of(request.group_by)
         listing = grouped(period_of(request.from_day, request.until_day), request.filter, names)
-        page = await self.pages.read(request, caller, self.counters, listing)
+        page = await call.page(self.counters, listing)
         return pb.GetIndicatorsResponse(
             indicators=[indicators_of(row, names) for row in page.rows],
             next_page_token=page.token,
@@ -184,9 +189,9 @@ class WarehouseService:
 
     @api
     async def watch_indicators(
-        self, request: pb.WatchIndicatorsRequest, caller: Caller
+        self, call: Call[pb.WatchIndicatorsRequest]
     ) -> AsyncIterator[pb.WatchIndicatorsResponse]:
-        async for news in watched(request, self.counters, self.clock):
+        async for news in watched(call.request, self.counters, self.clock):
             yield news
 
     # Facts of other services

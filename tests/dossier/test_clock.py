@@ -208,6 +208,12 @@ def test_elsewhere_in_the_same_place_the_time_counts_from_reception() -> None:
 # Until it is received
 
 ONLINE = w.submit(reception_term=Term(1, Unit.WORKING_DAYS), reception_calendar=w.CALENDAR)
+
+
+def online(**changes: Any) -> c.SubmitDossier:
+    return replace(ONLINE, submission=replace(ONLINE.submission, **changes))
+
+
 BY = at("2026-03-02T17:00")
 LATE = at("2026-03-03T09:00")
 
@@ -219,7 +225,7 @@ def passed(by: v.Actor, when: datetime = LATE) -> e.ReceptionDeadlinePassed:
 def test_an_online_dossier_is_to_be_received_in_its_time() -> None:
     state = dossier.fold(w.story(ONLINE))
     assert (state.reception_due_at, state.reception_overdue(BY), state.reception_overdue(LATE)) == (BY, False, True)
-    eight = replace(ONLINE, reception_term=Term(8, Unit.HOURS), at=at("2026-03-02T10:00"))
+    eight = online(reception_term=Term(8, Unit.HOURS), at=at("2026-03-02T10:00"))
     assert dossier.fold(w.story(eight)).reception_due_at == at("2026-03-03T10:00")
 
 
@@ -240,7 +246,7 @@ def test_a_late_reception_is_noted_once_by_the_clock_or_with_the_answer() -> Non
 
 
 def test_what_must_be_paid_first_is_no_delay_of_the_office() -> None:
-    owing = replace(ONLINE, terms=w.owing(FeeCondition.RECEPTION))
+    owing = online(terms=w.owing(FeeCondition.RECEPTION))
     assert dossier.fold(w.story(owing)).reception_due_at is None
     pay = replace(w.pay("fee-0", when=at("2026-03-04T09:00")), reception_calendar=w.CALENDAR)
     story(owing).when(pay).then(

@@ -111,7 +111,7 @@ SUBMISSION = e.DossierSubmitted(
     "1.004222",
     2,
     Channel.ONLINE,
-    submit().applicant_kind,
+    submit().submission.applicant_kind,
     Sealed("Nguyễn Văn A"),
     Sealed("a@vi.example"),
     Sealed("0905123456"),

@@ -97,10 +97,11 @@ def owing(condition: FeeCondition) -> v.Terms:
 
 
 def submit(**changes: Any) -> c.SubmitDossier:
-    command = c.SubmitDossier(
+    """`changes`: of the submission, and of the command's code and fee."""
+    asked = {name: changes.pop(name, given) for name, given in (("code", CODE), ("fee_id", "fee-0"))}
+    submission = c.Submission(
         by=APPLICANT,
         at=SUBMITTED,
-        code=CODE,
         applicant_id=APPLICANT.actor_id,
         applicant_kind=v.ApplicantKind.CITIZEN,
         applicant_name=Sealed("Nguyễn Văn A"),
@@ -118,10 +119,9 @@ def submit(**changes: Any) -> c.SubmitDossier:
         province="56",
         delivery_method=v.DeliveryMethod.ELECTRONIC,
         draft_id="",
-        fee_id="fee-0",
         terms=TERMS,
     )
-    return replace(command, **changes)
+    return c.SubmitDossier(**asked, submission=replace(submission, **changes))
 
 
 def receive(when: datetime = RECEIVED, law: v.Terms = TERMS, by: v.Actor = OFFICIAL) -> c.ReceiveDossier:

@@ -32,6 +32,7 @@ from motcua.warehouse.v1.warehouse_service_pb2_grpc import WarehouseServiceStub
 from services.catalogue.service import CatalogueService
 from services.chassis.access.access import LONGEST_TOKEN, Policy
 from services.chassis.calls import requests
+from services.chassis.calls.call import Call
 from services.chassis.calls.reading import LARGEST_MESSAGE_BYTES, Unread, reader
 from services.chassis.calls.statuses import Invalid
 from services.chassis.deciding.facts import message_class
@@ -262,7 +263,7 @@ def test_calls_at_a_time(tmp_path: Path) -> None:
 
     class Slow(IdentityService):
         @api
-        async def get_signing_keys(self, request: Any, caller: Any) -> identity.GetSigningKeysResponse:
+        async def get_signing_keys(self, call: Call[identity.GetSigningKeysRequest]) -> identity.GetSigningKeysResponse:
             asked.release()
             await asyncio.to_thread(going_on.wait)
             return identity.GetSigningKeysResponse()

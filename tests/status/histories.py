@@ -48,10 +48,9 @@ def terms(term: Term | None, fee: FeeCondition | None) -> v.Terms:
 
 
 def submit(law: v.Terms, code: str = CODE, at: datetime = START) -> c.SubmitDossier:
-    return c.SubmitDossier(
+    submission = c.Submission(
         by=APPLICANT,
         at=at,
-        code=code,
         applicant_id=APPLICANT.actor_id,
         applicant_kind=v.ApplicantKind.CITIZEN,
         applicant_name=Sealed(PERSONAL),
@@ -69,9 +68,9 @@ def submit(law: v.Terms, code: str = CODE, at: datetime = START) -> c.SubmitDoss
         province="56",
         delivery_method=v.DeliveryMethod.ELECTRONIC,
         draft_id="draft-5601",
-        fee_id="fee-0",
         terms=law,
     )
+    return c.SubmitDossier(code=code, fee_id="fee-0", submission=submission)
 
 
 REASON = Sealed(f"Vì {PERSONAL} chưa nộp bản chính.")

@@ -20,6 +20,7 @@ from services.chassis.telemetry import telemetry
 C = TypeVar("C")
 S = TypeVar("S")
 E = TypeVar("E")
+T = TypeVar("T")
 
 CACHED_STREAMS = 20_000
 ATTEMPTS = 20
@@ -32,6 +33,13 @@ class Outcome(Generic[E]):
     events: tuple[E, ...]
     revision: int
     position: int
+
+    def one(self, kind: type[T]) -> T:
+        """The first event of a kind of which the command leads to one."""
+        return next(event for event in self.events if isinstance(event, kind))
+
+    def first(self, kind: type[T]) -> T | None:
+        return next((event for event in self.events if isinstance(event, kind)), None)
 
 
 @dataclass(frozen=True, slots=True)

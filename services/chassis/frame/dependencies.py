@@ -1,4 +1,4 @@
-"""What a service class is given, as class attributes: `decisions`, `view`, `snapshot`, `pages`, `clock`, `keys`, `platform`."""
+"""What a service class is given, as class attributes: `decisions`, `view`, `snapshot`, `clock`, `keys`, `platform`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from nameko.extensions import DependencyProvider
 from sqlalchemy import Connection
 
 from services.chassis.blobs.sealed import SealedBlobs
-from services.chassis.calls.paging import Pages
 from services.chassis.clock import Clock
 from services.chassis.decider import Decider
 from services.chassis.deciding.codec import Codec
@@ -174,12 +173,6 @@ def keys() -> KeyRing:
 def blobs() -> SealedBlobs:
     """Attachments and results."""
     made: SealedBlobs = _provided(_Made(lambda parts: parts.blobs))
-    return made
-
-
-def pages() -> Pages:
-    """Of lists."""
-    made: Pages = _provided(_Made(lambda parts: parts.pages))
     return made
 
 

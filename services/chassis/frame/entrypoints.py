@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from inspect import signature
 from typing import Any, TypeVar
 
 from google.protobuf.descriptor import EnumDescriptor, ServiceDescriptor
@@ -12,7 +11,6 @@ from google.protobuf.message import Message
 from nameko.extensions import Entrypoint
 from opentelemetry.trace import SpanKind
 
-from services.chassis.calls.call import Call
 from services.chassis.deciding.facts import Fact
 from services.chassis.following.followers import Rounds
 from services.chassis.following.reactions import Reaction, When
@@ -44,11 +42,8 @@ class Api(Entrypoint):  # type: ignore[misc]
         check_complete(container.service_cls)
         rpc = service.methods_by_name[rpc_name(self.method_name)]
         run = container.run_stream if rpc.server_streaming else container.run_worker
-        answer: Callable[[Call[Any]], Any] = partial(run, self)
-        if len(signature(getattr(container.service_cls, self.method_name)).parameters) == 3:
-            answer = lambda call: run(self, call.request, call.caller)  # noqa: E731
         errors: EnumDescriptor = container.service_cls.errors
-        method = Method(rpc, errors, container.parts, container.load, answer, lambda: container.ready)
+        method = Method(rpc, errors, container.parts, container.load, partial(run, self), lambda: container.ready)
         self.server.register(service.full_name, rpc.name, method.handler)
 
 

@@ -1,0 +1,136 @@
+"""A dossier that its parties read and change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+
+from google.protobuf.message import Message
+
+from services.chassis.calls.call import Call
+from services.chassis.deciding.handler import Handler, Outcome
+from services.chassis.following.standing import Standing
+from services.chassis.following.views import Snapshot
+from services.chassis.store.port import RecordedEvent
+from services.chassis.work.batching import Gathered
+from services.dossier import commands as c
+from services.dossier.domain import Dossier
+from services.dossier.events import Event
+from services.dossier.law import Law
+from services.dossier.parties import may_act, require_party
+from services.dossier.reading import state_of
+from services.dossier.reception import Known, actor_of
+from services.dossier.uploads import Uploads, owner_of
+from services.dossier.values import Actor, File, Route, Terms
+from services.law.deadlines import Calendar
+from services.law.definitions import Procedure
+
+Q = TypeVar("Q", bound=Message, covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Case(Generic[Q]):
+    """A call on a dossier, with the state and the law that its command is built from."""
+
+    call: Call[Q]
+    state: Dossier
+    law: Law
+    site: str
+
+    @property
+    def request(self) -> Q:
+        return self.call.request
+
+    @property
+    def by(self) -> Actor:
+        return actor_of(self.call.caller)
+
+    @property
+    def at(self) -> datetime:
+        return self.call.now
+
+    @property
+    def procedure(self) -> Procedure:
+        """The version that the dossier keeps."""
+        return self.law.version(self.state.procedure_code, self.state.procedure_version)
+
+    @property
+    def terms(self) -> Terms:
+        return terms_of(self.state, self.law, self.at)
+
+    @property
+    def terms_of_reception(self) -> Terms:
+        """The law of the day of reception, which the dossier will keep."""
+        return terms_of(self.state, self.law, self.at, self.law.in_force(self.state.procedure_code, self.at).version)
+
+    @property
+    def reception_calendar(self) -> Calendar:
+        return self.law.calendar_of(self.state.reception_agency, self.at)
+
+    @property
+    def route(self) -> Route:
+        state = self.state
+        return self.law.route(state.reception_agency, state.competent_agency, state.channel, self.at)
+
+    @property
+    def receipt_number(self) -> str:
+        """Of the receipt and appointment, form 01: one per dossier."""
+        return f"TN-{self.state.code}"
+
+
+Build = Callable[[Case[Any]], c.Command]
+
+
+def terms_of(state: Dossier, law: Law, at: datetime, version: int = 0) -> Terms:
+    """The law that the dossier keeps, or that of another version of its procedure."""
+    procedure = law.version(state.procedure_code, version or state.procedure_version)
+    agency, calendar_id = law.known_agency(state.competent_agency, at), state.calendar.partition("@")[0]
+    return law.terms(procedure, state.channel, agency, {}, at, calendar_id, submitted_at=state.submitted_at)
+
+
+@dataclass(frozen=True, slots=True)
+class Casework:
+    dossiers: Handler[c.Command, Dossier, Event]
+    law: Snapshot[Law]
+    people: Gathered[str, Known]
+    uploads: Uploads
+    standing: Standing
+    site: str
+
+    async def change(self, call: Call[Any], build: Build) -> Outcome[Event]:
+        """Execute the command that `build` makes for the newest state, for a party. Raises as require_party and Handler.execute."""
+        law = await self.law.get()
+
+        def command(state: Dossier) -> c.Command:
+            self._require_party(call, state, law)
+            return build(Case(call, state, law, self.site))
+
+        return await self.dossiers.execute(call.request.code, command, call.origin)
+
+    async def history(self, call: Call[Any]) -> tuple[list[RecordedEvent], Dossier]:
+        """The dossier's events and their state, for its parties. For others there is none. Raises as require_party."""
+        history = await self.dossiers.read(call.request.code)
+        state = state_of(history)
+        self._require_party(call, state, await self.law.get())
+        return history, state
+
+    async def require_still_party(self, call: Call[Any]) -> None:
+        """Of the newest state. Raises as require_party."""
+        state, _ = await self.dossiers.load(call.request.code)
+        self._require_party(call, state, await self.law.get())
+
+    def _require_party(self, call: Call[Any], state: Dossier, law: Law) -> None:
+        require_party(call.caller, state, law, self.standing, call.request.code)
+
+    async def applicant(self, state: Dossier) -> Known:
+        return await self.people.get(state.applicant_id) or Known()
+
+    async def take_files(self, call: Call[Any], state: Dossier, hashes: Collection[str]) -> dict[str, File]:
+        """Those of the files that the caller uploaded, now the applicant's."""
+        owner = owner_of(call.caller)
+        allowed = may_act(call.caller, state, await self.law.get(), self.standing)
+        found = await self.uploads.owned(owner, hashes) if allowed else {}
+        await self.uploads.take(owner, state.applicant_id, found)
+        return found
