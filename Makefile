@@ -29,6 +29,11 @@ test: .venv/dev protos ## Run the tests (TESTS=tests/edge for some of them), but
 test-long: .venv/dev protos ## Run what `make test` leaves: crashes, containers, matrices of browsers
 	@$(PY) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --long=only $(TESTS) $(ARGS)
 
+test-failed: .venv/dev protos ## Run what failed the last time once more, with nothing beside it; not more than ten tests
+	@$(PY) -c 'import json; failed = json.load(open(".pytest_cache/v/cache/lastfailed")); \
+	  print("failed once:", *failed, sep="\n  "); raise SystemExit(len(failed) > 10 and "too many to be chance")'
+	@$(PY) -m pytest -n0 --long=too --last-failed --last-failed-no-failures none $(ARGS)
+
 test-all: .venv/dev protos ## Run every test
 	@$(PY) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --long=too $(TESTS) $(ARGS)
 
@@ -100,4 +105,4 @@ clean: ## Remove what was built; data and .venv stay
 	@$(@D)/bin/uv pip check -q --python $(@D)/bin/python
 	@touch $@
 
-.PHONY: help run quick test test-long test-all check bench docs protos wheels images policies lock clean
+.PHONY: help run quick test test-long test-failed test-all check bench docs protos wheels images policies lock clean

@@ -69,12 +69,12 @@ def dossier(pipe: Connection) -> None:
 
 def forgetful(pipe: Connection) -> None:
     """The same, but that nobody records who opened whose data: to measure what the record costs. Nothing else can do without."""
-    from services.chassis.grounds.uses import Reading
+    from services.chassis.grounds.uses import Opening
 
-    async def forget(_reading: Reading) -> None:
+    async def forget(_reading: Opening) -> None:
         return
 
-    Reading.record = forget  # type: ignore[method-assign, assignment]
+    Opening.record = forget  # type: ignore[method-assign, assignment]
     dossier(pipe)
 
 

@@ -29,7 +29,7 @@ from command.site import belonging
 from gateway.ledger.audit import checking
 from gateway.ledger.audit.reading import CHECKPOINT, Wrong
 from gateway.ledger.audit.remembering import HEADER, Remembered
-from gateway.ledger.audit.source import Unreachable, open_source
+from gateway.ledger.audit.source import LedgerUnreachable, open_source
 from gateway.ledger.format.checkpoint import Checkpoint
 from gateway.ledger.format.errors import LedgerError
 from gateway.ledger.format.note import Note, Verifier
@@ -47,7 +47,7 @@ from services.chassis.platform.settings import Settings
 from services.chassis.site.refusal import SiteRefused
 from services.chassis.store.port import START, Conflict, EventStore, NewEvent, RecordedEvent
 from services.identity.keys import SubjectKeys
-from services.identity.kms import LocalKeys, NotUnwrapped
+from services.identity.kms import KeyNotUnwrapped, LocalKeys
 from services.identity.vault import Vault, generation_name
 
 # Events of one append where order demands that appends follow each other.
@@ -86,7 +86,7 @@ def restore(settings: Settings, asked: Asked) -> int:
                 rows = asyncio.run(bring_back_databases(settings, asked.source, progress))
             else:
                 restored = asyncio.run(bring_back(settings, asked.source, asked.published, progress))
-    except (*FAILURES, LedgerError, NotUnwrapped, Conflict, SiteRefused) as failed:
+    except (*FAILURES, LedgerError, KeyNotUnwrapped, Conflict, SiteRefused) as failed:
         fail(told(failed), "The site is not restored: start nothing on it. Run it again when the reason is gone.")
     if asked.databases_only:
         _tell_databases(rows, asked)
@@ -96,7 +96,7 @@ def restore(settings: Settings, asked: Asked) -> int:
 
 
 async def bring_back(settings: Settings, source: str, published: str, progress: Progress) -> Restored:
-    """Raises ArchiveError, LedgerError, NotUnwrapped, and what the site's parts raise."""
+    """Raises ArchiveError, LedgerError, KeyNotUnwrapped, and what the site's parts raise."""
     archive, manifest = await _open(settings, source)
     newest = await asyncio.to_thread(_newest, settings, manifest, published)
     silent = await restoring.require_witnesses(remotes(settings), newest) if newest else []
@@ -141,7 +141,7 @@ async def bring_back(settings: Settings, source: str, published: str, progress: 
 
 
 async def bring_back_databases(settings: Settings, source: str, progress: Progress) -> dict[str, int]:
-    """Of a site whose log survived: the rows of each. Raises ArchiveError, NotUnwrapped."""
+    """Of a site whose log survived: the rows of each. Raises ArchiveError, KeyNotUnwrapped."""
     archive, manifest = await _open(settings, source)
     await _require_master_key(settings, archive, manifest)
     await prove(archive, manifest, progress, ledger=False)
@@ -222,12 +222,12 @@ def _note(published: str) -> Note:
         return Remembered.parse(content).note if content.startswith(HEADER.encode()) else Note.parse(content)
     found = open_source(published).read(CHECKPOINT)
     if found is None:
-        raise Unreachable(f"{published} has no checkpoint")
+        raise LedgerUnreachable(f"{published} has no checkpoint")
     return Note.parse(found)
 
 
 async def _require_master_key(settings: Settings, archive: Archive, manifest: Manifest) -> None:
-    """It opens what the backup's keys are wrapped with. Raises NotUnwrapped."""
+    """It opens what the backup's keys are wrapped with. Raises KeyNotUnwrapped."""
     file = manifest.tables.get("keys")
     if file is None:
         return

@@ -20,7 +20,7 @@ from gateway.ledger.audit.checking import Report
 from gateway.ledger.audit.faults import Fault, Kind
 from gateway.ledger.audit.reading import Wrong
 from gateway.ledger.audit.remembering import Memory, Remembered
-from gateway.ledger.audit.source import FolderSource, HttpSource, Unreachable, open_source
+from gateway.ledger.audit.source import FolderSource, HttpSource, LedgerUnreachable, open_source
 from gateway.ledger.format.errors import LedgerError
 from gateway.ledger.format.note import ED25519, Verifier
 from services.chassis.telemetry import output
@@ -56,7 +56,7 @@ def check(asked: Asked, settings: Settings | None) -> int:
                 report, compared = asyncio.run(_check_with_events(asked, source, key, witnesses, old, settings))
             else:
                 report, compared = _check(asked, source, key, witnesses, old, None), None
-        except (Wrong, Unreachable) as failed:
+        except (Wrong, LedgerUnreachable) as failed:
             return _failed(asked, failed)
     return _tell_report(asked, Remembered(source.address, key, report.head.note), report, compared, old)
 
@@ -72,7 +72,7 @@ def follow(asked: Asked, seconds: float, once: bool) -> int:
         while True:
             try:
                 look = following.look(source, key, asked.memory, witnesses)
-            except (Wrong, Unreachable) as failed:
+            except (Wrong, LedgerUnreachable) as failed:
                 code = _failed(asked, failed)
                 if once or code == WRONG:
                     return code
@@ -260,7 +260,7 @@ def _tell_look(asked: Asked, address: str, look: following.Look) -> int:
     return WRONG if look.faults else RIGHT
 
 
-def _failed(asked: Asked, failed: Wrong | Unreachable) -> int:
+def _failed(asked: Asked, failed: Wrong | LedgerUnreachable) -> int:
     if asked.as_json:
         faults = [_fault(failed.fault)] if isinstance(failed, Wrong) else []
         print(json.dumps({"faults": faults, "unknown": "" if faults else str(failed)}, ensure_ascii=False), flush=True)

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from command.console import fail, harmless, out
 from gateway.ledger.audit.reading import Wrong, read_head, read_key
-from gateway.ledger.audit.source import Unreachable, open_source
+from gateway.ledger.audit.source import LedgerUnreachable, open_source
 from gateway.ledger.format.errors import LedgerError
 
 SECONDS = 20.0
@@ -29,7 +29,7 @@ def check(url: str) -> int:
                 table.add_row("[green]✓[/]", path, harmless(said))
             except httpx.TransportError as silent:
                 fail(f"Nothing answers at {harmless(url)}: {harmless(str(silent))}", "Is this the edge's address?")
-            except (httpx.HTTPError, Amiss, Unreachable, Wrong, LedgerError) as wrong:
+            except (httpx.HTTPError, Amiss, LedgerUnreachable, Wrong, LedgerError) as wrong:
                 well = False
                 table.add_row("[red]✗[/]", path, harmless(str(wrong)))
     out.print(table)

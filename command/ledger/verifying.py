@@ -29,22 +29,22 @@ from gateway.ledger.format.proof import (
 from services.law.days import ZONE
 
 
-class Outcome(Enum):
+class Verdict(Enum):
     VERIFIED = "verified"
     NOT_VERIFIED = "not verified"
     COULD_NOT = "could not verify"
 
 
 _SIGNS = {
-    Outcome.VERIFIED: "[bold green]✓[/]",
-    Outcome.NOT_VERIFIED: "[bold red]✗[/]",
-    Outcome.COULD_NOT: "[bold yellow]?[/]",
+    Verdict.VERIFIED: "[bold green]✓[/]",
+    Verdict.NOT_VERIFIED: "[bold red]✗[/]",
+    Verdict.COULD_NOT: "[bold yellow]?[/]",
 }
 
 
 @dataclass
 class _Verdict:
-    outcome: Outcome
+    outcome: Verdict
     lines: list[str] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)
 
@@ -65,16 +65,16 @@ def verify(files: Sequence[Path], key: str, witnesses: Sequence[str], memory: Pa
         )
         for line in verdict.lines:
             out.print(f"  {harmless(line)}", highlight=False, soft_wrap=True)
-    if Outcome.NOT_VERIFIED in outcomes:
+    if Verdict.NOT_VERIFIED in outcomes:
         return WRONG
-    return UNKNOWN if Outcome.COULD_NOT in outcomes else RIGHT
+    return UNKNOWN if Verdict.COULD_NOT in outcomes else RIGHT
 
 
 def _judge(file: Path, given: Verifier | None, witnesses: Sequence[Verifier], memory: Memory) -> _Verdict:
     try:
         content = file.read_bytes()
     except OSError as error:
-        return _Verdict(Outcome.COULD_NOT, [f"It cannot be read: {error.strerror}."])
+        return _Verdict(Verdict.COULD_NOT, [f"It cannot be read: {error.strerror}."])
     first = content.split(b"\n", 1)[0]
     try:
         receipt: TlogProof | DossierReceipt
@@ -84,12 +84,12 @@ def _judge(file: Path, given: Verifier | None, witnesses: Sequence[Verifier], me
             receipt = DossierReceipt.parse(content)
         else:
             what = f"It is no receipt of a ledger: its first line is neither {TLOG_PROOF} nor {DOSSIER_RECEIPT}."
-            return _Verdict(Outcome.COULD_NOT, [what, "Download the receipt again, as the file that the site gives."])
+            return _Verdict(Verdict.COULD_NOT, [what, "Download the receipt again, as the file that the site gives."])
         key = given or _remembered(receipt.checkpoint, memory)
         if key is None:
             origin = receipt.checkpoint.text.partition("\n")[0]
             return _Verdict(
-                Outcome.COULD_NOT,
+                Verdict.COULD_NOT,
                 [
                     f"The key of the log {origin} is not known here.",
                     "Give it with --key, from a place that you trust, or let `motcua ledger check` remember it.",
@@ -100,7 +100,7 @@ def _judge(file: Path, given: Verifier | None, witnesses: Sequence[Verifier], me
         return _dossier(verify_dossier(receipt, key, witnesses))
     except SignatureError as unsigned:
         return _Verdict(
-            Outcome.NOT_VERIFIED,
+            Verdict.NOT_VERIFIED,
             [
                 f"Why: {unsigned}.",
                 "Compare the keys that you gave with those that you trust. A witness may sign a little later than the log: "
@@ -109,7 +109,7 @@ def _judge(file: Path, given: Verifier | None, witnesses: Sequence[Verifier], me
         )
     except LedgerError as unproved:
         return _Verdict(
-            Outcome.NOT_VERIFIED,
+            Verdict.NOT_VERIFIED,
             [
                 f"Why: {unproved}.",
                 "Do not rely on it: it was changed, or the log does not hold what it says.",
@@ -132,7 +132,7 @@ def _event(found: VerifiedEvent) -> _Verdict:
         *_witnessed(found.witnesses),
     ]
     facts = {"code": found.leaf.code, "revision": found.leaf.revision, "index": found.index, "size": size}
-    return _Verdict(Outcome.VERIFIED, lines, facts)
+    return _Verdict(Verdict.VERIFIED, lines, facts)
 
 
 def _dossier(found: VerifiedDossier) -> _Verdict:
@@ -144,7 +144,7 @@ def _dossier(found: VerifiedDossier) -> _Verdict:
         these = "This is the only event" if count == 1 else f"These are all {count} events"
         lines = [f"{these} of the dossier {found.code} {under}:", *map(_told, found.leaves)]
     facts = {"code": found.code, "events": count, "size": size}
-    return _Verdict(Outcome.VERIFIED, [*lines, *_witnessed(found.witnesses)], facts)
+    return _Verdict(Verdict.VERIFIED, [*lines, *_witnessed(found.witnesses)], facts)
 
 
 def _told(leaf: Leaf) -> str:

@@ -19,7 +19,7 @@ from command.running import forget, tell
 from command.site import belonging
 from gateway.sandbox.pointing import pointed
 from services.chassis.database.database import DatabaseUnavailable
-from services.chassis.files.private import NotPrivate, keep_private
+from services.chassis.files.private import FolderNotPrivate, keep_private
 from services.chassis.following.followers import PASSING
 from services.chassis.frame.runner import Services, run
 from services.chassis.platform.platform import Platform
@@ -49,7 +49,7 @@ def data_folder(settings: Settings) -> None:
     try:
         keep_private(settings.data)
     except OSError as error:
-        what = "used" if isinstance(error, NotPrivate) else "made"
+        what = "used" if isinstance(error, FolderNotPrivate) else "made"
         fail(
             f"The data folder {settings.data.absolute()} cannot be {what}: {error.strerror}.",
             "Set MOTCUA_DATA to a folder that this user may write.",

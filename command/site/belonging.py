@@ -36,9 +36,9 @@ from services.chassis.site import judging, marks
 from services.chassis.site.identity import FOUNDED, Identity, found, identity_of, record, stream_of
 from services.chassis.site.judging import Fault, Log, Part
 from services.chassis.site.refusal import SiteRefused
-from services.chassis.site.watching import Kept, Watch, newest
+from services.chassis.site.watching import Watch, WatchedDatabase, newest
 from services.chassis.store.port import START, EventStore, RecordedEvent
-from services.identity.kms import LocalKeys, NotUnwrapped
+from services.identity.kms import KeyNotUnwrapped, LocalKeys
 from services.identity.vault import generation_name, subject_keys, wrapping_keys
 from services.registry import BLOBS, SERVICES
 
@@ -385,7 +385,7 @@ async def _not_opened(settings: Settings, place: Place, database: Database) -> s
     for row in rows:
         try:
             await kms.unwrap(row.wrapped, generation_name(row.number))
-        except (NotUnwrapped, ValueError):
+        except (KeyNotUnwrapped, ValueError):
             given = "MOTCUA_MASTER_KEY" if settings.master_key else str(secret)
             return f"{place.label} cannot be opened with this master key: {given} is not the one that it was made under"
     return ""
@@ -507,7 +507,7 @@ async def begin(platform: Platform, services: Sequence[str]) -> Watch:
     settings, store = platform.settings, platform.store
     identity = await found(store, settings.site, platform.clock.now())
     kept = [
-        Kept(
+        WatchedDatabase(
             platform.database(place.name, durable=place.durable),
             place.label,
             (DURABLE[place.name],) if not place.durable and place.name in DURABLE else (),

@@ -9,7 +9,7 @@ import grpc
 
 from command.console import err, fail, harmless, out, warn
 from services.catalogue import remote
-from services.catalogue.loader import FaultyCatalogueError, is_whole
+from services.catalogue.loader import CatalogueFaulty, is_whole
 from services.catalogue.publisher import Publisher
 from services.catalogue.seed import publish_in_order
 from services.chassis.platform.platform import Platform
@@ -56,7 +56,7 @@ def _read(settings: Settings, file: Path, provinces: Sequence[str]) -> list[remo
                 "--province is for a folder with provinces.yaml and agencies.yaml.",
             )
         found = remote.entries(file, list(provinces) or settings.site.split("-")[1:])
-    except FaultyCatalogueError as faulty:
+    except CatalogueFaulty as faulty:
         for fault in faulty.faults:
             _cross(fault)
         count = len(faulty.faults)

@@ -8,7 +8,7 @@ from command.console import err, fail, out
 from services.chassis.platform.platform import Platform, database_exists
 from services.chassis.platform.settings import Settings
 from services.identity.identifiers import Identifiers
-from services.identity.kms import NotUnwrapped, prepare_root, replace_root
+from services.identity.kms import KeyNotUnwrapped, prepare_root, replace_root
 from services.identity.rotation import rotate
 from services.identity.vault import Vault
 
@@ -27,7 +27,7 @@ async def rotate_master(settings: Settings) -> int:
         with Progress(*columns, console=err, transient=True) as progress:
             task = progress.add_task("", total=None)
             done = await rotate(Vault.of(platform), lambda count: progress.advance(task, count))
-    except NotUnwrapped as closed:
+    except KeyNotUnwrapped as closed:
         fail(str(closed), "Nothing was lost. Run it again with the right keys.")
     finally:
         await platform.close()

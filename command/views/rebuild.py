@@ -42,7 +42,7 @@ PAUSE_SECONDS = 0.2
 LOCK_MILLISECONDS = 500
 
 
-class NotRebuilt(Exception):
+class RebuildFailed(Exception):
     """The text says why; nothing was changed."""
 
 
@@ -57,16 +57,16 @@ Progressed = Callable[[Reached], None]
 
 
 def find(name: str) -> tuple[str, Projection]:
-    """Service and view of `<view>` or `<service>/<view>`. Raises NotRebuilt."""
+    """Service and view of `<view>` or `<service>/<view>`. Raises RebuildFailed."""
     service, _, wanted = name.rpartition("/")
     found = [(of, view) for of, view in views() if view.name == wanted and service in ("", of)]
     if not found:
-        raise NotRebuilt(f"there is no view {name}: `motcua rebuild --list` names them")
+        raise RebuildFailed(f"there is no view {name}: `motcua rebuild --list` names them")
     if len(found) > 1:
-        raise NotRebuilt(f"several services have it: choose of {', '.join(f'{of}/{wanted}' for of, _ in found)}")
+        raise RebuildFailed(f"several services have it: choose of {', '.join(f'{of}/{wanted}' for of, _ in found)}")
     of, view = found[0]
     if view.kept:
-        raise NotRebuilt(
+        raise RebuildFailed(
             f"{view.name} holds numbers that were drawn and are in no event yet. To have it filled from the log all the same, stop "
             f"the service {of}, drop the table {', '.join(table.name for table in view.tables)}, and start it again"
         )
@@ -84,9 +84,11 @@ class Rebuilding:
         self._head = START
 
     async def run(self, progressed: Progressed = lambda _: None) -> Reached:
-        """Raises NotRebuilt, DatabaseUnavailable, StoreUnavailable."""
+        """Raises RebuildFailed, DatabaseUnavailable, StoreUnavailable."""
         if not await self._database.read(partial(_position, view=self._view.name, schema=self._database.schema)):
-            raise NotRebuilt(f"{self._view.name} is not there yet: it is filled from the log when its service starts")
+            raise RebuildFailed(
+                f"{self._view.name} is not there yet: it is filled from the log when its service starts"
+            )
         async with _alone(self._database):
             try:
                 await self._clear()
@@ -176,8 +178,8 @@ class Rebuilding:
 
 @asynccontextmanager
 async def _alone(database: Database) -> AsyncIterator[None]:
-    """One at a time on a database. Raises NotRebuilt."""
-    busy = NotRebuilt(f"another view of {database.name} is being rebuilt at this moment")
+    """One at a time on a database. Raises RebuildFailed."""
+    busy = RebuildFailed(f"another view of {database.name} is being rebuilt at this moment")
     if database.file:
         descriptor = os.open(database.file.with_suffix(".rebuild"), os.O_RDWR | os.O_CREAT, 0o600)
         try:
@@ -203,7 +205,7 @@ async def _alone(database: Database) -> AsyncIterator[None]:
 async def rebuild(settings: Settings, name: str) -> None:
     service, view = find(name)
     for fault in await belonging.examined_view(settings, service):
-        raise NotRebuilt(fault)
+        raise RebuildFailed(fault)
     store = await open_store(settings)
     database = open_database(settings, service, durable=False)
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[told]}"), TimeRemainingColumn())
@@ -268,7 +270,7 @@ def run(settings: Settings, name: str) -> int:
         fail("There is no log to rebuild from: MOTCUA_EVENT_STORE is memory:.")
     try:
         asyncio.run(rebuild(settings, name))
-    except NotRebuilt as why:
+    except RebuildFailed as why:
         fail(f"Nothing was changed: {why}.")
     except (DatabaseUnavailable, StoreUnavailable, SQLAlchemyError, sqlite3.OperationalError) as error:
         fail(f"Nothing was changed: {str(error).partition(chr(10))[0]}", "Run it again when this is mended.")

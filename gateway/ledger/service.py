@@ -14,7 +14,7 @@ class LedgerService:
 
     name = "ledger"
 
-    ledger = dependencies.running(RunningLedger.of)
+    ledger = dependencies.follower(RunningLedger.of)
 
     @mounted("/ledger")
     async def site(self) -> ASGIApp:

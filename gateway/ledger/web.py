@@ -25,7 +25,7 @@ from gateway.ledger.format.note import Note, Verifier
 from gateway.ledger.format.tiles import parse_path
 from gateway.ledger.keep import metrics
 from gateway.ledger.keep.publishing import Publisher
-from gateway.ledger.keep.receipts import NotYet, Receipts
+from gateway.ledger.keep.receipts import ReceiptPending, Receipts
 from gateway.ledger.keep.witness import Witness
 from gateway.status import texts
 from gateway.status.web import SecurityHeaders, assets
@@ -142,7 +142,7 @@ class _Web:
             require_code(code)
             revision = decimal(request.path_params["revision"], "the revision")
             proof = await self._receipts.event(code, revision) if revision <= MAX_REVISION else None
-        except NotYet:
+        except ReceiptPending:
             return _not_yet()
         except LedgerError:
             proof = None
@@ -154,7 +154,7 @@ class _Web:
         code = _code(request)
         try:
             receipt = await self._receipts.dossier(code)
-        except NotYet:
+        except ReceiptPending:
             return _not_yet()
         if receipt is None:
             return _plain(_UNKNOWN, 404, ABSENT)

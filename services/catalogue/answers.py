@@ -19,7 +19,7 @@ from services.law.days import local_day
 from services.law.deadlines import Term, due_at, is_provisional
 from services.law.definitions import Channel, ChannelRule, Procedure, Text, calendar_of
 from services.law.fees import QuotedItem, exemptions_on, quote
-from services.law.forms import Unusable
+from services.law.forms import FormUnusable
 
 _TERM = Shape(Term, dossier.Term)
 
@@ -34,7 +34,7 @@ def fee(known: Definitions, request: pb.QuoteFeeRequest, day: str) -> pb.QuoteFe
     channel = _rule(procedure, request.channel).channel
     try:
         case = case_of(procedure, known.province(request.province, day).key, channel, day, answers, standing)
-    except Unusable as unusable:  # published before it was checked
+    except FormUnusable as unusable:  # published before it was checked
         raise Refused("PROCEDURE_FAULTY", code=procedure.code, count="1", faults=str(unusable)) from unusable
     # What the form says counts; the rest is as it is stated.
     case = replace(

@@ -22,7 +22,7 @@ from services.catalogue.domain import (
 from services.catalogue.linter import lint
 from services.catalogue.values import TerritoryState, Version
 from services.chassis.calls import requests
-from services.chassis.calls.statuses import Errors, Invalid
+from services.chassis.calls.statuses import Errors, RequestInvalid
 from services.chassis.decider import Rejected
 from services.chassis.following.in_force import SHAPES
 from services.law.definitions import Agency, CalendarVersion, FeeOverlay, Procedure, Territory, Text
@@ -36,7 +36,9 @@ Found = Iterator[tuple[str, str]]
 
 def said(rejected: Rejected) -> str:
     """A refusal in English, with its fields."""
-    fields = [f"{each.field}: {each.en}" for each in rejected.violations] if isinstance(rejected, Invalid) else []
+    fields = (
+        [f"{each.field}: {each.en}" for each in rejected.violations] if isinstance(rejected, RequestInvalid) else []
+    )
     return "\n".join([_ERRORS.status(rejected).message, *fields])
 
 
@@ -75,7 +77,7 @@ def _named(path: str, name: Text) -> Found:
 def _asked(kind: str, each: Any) -> Found:
     try:
         requests.check(SHAPES[kind].write(each))
-    except Invalid as invalid:
+    except RequestInvalid as invalid:
         yield from ((violation.field, violation.en) for violation in invalid.violations)
     if getattr(each, "version", 1) < (0 if kind == "agency" else 1):
         yield "version", "versions count from 1"

@@ -9,7 +9,7 @@ from google.protobuf.message import Message
 
 from motcua.catalogue.events.v1 import events_pb2
 from services.catalogue.events import AgencyEvent, CalendarEvent, OverlayEvent, ProcedureEvent, TerritoryEvent
-from services.chassis.calls.statuses import Invalid, Violation
+from services.chassis.calls.statuses import RequestInvalid, Violation
 from services.chassis.deciding.codec import Codec
 from services.chassis.following.in_force import SHAPES
 from services.law.definitions import Channel
@@ -22,18 +22,20 @@ territory_codec: Codec[TerritoryEvent] = Codec(TerritoryEvent, events_pb2)
 
 
 def received(kind: str, message: Message, field: str) -> Any:
-    """The definition that a request brings. Raises Invalid for an enum's number that no version of it lists."""
+    """The definition that a request brings. Raises RequestInvalid for an enum's number that no version of it lists."""
     try:
         return SHAPES[kind].read(message)
     except ValueError as error:
-        raise Invalid([Violation(field, f"Giá trị không hợp lệ: {error}.", f"Not a listed value: {error}.")]) from error
+        raise RequestInvalid(
+            [Violation(field, f"Giá trị không hợp lệ: {error}.", f"Not a listed value: {error}.")]
+        ) from error
 
 
 def channels(numbers: Iterable[int]) -> tuple[Channel, ...]:
-    """Raises Invalid for a number that no version of the enum lists."""
+    """Raises RequestInvalid for a number that no version of the enum lists."""
     try:
         return tuple(map(Channel, numbers))
     except ValueError as error:
-        raise Invalid(
+        raise RequestInvalid(
             [Violation("channels", f"Giá trị không hợp lệ: {error}.", f"Not a listed value: {error}.")]
         ) from error

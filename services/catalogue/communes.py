@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from services.catalogue import typed
-from services.catalogue.reader import UnreadableError, name_of, text_of
+from services.catalogue.reader import FileUnreadable, name_of, text_of
 from services.chassis.text.names import folded
 from services.chassis.text.plain import name_fault
 
@@ -55,7 +55,7 @@ def read_communes(path: Path, provinces: Container[str] | None, faults: list[str
     lines: list[tuple[int, list[str]]] = []
     try:
         lines += ((line, row) for line, row in _rows(text_of(path)) if any(map(str.strip, row)))
-    except UnreadableError as error:
+    except FileUnreadable as error:
         faults.append(f"{name_of(path)}:{error}")
         return found
     if not lines:
@@ -80,7 +80,7 @@ def read_communes(path: Path, provinces: Container[str] | None, faults: list[str
 
 
 def _rows(text: str) -> Iterator[tuple[int, list[str]]]:
-    """Each row with its line. Raises UnreadableError."""
+    """Each row with its line. Raises FileUnreadable."""
     named = next((line for line in text.splitlines() if line.strip(" ,;\t") and not line.startswith("#")), "")
     told = _SEPARATOR.match(named)
     delimiter = told[1] if told else max(",;\t", key=named.count)
@@ -92,7 +92,7 @@ def _rows(text: str) -> Iterator[tuple[int, list[str]]]:
         except StopIteration:
             return
         except csv.Error as error:
-            raise UnreadableError(
+            raise FileUnreadable(
                 f"{line}: a quote that opens here does not close before the end of its cell"
             ) from error
         first = row[0].strip() if row else ""

@@ -300,7 +300,7 @@ def uncounted(form: Form | None, unit: str) -> bool:
         return False
     try:
         _, ui = forms.parsed(form.schema), forms.parsed(form.ui)
-    except forms.Unusable:
+    except forms.FormUnusable:
         return False
     return isinstance(ui, dict) and unit not in _units(ui)
 

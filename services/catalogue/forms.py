@@ -8,8 +8,8 @@ from typing import Any
 
 from services.catalogue.refusals import Refused
 from services.chassis.calls.answers import Answers
-from services.chassis.calls.statuses import Invalid
-from services.chassis.work.confined import Exhausted
+from services.chassis.calls.statuses import RequestInvalid
+from services.chassis.work.confined import WorkExhausted
 from services.law.cases import priced_by
 from services.law.days import ZONE
 from services.law.definitions import Procedure
@@ -24,7 +24,7 @@ class Forms:
     async def check(self, procedure: Procedure, answers: Mapping[str, Any], day: str) -> None:
         """Of a form that may be half filled in.
 
-        Raises Invalid FORM_INVALID, Rejected FORM_UNCHECKABLE, PROCEDURE_FAULTY, OVERLOADED.
+        Raises RequestInvalid FORM_INVALID, Rejected FORM_UNCHECKABLE, PROCEDURE_FAULTY, OVERLOADED.
         """
         among = priced_by(procedure) & answers.keys()
         if not among:
@@ -32,12 +32,12 @@ class Forms:
         at = datetime.combine(datetime.fromisoformat(day), time.min, ZONE)
         try:
             found = await self._answers.faults(procedure, answers, at, among)
-        except Exhausted as error:
+        except WorkExhausted as error:
             raise Refused("FORM_UNCHECKABLE", code=procedure.code) from error
         if found is None:
             raise Refused("PROCEDURE_FAULTY", code=procedure.code, count="1", faults="form.schema")
         if found:
-            raise Invalid(found, "FORM_INVALID")
+            raise RequestInvalid(found, "FORM_INVALID")
 
     async def close(self) -> None:
         await self._answers.close()

@@ -436,7 +436,7 @@ def _kept(kept: Component | Result, path: str) -> Iterator[Fault]:
 def _is_past_day(name: str, procedure: Procedure) -> bool:
     try:
         rule = forms.parsed(procedure.form.schema)["properties"][name] if procedure.form else None
-    except (forms.Unusable, LookupError, TypeError):
+    except (forms.FormUnusable, LookupError, TypeError):
         return False
     return isinstance(rule, dict) and rule.get("type") == "string" and rule.get("format") == "past-date"
 
@@ -495,12 +495,12 @@ def _form(form: Form | None, procedure: Procedure) -> Iterator[Fault]:
         return
     try:
         schema, ui = forms.parsed(form.schema), forms.parsed(form.ui)
-    except forms.Unusable as unusable:
+    except forms.FormUnusable as unusable:
         yield _fault("FORM_NOT_JSON", "form", unusable.vi, unusable.en)
         return
     try:
         forms.compiled(form.schema)
-    except forms.Unusable as unusable:
+    except forms.FormUnusable as unusable:
         yield _fault("SCHEMA_INVALID", "form.schema", unusable.vi, unusable.en)
         return
     if not isinstance(schema, dict) or schema.get("type") != "object" or not schema.get("properties"):

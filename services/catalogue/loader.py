@@ -49,7 +49,7 @@ _COMMUNES = "communes.csv"
 _LEFT_BEHIND = frozenset({"thumbs.db", "desktop.ini"})
 
 
-class FaultyCatalogueError(Exception):
+class CatalogueFaulty(Exception):
     """Every fault of the files, each as `file:line: what`."""
 
     def __init__(self, faults: tuple[str, ...]) -> None:
@@ -149,7 +149,7 @@ def _stem(root: str, commune: str) -> str:
 
 
 def load(folder: Path = DATA) -> Catalogue:
-    """Raises FaultyCatalogueError with every fault."""
+    """Raises CatalogueFaulty with every fault."""
     files = _Files(folder)
     procedures = [each for path in files.procedures for each in files.read(path, "procedures", Procedure)]
     calendars = files.read(files.one("calendars"), "calendars", CalendarVersion)
@@ -182,7 +182,7 @@ def load(folder: Path = DATA) -> Catalogue:
 
 
 def organisations(folder: Path = DATA) -> dict[str, str]:
-    """By a province's code, the prefix of its agencies' codes: the code of its own authority. Raises FaultyCatalogueError."""
+    """By a province's code, the prefix of its agencies' codes: the code of its own authority. Raises CatalogueFaulty."""
     files = _Files(folder)
     provinces = files.read(files.one("provinces"), "provinces", Province)
     files.raise_faults()
@@ -230,7 +230,7 @@ class _Files:
 
     def raise_faults(self) -> None:
         if self.faults:
-            raise FaultyCatalogueError(tuple(self.faults))
+            raise CatalogueFaulty(tuple(self.faults))
 
     def one(self, stem: str) -> Path:
         return self._known.get(stem, self._folder / (_COMMUNES if stem == "communes" else f"{stem}.yaml"))
@@ -310,11 +310,11 @@ def _is_below_itself(agency: Agency, opened: Mapping[str, Agency]) -> bool:
 
 
 def seen_in(folder: Path) -> list[Path]:
-    """What people put there. Raises FaultyCatalogueError."""
+    """What people put there. Raises CatalogueFaulty."""
     try:
         found = sorted(folder.iterdir())
     except OSError as error:
-        raise FaultyCatalogueError((f"{name_of(folder)}:1: it cannot be opened: {error.strerror}",)) from error
+        raise CatalogueFaulty((f"{name_of(folder)}:1: it cannot be opened: {error.strerror}",)) from error
     return [
         path
         for path in found
@@ -334,13 +334,13 @@ def unread(path: Path, expected: str = "") -> str:
 
 
 def only_yaml(folder: Path) -> list[Path]:
-    """The files of a folder that holds nothing else. Raises FaultyCatalogueError."""
+    """The files of a folder that holds nothing else. Raises CatalogueFaulty."""
     seen = seen_in(folder)
     faults = [unread(path) for path in seen if not (path.is_file() and is_yaml(path))]
     if not seen:
         faults.append(f"{name_of(folder)}:1: there is nothing to read")
     if faults:
-        raise FaultyCatalogueError(tuple(faults))
+        raise CatalogueFaulty(tuple(faults))
     return seen
 
 

@@ -35,7 +35,7 @@ from services.catalogue.domain import (
 from services.catalogue.events import AgencyEvent, CalendarEvent, OverlayEvent, ProcedureEvent, TerritoryEvent
 from services.catalogue.linter import Fault, lint
 from services.catalogue.values import TerritoryState
-from services.chassis.calls.statuses import Invalid, Violation
+from services.chassis.calls.statuses import RequestInvalid, Violation
 from services.chassis.decider import Rejected
 from services.chassis.deciding.caller import Origin
 from services.chassis.deciding.handler import Handler, Outcome
@@ -81,7 +81,7 @@ class Publisher:
     async def publish_procedure(
         self, procedure: Procedure, at: datetime, by: str, origin: Origin, *, replaces: bool = False
     ) -> Outcome[ProcedureEvent]:
-        """Raises Invalid PROCEDURE_FAULTY with every fault."""
+        """Raises RequestInvalid PROCEDURE_FAULTY with every fault."""
         faults = await self.lint(procedure)
         command = PublishProcedure(procedure=procedure, faults=_codes(faults), at=at, by=by, replaces=replaces)
         return await self._linted(procedure.code, command, faults, origin)
@@ -89,7 +89,7 @@ class Publisher:
     async def propose_repair(
         self, procedure: Procedure, reason: str, at: datetime, by: str, origin: Origin
     ) -> Outcome[ProcedureEvent]:
-        """Raises Invalid PROCEDURE_FAULTY with every fault."""
+        """Raises RequestInvalid PROCEDURE_FAULTY with every fault."""
         faults = await self.lint(procedure)
         command = ProposeProcedureRepair(procedure=procedure, faults=_codes(faults), reason=reason, at=at, by=by)
         return await self._linted(procedure.code, command, faults, origin)
@@ -102,7 +102,7 @@ class Publisher:
         except Rejected as rejected:
             if rejected.reason == "PROCEDURE_FAULTY":
                 violations = [_violation(fault) for fault in faults]
-                raise Invalid(violations, rejected.reason, **rejected.facts) from rejected
+                raise RequestInvalid(violations, rejected.reason, **rejected.facts) from rejected
             raise
 
     async def adopt_overlay(

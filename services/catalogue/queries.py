@@ -13,13 +13,13 @@ from services.catalogue.linter import Fault
 from services.catalogue.refusals import Refused
 from services.catalogue.views import Definitions
 from services.chassis.deciding.codec import to_timestamp
-from services.chassis.following.in_force import SHAPES, Kept
+from services.chassis.following.in_force import SHAPES, Version
 from services.chassis.text.search import cleaned, search
 
 T = TypeVar("T")
 
 
-def key(of: Kept) -> tuple[str]:
+def key(of: Version) -> tuple[str]:
     return (of.key,)
 
 
@@ -27,7 +27,7 @@ def named(unit: Any) -> tuple[Iterable[str], str]:
     return (unit.name.vi, unit.name.en), unit.code
 
 
-def procedures(known: Definitions, request: pb.ListProceduresRequest, day: str) -> list[Kept]:
+def procedures(known: Definitions, request: pb.ListProceduresRequest, day: str) -> list[Version]:
     def wanted(procedure: definitions_pb2.Procedure) -> bool:
         return (
             request.sector in ("", procedure.sector.code)
@@ -39,7 +39,7 @@ def procedures(known: Definitions, request: pb.ListProceduresRequest, day: str) 
     return search(request.search, found, lambda each: named(each.message))
 
 
-def overlays(known: Definitions, request: pb.ListFeeOverlaysRequest, day: str) -> list[Kept]:
+def overlays(known: Definitions, request: pb.ListFeeOverlaysRequest, day: str) -> list[Version]:
     def wanted(overlay: definitions_pb2.FeeOverlay) -> bool:
         same_province = request.province in ("", overlay.province)
         return same_province and (not request.procedure_code or overlay.procedure_code in ("", request.procedure_code))
@@ -47,10 +47,10 @@ def overlays(known: Definitions, request: pb.ListFeeOverlaysRequest, day: str) -
     return [each for each in known.overlays(day) if wanted(each.message)]
 
 
-def agencies(known: Definitions, request: pb.ListAgenciesRequest, day: str) -> list[Kept]:
+def agencies(known: Definitions, request: pb.ListAgenciesRequest, day: str) -> list[Version]:
     commune = known.current_commune(request.commune, day) if request.commune else ""
 
-    def wanted(kept: Kept) -> bool:
+    def wanted(kept: Version) -> bool:
         agency = kept.message
         return (
             request.province in ("", agency.province)
@@ -67,14 +67,14 @@ def agencies(known: Definitions, request: pb.ListAgenciesRequest, day: str) -> l
     ]
 
 
-def communes(province: Kept, sought: str) -> list[definitions_pb2.TerritorialUnit]:
+def communes(province: Version, sought: str) -> list[definitions_pb2.TerritorialUnit]:
     """By what they are called, or by a code: also by one that they had before, which may be another's now."""
     units, code = province.message.communes, cleaned(sought).strip()
     found = search(sought, units, named)
     return found + [unit for unit in units if code in unit.earlier_codes and unit not in found]
 
 
-def summary_of(kept: Kept) -> catalogue_pb2.ProcedureSummary:
+def summary_of(kept: Version) -> catalogue_pb2.ProcedureSummary:
     procedure = kept.message
     return catalogue_pb2.ProcedureSummary(
         code=procedure.code,
@@ -89,11 +89,11 @@ def summary_of(kept: Kept) -> catalogue_pb2.ProcedureSummary:
     )
 
 
-def agency_of(kept: Kept) -> catalogue_pb2.AgencyRecord:
+def agency_of(kept: Version) -> catalogue_pb2.AgencyRecord:
     return catalogue_pb2.AgencyRecord(agency=kept.message, valid_until=kept.validity.until, successor=kept.successor)
 
 
-def province_of(kept: Kept) -> catalogue_pb2.Province:
+def province_of(kept: Version) -> catalogue_pb2.Province:
     territory = kept.message
     return catalogue_pb2.Province(
         unit=territory.province,

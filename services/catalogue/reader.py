@@ -43,30 +43,30 @@ _IMPOSSIBLE = re.compile("[^\\t\\n\\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U0001
 NOT_UTF8 = "it is not UTF-8: save it as UTF-8 (in a spreadsheet: CSV UTF-8)"
 
 
-class UnreadableError(Exception):
+class FileUnreadable(Exception):
     """A node that cannot be read; the reader has written down why."""
 
 
 def text_of(path: Path) -> str:
     """A file as editors and spreadsheets save it: UTF-8, or UTF-16 that says so. In NFC.
 
-    Raises UnreadableError with the line and what it is.
+    Raises FileUnreadable with the line and what it is.
     """
     try:
         data = path.read_bytes()
     except FileNotFoundError as error:
-        raise UnreadableError("1: there is no such file") from error
+        raise FileUnreadable("1: there is no such file") from error
     except OSError as error:
-        raise UnreadableError(f"1: it cannot be opened: {error.strerror}") from error
+        raise FileUnreadable(f"1: it cannot be opened: {error.strerror}") from error
     wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
         text = data.decode("utf-16" if wide else "utf-8-sig")
     except UnicodeDecodeError as error:
         line = 1 if wide else data[: error.start].count(b"\n") + 1
-        raise UnreadableError(f"{line}: {NOT_UTF8}") from error
+        raise FileUnreadable(f"{line}: {NOT_UTF8}") from error
     if found := _IMPOSSIBLE.search(text):
         line = text[: found.start()].count("\n") + 1
-        raise UnreadableError(f"{line}: it holds U+{ord(found[0]):04X}, which is no text: save it as UTF-8")
+        raise FileUnreadable(f"{line}: it holds U+{ord(found[0]):04X}, which is no text: save it as UTF-8")
     return unicodedata.normalize("NFC", text)
 
 
@@ -86,7 +86,7 @@ class Reader:
         try:
             text = text_of(path)
             root = yaml.compose(text, Loader=Loader)
-        except UnreadableError as error:
+        except FileUnreadable as error:
             self.faults.append(f"{self.name}:{error}")
             return
         except yaml.YAMLError as error:
@@ -127,7 +127,7 @@ class Reader:
             try:
                 one = self._told(node, kind) if isinstance(kind, Mapping) else kind
                 read.append((cast(T, self._read(node, one)), node))
-            except UnreadableError:
+            except FileUnreadable:
                 continue
             except RecursionError:
                 self._note(node, "it is nested too deep")
@@ -158,9 +158,9 @@ class Reader:
         if (fault := f"{self.where(node)}: {text}") not in self.faults:
             self.faults.append(fault)
 
-    def _refuse(self, node: yaml.Node, text: str) -> UnreadableError:
+    def _refuse(self, node: yaml.Node, text: str) -> FileUnreadable:
         self._note(node, text)
-        return UnreadableError(text)
+        return FileUnreadable(text)
 
     def _read(self, node: yaml.Node, kind: Any, name: str = "", *, optional: bool = False) -> Any:
         """`name` is its field's; one that is optional may be empty."""
@@ -254,7 +254,7 @@ class Reader:
         """Of a value of JSON."""
         name = self._key(key)
         if name is None:
-            raise UnreadableError
+            raise FileUnreadable
         tag = key.tag.removeprefix(_TAG)
         if tag not in ("str", "int"):
             raise self._refuse(key, f"the name {name!r} is read as {_SPOKEN.get(tag, tag)}: put it in quotes")
@@ -276,10 +276,10 @@ class Reader:
         for child in node.value:
             try:
                 read.append(self._read(child, kind, name))
-            except UnreadableError:
+            except FileUnreadable:
                 faulty = True
         if faulty:
-            raise UnreadableError
+            raise FileUnreadable
         return tuple(read)
 
     def _dataclass(self, node: yaml.Node, kind: type) -> Any:
@@ -301,7 +301,7 @@ class Reader:
                 faulty = True
             try:
                 values[name] = self._read(child, kinds[name], name, optional=is_optional(fields[name]))
-            except UnreadableError:
+            except FileUnreadable:
                 values[name] = None
                 faulty = True
         for name, field in fields.items():
@@ -309,7 +309,7 @@ class Reader:
                 self._note(node, f"{_a(kind)} needs the field {name!r}")
                 faulty = True
         if faulty:
-            raise UnreadableError
+            raise FileUnreadable
         return kind(**values)
 
 

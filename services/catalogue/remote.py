@@ -71,7 +71,7 @@ class Report:
 def entries(path: Path, provinces: Sequence[str] = ()) -> list[Entry]:
     """Of a YAML file with lists of definitions, or of a folder laid out as the sample, with the agencies of these provinces.
 
-    Raises FaultyCatalogueError with every fault.
+    Raises CatalogueFaulty with every fault.
     """
     return _of_folder(path, provinces) if path.is_dir() else _of_files([path])
 
@@ -114,7 +114,7 @@ def _of_files(paths: Iterable[Path]) -> list[Entry]:
         if not reader.faults and not any(each.where.startswith(f"{reader.name}:") for each in found.values()):
             faults.append(f"{reader.name}:1: it defines nothing; expected one of {', '.join(LISTS)}")
     if faults:
-        raise loader.FaultyCatalogueError(tuple(faults))
+        raise loader.CatalogueFaulty(tuple(faults))
     agencies = {entry.definition.code: entry for entry in found.values() if entry.kind == "agency"}
     in_turn = [agencies[each.code] for each in loader.parents_first(each.definition for each in agencies.values())]
     others = [entry for entry in found.values() if entry.kind != "agency"]
@@ -128,7 +128,7 @@ def _of_folder(path: Path, provinces: Sequence[str]) -> list[Entry]:
     if unknown := [
         f"provinces.yaml:1: there is no province {each!r}" for each in provinces if each not in known.organisations
     ]:
-        raise loader.FaultyCatalogueError(tuple(unknown))
+        raise loader.CatalogueFaulty(tuple(unknown))
     lists: list[tuple[str, str, Iterable[Any]]] = [
         ("calendar", "calendars", known.calendars),
         ("territory", "provinces", known.territories),

@@ -66,7 +66,7 @@ async def seed(platform: Platform, provinces: Iterable[str], folder: Path = DATA
     Before the catalogue service starts or beside it. What the files change of an earlier content under the same version is refused
     and reported: the law in force is the one that was published.
 
-    Raises FaultyCatalogueError.
+    Raises CatalogueFaulty.
     """
     database = platform.database("catalogue")
     await database.create(metadata)

@@ -49,8 +49,8 @@ class CatalogueService:
     calendars = dependencies.decisions("calendar", calendars, codec.calendar_codec)
     territories = dependencies.decisions("province", territories, codec.territory_codec)
     definitions = dependencies.snapshot(law, Definitions)
-    lint = dependencies.made(lambda _: Linting(), Linting.close)
-    forms = dependencies.made(lambda _: Forms(), Forms.close)
+    lint = dependencies.part(lambda _: Linting(), Linting.close)
+    forms = dependencies.part(lambda _: Forms(), Forms.close)
 
     @property
     def publisher(self) -> Publisher:

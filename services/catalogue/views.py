@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from motcua.catalogue.events.v1 import definitions_pb2
 from services.catalogue.refusals import Refused
-from services.chassis.following.in_force import Kept, kept, span
+from services.chassis.following.in_force import Version, span, versions_of
 from services.chassis.text.names import folded
 from services.law.definitions import FeeOverlay
 from services.law.validity import nearest, newest
@@ -17,13 +17,13 @@ from services.law.validity import nearest, newest
 
 class Definitions:
     def __init__(self, db: Connection) -> None:
-        self._by_kind: defaultdict[str, dict[str, list[Kept]]] = defaultdict(dict)
-        for each in kept(db, "procedure", "overlay", "agency", "calendar", "territory"):
+        self._by_kind: defaultdict[str, dict[str, list[Version]]] = defaultdict(dict)
+        for each in versions_of(db, "procedure", "overlay", "agency", "calendar", "territory"):
             self._by_kind[each.kind].setdefault(each.key, []).append(each)
         self._current_codes: dict[str, dict[str, str]] = {}
         self._renamed: dict[tuple[str, int, int], dict[str, str]] = {}
 
-    def procedure(self, code: str, day: str, version: int = 0) -> Kept:
+    def procedure(self, code: str, day: str, version: int = 0) -> Version:
         """The version in force on that day, or the one asked for. Raises PROCEDURE_UNKNOWN, PROCEDURE_NOT_IN_FORCE."""
         versions = self._by_kind["procedure"].get(code, [])
         if version:
@@ -35,15 +35,15 @@ class Definitions:
             raise Refused("PROCEDURE_NOT_IN_FORCE", code=code, day=day)
         return found
 
-    def procedures(self, day: str) -> list[Kept]:
+    def procedures(self, day: str) -> list[Version]:
         """Those in force on that day, by code."""
         return self._current("procedure", day)
 
-    def overlays(self, day: str) -> list[Kept]:
+    def overlays(self, day: str) -> list[Version]:
         """Those in force on that day, by province and procedure."""
         return self._current("overlay", day)
 
-    def agency(self, code: str, day: str) -> Kept:
+    def agency(self, code: str, day: str) -> Version:
         """Open on that day. Raises AGENCY_UNKNOWN, AGENCY_CLOSED."""
         versions = self._by_kind["agency"].get(code)
         if not versions or day < span(versions).since:
@@ -53,18 +53,18 @@ class Definitions:
             raise Refused("AGENCY_CLOSED", code=code, valid_until=span(versions).until)
         return found
 
-    def known_agency(self, code: str, day: str) -> Kept:
+    def known_agency(self, code: str, day: str) -> Version:
         """As it is on that day; not open yet as it will be, closed as it was last. Raises AGENCY_UNKNOWN."""
         versions = self._by_kind["agency"].get(code)
         if not versions:
             raise Refused("AGENCY_UNKNOWN", code=code)
         return replace(nearest(versions, day), validity=span(versions))
 
-    def agencies(self, day: str) -> list[Kept]:
+    def agencies(self, day: str) -> list[Version]:
         """All of them, by code."""
         return [self.known_agency(code, day) for code in self._by_kind["agency"]]
 
-    def calendar(self, calendar_id: str, day: str, version: int = 0) -> Kept:
+    def calendar(self, calendar_id: str, day: str, version: int = 0) -> Version:
         """The newest version in force on that day, or the one asked for. Raises CALENDAR_UNKNOWN."""
         versions = self._by_kind["calendar"].get(calendar_id, [])
         if version:
@@ -74,11 +74,11 @@ class Definitions:
             raise Refused("CALENDAR_UNKNOWN", calendar_id=calendar_id)
         return found
 
-    def provinces(self, day: str) -> list[Kept]:
+    def provinces(self, day: str) -> list[Version]:
         """Those that exist on that day, by code."""
         return self._current("territory", day)
 
-    def province(self, code: str, day: str) -> Kept:
+    def province(self, code: str, day: str) -> Version:
         """Raises PROVINCE_UNKNOWN, PROVINCE_MERGED."""
         versions = self._by_kind["territory"].get(code, [])
         if found := newest(versions, day):
@@ -87,7 +87,7 @@ class Definitions:
             raise Refused("PROVINCE_MERGED", province=code, valid_until=versions[-1].validity.until)
         raise Refused("PROVINCE_UNKNOWN", province=code)
 
-    def commune(self, agency: Kept, day: str) -> str:
+    def commune(self, agency: Version, day: str) -> str:
         """The code on that day of the commune that an agency was opened for."""
         code: str = agency.message.commune
         return self._now(agency.message.province, agency.validity.since, day).get(code, code)
@@ -120,7 +120,7 @@ class Definitions:
     def fee_overlays(self, day: str) -> list[FeeOverlay]:
         return [each.value for each in self.overlays(day)]
 
-    def _current(self, kind: str, day: str) -> list[Kept]:
+    def _current(self, kind: str, day: str) -> list[Version]:
         found = (newest(versions, day) for versions in self._by_kind[kind].values())
         return [each for each in found if each]
 

@@ -14,14 +14,14 @@ from services.chassis.deciding.handler import Handler, Outcome
 from services.chassis.following.standing import Standing
 from services.chassis.following.views import Snapshot
 from services.chassis.store.port import RecordedEvent
-from services.chassis.work.batching import Gathered
+from services.chassis.work.batching import Batched
 from services.dossier import commands as c
 from services.dossier.domain import Dossier
 from services.dossier.events import Event
 from services.dossier.law import Law
 from services.dossier.parties import may_act, require_party
 from services.dossier.reading import state_of
-from services.dossier.reception import Known, actor_of
+from services.dossier.reception import KnownAccount, actor_of
 from services.dossier.uploads import Uploads, owner_of
 from services.dossier.values import Actor, File, Route, Terms
 from services.law.deadlines import Calendar
@@ -94,7 +94,7 @@ def terms_of(state: Dossier, law: Law, at: datetime, version: int = 0) -> Terms:
 class Casework:
     dossiers: Handler[c.Command, Dossier, Event]
     law: Snapshot[Law]
-    people: Gathered[str, Known]
+    people: Batched[str, KnownAccount]
     uploads: Uploads
     standing: Standing
     site: str
@@ -124,8 +124,8 @@ class Casework:
     def _require_party(self, call: Call[Any], state: Dossier, law: Law) -> None:
         require_party(call.caller, state, law, self.standing, call.request.code)
 
-    async def applicant(self, state: Dossier) -> Known:
-        return await self.people.get(state.applicant_id) or Known()
+    async def applicant(self, state: Dossier) -> KnownAccount:
+        return await self.people.get(state.applicant_id) or KnownAccount()
 
     async def take_files(self, call: Call[Any], state: Dossier, hashes: Collection[str]) -> dict[str, File]:
         """Those of the files that the caller uploaded, now the applicant's."""

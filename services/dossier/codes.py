@@ -111,7 +111,7 @@ def _count(db: Connection, organisation: str, day: str, more: int) -> int:
     return int(last)
 
 
-def given_to(db: Connection, request_id: str) -> list[str]:
+def codes_of_request(db: Connection, request_id: str) -> list[str]:
     """The request's codes, of whatever organisation and day."""
     return [row.code for row in db.execute(_GIVEN, {"ids": [request_id]})]
 

@@ -24,7 +24,7 @@ from services.dossier.domain import Dossier
 from services.dossier.forms import Forms
 from services.dossier.law import Law
 from services.dossier.reading import form_of, form_text
-from services.dossier.reception import Known, attached, components_of, fee_id_of
+from services.dossier.reception import KnownAccount, attached, components_of, fee_id_of
 from services.dossier.values import Channel, Component, File
 from services.law import fields
 from services.law.cases import Standing, following
@@ -40,7 +40,7 @@ async def correction_of(
     given: Any,
     at: datetime,
     law: Law,
-    known: Known,
+    known: KnownAccount,
     forms: Forms,
     keys: KeyRing,
     fee_id: str,
@@ -49,7 +49,7 @@ async def correction_of(
     """`state`: of this history. `known`: of the applicant. `fee_id`: of what the answers may owe.
     `used`: exemptions that other dossiers used up.
 
-    Raises Invalid FORM_INVALID, Rejected FORM_UNCHECKABLE, OVERLOADED; SubjectErased, KeyLost.
+    Raises RequestInvalid FORM_INVALID, Rejected FORM_UNCHECKABLE, OVERLOADED; SubjectErased, KeyLost.
     """
     procedure = law.version(state.procedure_code, state.procedure_version)
     answers = form_answers(given)
@@ -98,7 +98,7 @@ class Corrections:
     keys: KeyRing
 
     async def supply(self, call: Call[pb.CorrectFormRequest | pb.SupplySupplementRequest], *, form: bool) -> Supply:
-        """`form`: whether answers are given. Raises Invalid; where they are, also as require_party and correction_of."""
+        """`form`: whether answers are given. Raises RequestInvalid; where they are, also as require_party and correction_of."""
         components = components_of(call.request.components, call.now)
         state, _ = await self.casework.dossiers.load(call.request.code)
         correction = await self._correction(call) if form else None

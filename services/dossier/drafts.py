@@ -18,7 +18,7 @@ from services.chassis.deciding.handler import Handler, Outcome
 from services.chassis.following.views import RunningView, Snapshot
 from services.chassis.privacy.sealing import KeyRing
 from services.chassis.store.port import NO_STREAM
-from services.chassis.work.batching import Gathered
+from services.chassis.work.batching import Batched
 from services.dossier import commands as c
 from services.dossier import draft as d
 from services.dossier.components import named
@@ -27,7 +27,7 @@ from services.dossier.events import Event
 from services.dossier.law import Law
 from services.dossier.queries import begun, draft_of, drafts_of
 from services.dossier.reading import form_text
-from services.dossier.reception import Known, attached, components_of
+from services.dossier.reception import KnownAccount, attached, components_of
 from services.dossier.uploads import Uploads, owner_of
 
 MOST_DRAFTS = 50
@@ -39,7 +39,7 @@ class Drafts:
     dossiers: Handler[c.Command, Dossier, Event]
     lists: RunningView
     law: Snapshot[Law]
-    people: Gathered[str, Known]
+    people: Batched[str, KnownAccount]
     uploads: Uploads
     keys: KeyRing
     site: str
@@ -47,7 +47,7 @@ class Drafts:
     async def save(self, call: Call[pb.SaveDraftRequest]) -> tuple[str, Outcome[d.Event]]:
         """The draft's id, and what saving led to.
 
-        Raises Invalid, Rejected TOO_MANY_DRAFTS, COMPONENT_UNKNOWN, ...; as Law.in_force and Law.agency_here; as SaveDraft.
+        Raises RequestInvalid, Rejected TOO_MANY_DRAFTS, COMPONENT_UNKNOWN, ...; as Law.in_force and Law.agency_here; as SaveDraft.
         """
         request, applicant_id, now = call.request, call.caller.actor, call.now
         draft_id = request.draft_id or str(uuid5(UUID(request.request_id), "draft"))
@@ -56,7 +56,7 @@ class Drafts:
         law, components = await self.law.get(), components_of(request.components, now)
         form = Sealed(form_text(form_answers(request.form)))
         there = await self.uploads.begun(owner_of(call.caller), attached(components))
-        documents = (await self.people.get(applicant_id) or Known()).documents
+        documents = (await self.people.get(applicant_id) or KnownAccount()).documents
         held = {*documents.own(applicant_id, now).values()}.union(*documents.others(applicant_id, now).values())
 
         def command(_: d.Draft) -> d.SaveDraft:

@@ -9,10 +9,10 @@ from typing import Any
 import structlog
 
 from services.chassis.calls.answers import Answers
-from services.chassis.calls.statuses import Invalid
+from services.chassis.calls.statuses import RequestInvalid
 from services.chassis.decider import Rejected
 from services.chassis.telemetry import telemetry
-from services.chassis.work.confined import Exhausted
+from services.chassis.work.confined import WorkExhausted
 from services.law.definitions import Procedure
 
 log = structlog.get_logger()
@@ -23,17 +23,20 @@ class Forms:
         self._answers = Answers()
 
     async def check(self, procedure: Procedure, answers: Mapping[str, Any], at: datetime, *, required: bool) -> None:
-        """As of then. Raises Invalid FORM_INVALID with the faults, Rejected DEFINITION_FAULTY, FORM_UNCHECKABLE and OVERLOADED."""
+        """As of then. Raises RequestInvalid FORM_INVALID with the faults.
+
+        Raises Rejected DEFINITION_FAULTY, FORM_UNCHECKABLE, OVERLOADED.
+        """
         if procedure.form is None or (not answers and not required):
             return
         try:
             found = await self._answers.faults(procedure, answers, at)
-        except Exhausted as error:
+        except WorkExhausted as error:
             raise Rejected("FORM_UNCHECKABLE", procedure_code=procedure.code) from error
         if found is None:
             raise faulty(procedure)
         if found:
-            raise Invalid(found, "FORM_INVALID")
+            raise RequestInvalid(found, "FORM_INVALID")
 
     async def close(self) -> None:
         await self._answers.close()

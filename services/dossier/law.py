@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from services.chassis.decider import Rejected
 from services.chassis.deciding.caller import decides_for
-from services.chassis.following.in_force import Kept, kept
+from services.chassis.following.in_force import Version, versions_of
 from services.dossier.domain import LARGEST_FEE
 from services.dossier.forms import faulty
 from services.dossier.values import (
@@ -53,13 +53,13 @@ class Law:
     """All of it, in memory."""
 
     def __init__(self, db: Connection) -> None:
-        self._procedures: defaultdict[str, dict[int, Kept]] = defaultdict(dict)
+        self._procedures: defaultdict[str, dict[int, Version]] = defaultdict(dict)
         self._overlays: list[FeeOverlay] = []
-        self._agencies: defaultdict[str, list[Kept]] = defaultdict(list)
+        self._agencies: defaultdict[str, list[Version]] = defaultdict(list)
         self._calendars: defaultdict[str, list[_Calendar]] = defaultdict(list)
         # The last day and the successor of those that closed.
         self._closures: dict[str, tuple[str, str]] = {}
-        for one in kept(db, "procedure", "overlay", "agency", "calendar"):
+        for one in versions_of(db, "procedure", "overlay", "agency", "calendar"):
             match one.kind:
                 case "procedure":
                     self._procedures[one.key][one.version] = one

@@ -26,8 +26,8 @@ from services.chassis.privacy.sealing import (
     UNREADABLE,
     KeyRing,
     SubjectErased,
+    note_opening,
     open_message,
-    opened,
     sealed_fields,
 )
 from services.chassis.store.port import RecordedEvent
@@ -115,7 +115,7 @@ async def content_of(
     files = files_of(history, state)
     if sha256 not in files:
         raise Rejected("ATTACHMENT_UNKNOWN", sha256=sha256, component="-")
-    opened(state.applicant_id, state.code)
+    note_opening(state.applicant_id, state.code)
     media_type = files[sha256]
     try:
         async for data in blobs.read(state.applicant_id, sha256):

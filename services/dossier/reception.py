@@ -15,7 +15,7 @@ from motcua.dossier.v1 import dossier_service_pb2 as pb
 from motcua.identity.events.v1 import events_pb2 as identity
 from services.chassis.calls.answers import form_answers
 from services.chassis.calls.call import Call
-from services.chassis.calls.statuses import Invalid, Violation
+from services.chassis.calls.statuses import RequestInvalid, Violation
 from services.chassis.decider import Rejected, Sealed
 from services.chassis.deciding.caller import NATIONAL, Caller
 from services.chassis.deciding.codec import Shape
@@ -24,7 +24,7 @@ from services.chassis.platform.settings import Settings
 from services.chassis.privacy.sealing import UNREADABLE, KeyRing, open_message, unshown
 from services.chassis.text.names import same_name
 from services.chassis.text.plain import name_fault
-from services.chassis.work.batching import Gathered
+from services.chassis.work.batching import Batched
 from services.dossier.benefits import Benefits
 from services.dossier.commands import Submission
 from services.dossier.forms import Forms
@@ -79,20 +79,20 @@ def actor_of(caller: Caller) -> Actor:
 
 
 def components_of(given: Any, at: datetime) -> tuple[Component, ...]:
-    """Raises Invalid for a component without a code or a source, or with a day of issue that is none or to come."""
+    """Raises RequestInvalid for a component without a code or a source, or with a day of issue that is none or to come."""
     violations = [
         Violation(f"components[{index}]", "Thiếu mã hoặc nguồn.", "It lacks component_code or source.")
         for index, component in enumerate(given)
         if not component.component_code or not component.source
     ]
     if violations := violations + _days(given, "components", at):
-        raise Invalid(violations)
+        raise RequestInvalid(violations)
     read = (_COMPONENT.read(component) for component in given)
     return tuple(replace(component, sha256=component.sha256.lower()) for component in read)
 
 
 def paper_days_of(given: Any, at: datetime) -> tuple[PaperDay, ...]:
-    """Raises Invalid for a component that is named twice, or without a day, or with one that is to come."""
+    """Raises RequestInvalid for a component that is named twice, or without a day, or with one that is to come."""
     codes = [day.component_code for day in given]
     violations = [
         Violation(f"paper_days[{index}]", "Thiếu ngày, hoặc thành phần lặp lại.", "It has no day, or names one twice.")
@@ -100,7 +100,7 @@ def paper_days_of(given: Any, at: datetime) -> tuple[PaperDay, ...]:
         if not day.issued_on or codes.count(day.component_code) > 1
     ]
     if violations := violations + _days(given, "paper_days", at):
-        raise Invalid(violations)
+        raise RequestInvalid(violations)
     return tuple(PaperDay(day.component_code, day.issued_on) for day in given)
 
 
@@ -118,7 +118,7 @@ def _days(given: Any, field: str, at: datetime) -> list[Violation]:
 
 
 def data_faults_of(given: Any) -> tuple[DataFault, ...]:
-    """Raises Invalid for a fault of no database or of no kind."""
+    """Raises RequestInvalid for a fault of no database or of no kind."""
     violations = [
         Violation(
             f"data_faults[{index}]",
@@ -130,7 +130,7 @@ def data_faults_of(given: Any) -> tuple[DataFault, ...]:
         or fault.kind not in {kind.value for kind in DataFaultKind}
     ]
     if violations:
-        raise Invalid(violations)
+        raise RequestInvalid(violations)
     return tuple(DataFault(fault.database.strip(), DataFaultKind(fault.kind), fault.component_code) for fault in given)
 
 
@@ -157,7 +157,7 @@ def _of_national_portal(caller: Caller) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class KnownAccount:
     """What is known of an account: its registration as it was stored, and its documents in the warehouse."""
 
     registration: Registered = NOBODY
@@ -170,24 +170,24 @@ _IDS: Any = bindparam("ids", expanding=True)
 _ACCOUNTS = select(accounts).where(accounts.c.account_id.in_(_IDS))
 
 
-def known_accounts(db: Connection, account_ids: Sequence[str]) -> dict[str, Known]:
+def known_accounts(db: Connection, account_ids: Sequence[str]) -> dict[str, KnownAccount]:
     held = holdings_of(db, account_ids)
-    found = {account_id: Known(documents=documents) for account_id, documents in held.items()}
+    found = {account_id: KnownAccount(documents=documents) for account_id, documents in held.items()}
     for row in db.execute(_ACCOUNTS, {"ids": account_ids}):
         event = identity.AccountRegistered.FromString(row.registered)
         registration = Registered(event.kind, row.event_id, event)
-        found[row.account_id] = Known(registration, row.level, held[row.account_id])
+        found[row.account_id] = KnownAccount(registration, row.level, held[row.account_id])
     return found
 
 
 async def _name_of(kind: ApplicantKind, written: str, registration: Registered, keys: KeyRing) -> str:
-    """A citizen's as the state verified it, however it was typed. Raises Invalid for another name."""
+    """A citizen's as the state verified it, however it was typed. Raises RequestInvalid for another name."""
     if kind is not ApplicantKind.CITIZEN:
         return written
     with unshown():
         name = (await _opened(registration, keys)).get("full_name", "")
     if name and not same_name(name, written):
-        raise Invalid([Violation("applicant_name", *_ANOTHER_NAME)])
+        raise RequestInvalid([Violation("applicant_name", *_ANOTHER_NAME)])
     return name or written
 
 
@@ -207,12 +207,12 @@ async def _opened(registration: Registered, keys: KeyRing) -> Mapping[str, str]:
 
 
 def channel_of(request: pb.SubmitDossierRequest, caller: Caller) -> Channel:
-    """Applicants submit online; receptionists at the counter or what came by post. Raises Rejected, Invalid."""
+    """Applicants submit online; receptionists at the counter or what came by post. Raises Rejected, RequestInvalid."""
     channel = Channel(request.channel)
     by_official = "receptionist" in caller.roles
     if by_official is (channel is Channel.ONLINE):
         allowed = "counter, post" if by_official else "online"
-        raise Invalid([Violation("channel", f"Phải là: {allowed}.", f"It must be one of: {allowed}.")])
+        raise RequestInvalid([Violation("channel", f"Phải là: {allowed}.", f"It must be one of: {allowed}.")])
     return channel
 
 
@@ -221,7 +221,7 @@ class Reception:
     """Where submissions are taken in. `terms`: the province's own terms of reception, by the day since when."""
 
     settings: Settings
-    people: Gathered[str, Known]
+    people: Batched[str, KnownAccount]
     registry: Registry
     uploads: Uploads
     keys: KeyRing
@@ -232,7 +232,7 @@ class Reception:
     async def submission(self, call: Call[pb.SubmitDossierRequest], caller: Caller, law: Law) -> Submission:
         """What is submitted, with what the law says of it. `caller`: as require_open_window has it.
 
-        Raises Rejected and Invalid for what can be seen before deciding.
+        Raises Rejected and RequestInvalid for what can be seen before deciding.
         """
         request, at, site, channel = call.request, call.now, self.settings.site, channel_of(call.request, caller)
         procedure = law.in_force(request.procedure_code, at)
@@ -286,34 +286,38 @@ class Reception:
             reception_calendar=law.calendar_of(reception.code, at),
         )
 
-    async def _applicant(self, request: pb.SubmitDossierRequest, caller: Caller) -> tuple[Applicant, Known]:
+    async def _applicant(self, request: pb.SubmitDossierRequest, caller: Caller) -> tuple[Applicant, KnownAccount]:
         """The caller, by the names that the state verified; or whom an official or a system applies for: an account that exists.
 
-        Raises Invalid, Rejected APPLICANT_MISMATCH, APPLICANT_REQUIRED, OWN_AFFAIR; and as Registry.require.
+        Raises RequestInvalid, Rejected APPLICANT_MISMATCH, APPLICANT_REQUIRED, OWN_AFFAIR; and as Registry.require.
         """
         if caller.roles & _SELF:
             return await self._caller(request, caller)
         lacks = [name for name in ("applicant_id", "applicant_name", "applicant_kind") if not getattr(request, name)]
         if lacks:
-            raise Invalid([Violation(name, "Bắt buộc.", "It is required.") for name in lacks], "APPLICANT_REQUIRED")
+            raise RequestInvalid(
+                [Violation(name, "Bắt buộc.", "It is required.") for name in lacks], "APPLICANT_REQUIRED"
+            )
         if not _is_account_id(request.applicant_id):
             # Nobody's personal number is taken for one: the id stands in clear in the log.
-            raise Invalid([Violation("applicant_id", "Phải là mã tài khoản.", "It must be an account's id, a UUID.")])
+            raise RequestInvalid(
+                [Violation("applicant_id", "Phải là mã tài khoản.", "It must be an account's id, a UUID.")]
+            )
         kind = ApplicantKind(request.applicant_kind)
         if kind is ApplicantKind.CITIZEN and (fault := name_fault(request.applicant_name, person=True)):
-            raise Invalid([Violation("applicant_name", *fault)])
+            raise RequestInvalid([Violation("applicant_name", *fault)])
         require_impartial(caller, request.applicant_id)
-        known = await self.people.get(request.applicant_id) or Known()
+        known = await self.people.get(request.applicant_id) or KnownAccount()
         registration = await self.registry.require(request.applicant_id, kind, known.registration)
         name = await _name_of(kind, request.applicant_name, registration, self.keys)
         return Applicant(request.applicant_id, kind, name, request.email, request.phone), known
 
-    async def _caller(self, request: pb.SubmitDossierRequest, caller: Caller) -> tuple[Applicant, Known]:
+    async def _caller(self, request: pb.SubmitDossierRequest, caller: Caller) -> tuple[Applicant, KnownAccount]:
         if request.applicant_id not in ("", caller.account_id):
             raise Rejected("APPLICANT_MISMATCH")
         self.registry.require_open(caller.account_id)
         kind = ApplicantKind.CITIZEN if "citizen" in caller.roles else ApplicantKind.ORGANISATION
-        known = await self.people.get(caller.account_id) or Known()
+        known = await self.people.get(caller.account_id) or KnownAccount()
         opened = await _opened(known.registration, self.keys)
         name, email, phone = (opened.get(field, "") for field in ("full_name", "email", "phone"))
         return Applicant(caller.account_id, kind, name, request.email or email, request.phone or phone), known
@@ -340,7 +344,7 @@ def require_unused(codes: Collection[str], used: Collection[str]) -> None:
         raise Rejected("EXEMPTION_USED", exemption=", ".join(again))
 
 
-def _account_level(applicant: Applicant, known: Known, caller: Caller) -> int:
+def _account_level(applicant: Applicant, known: KnownAccount, caller: Caller) -> int:
     """Of a citizen's electronic identity."""
     if applicant.kind is not ApplicantKind.CITIZEN:
         return 0

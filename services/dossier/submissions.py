@@ -13,11 +13,11 @@ from services.chassis.decider import Rejected
 from services.chassis.deciding.caller import Origin
 from services.chassis.deciding.handler import Handler, Outcome
 from services.chassis.following.views import RunningView, Snapshot
-from services.chassis.work.batching import Gathered
+from services.chassis.work.batching import Batched
 from services.dossier import commands as c
 from services.dossier import draft as d
 from services.dossier.benefits import Benefits, is_limited
-from services.dossier.codes import Given, Wanted, forget, given_to
+from services.dossier.codes import Given, Wanted, codes_of_request, forget
 from services.dossier.domain import Dossier, require_acceptable
 from services.dossier.drafts import Drafts
 from services.dossier.events import Event
@@ -38,7 +38,7 @@ class Submissions:
     benefits: Benefits
     law: Snapshot[Law]
     codes: RunningView
-    allocation: Gathered[Wanted, Given]
+    allocation: Batched[Wanted, Given]
 
     async def submit(self, call: Call[pb.SubmitDossierRequest]) -> Outcome[Event]:
         """Raises as Reception.submission and SubmitDossier; Rejected CODES_EXHAUSTED, OVERLOADED."""
@@ -53,7 +53,7 @@ class Submissions:
             submission = await self._acceptable(call)
         except Rejected:
             # What was accepted once is answered for ever, whatever the law says by now.
-            given = await self.codes.read(lambda db: given_to(db, call.origin.request_id))
+            given = await self.codes.read(lambda db: codes_of_request(db, call.origin.request_id))
             if earlier := await self._submitted_as(given, call.origin):
                 return earlier
             raise

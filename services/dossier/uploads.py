@@ -37,9 +37,9 @@ from sqlalchemy import (
 
 from motcua.dossier.v1 import dossier_pb2
 from services.chassis.blobs.port import BlobMissing, BlobStore
-from services.chassis.blobs.sealed import SealedBlobs, WrongContent
-from services.chassis.blobs.unfinished import GrowingUploads, WrongOffset
-from services.chassis.calls.statuses import Invalid, Violation
+from services.chassis.blobs.sealed import ContentWrong, SealedBlobs
+from services.chassis.blobs.unfinished import GrowingUploads, OffsetWrong
+from services.chassis.calls.statuses import RequestInvalid, Violation
 from services.chassis.clock import MACHINE, Clock
 from services.chassis.database.database import Database, insert_new, utc
 from services.chassis.decider import Rejected, Words
@@ -48,7 +48,7 @@ from services.chassis.deciding.codec import to_timestamp
 from services.chassis.platform.parts import Parts
 from services.chassis.privacy.sealing import KeyRing
 from services.chassis.text.sizes import sized
-from services.chassis.work.confined import Confined, Exhausted
+from services.chassis.work.confined import Confined, WorkExhausted
 from services.dossier.files.kinds import KINDS, media_type_of
 from services.dossier.files.scanner import NoScanner, Scanner, ScannerUnavailable, scanner_of
 from services.dossier.values import File, FileKind
@@ -173,19 +173,19 @@ class Uploads:
         return self._database
 
     async def create(self, owner: Owner, media_type: str, size: int, sha256: str) -> dossier_pb2.Upload:
-        """Raises Invalid, Rejected UPLOAD_TYPE_REFUSED, UPLOAD_EMPTY, UPLOAD_TOO_LARGE, UPLOAD_QUOTA."""
+        """Raises RequestInvalid, Rejected UPLOAD_TYPE_REFUSED, UPLOAD_EMPTY, UPLOAD_TOO_LARGE, UPLOAD_QUOTA."""
         declared, media_type = media_type, media_type_of(media_type) or ""
         if not media_type:
             raise Rejected("UPLOAD_TYPE_REFUSED", media_type=declared[:80], accepted=", ".join(KINDS))
         if size == 0:
             raise Rejected("UPLOAD_EMPTY")
         if size < 0:
-            raise Invalid([Violation("size", "Không được là số âm.", "It must not be negative.")])
+            raise RequestInvalid([Violation("size", "Không được là số âm.", "It must not be negative.")])
         if size > LARGEST_BYTES:
             raise Rejected("UPLOAD_TOO_LARGE", limit=sized(LARGEST_BYTES))
         sha256 = sha256.lower()
         if not _SHA256.fullmatch(sha256):
-            raise Invalid(
+            raise RequestInvalid(
                 [
                     Violation(
                         "sha256",
@@ -248,7 +248,7 @@ class Uploads:
                 raise Rejected("UPLOAD_BEYOND_SIZE", size=sized(row.size))
             try:
                 reached = await self._growing.write(owner.account, upload_id, offset, data)
-            except WrongOffset as wrong:
+            except OffsetWrong as wrong:
                 raise Rejected("UPLOAD_OFFSET_WRONG", offset=str(wrong.offset)) from None
             except BlobMissing:  # another replica writes the same: sent again, it finds what is there then
                 raise Rejected("OVERLOADED") from None
@@ -271,7 +271,7 @@ class Uploads:
         new = verdict.get("kept")
         try:
             await self._keep(row, new["sha256"] if new else row.sha256, made if new else None)
-        except (WrongContent, BlobMissing):
+        except (ContentWrong, BlobMissing):
             raise Rejected("OVERLOADED") from None
         done = update(uploads).where(uploads.c.upload_id == row.upload_id).values(complete=True)
 
@@ -300,7 +300,7 @@ class Uploads:
             content = self._growing.read(row.owner, row.upload_id)
             judge = self._judges[JUDGES[KINDS[row.media_type]]]
             verdict, made = await judge.of(content, row.media_type, row.sha256, LARGEST_BYTES)
-        except Exhausted:
+        except WorkExhausted:
             raise Rejected("UPLOAD_UNCHECKABLE") from None
         except BlobMissing:
             raise Rejected("OVERLOADED") from None
@@ -309,7 +309,7 @@ class Uploads:
         return verdict, made
 
     async def _keep(self, row: Any, sha256: str, made: bytes | None) -> None:
-        """Raises WrongContent, BlobMissing."""
+        """Raises ContentWrong, BlobMissing."""
         if row.subject:
             content = self._growing.read(row.owner, row.upload_id) if made is None else _pieces(made)
             await self._blobs.put(row.subject, sha256, content)
@@ -330,7 +330,7 @@ class Uploads:
                 continue
             try:
                 await self._blobs.put(subject, row.kept_sha256, self._content(row))
-            except WrongContent:  # dropped at this moment
+            except ContentWrong:  # dropped at this moment
                 raise Rejected("ATTACHMENT_UNKNOWN", sha256=row.sha256, component="-") from None
 
     def _content(self, row: Any) -> AsyncIterator[bytes]:

@@ -17,7 +17,7 @@ from sqlalchemy.exc import IntegrityError
 from services.chassis.machine import chance, moments
 from services.chassis.platform.platform import Platform
 from services.chassis.privacy.sealing import KEY_BYTES, FoundKeys, Keys
-from services.chassis.work.batching import Gathered
+from services.chassis.work.batching import Batched
 from services.identity.vault import AT_ONCE, Vault, Wrapping, bury, subject_keys, subject_name
 
 CACHED_SUBJECTS = 100_000
@@ -34,7 +34,7 @@ class SubjectKeys:
     def __init__(self, vault: Vault) -> None:
         self._vault = vault
         self._cache: OrderedDict[str, tuple[float, bytes | None]] = OrderedDict()
-        self._made = Gathered[str, bytes | None](self._make)
+        self._made = Batched[str, bytes | None](self._make)
 
     @classmethod
     def of(cls, platform: Platform, _service: str) -> SubjectKeys:

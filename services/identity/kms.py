@@ -23,7 +23,7 @@ VERSION = b"\x01"
 FOLLOWING = "master-following"
 
 
-class NotUnwrapped(Exception):
+class KeyNotUnwrapped(Exception):
     """No root key that is known opens it under this name."""
 
     def __init__(self, name: str) -> None:
@@ -38,7 +38,7 @@ class KeyManagement(Protocol):
         """Under the newest root key. What is wrapped is opened under the same name only."""
 
     async def unwrap(self, wrapped: bytes, name: str) -> bytes:
-        """Under whichever root key it was wrapped. Raises NotUnwrapped."""
+        """Under whichever root key it was wrapped. Raises KeyNotUnwrapped."""
 
 
 class LocalKeys:
@@ -70,7 +70,7 @@ class LocalKeys:
                     return AESGCM(root).decrypt(nonce, ciphertext, name.encode())
                 except (InvalidTag, ValueError):
                     continue
-        raise NotUnwrapped(name)
+        raise KeyNotUnwrapped(name)
 
 
 def _content(path: Path) -> list[str]:

@@ -46,7 +46,7 @@ async def look_up(
 ) -> tuple[Answer, Callable[[str], RecordLookup]]:
     """The answer, and the command that records it on the person's account.
 
-    Raises Rejected IDENTIFIER_MALFORMED, BIRTH_DATE_INVALID, LEGAL_BASIS_UNKNOWN, UNAVAILABLE; Invalid; PopulationRefused.
+    Raises Rejected IDENTIFIER_MALFORMED, BIRTH_DATE_INVALID, LEGAL_BASIS_UNKNOWN, UNAVAILABLE; RequestInvalid; PopulationRefused.
     """
     request, caller, now = call.request, call.caller, call.now
     wanted = tuple(dict.fromkeys(member(PersonField, field, "wanted") for field in request.wanted))

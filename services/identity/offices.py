@@ -11,7 +11,7 @@ from sqlalchemy import Connection, select
 from motcua.identity.events.v1 import events_pb2 as facts
 from motcua.identity.v1 import identity_service_pb2 as pb
 from services.chassis.deciding.caller import Caller
-from services.chassis.following.in_force import kept, kept_table, span
+from services.chassis.following.in_force import span, versions_of, versions_table
 from services.chassis.grounds.uses import purposes
 from services.identity.refusals import Refused
 from services.identity.systems.values import PurposeScope
@@ -25,10 +25,10 @@ class Offices:
 
     def __init__(self, db: Connection) -> None:
         self._agencies: dict[str, tuple[Validity, Office]] = {}
-        for code, each in groupby(kept(db, "agency"), key=lambda one: one.key):
+        for code, each in groupby(versions_of(db, "agency"), key=lambda one: one.key):
             versions = list(each)
             self._agencies[code] = (span(versions), Office(code, versions[0].message.province))
-        t = kept_table
+        t = versions_table
         self._procedures = frozenset(db.scalars(select(t.c.key).where(t.c.kind == "procedure").distinct()))
 
     def office(self, code: str, at: datetime) -> Office | None:

@@ -13,7 +13,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from motcua.identity.events.v1 import events_pb2 as facts
 from motcua.identity.v1 import identity_pb2
-from services.chassis.calls.statuses import Invalid, Violation
+from services.chassis.calls.statuses import RequestInvalid, Violation
 from services.chassis.deciding.codec import to_timestamp
 from services.chassis.deciding.facts import fact_of
 from services.chassis.privacy.sealing import KeyRing, open_message
@@ -126,8 +126,8 @@ def subject_keys_of(subjects: Sequence[str], held: Held) -> list[identity_pb2.Su
 
 
 def member(kind: type[E], number: int, field: str) -> E:
-    """Raises Invalid for a number that the enum does not have."""
+    """Raises RequestInvalid for a number that the enum does not have."""
     try:
         return kind(number)
     except ValueError:
-        raise Invalid([Violation(field, "Giá trị không tồn tại.", "There is no such value.")]) from None
+        raise RequestInvalid([Violation(field, "Giá trị không tồn tại.", "There is no such value.")]) from None

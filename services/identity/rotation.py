@@ -50,7 +50,7 @@ TABLES = (
 async def rotate(vault: Vault, progress: Callable[[int], None] = lambda _: None) -> Mapping[str, int]:
     """Wrap everything under a new generation, and that one under the newest root key; drop the generations before it.
 
-    Returns how many were wrapped anew, by table. `progress` hears of each page. Raises NotUnwrapped.
+    Returns how many were wrapped anew, by table. `progress` hears of each page. Raises KeyNotUnwrapped.
     """
     numbers = await vault.generations()
     if len(numbers) > 1:  # goes on with what was begun

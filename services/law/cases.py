@@ -42,7 +42,7 @@ def circumstances(procedure: Procedure, answers: Mapping[str, Any]) -> frozenset
 
 
 def is_so(answers: Mapping[str, Any], field: str, value: str) -> bool:
-    """Raises Unusable for a definition that was published before it was checked."""
+    """Raises FormUnusable for a definition that was published before it was checked."""
     said, meant = answers.get(field), parsed(value)
     # In JSON true is no number.
     return field in answers and isinstance(said, bool) is isinstance(meant, bool) and bool(said == meant)

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any, TypeGuard
 
 from services.law.definitions import Form
-from services.law.forms import Unusable, parsed
+from services.law.forms import FormUnusable, parsed
 
 MOST = 1_000_000
 
@@ -34,7 +34,7 @@ def _counted(ui: str) -> tuple[tuple[str, str], ...]:
     """None from hints that are none, as a definition published before they were checked may have."""
     try:
         hinted = parsed(ui)
-    except Unusable:
+    except FormUnusable:
         return ()
     fields = hinted.get("fields") if isinstance(hinted, dict) else None
     return tuple(

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
-from services.law.forms import Unusable, parsed
+from services.law.forms import FormUnusable, parsed
 
 # Words whose schemas judge the same answer as the one that they stand in.
 _BESIDE = ("allOf", "anyOf", "oneOf")
@@ -26,7 +26,7 @@ def has(schema: str, path: str) -> bool:
 def _parsed(schema: str) -> Any:
     try:
         return parsed(schema)
-    except Unusable:
+    except FormUnusable:
         return None
 
 

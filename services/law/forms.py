@@ -69,7 +69,7 @@ _KEYWORDS = frozenset({"$schema", "$ref", "$defs", "$comment"})
 _REPEATING = frozenset({"unevaluatedProperties", "unevaluatedItems"})
 
 
-class Unusable(ValueError):
+class FormUnusable(ValueError):
     """It is no form's schema. The text never holds more of it than a name."""
 
     def __init__(self, vi: str, en: str) -> None:
@@ -98,20 +98,20 @@ class Form:
 
 @lru_cache(maxsize=512)
 def light(schema: str) -> Form | None:
-    """Compiled at once; None where that may take a moment. Raises Unusable."""
+    """Compiled at once; None where that may take a moment. Raises FormUnusable."""
     root = parsed(schema)
     weight, repeats = _measured(root)
     if repeats or len(schema) > LIGHT_CHARACTERS:
         return None
     try:
         return Form(root, _validator(root, LIGHT_PATTERN_BYTES), weight)
-    except Unusable:  # or a pattern is larger
+    except FormUnusable:  # or a pattern is larger
         return None
 
 
 @lru_cache(maxsize=64)
 def compiled(schema: str) -> Form:
-    """For a process that may be ended: it takes up to a second. Raises Unusable."""
+    """For a process that may be ended: it takes up to a second. Raises FormUnusable."""
     root = parsed(schema)
     weight, _ = _measured(root)
     return Form(root, _validator(root, PATTERN_BYTES), weight)
@@ -122,7 +122,7 @@ UNREADABLE = (ValueError, jsonschema_rs.ReferencingError)
 
 
 def compiled_apart(part: dict[str, Any]) -> jsonschema_rs.Validator:
-    """A part of a form that was compiled as a whole. Raises Unusable."""
+    """A part of a form that was compiled as a whole. Raises FormUnusable."""
     return _validator(part, PATTERN_BYTES)
 
 
@@ -139,7 +139,7 @@ def impossible(schema: dict[str, Any]) -> bool:
 
 
 def parsed(text: str) -> Any:
-    """JSON as RFC 8259 has it. Raises Unusable."""
+    """JSON as RFC 8259 has it. Raises FormUnusable."""
     if len(text) > LONGEST:
         _refuse(f"Dài quá {LONGEST} ký tự", f"it exceeds {LONGEST} characters")
     try:
@@ -149,7 +149,7 @@ def parsed(text: str) -> Any:
     except json.JSONDecodeError as error:
         _refuse(f"Không phải JSON, dòng {error.lineno}", f"it is not JSON at line {error.lineno}")
     except ValueError as error:
-        if isinstance(error, Unusable):
+        if isinstance(error, FormUnusable):
             raise
         _refuse("Có số quá lớn", f"a number exceeds ±{LARGEST_NUMBER}")
 
@@ -167,11 +167,11 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 def _refuse(vi: str, en: str) -> NoReturn:
-    raise Unusable(vi, en)
+    raise FormUnusable(vi, en)
 
 
 def _measured(schema: Any) -> tuple[int, bool]:
-    """Its weight, and whether rules repeat others. Raises Unusable for what no form may hold.
+    """Its weight, and whether rules repeat others. Raises FormUnusable for what no form may hold.
 
     Wherever they stand, also in what is no schema but data: no reader of JSON Schema can then take one for the other.
     """
@@ -245,7 +245,7 @@ class _Measure:
         return parts
 
     def _target(self, reference: Any) -> Any:
-        """Raises Unusable for what is no JSON Pointer (RFC 6901) into this form."""
+        """Raises FormUnusable for what is no JSON Pointer (RFC 6901) into this form."""
         found: Any = self._root
         if not isinstance(reference, str) or reference[:2] not in ("#", "#/"):
             _refuse("$ref chỉ được dẫn tới #/… trong chính biểu mẫu", "a $ref leads to #/… within the form")
@@ -279,7 +279,7 @@ def _is_dialect(named: Any) -> bool:
 
 
 def _validator(schema: dict[str, Any], pattern_bytes: int) -> jsonschema_rs.Validator:
-    """The one place that compiles. Raises Unusable."""
+    """The one place that compiles. Raises FormUnusable."""
     options = jsonschema_rs.RegexOptions(size_limit=pattern_bytes, dfa_size_limit=pattern_bytes)
     try:
         return jsonschema_rs.validator_for(
@@ -311,5 +311,5 @@ def is_plain(text: str) -> bool:
     """Whether it is one value of JSON that holds no others."""
     try:
         return isinstance(parsed(text), str | int | float)
-    except Unusable:
+    except FormUnusable:
         return False

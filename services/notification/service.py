@@ -49,7 +49,7 @@ class NotificationService:
     preferences = dependencies.decisions("preferences", preferences, preferences_codec)
     outgoing = dependencies.view(outgoing)
     known = dependencies.view(known)
-    mailer = dependencies.made(mailer_of)
+    mailer = dependencies.part(mailer_of)
     keys = dependencies.keys()
     clock = dependencies.clock()
     platform = dependencies.platform()

@@ -10,7 +10,7 @@ from services.chassis.decider import Sealed
 from services.payment.events import CancelCause, FeeItem
 
 
-class Outcome(Enum):
+class PaymentOutcome(Enum):
     """What a provider says of a transaction."""
 
     PAID = "paid"
@@ -54,7 +54,7 @@ class RecordCallback:
     at: datetime
     by: str
     checkout_id: str
-    outcome: Outcome
+    outcome: PaymentOutcome
     provider_code: str
     amount: int
     transaction: str

@@ -15,7 +15,7 @@ from services.payment.commands import (
     ConfirmRefund,
     ExpireCheckout,
     FailRefund,
-    Outcome,
+    PaymentOutcome,
     ReceiveCash,
     RecordCallback,
     RefuseCallback,
@@ -183,13 +183,13 @@ def _record_callback(c: RecordCallback, state: State) -> Sequence[Event]:
     said = (checkout.provider, c.transaction)
     known = next((t for t in state.takings.values() if (t.provider, t.transaction) == said), None)
     match c.outcome:
-        case Outcome.PAID if c.amount != request.amount:
+        case PaymentOutcome.PAID if c.amount != request.amount:
             return _wrong_amount(request, c.amount) if known else (_unmatched(c, checkout, request),)
         case _ if c.amount != request.amount:
             return _refuse_callback(c, state, CallbackFault.AMOUNT, c.amount) or _wrong_amount(request, c.amount)
-        case Outcome.UNSETTLED:
+        case PaymentOutcome.UNSETTLED:
             raise Refused("OUTCOME_UNSETTLED", checkout_id=c.checkout_id)
-        case Outcome.FAILED:
+        case PaymentOutcome.FAILED:
             if checkout.failed or any(t.checkout_id == c.checkout_id for t in state.takings.values()):
                 return ()
             return (
@@ -200,7 +200,7 @@ def _record_callback(c: RecordCallback, state: State) -> Sequence[Event]:
                     provider_code=c.provider_code,
                 ),
             )
-        case Outcome.PAID:
+        case PaymentOutcome.PAID:
             # What came in another amount is the fee's once the provider corrects itself, unless it is on its way back.
             corrected = known is not None and known.unmatched and known.refund is RefundStatus.NONE
             return _take_online(c, checkout, request, state) if corrected or not known else ()

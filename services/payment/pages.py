@@ -11,7 +11,7 @@ from starlette.responses import HTMLResponse, Response
 from motcua.payment.v1 import payment_pb2 as p
 from services.chassis.pages.security_headers import stylesheet
 from services.chassis.pages.templates import environment
-from services.payment.commands import Outcome
+from services.payment.commands import PaymentOutcome
 from services.payment.reading import CANCELLED, PAID, REFUNDED, REFUNDING
 from services.payment.vnpay import Callback, Disbelieved
 
@@ -36,10 +36,10 @@ def next_of(said: Callback | Disbelieved, payment: p.Payment) -> Next:
     if isinstance(said, Disbelieved) or not payment.fee_id:
         return Next.UNKNOWN
     kept = [taking for taking in payment.takings if taking.receipt_number]
-    if said.outcome is Outcome.FAILED:
+    if said.outcome is PaymentOutcome.FAILED:
         return Next.PAID if payment.status == PAID else Next.FAILED
     mine = next((taking for taking in payment.takings if taking.transaction == said.transaction), None)
-    if said.outcome is Outcome.UNSETTLED or mine is None:
+    if said.outcome is PaymentOutcome.UNSETTLED or mine is None:
         return Next.WAITING
     if mine.unmatched:
         return Next.REFUNDING if mine.HasField("refund") else Next.UNMATCHED

@@ -15,7 +15,7 @@ from services.chassis.platform.settings import Settings
 from services.payment.commands import ConfirmRefund, FailRefund
 from services.payment.refusals import Refused
 from services.payment.vnpay import Merchant, Order, payment_url
-from services.payment.vnpay_client import QueryReply, UnavailableError, Vnpay
+from services.payment.vnpay_client import ProviderUnavailable, QueryReply, Vnpay
 
 NAME = "vnpay"
 ACTOR = "system:vnpay"
@@ -47,7 +47,7 @@ class Provider:
         return payment_url(self.merchant, order)
 
     async def query(self, checkout_id: str, code: str, started_at: datetime, now: datetime) -> QueryReply:
-        """Raises UnavailableError, UntrustedError."""
+        """Raises ProviderUnavailable, AnswerUntrusted."""
         async with self._vnpay() as vnpay:
             return await vnpay.query(
                 request_id=uuid5(UUID(checkout_id[:32]), f"{checkout_id} {now.isoformat()}").hex,
@@ -59,7 +59,7 @@ class Provider:
             )
 
     async def refund(self, asked: RefundRequested, started_at: datetime, now: datetime) -> ConfirmRefund | FailRefund:
-        """Ask once per attempt, however often this is called. Raises UnavailableError, UntrustedError."""
+        """Ask once per attempt, however often this is called. Raises ProviderUnavailable, AnswerUntrusted."""
         async with self._vnpay() as vnpay:
             reply = await vnpay.refund(
                 request_id=uuid5(UUID(asked.payment_id), f"refund {asked.attempt}").hex,
@@ -79,7 +79,7 @@ class Provider:
             if found.refunded:
                 return ConfirmRefund(payment_id=asked.payment_id, reference=found.transaction, at=now, by=ACTOR)
             if found.refunding:
-                raise UnavailableError("the refund is under way")
+                raise ProviderUnavailable("the refund is under way")
         return FailRefund(
             payment_id=asked.payment_id, attempt=asked.attempt, provider_code=reply.response_code, at=now, by=ACTOR
         )

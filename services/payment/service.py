@@ -61,7 +61,7 @@ from services.payment.references import checkout_of, fee_id_of, fee_of, payment_
 from services.payment.refusals import Refused
 from services.payment.views import lists
 from services.payment.vnpay import Callback, Disbelieved, RspCode, answer, parse_callback, reply
-from services.payment.vnpay_client import UnavailableError, UntrustedError
+from services.payment.vnpay_client import AnswerUntrusted, ProviderUnavailable
 
 CHECKOUT_LIFETIME = timedelta(minutes=15)
 CLOCK = "service:payment"
@@ -81,7 +81,7 @@ class PaymentService:
     lists = dependencies.view(lists)
     receipts = dependencies.view(receipts)
     restricted = dependencies.view(restricted)
-    provider = dependencies.made(Provider.of)
+    provider = dependencies.part(Provider.of)
     clock = dependencies.clock()
     platform = dependencies.platform()
 
@@ -228,7 +228,7 @@ class PaymentService:
             return RspCode.NOT_FOUND
         state, _ = await self.payments.load(fee_id)
         now, payment_id, number = self.clock.now(), payment_id_of(said), ""
-        if state.request and said.outcome is c.Outcome.PAID and not (state.paid or state.cancelled):
+        if state.request and said.outcome is c.PaymentOutcome.PAID and not (state.paid or state.cancelled):
             number = await number_for(self.receipts, Series.RECEIPT, state.request.agency, local_date(now), payment_id)
         command = c.RecordCallback(
             payment_id=payment_id,
@@ -247,7 +247,7 @@ class PaymentService:
             code = answer((await self.payments.execute(fee_id, command, _delivery())).events)
         except Rejected as rejected:
             code = answer(rejected)
-        if code is RspCode.NOT_FOUND and said.outcome is c.Outcome.PAID:
+        if code is RspCode.NOT_FOUND and said.outcome is c.PaymentOutcome.PAID:
             log.warning("money for an order that nobody here began", transaction=said.transaction, amount=said.amount)
         return code
 
@@ -257,7 +257,7 @@ class PaymentService:
             await self._refund(fact.event)
 
     async def _refund(self, asked: facts.RefundRequested) -> None:
-        """Raises UnavailableError, UntrustedError."""
+        """Raises ProviderUnavailable, AnswerUntrusted."""
         started_at = await self._started_at(asked.fee_id, asked.checkout_id)
         command = await self.provider.refund(asked, started_at, self.clock.now())
         await self.payments.execute(asked.fee_id, command, _delivery())
@@ -302,14 +302,14 @@ class PaymentService:
             owed = payment_pb2.Payment.FromString(row.payment)
             try:
                 await self._expire(owed.fee_id, owed.code, owed.checkout.checkout_id, now)
-            except (UnavailableError, UntrustedError, Rejected) as error:
+            except (ProviderUnavailable, AnswerUntrusted, Rejected) as error:
                 log.warning("checkout not settled, trying again", checkout=owed.checkout.checkout_id, error=repr(error))
 
     async def _expire(self, fee_id: str, code: str, checkout_id: str, now: datetime) -> None:
         """The provider is asked first: its callback may have been lost."""
         found = await self.provider.query(checkout_id, code, await self._started_at(fee_id, checkout_id), now)
         if not found.known:
-            raise UnavailableError(f"{found.response_code} {found.message}")
+            raise ProviderUnavailable(f"{found.response_code} {found.message}")
         if said := found.callback(checkout_id):
             await self._record(said)
         origin = Origin.of_clock(f"{checkout_id} expired", self.name)
@@ -323,7 +323,7 @@ class PaymentService:
             asked = facts.RefundRequested.FromString(row.requested)
             try:
                 await self._refund(asked)
-            except (UnavailableError, UntrustedError, Rejected) as error:
+            except (ProviderUnavailable, AnswerUntrusted, Rejected) as error:
                 log.warning("refund not settled, trying again", payment=asked.payment_id, error=repr(error))
 
     @observed

@@ -14,7 +14,7 @@ from urllib.parse import quote_plus
 
 from services.chassis.decider import Rejected
 from services.law.days import ZONE
-from services.payment.commands import Outcome
+from services.payment.commands import PaymentOutcome
 from services.payment.events import CallbackFault, CallbackRefused, Event, UnmatchedReceived
 
 VERSION = "2.1.0"
@@ -165,7 +165,7 @@ def payment_url(merchant: Merchant, order: Order) -> str:
 class Callback:
     txn_ref: str
     amount: int
-    outcome: Outcome
+    outcome: PaymentOutcome
     provider_code: str
     transaction: str
     bank: str
@@ -218,15 +218,15 @@ def parse_callback(merchant: Merchant, query: Iterable[tuple[str, str]]) -> Call
         return refused(RspCode.OTHER, f"{missing.args[0]} is missing")
     except ValueError as invalid:
         return refused(RspCode.OTHER, str(invalid))
-    if callback.outcome is Outcome.PAID and callback.paid_at is None:
+    if callback.outcome is PaymentOutcome.PAID and callback.paid_at is None:
         return refused(RspCode.OTHER, "vnp_PayDate is missing")
     return callback
 
 
-def outcome(response: str, status: str) -> Outcome:
+def outcome(response: str, status: str) -> PaymentOutcome:
     """Both must say 00. 01 is unfinished, 04 taken by the bank but not booked, 07 taken and suspected of fraud."""
     if (response, status) == ("00", "00"):
-        return Outcome.PAID
+        return PaymentOutcome.PAID
     if response == "07" or status in ("00", "01", "04", "07"):
-        return Outcome.UNSETTLED
-    return Outcome.FAILED
+        return PaymentOutcome.UNSETTLED
+    return PaymentOutcome.FAILED

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 
 from services.chassis.network.outbound import ask
-from services.payment.commands import Outcome
+from services.payment.commands import PaymentOutcome
 from services.payment.vnpay import (
     VERSION,
     Callback,
@@ -72,11 +72,11 @@ PAYMENT, FULL_REFUND = "01", "02"
 REFUND_UNDER_WAY = ("05", "06")
 
 
-class UnavailableError(Exception):
+class ProviderUnavailable(Exception):
     """No answer that can be used: the same request may be sent again."""
 
 
-class UntrustedError(Exception):
+class AnswerUntrusted(Exception):
     """An answer that the provider did not sign, or not for this request."""
 
 
@@ -98,9 +98,9 @@ class QueryReply:
         return self.response_code in ("00", "91")
 
     @property
-    def outcome(self) -> Outcome:
+    def outcome(self) -> PaymentOutcome:
         if self.response_code == "91":
-            return Outcome.FAILED
+            return PaymentOutcome.FAILED
         return outcome(self.response_code, self.status)
 
     @property
@@ -113,7 +113,7 @@ class QueryReply:
 
     def callback(self, txn_ref: str) -> Callback | None:
         """The callback that should have come, where the provider knows how the payment ended."""
-        if (self.response_code, self.transaction_type) != ("00", PAYMENT) or self.outcome is Outcome.UNSETTLED:
+        if (self.response_code, self.transaction_type) != ("00", PAYMENT) or self.outcome is PaymentOutcome.UNSETTLED:
             return None
         return Callback(txn_ref, self.amount, self.outcome, self.status, self.transaction, self.bank, self.paid_at)
 
@@ -163,7 +163,7 @@ class Vnpay:
                 paid_at=parse_stamp(answer["vnp_PayDate"]) if answer.get("vnp_PayDate") else None,
             )
         except (KeyError, ValueError) as fault:
-            raise UnavailableError(f"the answer cannot be read: {fault}") from fault
+            raise ProviderUnavailable(f"the answer cannot be read: {fault}") from fault
 
     async def refund(
         self,
@@ -216,15 +216,15 @@ class Vnpay:
                 raise ValueError(f"HTTP {got.status}")
             answer = _texts(got.json())
         except (httpx.HTTPError, json.JSONDecodeError, UnicodeDecodeError, ValueError) as fault:
-            raise UnavailableError(str(fault) or type(fault).__name__) from fault
+            raise ProviderUnavailable(str(fault) or type(fault).__name__) from fault
         _unambiguous(answer)
         if not same(answer.get("vnp_SecureHash", ""), sign_message(self._merchant.secret, answer, response)):
-            raise UntrustedError("the signature is wrong")
+            raise AnswerUntrusted("the signature is wrong")
         for name in ("vnp_Command", "vnp_TmnCode", "vnp_TxnRef"):
             if answer.get(name) != message[name]:
-                raise UntrustedError(f"{name} is not the request's")
+                raise AnswerUntrusted(f"{name} is not the request's")
         if "vnp_ResponseCode" not in answer:
-            raise UnavailableError("vnp_ResponseCode is missing")
+            raise ProviderUnavailable("vnp_ResponseCode is missing")
         return answer
 
 
@@ -238,4 +238,4 @@ def _unambiguous(message: Mapping[str, str]) -> None:
     """Joined by |, two messages could share a signature if a value held one."""
     for name, value in message.items():
         if "|" in value:
-            raise UntrustedError(f"{name} holds a |")
+            raise AnswerUntrusted(f"{name} holds a |")

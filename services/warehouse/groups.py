@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Select, case, func, select
 
 from motcua.warehouse.v1 import warehouse_pb2
 from services.chassis.calls.paging import By, Listing
-from services.chassis.calls.statuses import Invalid, Violation
+from services.chassis.calls.statuses import RequestInvalid, Violation
 from services.chassis.database.database import utc
 from services.chassis.deciding.codec import to_timestamp
 from services.law.days import is_day
@@ -43,10 +43,12 @@ def period_of(from_day: str, until_day: str) -> Period:
 
 
 def names_of(group_by: Iterable[warehouse_pb2.Dimension.ValueType]) -> tuple[str, ...]:
-    """The dimensions' columns, each once and in the order of rows. Raises Invalid."""
+    """The dimensions' columns, each once and in the order of rows. Raises RequestInvalid."""
     wanted = list(group_by)
     if any(dimension not in _DIMENSIONS for dimension in wanted):
-        raise Invalid([Violation("group_by", "Có tiêu chí không tồn tại.", "It has a dimension that does not exist.")])
+        raise RequestInvalid(
+            [Violation("group_by", "Có tiêu chí không tồn tại.", "It has a dimension that does not exist.")]
+        )
     return tuple(name for dimension, name in _DIMENSIONS.items() if dimension in wanted)
 
 

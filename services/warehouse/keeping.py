@@ -13,7 +13,7 @@ from services.chassis.deciding.codec import from_timestamp
 from services.chassis.deciding.facts import Fact
 from services.law.days import ZONE, is_day
 from services.warehouse.commands import KeepDocument, ReuseDocument
-from services.warehouse.procedures import Kept, Rules
+from services.warehouse.procedures import Lifetime, Rules
 from services.warehouse.values import DocumentSource, document_id, person_id
 
 BY = "service:warehouse"
@@ -35,12 +35,12 @@ def _begin(day: str) -> datetime:
     return datetime.combine(date.fromisoformat(day), time(), ZONE)
 
 
-def _holders(applicant_id: str, code: str, rule: Kept) -> tuple[str, str]:
+def _holders(applicant_id: str, code: str, rule: Lifetime) -> tuple[str, str]:
     """Whose document it is, and who holds it for that person."""
     return (person_id(code), applicant_id) if rule.about_another else (applicant_id, "")
 
 
-def of_result(issued: d.ResultIssued, rule: Kept, now: datetime) -> KeepDocument:
+def of_result(issued: d.ResultIssued, rule: Lifetime, now: datetime) -> KeepDocument:
     account_id, guardian_id = _holders(issued.applicant_id, issued.code, rule)
     return KeepDocument(
         document_id=document_id(DocumentSource.RESULT, issued.code, issued.document_kind),

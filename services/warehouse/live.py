@@ -45,7 +45,7 @@ async def watched(
 ) -> AsyncIterator[pb.WatchIndicatorsResponse]:
     """Groups in the order of their last change, so that a token stands for all that was sent before it.
 
-    A new day begins with every group anew. Raises Rejected INVALID_POSITION, POSITION_UNUSABLE, Invalid.
+    A new day begins with every group anew. Raises Rejected INVALID_POSITION, POSITION_UNUSABLE, RequestInvalid.
     """
     names, (day, seen) = names_of(request.group_by), _parsed(request.resume_token)
     if seen > view.position:

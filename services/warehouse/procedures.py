@@ -71,7 +71,7 @@ def procedure_published(db: Connection, fact: Fact[catalogue.ProcedurePublished]
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class Lifetime:
     """How long a document is good for, 0 for good, and whether it speaks about somebody else than the applicant."""
 
     valid_months: int = 0
@@ -83,7 +83,7 @@ class ComponentRule:
     document_kind: str
     # The procedure replaced the paper by data.
     data_only: bool
-    kept: Kept = Kept()
+    kept: Lifetime = Lifetime()
 
 
 Rules = Mapping[str, ComponentRule]
@@ -96,15 +96,15 @@ class Procedures:
     def __init__(self, db: Connection) -> None:
         self._rules: defaultdict[tuple[str, int], dict[str, ComponentRule]] = defaultdict(dict)
         for row in db.execute(select(components)):
-            rule = ComponentRule(row.document_kind, row.data_only, Kept(row.valid_months, row.about_another))
+            rule = ComponentRule(row.document_kind, row.data_only, Lifetime(row.valid_months, row.about_another))
             self._rules[row.procedure_code, row.version][row.component_code] = rule
         self._results = {
-            (row.procedure_code, row.version, row.document_kind): Kept(row.valid_months, row.about_another)
+            (row.procedure_code, row.version, row.document_kind): Lifetime(row.valid_months, row.about_another)
             for row in db.execute(select(results))
         }
 
-    def result(self, procedure_code: str, version: int, document_kind: str) -> Kept:
-        return self._results.get((procedure_code, version, document_kind), Kept())
+    def result(self, procedure_code: str, version: int, document_kind: str) -> Lifetime:
+        return self._results.get((procedure_code, version, document_kind), Lifetime())
 
     def rules(self, procedure_code: str, version: int) -> Rules:
         """Empty for a procedure that asks for nothing."""

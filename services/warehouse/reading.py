@@ -54,7 +54,7 @@ def answerable(caller: Caller, state: Document, restricted: Collection[str]) -> 
     return subject
 
 
-async def shown(
+async def document_of(
     history: Sequence[RecordedEvent], to_subject: bool, keys: KeyRing, now: datetime
 ) -> warehouse_pb2.Document:
     reply = warehouse_pb2.Document(revision=history[-1].revision)

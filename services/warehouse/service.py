@@ -26,7 +26,7 @@ from services.chassis.frame import dependencies
 from services.chassis.frame.entrypoints import api, on
 from services.chassis.frame.replies import replied
 from services.chassis.grounds.concern import kind_of_account, office, require_impartial
-from services.chassis.privacy.sealing import SubjectErased, opened, require_concerned
+from services.chassis.privacy.sealing import SubjectErased, note_opening, require_concerned
 from services.warehouse.codec import document_codec
 from services.warehouse.commands import Command, EraseDocument, KeepDocument, LinkDocument, RevokeDocument
 from services.warehouse.counters import counters
@@ -36,7 +36,7 @@ from services.warehouse.keeping import BY, held, of_components, of_population, o
 from services.warehouse.live import watched
 from services.warehouse.procedures import Procedures, Rules, procedures
 from services.warehouse.queries import documents_of, summary_of
-from services.warehouse.reading import OTHERS, answerable, erased, may_read, owns, shown
+from services.warehouse.reading import OTHERS, answerable, document_of, erased, may_read, owns
 from services.warehouse.refusals import Refused
 from services.warehouse.views import documents, is_erased, lists
 
@@ -74,7 +74,7 @@ class WarehouseService:
         require_concerned(request.account_id)
         listing = documents_of(request.account_id, request.document_kind)
         page = await call.page(self.lists, listing)
-        opened(request.account_id, "")
+        note_opening(request.account_id, "")
         now = call.now
         return pb.ListDocumentsResponse(
             documents=[summary_of(row, now) for row in page.rows], next_page_token=page.token
@@ -89,8 +89,8 @@ class WarehouseService:
         history = await self.documents.read(call.request.document_id)
         if state.erased:
             return pb.GetDocumentResponse(document=erased(history, state))
-        opened(subject, "")
-        found = await shown(history, owns(call.caller, state), self.keys, call.now)
+        note_opening(subject, "")
+        found = await document_of(history, owns(call.caller, state), self.keys, call.now)
         return pb.GetDocumentResponse(document=found)
 
     @api
@@ -108,7 +108,7 @@ class WarehouseService:
         if state.erased:
             yield pb.ReadDocumentResponse(media_type=kept.media_type, erased=True)
             return
-        opened(subject, "")
+        note_opening(subject, "")
         try:
             async for data in self.blobs.read(state.account_id, kept.sha256):
                 unverified = kept.media_type in UNVERIFIED

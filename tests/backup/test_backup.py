@@ -36,7 +36,7 @@ from services.chassis.privacy.sealing import SubjectErased
 from services.chassis.store.sqlite import SqliteStore
 from services.dossier.uploads import Owner
 from services.identity.accounts.values import AccountKind
-from services.identity.kms import NotUnwrapped
+from services.identity.kms import KeyNotUnwrapped
 from tests.backup.site import PDF, load, load_databases, person_of, save, settings_of, sha256_of, site, size_of
 from tests.doubles.kurrentdb import Double
 from tests.ledger.test_cosigning import WITNESS, witnessing
@@ -398,7 +398,7 @@ async def test_a_site_that_was_saved_before_its_first_leaf(tmp_path: Path) -> No
 
 NOT_THIS_SITE: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     "another site": ({"site": "vn-52"}, ArchiveError, "the backup is of vn-56, MOTCUA_SITE says vn-52"),
-    "another master key": ({"master_key": "ab" * 32}, NotUnwrapped, "cannot be opened with this master key"),
+    "another master key": ({"master_key": "ab" * 32}, KeyNotUnwrapped, "cannot be opened with this master key"),
     "no master key": ({"master_key": ""}, ArchiveError, "the master key is not here"),
     "another ledger's key": ({"ledger_key": "ab" * 32}, ArchiveError, "the settings say vn-56.motcua.local/ledger"),
     "no ledger's key": ({"ledger_key": ""}, ArchiveError, "the ledger's key is not here"),

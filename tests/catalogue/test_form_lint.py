@@ -19,7 +19,7 @@ from services.catalogue import form_sense
 from services.catalogue.form_sense import Sense
 from services.catalogue.linter import lint
 from services.chassis.decider import Rejected
-from services.chassis.following.in_force import SHAPES, kept_table
+from services.chassis.following.in_force import SHAPES, versions_table
 from services.dossier.law import Law
 from services.dossier.values import Channel
 from services.law import forms
@@ -206,11 +206,13 @@ def test_a_day_of_birth(said: str, taken: bool) -> None:
 def law() -> Law:
     engine = create_engine("sqlite://")
     with engine.begin() as db:
-        kept_table.create(db)
+        versions_table.create(db)
         for calendar in catalogue().calendars:
             row = {"kind": "calendar", "key": calendar.calendar_id, "version": calendar.version, "valid_from": ""}
             written = SHAPES["calendar"].write(calendar).SerializeToString()
-            db.execute(insert(kept_table).values(**row, valid_until="", successor="", revision=0, definition=written))
+            db.execute(
+                insert(versions_table).values(**row, valid_until="", successor="", revision=0, definition=written)
+            )
         return Law(db)
 
 

@@ -26,7 +26,7 @@ from services.catalogue.events import (
     TerritoryEvent,
     TerritoryPublished,
 )
-from services.catalogue.loader import DATA, FaultyCatalogueError, enacted, load
+from services.catalogue.loader import DATA, CatalogueFaulty, enacted, load
 from services.chassis.deciding.codec import Codec, Shape
 from services.chassis.text.names import folded
 from services.law.days import is_day
@@ -195,7 +195,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def faults(folder: Path) -> tuple[str, ...]:
-    with pytest.raises(FaultyCatalogueError) as error:
+    with pytest.raises(CatalogueFaulty) as error:
         load(folder)
     return error.value.faults
 
@@ -404,7 +404,7 @@ def test_a_folder_of_one_s_own_files(tmp_path: Path, files: dict[str, str], expe
     given.mkdir()
     for name, text in files.items():
         (given / name).write_text(text)
-    with pytest.raises(FaultyCatalogueError) as error:
+    with pytest.raises(CatalogueFaulty) as error:
         remote.entries(given)
     assert error.value.faults[: len(expected)] == expected
 
@@ -413,7 +413,7 @@ def test_the_same_in_two_files_of_a_folder(tmp_path: Path) -> None:
     overlay = (DATA / "overlays.yaml").read_text(encoding="utf-8").split("  - ", 2)[1]
     for name in ("a.yaml", "b.yml"):
         (tmp_path / name).write_text(f"overlays:\n  - {overlay}", encoding="utf-8-sig")
-    with pytest.raises(FaultyCatalogueError) as error:
+    with pytest.raises(CatalogueFaulty) as error:
         remote.entries(tmp_path)
     assert error.value.faults == ("b.yml:2: it stands at a.yaml:2 too",)
     (tmp_path / "b.yml").unlink()

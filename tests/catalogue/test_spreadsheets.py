@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from services.catalogue import remote
 from services.catalogue.communes import Commune
-from services.catalogue.loader import AgencyTemplate, FaultyCatalogueError, Province, load
+from services.catalogue.loader import AgencyTemplate, CatalogueFaulty, Province, load
 from services.law import definitions
 from services.law.definitions import Agency, CalendarVersion, FeeOverlay, Procedure, Territory
 
@@ -36,7 +36,7 @@ def laid_out(folder: Path, files: dict[str, str | bytes]) -> Path:
 def faults(folder: Path, **changed: str | bytes) -> tuple[str, ...]:
     """Of the example with other files of these names, whose full stops are written __."""
     files = EXAMPLE | {name.replace("__", "."): text for name, text in changed.items()}
-    with pytest.raises(FaultyCatalogueError) as error:
+    with pytest.raises(CatalogueFaulty) as error:
         load(laid_out(folder, files))
     return error.value.faults
 
@@ -159,7 +159,7 @@ def refused_in_words(folder: Path) -> None:
     said: tuple[str, ...] = ()
     try:
         remote.entries(folder, ["56"])
-    except FaultyCatalogueError as error:
+    except CatalogueFaulty as error:
         said = error.faults or ("nothing",)
     for fault in said:
         assert re.match(r"[\w.-]+:\d+: \S", fault), fault
@@ -345,6 +345,6 @@ def test_an_agency_that_could_not_be_opened_is_told_before(tmp_path: Path, old: 
 
 def test_a_template_alone_is_told_where_it_belongs(tmp_path: Path) -> None:
     path = laid_out(tmp_path, {"agencies.yaml": EXAMPLE["agencies.yaml"]}) / "agencies.yaml"
-    with pytest.raises(FaultyCatalogueError) as error:
+    with pytest.raises(CatalogueFaulty) as error:
         remote.entries(path)
     assert error.value.faults == tuple(f"agencies.yaml:{line}: suffix: {remote.TEMPLATE_ALONE}" for line in (2, 4))

@@ -47,7 +47,7 @@ from services.catalogue.values import in_force
 from services.chassis.decider import Rejected
 from services.chassis.deciding.codec import Shape
 from services.chassis.deciding.facts import Fact
-from services.chassis.following.in_force import kept, kept_table, law
+from services.chassis.following.in_force import law, versions_of, versions_table
 from services.law.definitions import Circumstance, FeeOverlay, Json, Text
 from tests.catalogue.samples import PROCEDURE, form, text
 from tests.catalogue.test_domain import AGENCY, AT, BY, CALENDAR, CODE, EARLIER, ONLINE_FREE
@@ -320,7 +320,7 @@ def test_a_reader_keeps_the_versions_that_were_decided(steps: list[tuple[str, st
     state, revision = procedures.initial, 0
     shapes = {kind: Shape(kind, getattr(events_pb2, kind.__name__)) for kind in get_args(ProcedureEvent)}
     with create_engine("sqlite://").begin() as db:
-        kept_table.create(db)
+        versions_table.create(db)
         for step, since, until, number in steps:
             new = replace(PROCEDURE, version=state.last_version + 1, valid_from=since, valid_until=max(since, until))
             commands: dict[str, ProcedureCommand] = {
@@ -336,7 +336,7 @@ def test_a_reader_keeps_the_versions_that_were_decided(steps: list[tuple[str, st
             for event in decided:
                 state, revision = procedures.evolve(state, event), revision + 1
                 told(db, shapes[type(event)], event, revision)
-        read = {each.version: each.validity for each in kept(db, "procedure")}
+        read = {each.version: each.validity for each in versions_of(db, "procedure")}
     expected = {each.number: validity for each, validity in zip(state.versions, in_force(state.versions), strict=True)}
     assert {number: read[number] for number in expected} == expected
     assert all(read[number].until < read[number].since for number in read.keys() - expected.keys())

@@ -10,7 +10,7 @@ from cryptography.exceptions import InvalidTag
 
 from motcua.dossier.events.v1 import events_pb2
 from services.chassis.decider import Sealed
-from services.chassis.deciding.codec import Codec, Drift, Shape
+from services.chassis.deciding.codec import Codec, CodecDrifted, Shape
 from services.chassis.deciding.facts import message_class
 from services.chassis.privacy.sealing import ERASED, SubjectErased, open_message, sealed_fields
 from services.dossier.codec import dossier_codec
@@ -48,7 +48,7 @@ def event_of(name: str, **hints: Any) -> type[Any]:
     ],
 )
 def test_a_domain_event_that_drifts_from_its_message_stops_the_import(message: str, hints: Any, fault: str) -> None:
-    with pytest.raises(Drift, match=fault):
+    with pytest.raises(CodecDrifted, match=fault):
         Codec(event_of(message, **hints), events_pb2)
 
 
@@ -56,12 +56,12 @@ def test_an_enum_that_the_proto_does_not_know_is_drift() -> None:
     known = {field.name: field.type for field in fields(_kind("ProcessingStopped"))}
     hints = {"code": str, "applicant_id": str, "at": datetime, "by": str, "cause": Score, "explanation": Sealed}
     assert set(hints) == set(known)
-    with pytest.raises(Drift, match="has no"):
+    with pytest.raises(CodecDrifted, match="has no"):
         Codec(event_of("ProcessingStopped", **hints), events_pb2)
 
 
 def test_an_event_without_a_message_is_drift() -> None:
-    with pytest.raises(Drift, match="has no message Nothing"):
+    with pytest.raises(CodecDrifted, match="has no message Nothing"):
         Codec(event_of("Nothing", code=str), ModuleType("empty"))
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from services.chassis.decider import Rejected
 from services.chassis.work import confined
-from services.chassis.work.confined import Confined, Exhausted
+from services.chassis.work.confined import Confined, WorkExhausted
 from tests.support.spending import spending
 from tests.support.waiting import eventually_here
 
@@ -86,19 +86,19 @@ async def test_an_answer_comes_back_and_the_program_is_kept() -> None:
 
 async def test_what_does_not_end_is_ended_by_its_processor_time(monkeypatch: pytest.MonkeyPatch) -> None:
     async with working(endless) as work:
-        with pytest.raises(Exhausted), spending() as spent:
+        with pytest.raises(WorkExhausted), spending() as spent:
             await work(0)
         assert spent.seconds < 1  # of the loop's
     monkeypatch.setattr(confined, "SECONDS", 0.2)
     async with working(endless) as work:
-        with pytest.raises(Exhausted):
+        with pytest.raises(WorkExhausted):
             await work(0)
 
 
 async def test_memory_has_an_end() -> None:
     async with working(greedy) as work:
         assert await work(16) == 16 * 1024 * 1024
-        with pytest.raises(Exhausted):
+        with pytest.raises(WorkExhausted):
             await work(2_000)
         assert await work(16) == 16 * 1024 * 1024
 

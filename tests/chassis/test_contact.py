@@ -11,7 +11,7 @@ from motcua.dossier.v1 import dossier_service_pb2 as dossiers
 from motcua.identity.v1 import identity_service_pb2 as identity
 from motcua.notification.v1 import notification_service_pb2 as notification
 from services.chassis.calls import requests
-from services.chassis.calls.statuses import Invalid
+from services.chassis.calls.statuses import RequestInvalid
 from services.chassis.text.contact import email_of, phone_of, sent_to
 from services.chassis.work.confined import Confined
 
@@ -81,7 +81,7 @@ def test_whoever_is_written_to_is_checked_where_the_address_comes_in() -> None:
         (identity.UpdateProfileRequest(request_id=ID, email="a@b", phone="12"), {"email", "phone"}),
         (notification.UpdatePreferencesRequest(request_id=ID, email="a@b"), {"email"}),
     ):
-        with pytest.raises(Invalid) as refused:
+        with pytest.raises(RequestInvalid) as refused:
             requests.check(request)
         assert faults <= {violation.field for violation in refused.value.violations}
     profile = identity.UpdateProfileRequest(request_id=ID, email=" a@VÍ-DỤ.vn", phone="0912\u00a0345 678 ")

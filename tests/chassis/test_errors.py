@@ -12,7 +12,7 @@ from google.rpc import error_details_pb2
 
 from motcua.dossier.v1 import errors_pb2 as dossier_errors
 from services.chassis.access.access import ENDED_NEXT, token_invalid
-from services.chassis.calls.statuses import Errors, Invalid, Violation
+from services.chassis.calls.statuses import Errors, RequestInvalid, Violation
 from services.chassis.decider import Rejected
 
 ROOT = Path(__file__).parents[2]
@@ -171,7 +171,7 @@ def test_what_passes_says_when_to_come_back() -> None:
 
 
 def test_all_violations_are_named() -> None:
-    invalid = Invalid([Violation("a", "Sai.", "Wrong."), Violation("b", "Thiếu.", "Missing.")])
+    invalid = RequestInvalid([Violation("a", "Sai.", "Wrong."), Violation("b", "Thiếu.", "Missing.")])
     (bad,) = details(invalid)["BadRequest"]
     assert [(v.field, v.description) for v in bad.field_violations] == [
         ("a", "Sai. / Wrong."),
@@ -183,13 +183,13 @@ def test_all_violations_are_named() -> None:
     "rejected",
     [
         Rejected("COMPONENT_MISSING", components="ệ" * 100_000),
-        Invalid([Violation("x" * 5000, "ệ" * 5000, "y" * 5000)] * 1000),
-        Invalid([Violation("form.name", "Quá dài.", "It is too long.")] * 1000, "FORM_INVALID"),
+        RequestInvalid([Violation("x" * 5000, "ệ" * 5000, "y" * 5000)] * 1000),
+        RequestInvalid([Violation("form.name", "Quá dài.", "It is too long.")] * 1000, "FORM_INVALID"),
     ],
 )
 def test_a_refusal_fits_into_a_trailer(rejected: Rejected) -> None:
     assert ERRORS.status(rejected).ByteSize() <= 6_000
-    assert isinstance(rejected, Invalid) is ("BadRequest" in details(rejected))
+    assert isinstance(rejected, RequestInvalid) is ("BadRequest" in details(rejected))
 
 
 def test_a_reason_that_no_proto_lists_is_an_error() -> None:

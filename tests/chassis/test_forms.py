@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from services.law import faults, forms
-from services.law.forms import Unusable, compiled, light
+from services.law.forms import FormUnusable, compiled, light
 from tests.support.shipped import shipped
 from tests.support.spending import spending
 
@@ -93,7 +93,7 @@ def said(schema: Any) -> str:
     for compile_ in (light, compiled):
         try:
             compile_(text)
-        except Unusable as unusable:
+        except FormUnusable as unusable:
             told += [unusable.vi, unusable.en]
     return " ".join(told)
 
@@ -169,7 +169,7 @@ def test_any_json_is_a_form_or_is_refused(outside: Outside, schema: Any, answers
         assert SECRET not in said(text)
         try:
             found = compiled(text).wrong(answers)
-        except Unusable:
+        except FormUnusable:
             continue
         assert lead >= len(addresses)
         assert len(found) <= faults.MOST_FAULTS
@@ -215,7 +215,7 @@ patterns = st.recursive(
 @example(r"(\w{200}){200}", "a")
 def test_a_pattern_is_linear_or_refused(pattern: str, letter: str) -> None:
     text, form = json.dumps({"items": {"pattern": pattern}}), None
-    with spending() as spent, suppress(Unusable):
+    with spending() as spent, suppress(FormUnusable):
         form = compiled(text)
     assert spent.seconds < 0.5
     if form:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from services.chassis.work.batching import Gathered
+from services.chassis.work.batching import Batched
 from tests.support.waiting import PATIENCE_SECONDS
 
 
@@ -25,7 +25,7 @@ async def test_nobody_waits_for_ever_and_the_next_one_is_answered(error: BaseExc
             raise error
         return {key: key.upper() for key in keys}
 
-    gathered = Gathered(answer)
+    gathered = Batched(answer)
     async with asyncio.timeout(PATIENCE_SECONDS):
         first = asyncio.create_task(gathered.get("a"))
         await asyncio.sleep(0)

@@ -300,6 +300,6 @@ def test_a_program_ends_well_whatever_became_of_its_output(where: str) -> None:
 
 
 def test_a_value_is_shown_or_named() -> None:
-    shown: Callable[[object], str] = telemetry.shown
+    shown: Callable[[object], str] = telemetry.text_of
     assert (shown("a"), shown(1), shown(None)) == ("a", "1", "None")
     assert shown(Mute(ValueError())) == "<Mute, which cannot be shown>"

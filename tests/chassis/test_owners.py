@@ -27,7 +27,7 @@ ALLOWED = {
     ("services/chassis/frame/container.py", "wait_for", "spawn_for_awaitable"): (1, "waits for it"),
     ("services/chassis/following/followers.py", "Rounds.take", "create_task"): (1, "ends it when the round is over"),
     ("services/chassis/following/followers.py", "SharedFollower._visibly", "create_task"): (2, "waits for both"),
-    ("services/chassis/work/batching.py", "Gathered.get", "create_task"): (
+    ("services/chassis/work/batching.py", "Batched.get", "create_task"): (
         1,
         "who asked waits for the answer or the error",
     ),

@@ -16,7 +16,7 @@ from motcua.catalogue.v1 import catalogue_service_pb2 as catalogue
 from motcua.dossier.v1 import dossier_service_pb2 as dossiers
 from motcua.identity.v1 import identity_service_pb2 as identity
 from services.chassis.calls import requests
-from services.chassis.calls.statuses import Invalid
+from services.chassis.calls.statuses import RequestInvalid
 from services.chassis.text.plain import LONGEST_NAME, LONGEST_PERSON, name_fault, plain, quoted
 from tests.notification.test_harmless import ATTACKS
 from tests.support.loops import MOST_SECONDS
@@ -131,7 +131,7 @@ DRAFT = {"requestId": str(uuid4()), "procedureCode": "1", **FORM}
     ids=lambda value: type(value).__name__ if not isinstance(value, list) else ", ".join(value),
 )  # fmt: skip
 def test_wherever_a_name_enters_it_is_one(request_: Any, fields: list[str]) -> None:
-    with pytest.raises(Invalid) as refused:
+    with pytest.raises(RequestInvalid) as refused:
         requests.check(request_)
     assert [violation.field for violation in refused.value.violations] == fields
     for violation in refused.value.violations:
@@ -140,7 +140,7 @@ def test_wherever_a_name_enters_it_is_one(request_: Any, fields: list[str]) -> N
 
 
 def test_a_draft_s_names_are_names() -> None:
-    with pytest.raises(Invalid) as refused:
+    with pytest.raises(RequestInvalid) as refused:
         requests.check(ParseDict(DRAFT, dossiers.SaveDraftRequest()))
     assert [violation.field for violation in refused.value.violations] == [
         "form.child_name",

@@ -12,7 +12,7 @@ import pytest_asyncio
 from sqlalchemy import inspect, select, update
 
 from command.views import rebuild
-from command.views.rebuild import NotRebuilt, Reached, Rebuilding, find
+from command.views.rebuild import Reached, RebuildFailed, Rebuilding, find
 from services.chassis.database.database import Database
 from services.chassis.following import followers
 from services.chassis.following.views import RunningView, parse_position
@@ -143,7 +143,7 @@ async def test_interrupted_it_changed_nothing_and_is_begun_again(database: Datab
 
 
 async def test_a_view_that_was_never_filled_is_not_rebuilt(database: Database) -> None:
-    with pytest.raises(NotRebuilt, match="it is filled from the log when its service starts"):
+    with pytest.raises(RebuildFailed, match="it is filled from the log when its service starts"):
         await Rebuilding(Ratings().projection, MemoryStore(), database).run()
 
 
@@ -155,7 +155,7 @@ async def test_one_is_rebuilt_at_a_time(database: Database, other: Database) -> 
     refused: list[str] = []
 
     async def second() -> None:
-        with pytest.raises(NotRebuilt) as busy:
+        with pytest.raises(RebuildFailed) as busy:
             await Rebuilding(Ratings().projection, store, database).run()
         refused.append(str(busy.value))
 
@@ -182,6 +182,6 @@ async def test_one_is_rebuilt_at_a_time(database: Database, other: Database) -> 
     ],
 )
 def test_what_cannot_be_rebuilt_is_told(name: str, said: str) -> None:
-    with pytest.raises(NotRebuilt, match=said):
+    with pytest.raises(RebuildFailed, match=said):
         find(name)
     assert find("dossier/law_v3")[1].name == find("catalogue/law_v3")[1].name

@@ -13,13 +13,13 @@ from motcua.catalogue.v1 import catalogue_service_pb2 as catalogue
 from motcua.dossier.events.v1 import events_pb2 as events
 from motcua.dossier.v1 import dossier_service_pb2 as pb
 from services.chassis.calls import requests
-from services.chassis.calls.statuses import Invalid
+from services.chassis.calls.statuses import RequestInvalid
 
 ID = str(uuid4())
 
 
 def faults(request: Any) -> list[str]:
-    with pytest.raises(Invalid) as refused:
+    with pytest.raises(RequestInvalid) as refused:
         requests.check(request)
     invalid = refused.value
     assert (invalid.reason, invalid.facts) == ("INVALID_REQUEST", {"count": str(len(invalid.violations))})

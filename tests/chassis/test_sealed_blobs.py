@@ -15,10 +15,10 @@ from services.chassis.blobs.sealed import (
     HEADER_BYTES,
     TAG_BYTES,
     ContentDamaged,
+    ContentWrong,
     SealedBlobs,
-    WrongContent,
 )
-from services.chassis.blobs.unfinished import SMALL_BYTES, GrowingUploads, WrongOffset
+from services.chassis.blobs.unfinished import SMALL_BYTES, GrowingUploads, OffsetWrong
 from services.chassis.privacy.sealing import SubjectErased
 from tests.support.keys import MemoryKeys
 
@@ -96,7 +96,7 @@ async def test_nothing_of_the_content_is_stored_and_equal_files_look_different(b
 
 async def test_other_content_than_announced_is_not_stored(box: Box) -> None:
     content = some(GROUP * 2)
-    with pytest.raises(WrongContent) as wrong:
+    with pytest.raises(ContentWrong) as wrong:
         await box.blobs.put(ANNA, "ab" * 32, pieces(content))
     assert wrong.value.sha256 == sha256_of(content)
     assert await box.store.members(ANNA) == []
@@ -200,7 +200,7 @@ async def test_an_upload_grows_in_order(box: Box) -> None:
     for offset, data in ((0, b"con"), (1, b"on"), (2, b"n")):
         assert await box.growing.write(ANNA, "u", offset, data) == 3
     for offset, data in ((5, b"t"), (0, b"cob"), (0, b"cont")):
-        with pytest.raises(WrongOffset) as wrong:
+        with pytest.raises(OffsetWrong) as wrong:
             await box.growing.write(ANNA, "u", offset, data)
         assert wrong.value.offset == 3
     assert await box.growing.write(ANNA, "u", 3, b"tent") == 7

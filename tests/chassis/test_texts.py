@@ -18,7 +18,7 @@ from motcua.dossier.v1 import dossier_service_pb2 as pb
 from motcua.options.v1 import options_pb2
 from motcua.options.v1.options_pb2 import Text
 from services.chassis.calls import requests
-from services.chassis.calls.statuses import Invalid
+from services.chassis.calls.statuses import RequestInvalid
 from services.chassis.following.in_force import SHAPES
 from tests.support.rpcs import RPCS
 
@@ -98,6 +98,6 @@ def test_an_id_of_a_request_is_written_as_uuids_are(number: UUID, upper: bool) -
     written = str(number).upper() if upper else str(number)
     requests.check(pb.DiscardDraftRequest(request_id=written, draft_id="draft"))
     for wrong in (number.hex, f"{{{written}}}", f" {written}", f"{written}\n", written[:-1]):
-        with pytest.raises(Invalid) as refused:
+        with pytest.raises(RequestInvalid) as refused:
             requests.check(pb.DiscardDraftRequest(request_id=wrong, draft_id="draft"))
         assert [(each.field, each.en) for each in refused.value.violations] == [("request_id", "It must be a UUID.")]

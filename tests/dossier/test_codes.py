@@ -9,7 +9,7 @@ from sqlalchemy import insert, select
 
 from motcua.dossier.events.v1.events_pb2 import DossierSubmitted
 from services.chassis.database.database import Database
-from services.dossier.codes import CODE, LAST, Given, Wanted, allocate, codes, counters, forget, given_to
+from services.dossier.codes import CODE, LAST, Given, Wanted, allocate, codes, codes_of_request, counters, forget
 from tests.support.facts import fact_of
 from tests.support.postgresql import Engine
 
@@ -84,7 +84,7 @@ async def test_a_request_sent_again_finds_its_code_and_those_of_other_days(datab
     (elsewhere,) = await give(database, there)
     assert elsewhere
     assert set(elsewhere.others) == {f"{HERE}-{TODAY}-0000001", f"{HERE}-{TOMORROW}-0000001"}
-    known = await database.read(lambda db: given_to(db, today.request_id))
+    known = await database.read(lambda db: codes_of_request(db, today.request_id))
     assert set(known) == {elsewhere.code, *elsewhere.others}
 
 

@@ -20,7 +20,7 @@ from PIL import Image
 from services.chassis.blobs.port import FolderBlobs
 from services.chassis.blobs.sealed import SealedBlobs
 from services.chassis.database.database import Database
-from services.chassis.work.confined import Made
+from services.chassis.work.confined import Produced
 from services.dossier.files import documents, judging, pictures
 from services.dossier.files.kinds import DWG, DXF, HEIC, JPEG, PDF, PNG, XML
 from services.dossier.uploads import LARGEST_BYTES, LARGEST_CHUNK_BYTES, Owner, Uploads
@@ -50,14 +50,14 @@ def judged(content: bytes, media_type: str) -> Any:
 def verdict(content: bytes, media_type: str) -> str:
     """TAKEN, TURNED, or the reason for which it is not."""
     found = judged(content, media_type)
-    if isinstance(found, Made):
+    if isinstance(found, Produced):
         return TURNED
     return str(found["reason"]) if found else TAKEN
 
 
 def kept(content: bytes, media_type: str) -> bytes:
     found = judged(content, media_type)
-    return bytes(found.content) if isinstance(found, Made) else content
+    return bytes(found.content) if isinstance(found, Produced) else content
 
 
 def saved(pages: int = 1, **options: Any) -> bytes:
@@ -282,7 +282,7 @@ def test_whatever_is_sent_has_a_verdict_and_what_is_kept_stays_so(data: st.DataO
             case _:
                 content[at:at] = data.draw(st.binary(max_size=40) | st.sampled_from([*SAMPLES.values()]))
     found = judged(bytes(content), media_type)
-    if isinstance(found, Made):
+    if isinstance(found, Produced):
         assert verdict(found.content, found.answer["kept"]["media_type"]) == TAKEN
 
 

@@ -12,7 +12,7 @@ import pytest_asyncio
 from motcua.dossier.v1.dossier_pb2 import Upload
 from services.chassis.blobs.port import FolderBlobs
 from services.chassis.blobs.sealed import SealedBlobs
-from services.chassis.calls.statuses import Invalid
+from services.chassis.calls.statuses import RequestInvalid
 from services.chassis.database.database import Database
 from services.chassis.decider import Rejected
 from services.chassis.privacy.sealing import SubjectErased
@@ -169,7 +169,7 @@ async def test_a_type_has_many_spellings_and_a_hash_two(uploads: Uploads, media_
 
 @pytest.mark.parametrize("sha256", ["", "XY" * 32, "../" * 21 + "x", "ab" * 33])
 async def test_a_hash_is_refused(uploads: Uploads, sha256: str) -> None:
-    with pytest.raises(Invalid) as told:
+    with pytest.raises(RequestInvalid) as told:
         await uploads.create(ME, "application/pdf", 9, sha256)
     assert [(each.field, "64" in each.vi, "64" in each.en) for each in told.value.violations] == [
         ("sha256", True, True)

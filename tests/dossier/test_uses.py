@@ -14,7 +14,7 @@ from motcua.dossier.v1 import dossier_service_pb2 as pb
 from motcua.privacy.events.v1.events_pb2 import DataListed, DataUsed
 from services.chassis.access.access import Policy
 from services.chassis.deciding.caller import ANYBODY, Caller
-from services.chassis.grounds.uses import Reading, Readings, purposes
+from services.chassis.grounds.uses import Opening, Readings, purposes
 from services.chassis.privacy.sealing import UNREADABLE
 from services.chassis.store.port import Appended, NewEvent, StoreUnavailable
 from services.dossier import values as v
@@ -236,7 +236,7 @@ def test_a_method_that_opens_data_without_asking_for_a_purpose_stops_the_start(s
     ids=lambda caller: caller.kind,
 )
 def test_a_method_that_asks_for_no_purpose_cannot_open_others_data(site: Site, caller: Caller) -> None:
-    reading = Reading(site.host.platform, caller, "")
+    reading = Opening(site.host.platform, caller, "")
     with pytest.raises(PermissionError):
         reading.note(PERSON, "")
 

@@ -23,7 +23,7 @@ from services.identity import rotation
 from services.identity.accounts.values import AccountKind
 from services.identity.identifiers import Identifiers
 from services.identity.keys import SubjectKeys
-from services.identity.kms import KeyManagement, LocalKeys, NotUnwrapped, prepare_root, replace_root
+from services.identity.kms import KeyManagement, KeyNotUnwrapped, LocalKeys, prepare_root, replace_root
 from services.identity.rotation import rotate
 from services.identity.signing import PrivateKeys
 from services.identity.tokens import generate_signing_key
@@ -47,7 +47,7 @@ async def test_what_is_wrapped_opens_under_its_name_alone(kms: KeyManagement) ->
     wrapped = await kms.wrap(b"a secret", "wrapping key 1")
     assert b"a secret" not in wrapped
     assert await kms.unwrap(wrapped, "wrapping key 1") == b"a secret"
-    with pytest.raises(NotUnwrapped, match="wrapping key 2"):
+    with pytest.raises(KeyNotUnwrapped, match="wrapping key 2"):
         await kms.unwrap(wrapped, "wrapping key 2")
     assert await kms.wrap(b"a secret", "wrapping key 1") != wrapped
 
@@ -56,7 +56,7 @@ async def test_what_is_wrapped_opens_under_its_name_alone(kms: KeyManagement) ->
 async def test_what_was_changed_does_not_open(kms: KeyManagement, change: str) -> None:
     wrapped = await kms.wrap(b"a secret", "it")
     changed = {"flip": wrapped[:-1] + bytes([wrapped[-1] ^ 1]), "cut": wrapped[:10], "empty": b""}[change]
-    with pytest.raises(NotUnwrapped):
+    with pytest.raises(KeyNotUnwrapped):
         await kms.unwrap(changed, "it")
 
 
@@ -65,7 +65,7 @@ async def test_the_newest_root_wraps_and_the_one_before_still_opens() -> None:
     during = LocalKeys(lambda: [NEW, OLD])
     assert await during.unwrap(before, "it") == b"a secret"
     assert await LocalKeys(lambda: [NEW]).unwrap(await during.wrap(b"a secret", "it"), "it") == b"a secret"
-    with pytest.raises(NotUnwrapped, match="MOTCUA_MASTER_KEY_PREVIOUS"):
+    with pytest.raises(KeyNotUnwrapped, match="MOTCUA_MASTER_KEY_PREVIOUS"):
         await LocalKeys(lambda: [NEW]).unwrap(before, "it")
 
 
@@ -132,7 +132,7 @@ async def test_every_process_opens_the_same(site: Site) -> None:
     same = await furnish(site.open())
     await same(site.open())
     site.roots = [NEW]
-    with pytest.raises(NotUnwrapped):
+    with pytest.raises(KeyNotUnwrapped):
         await site.open().secret("login-cookie")
 
 
@@ -176,7 +176,7 @@ async def test_a_rotation_wraps_everything_anew_and_a_running_process_goes_on(si
     await same(site.open())
     assert generation in before
     assert generation not in site.bytes()  # the wrapping key before is in no file any more
-    with pytest.raises(NotUnwrapped):
+    with pytest.raises(KeyNotUnwrapped):
         await LocalKeys(lambda: [OLD]).unwrap(
             await running.read(lambda db: db.execute(select(wrapping_keys.c.wrapped)).scalar_one()), "wrapping key 2"
         )
@@ -269,7 +269,7 @@ async def test_the_master_key_of_the_data_folder_is_replaced_when_all_is_done(tm
     assert master.read_text() == following
     assert sorted(path.name for path in master.parent.iterdir()) == ["master"]
     assert await kms.unwrap(after, "it") == b"a secret"
-    with pytest.raises(NotUnwrapped):
+    with pytest.raises(KeyNotUnwrapped):
         await kms.unwrap(before, "it")
 
 

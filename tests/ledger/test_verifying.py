@@ -16,7 +16,7 @@ from typer.testing import CliRunner, Result
 
 from command.main import app
 from gateway.ledger.audit.remembering import Memory, Remembered
-from gateway.ledger.audit.source import HttpSource, Unreachable
+from gateway.ledger.audit.source import HttpSource, LedgerUnreachable
 from gateway.ledger.format import merkle, tiles
 from gateway.ledger.format.errors import LedgerError
 from gateway.ledger.format.merkle import TILE_WIDTH
@@ -229,7 +229,7 @@ def test_a_busy_site_is_asked_again() -> None:
         assert source.read("checkpoint") == b"checkpoint"
         assert pauses == [0.2, 0.4, 0.8]
         refusals[:] = [503] * 100
-        with pytest.raises(Unreachable, match="checkpoint cannot be read: it answers 503"):
+        with pytest.raises(LedgerUnreachable, match="checkpoint cannot be read: it answers 503"):
             source.read("checkpoint")
         assert len(refusals) == 91
         source.close()
@@ -251,7 +251,7 @@ def test_what_a_hostile_log_sends() -> None:
             source.read("tile/entries/001")
         with pytest.raises(LedgerError, match="checkpoint has more than 1048576 bytes"):
             source.read("checkpoint")
-        with pytest.raises(Unreachable, match="vkey cannot be read: it answers 302"):
+        with pytest.raises(LedgerUnreachable, match="vkey cannot be read: it answers 302"):
             source.read("vkey")
         source.close()
 
@@ -260,7 +260,7 @@ def test_nobody_answers(tmp_path: Path) -> None:
     with served(static({})) as url:
         assert ledger(tmp_path, "check", url).exit_code == 2
     source = HttpSource(url, lambda seconds: None)
-    with pytest.raises(Unreachable, match="checkpoint cannot be read: "):
+    with pytest.raises(LedgerUnreachable, match="checkpoint cannot be read: "):
         source.read("checkpoint")
     source.close()
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from services.chassis.decider import Sealed
-from services.payment.commands import Outcome, RecordCallback
+from services.payment.commands import PaymentOutcome, RecordCallback
 from services.payment.events import (
     CancelCause,
     CheckoutExpired,
@@ -50,7 +50,7 @@ def expired(checkout_id: str = "c1", by: str = "service:payment") -> CheckoutExp
 
 def word(checkout_id: str = "c1", payment_id: str = "p1", **changes: Any) -> RecordCallback:
     said: dict[str, Any] = {
-        "outcome": Outcome.PAID,
+        "outcome": PaymentOutcome.PAID,
         "provider_code": "00",
         "amount": 20_000,
         "transaction": f"t-{payment_id}",

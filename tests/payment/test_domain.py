@@ -10,7 +10,7 @@ from services.payment.commands import (
     ConfirmRefund,
     ExpireCheckout,
     FailRefund,
-    Outcome,
+    PaymentOutcome,
     ReceiveCash,
     RefuseCallback,
     RequestPayment,
@@ -134,7 +134,7 @@ def test_a_checkout_expires_when_its_time_has_come() -> None:
 def test_a_callback_confirms_once_however_often_it_comes() -> None:
     given(payment, requested, started()).when(word()).then(confirmed())
     given(payment, *paid).when(word(payment_id="p9", transaction="t-p1")).then_nothing()
-    given(payment, *paid).when(word(outcome=Outcome.FAILED)).then_nothing()
+    given(payment, *paid).when(word(outcome=PaymentOutcome.FAILED)).then_nothing()
 
 
 def test_money_that_comes_after_expiry_or_after_a_failure_still_pays() -> None:
@@ -197,7 +197,7 @@ def test_a_provider_that_corrects_the_amount_of_a_transaction_pays_the_fee() -> 
 
 
 def test_a_callback_of_nothing_paid_with_a_wrong_amount_is_noted_once() -> None:
-    for outcome in (Outcome.FAILED, Outcome.UNSETTLED):
+    for outcome in (PaymentOutcome.FAILED, PaymentOutcome.UNSETTLED):
         given(payment, requested, started()).when(word(outcome=outcome, amount=1)).then(faulty)
         given(payment, requested, started(), faulty).when(word(outcome=outcome, amount=1)).then_rejected(
             "WRONG_AMOUNT", owed="20000", amount="1"
@@ -213,9 +213,9 @@ def test_a_forged_callback_is_noted_once_per_checkout() -> None:
 
 
 def test_other_callbacks() -> None:
-    given(payment, requested, started()).when(word(outcome=Outcome.FAILED, provider_code="24")).then(failed)
-    given(payment, requested, started(), failed).when(word(outcome=Outcome.FAILED)).then_nothing()
-    given(payment, requested, started()).when(word(outcome=Outcome.UNSETTLED)).then_rejected(
+    given(payment, requested, started()).when(word(outcome=PaymentOutcome.FAILED, provider_code="24")).then(failed)
+    given(payment, requested, started(), failed).when(word(outcome=PaymentOutcome.FAILED)).then_nothing()
+    given(payment, requested, started()).when(word(outcome=PaymentOutcome.UNSETTLED)).then_rejected(
         "OUTCOME_UNSETTLED", checkout_id="c1"
     )
     given(payment, requested, started()).when(word("c9")).then_rejected("CHECKOUT_NOT_FOUND", checkout_id="c9")

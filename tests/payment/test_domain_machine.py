@@ -15,7 +15,7 @@ from services.payment.commands import (
     ConfirmRefund,
     ExpireCheckout,
     FailRefund,
-    Outcome,
+    PaymentOutcome,
     ReceiveCash,
     RefuseCallback,
     RequestPayment,
@@ -85,10 +85,10 @@ class Fee(RuleBasedStateMachine):
     @rule(
         checkout=checkouts,
         transaction=st.sampled_from("12"),
-        outcome=st.sampled_from(Outcome),
+        outcome=st.sampled_from(PaymentOutcome),
         amount=st.sampled_from([AMOUNT, AMOUNT, AMOUNT + 1]),
     )
-    def hear(self, checkout: str, transaction: str, outcome: Outcome, amount: int) -> None:
+    def hear(self, checkout: str, transaction: str, outcome: PaymentOutcome, amount: int) -> None:
         number = f"{checkout}-{transaction}"
         self.send(word(checkout, number, transaction=number, outcome=outcome, amount=amount, at=self.now))
 

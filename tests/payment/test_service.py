@@ -24,7 +24,7 @@ from services.law.days import local_date
 from services.payment.provider import Provider
 from services.payment.service import PaymentService
 from services.payment.vnpay import sign_query
-from services.payment.vnpay_client import UnavailableError
+from services.payment.vnpay_client import ProviderUnavailable
 from tests.payment import site as sites
 from tests.payment.site import AGENCY, AMOUNT, CASHIER, CITIZEN, ELSEWHERE, PAYER, SECRET, Site, token
 from tests.support.postgresql import Engine
@@ -232,15 +232,15 @@ def test_money_that_comes_after_the_end_goes_back(site: Site) -> None:
 
 
 @pytest.fixture
-def failures(monkeypatch: pytest.MonkeyPatch) -> list[UnavailableError]:
+def failures(monkeypatch: pytest.MonkeyPatch) -> list[ProviderUnavailable]:
     """What the service meets while the provider is down."""
-    met: list[UnavailableError] = []
+    met: list[ProviderUnavailable] = []
     refund = Provider.refund
 
     async def watched(self: Provider, *args: Any) -> Any:
         try:
             return await refund(self, *args)
-        except UnavailableError as error:
+        except ProviderUnavailable as error:
             met.append(error)
             raise
 
@@ -250,7 +250,7 @@ def failures(monkeypatch: pytest.MonkeyPatch) -> list[UnavailableError]:
 
 @pytest.mark.parametrize("patience", [reactions.ATTEMPTS, 1])
 def test_a_refund_waits_for_a_provider_that_is_down(
-    site: Site, failures: list[UnavailableError], monkeypatch: pytest.MonkeyPatch, patience: int
+    site: Site, failures: list[ProviderUnavailable], monkeypatch: pytest.MonkeyPatch, patience: int
 ) -> None:
     """Its reaction tries again for a while; after that the clock does."""
     monkeypatch.setattr(reactions, "ATTEMPTS", patience)

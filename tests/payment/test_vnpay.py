@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.chassis.decider import Rejected
-from services.payment.commands import Outcome
+from services.payment.commands import PaymentOutcome
 from services.payment.domain import payment
 from services.payment.vnpay import (
     Callback,
@@ -30,7 +30,7 @@ from services.payment.vnpay import (
     sign_query,
     stamp,
 )
-from services.payment.vnpay_client import REFUND_RESPONSE, UnavailableError, UntrustedError, Vnpay
+from services.payment.vnpay_client import REFUND_RESPONSE, AnswerUntrusted, ProviderUnavailable, Vnpay
 from tests.payment.facts import requested, started, word
 
 MERCHANT = Merchant("MOTCUA01", "a-secret", "http://pay.test/pay", "http://pay.test/api", "http://me.test/return?a=b")
@@ -80,7 +80,7 @@ def test_a_signature_computed_with_openssl() -> None:
 
 def test_a_callback_is_read() -> None:
     paid_at = datetime(2026, 3, 2, 18, 35, tzinfo=UTC)
-    assert parse(signed(NOTICE)) == Callback("ref1", 20_000, Outcome.PAID, "00", "14422574", "NCB", paid_at)
+    assert parse(signed(NOTICE)) == Callback("ref1", 20_000, PaymentOutcome.PAID, "00", "14422574", "NCB", paid_at)
 
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
@@ -140,16 +140,16 @@ def test_a_signed_callback_that_cannot_be_used_is_refused(change: dict[str, str]
 @pytest.mark.parametrize(
     ("response", "status", "means"),
     [
-        ("00", "00", Outcome.PAID),
-        ("00", "02", Outcome.FAILED),
-        ("24", "02", Outcome.FAILED),
-        ("00", "01", Outcome.UNSETTLED),
-        ("07", "00", Outcome.UNSETTLED),
-        ("00", "07", Outcome.UNSETTLED),
-        ("51", "00", Outcome.UNSETTLED),
+        ("00", "00", PaymentOutcome.PAID),
+        ("00", "02", PaymentOutcome.FAILED),
+        ("24", "02", PaymentOutcome.FAILED),
+        ("00", "01", PaymentOutcome.UNSETTLED),
+        ("07", "00", PaymentOutcome.UNSETTLED),
+        ("00", "07", PaymentOutcome.UNSETTLED),
+        ("51", "00", PaymentOutcome.UNSETTLED),
     ],
 )
-def test_outcomes(response: str, status: str, means: Outcome) -> None:
+def test_outcomes(response: str, status: str, means: PaymentOutcome) -> None:
     assert outcome(response, status) is means
 
 
@@ -158,7 +158,7 @@ def test_the_answers_to_callbacks() -> None:
     assert answer(payment.decide(word(), state)) is RspCode.OK
     assert answer(()) is RspCode.ALREADY_CONFIRMED
     assert answer(payment.decide(word(amount=1), state)) is RspCode.WRONG_AMOUNT
-    assert answer(payment.decide(word(amount=1, outcome=Outcome.FAILED), state)) is RspCode.WRONG_AMOUNT
+    assert answer(payment.decide(word(amount=1, outcome=PaymentOutcome.FAILED), state)) is RspCode.WRONG_AMOUNT
     assert answer(Rejected("WRONG_AMOUNT")) is RspCode.WRONG_AMOUNT
     assert answer(Rejected("CHECKOUT_NOT_FOUND")) is RspCode.NOT_FOUND
     assert answer(Rejected("PAYMENT_NOT_FOUND")) is RspCode.NOT_FOUND
@@ -208,11 +208,11 @@ async def test_an_answer_is_believed_only_if_signed_and_for_this_request() -> No
         signed_refund(vnp_TxnRef="other"),
         signed_refund(vnp_Message="a|b"),
     ):
-        with pytest.raises(UntrustedError):
+        with pytest.raises(AnswerUntrusted):
             await refund(client(body))
 
 
 async def test_an_unusable_answer_may_be_asked_for_again() -> None:
     for provider in (client({}, 503), client([])):
-        with pytest.raises(UnavailableError):
+        with pytest.raises(ProviderUnavailable):
             await refund(provider)

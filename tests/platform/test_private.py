@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from services.chassis.files.private import NotPrivate, keep_private, open_to_others
+from services.chassis.files.private import FolderNotPrivate, keep_private, open_to_others
 from tests.platform.deployment import TLS_ABOVE, Deployment
 
 
@@ -95,7 +95,7 @@ def test_a_folder_of_others_is_not_touched(tmp_path: Path, mode: int) -> None:
     folder.mkdir()
     (folder / "letter.odt").write_text("x")
     folder.chmod(mode)
-    with pytest.raises(NotPrivate, match="give Motcua a folder of its own"):
+    with pytest.raises(FolderNotPrivate, match="give Motcua a folder of its own"):
         keep_private(folder)
     assert stat.S_IMODE(folder.stat().st_mode) == mode
     ran = Deployment(folder).run("up")

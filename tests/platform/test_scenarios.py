@@ -26,7 +26,7 @@ from motcua.payment.v1 import payment_service_pb2 as payment
 from motcua.warehouse.v1 import warehouse_pb2
 from motcua.warehouse.v1 import warehouse_service_pb2 as warehouse
 from tests.platform.conftest import on_monday
-from tests.platform.transport import Grpc, Json
+from tests.platform.transport import Grpc, Json, Refused
 from tests.platform.world import (
     BIRTH,
     BIRTH_FORM,
@@ -288,8 +288,12 @@ def test_what_the_state_issued_is_not_asked_for_again(world: World) -> None:
 
     def submitted() -> pb.SubmitDossierResponse | None:
         """The dossier service hears of the document a moment later."""
-        reply = world.submit(birth.citizen, HEALTH_CARD, form, **consent)
-        return reply if reply.reused_component_codes else None
+        try:
+            return world.submit(birth.citizen, HEALTH_CARD, form, **consent)
+        except Refused as refused:
+            if refused.reason != "COMPONENT_MISSING":
+                raise
+            return None
 
     reply = eventually(submitted)
     card = Case(world, birth.citizen, reply.code)

@@ -21,11 +21,11 @@ from starlette.routing import Route
 
 from gateway.sandbox.vnpay import Settings, create_app
 from services.chassis.decider import Rejected
-from services.payment.commands import Outcome, RecordCallback, RefuseCallback
+from services.payment.commands import PaymentOutcome, RecordCallback, RefuseCallback
 from services.payment.domain import payment
 from services.payment.events import CheckoutStarted, Event, PaymentConfirmed, PaymentRequested, Stamp
 from services.payment.vnpay import Callback, Merchant, Order, RspCode, answer, parse_callback, payment_url, reply
-from services.payment.vnpay_client import UnavailableError, Vnpay
+from services.payment.vnpay_client import ProviderUnavailable, Vnpay
 from tests.payment.facts import ITEMS
 
 MERCHANT = Merchant(
@@ -168,7 +168,7 @@ async def test_a_success_reaches_the_merchant_and_the_payer_returns_with_the_sam
     assert back.headers["location"].startswith(MERCHANT.return_url + "?")
     returned = parse_callback(MERCHANT, parse_qsl(urlsplit(back.headers["location"]).query))
     assert isinstance(returned, Callback)
-    assert returned.outcome is Outcome.PAID
+    assert returned.outcome is PaymentOutcome.PAID
     assert sandbox.shop.facts() == ["PaymentConfirmed"]
     assert sandbox.shop.replies == ["00"]
 
@@ -225,7 +225,7 @@ async def test_an_order_may_behave_otherwise_than_the_rest(sandbox: World) -> No
     await sandbox.settled()
     assert sandbox.shop.replies == []
     known = await sandbox.query()
-    assert (known.outcome, known.amount) == (Outcome.PAID, 20_000)
+    assert (known.outcome, known.amount) == (PaymentOutcome.PAID, 20_000)
 
 
 async def test_an_unknown_way_to_behave_is_refused(sandbox: World) -> None:
@@ -238,7 +238,7 @@ async def test_a_provider_that_is_down_answers_nobody(sandbox: World) -> None:
     await sandbox.behave(down=True)
     assert (await sandbox.http.get(payment_url(MERCHANT, sandbox.shop.order))).status_code == 503
     assert (await sandbox.pay("success")).status_code == 503
-    with pytest.raises(UnavailableError):
+    with pytest.raises(ProviderUnavailable):
         await sandbox.query()
 
 
@@ -262,9 +262,9 @@ async def test_a_refund_that_the_provider_refuses_may_be_tried_again(sandbox: Wo
 async def test_queries_tell_the_unknown_the_unfinished_and_the_failed(sandbox: World) -> None:
     assert (await sandbox.query()).response_code == "91"
     await sandbox.http.get(payment_url(MERCHANT, sandbox.shop.order))
-    assert (await sandbox.query()).outcome is Outcome.UNSETTLED
+    assert (await sandbox.query()).outcome is PaymentOutcome.UNSETTLED
     await sandbox.pay("cancel")
-    assert (await sandbox.query()).outcome is Outcome.FAILED
+    assert (await sandbox.query()).outcome is PaymentOutcome.FAILED
 
 
 async def test_a_wrongly_signed_query_is_refused(sandbox: World) -> None:

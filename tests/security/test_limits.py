@@ -34,7 +34,7 @@ from services.chassis.access.access import LONGEST_TOKEN, Policy
 from services.chassis.calls import requests
 from services.chassis.calls.call import Call
 from services.chassis.calls.reading import LARGEST_MESSAGE_BYTES, Unread, reader
-from services.chassis.calls.statuses import Invalid
+from services.chassis.calls.statuses import RequestInvalid
 from services.chassis.deciding.facts import message_class
 from services.chassis.frame.entrypoints import api
 from services.chassis.frame.grpc_server import LARGEST_METADATA_BYTES, LARGEST_REQUEST_BYTES
@@ -119,7 +119,7 @@ def due(seconds: int) -> dossiers.ExtendDeadlineRequest:
 )
 def test_what_a_request_holds(most: Any, too_much: Any, field: str) -> None:
     requests.check(most)
-    with pytest.raises(Invalid) as refused:
+    with pytest.raises(RequestInvalid) as refused:
         requests.check(too_much)
     assert [violation.field for violation in refused.value.violations] == [field]
 
@@ -132,7 +132,7 @@ def test_messages_within_each_other_are_few() -> None:
     requests.check(LintProcedureRequest(procedure=procedure))
     for _ in range(10):
         procedure.fee.charges.add().tiers.extend([Tier()] * 190)
-    with pytest.raises(Invalid) as refused, spending() as spent:
+    with pytest.raises(RequestInvalid) as refused, spending() as spent:
         requests.check(LintProcedureRequest(procedure=procedure))
     assert spent.seconds < 0.2
     assert [each.en for each in refused.value.violations] == ["The request has more than 3000 parts."]
@@ -163,11 +163,11 @@ def _why(read: Any, size: int) -> bool:
 def test_what_a_nested_message_holds() -> None:
     """Lists inside a message are longer than a request's own, which is what a procedure with its versions needs."""
     requests.check(System(purposes=["x"] * requests.MOST_NESTED_ITEMS))
-    with pytest.raises(Invalid) as refused:
+    with pytest.raises(RequestInvalid) as refused:
         requests.check(System(purposes=["x"] * (requests.MOST_NESTED_ITEMS + 1)))
     assert [violation.field for violation in refused.value.violations] == ["purposes"]
     requests.check(Form(schema="x" * requests.LONGEST_SCHEMA))
-    with pytest.raises(Invalid) as refused:
+    with pytest.raises(RequestInvalid) as refused:
         requests.check(Form(schema="x" * (requests.LONGEST_SCHEMA + 1)))
     assert [violation.field for violation in refused.value.violations] == ["schema"]
 

@@ -14,8 +14,8 @@ from typing import Protocol
 from uuid import UUID
 
 from gateway.ledger.audit.faults import Fault, Kind
-from gateway.ledger.audit.reading import Head, Missing, compare_sizes, fork, read_bundle, read_head, tile_reader
-from gateway.ledger.audit.source import Source, Unreachable
+from gateway.ledger.audit.reading import FileMissing, Head, compare_sizes, fork, read_bundle, read_head, tile_reader
+from gateway.ledger.audit.source import LedgerUnreachable, Source
 from gateway.ledger.format import heads, merkle, tiles
 from gateway.ledger.format.checkpoint import Checkpoint
 from gateway.ledger.format.errors import LedgerError
@@ -92,7 +92,7 @@ def check(
     progress: Callable[[int, int], None] = lambda done, size: None,
     comparison: Comparison | None = None,
 ) -> Report:
-    """Raises Wrong where there is no checkpoint to check against, Unreachable where the log does not answer."""
+    """Raises Wrong where there is no checkpoint to check against, LedgerUnreachable where the log does not answer."""
     head, faults = read_head(source, key, witnesses)
     report = Report(head, faults=faults)
     size = head.checkpoint.size
@@ -150,9 +150,9 @@ def _tile(source: Source, size: int, level: int, index: int, width: int) -> tupl
 
 
 def _file_fault(path: str, unusable: LedgerError) -> Fault:
-    if isinstance(unusable, Unreachable):
+    if isinstance(unusable, LedgerUnreachable):
         raise unusable
-    return Fault(Kind.FILE_MISSING if isinstance(unusable, Missing) else Kind.FILE_DAMAGED, path, str(unusable))
+    return Fault(Kind.FILE_MISSING if isinstance(unusable, FileMissing) else Kind.FILE_DAMAGED, path, str(unusable))
 
 
 @dataclass(frozen=True, slots=True)

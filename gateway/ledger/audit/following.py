@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gateway.ledger.audit.faults import Fault, Kind
-from gateway.ledger.audit.reading import Head, Missing, grew_from, read_head, tile_reader
+from gateway.ledger.audit.reading import FileMissing, Head, grew_from, read_head, tile_reader
 from gateway.ledger.audit.remembering import Memory, Remembered
-from gateway.ledger.audit.source import Source, Unreachable
+from gateway.ledger.audit.source import LedgerUnreachable, Source
 from gateway.ledger.format.errors import LedgerError
 from gateway.ledger.format.note import Note, Verifier
 
@@ -30,17 +30,17 @@ class Look:
 
 
 def look(source: Source, key: Verifier, memory: Memory, witnesses: Sequence[Verifier] = ()) -> Look:
-    """Remembers what it found if nothing is wrong with it. Raises Wrong, Unreachable, LedgerError for an unusable memory."""
+    """Remembers what it found if nothing is wrong with it. Raises Wrong, LedgerUnreachable, LedgerError for an unusable memory."""
     old = memory.load(source.address)
     require_same_key(old, key)
     head, faults = read_head(source, key, witnesses)
     if old:
         try:
             fault = grew_from(tile_reader(source, head.checkpoint.size), old.checkpoint, head.checkpoint)
-        except Unreachable:
+        except LedgerUnreachable:
             raise
         except LedgerError as unusable:
-            kind = Kind.FILE_MISSING if isinstance(unusable, Missing) else Kind.FILE_DAMAGED
+            kind = Kind.FILE_MISSING if isinstance(unusable, FileMissing) else Kind.FILE_DAMAGED
             fault = Fault(kind, "tiles", str(unusable))
         faults += [fault] if fault else []
     if all(fault.kind is Kind.WITNESS for fault in faults):

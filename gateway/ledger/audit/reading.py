@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gateway.ledger.audit.faults import Fault, Kind
-from gateway.ledger.audit.source import Source, Unreachable
+from gateway.ledger.audit.source import LedgerUnreachable, Source
 from gateway.ledger.format import merkle, tiles
 from gateway.ledger.format.checkpoint import Checkpoint
 from gateway.ledger.format.errors import LedgerError, ProofError, SignatureError
@@ -37,7 +37,7 @@ def read_key(source: Source) -> Verifier:
     """As the log itself gives it: good to find it out once, no protection against who answers in its place."""
     content = source.read("vkey")
     if content is None:
-        raise Unreachable(f"{source.address} does not tell its key: give it with --key")
+        raise LedgerUnreachable(f"{source.address} does not tell its key: give it with --key")
     return Verifier.parse(content.decode(errors="replace").removesuffix("\n"))
 
 
@@ -75,7 +75,7 @@ def tile_reader(source: Source, size: int) -> ReadTile:
             full = source.read(tiles.tile_path(level, index, TILE_WIDTH))
             found = full and full[: width * HASH_BYTES]
         if found is None:
-            raise Missing(tiles.tile_path(level, index, width))
+            raise FileMissing(tiles.tile_path(level, index, width))
         return found
 
     return read
@@ -89,11 +89,11 @@ def read_bundle(source: Source, index: int, width: int) -> list[bytes]:
         return tiles.decode_bundle(found, width)
     full = source.read(tiles.entries_path(index, TILE_WIDTH)) if width < TILE_WIDTH else None
     if full is None:
-        raise Missing(path)
+        raise FileMissing(path)
     return tiles.decode_bundle(full, TILE_WIDTH)[:width]
 
 
-class Missing(LedgerError):
+class FileMissing(LedgerError):
     def __init__(self, path: str) -> None:
         super().__init__(f"the file {path} is missing, the checkpoint needs it")
         self.path = path

@@ -22,7 +22,7 @@ TIMEOUT_SECONDS = 30.0
 LONGEST_PAUSE_SECONDS = 10.0
 
 
-class Unreachable(LedgerError):
+class LedgerUnreachable(LedgerError):
     """The log did not answer. Nothing follows from that about its content."""
 
 
@@ -31,7 +31,7 @@ class Source(Protocol):
     def address(self) -> str: ...
 
     def read(self, path: str, /) -> bytes | None:
-        """A file below the log's prefix, None if there is none. Raises Unreachable."""
+        """A file below the log's prefix, None if there is none. Raises LedgerUnreachable."""
         ...
 
 
@@ -62,7 +62,7 @@ class HttpSource:
                 raise LedgerError(f"{address} is damaged: {damaged}") from None
             except (httpx.TransportError, httpx.InvalidURL) as error:
                 why = str(error) or type(error).__name__
-        raise Unreachable(f"{address} cannot be read: {why}")
+        raise LedgerUnreachable(f"{address} cannot be read: {why}")
 
     def close(self) -> None:
         self._client.close()
@@ -81,7 +81,7 @@ class FolderSource:
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             return None
         except OSError as error:
-            raise Unreachable(f"{self._folder / path} cannot be read: {error.strerror}") from None
+            raise LedgerUnreachable(f"{self._folder / path} cannot be read: {error.strerror}") from None
         if path.startswith("tile/entries/") and content.startswith(b"\x1f\x8b"):
             try:
                 return gzip.decompress(content)
@@ -99,7 +99,7 @@ def open_source(address: str) -> HttpSource | FolderSource:
         return HttpSource(address)
     folder = Path(address.removeprefix("file://"))
     if not folder.is_dir():
-        raise Unreachable(f"{address} is neither an address (http://, https://) nor a folder")
+        raise LedgerUnreachable(f"{address} is neither an address (http://, https://) nor a folder")
     return FolderSource(folder)
 
 

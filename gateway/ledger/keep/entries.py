@@ -22,7 +22,7 @@ CATEGORY = "dossier-"
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class DossierEvent:
     """An event of a dossier, read."""
 
     event: RecordedEvent
@@ -43,12 +43,12 @@ def code_of(event: RecordedEvent) -> str:
     return event.stream.removeprefix(CATEGORY)
 
 
-def read(events: Sequence[RecordedEvent]) -> list[Found]:
+def read(events: Sequence[RecordedEvent]) -> list[DossierEvent]:
     """Raises LedgerError for an event that names no subject, or that a later release wrote: what of it is public is not known."""
     return [_read(event) for event in events]
 
 
-def _read(event: RecordedEvent) -> Found:
+def _read(event: RecordedEvent) -> DossierEvent:
     message: Any = message_of(event)
     subject = getattr(message, "applicant_id", "")
     if not subject:
@@ -58,10 +58,10 @@ def _read(event: RecordedEvent) -> Found:
             f"event {event.id} ({event.type}) of {event.stream} holds what this release does not know ({strange}): a later one"
             " wrote it, and only that one can say whether it is public. Upgrade the ledger"
         )
-    return Found(event, message, subject)
+    return DossierEvent(event, message, subject)
 
 
-def leaf_of(found: Found, keys: Keys, previous: bytes) -> Leaf:
+def leaf_of(found: DossierEvent, keys: Keys, previous: bytes) -> Leaf:
     """`keys` holds the key of every subject that was not erased."""
     event = found.event
     key = keys.get(found.subject)

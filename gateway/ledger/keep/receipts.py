@@ -19,22 +19,22 @@ from gateway.ledger.keep.tables import Standing, leaves
 from services.chassis.database.database import Database
 from services.chassis.machine import moments
 from services.chassis.store.port import EventStore
-from services.chassis.work.batching import Gathered
+from services.chassis.work.batching import Batched
 
 WAIT_SECONDS = 2.0
 # How soon a checkpoint of another replica is seen.
 POLL_SECONDS = 0.1
 
 
-class NotYet(Exception):
+class ReceiptPending(Exception):
     """The event is stored and not in a published checkpoint yet."""
 
 
 class Receipts:
     def __init__(self, database: Database, store: EventStore) -> None:
         self._store = store
-        self._events = Gathered[tuple[str, int], TlogProof](lambda asked: database.read(partial(_events, asked=asked)))
-        self._dossiers = Gathered[str, DossierReceipt](lambda codes: database.read(partial(_dossiers, codes=codes)))
+        self._events = Batched[tuple[str, int], TlogProof](lambda asked: database.read(partial(_events, asked=asked)))
+        self._dossiers = Batched[str, DossierReceipt](lambda codes: database.read(partial(_dossiers, codes=codes)))
         self._moved = asyncio.Event()
 
     def moved(self) -> None:
@@ -43,7 +43,7 @@ class Receipts:
         moved.set()
 
     async def event(self, code: str, revision: int) -> TlogProof | None:
-        """None if there is no such event. Raises NotYet."""
+        """None if there is no such event. Raises ReceiptPending."""
         until = moments.monotonic() + WAIT_SECONDS
         while True:
             moved = self._moved
@@ -54,7 +54,7 @@ class Receipts:
             await self._wait(moved, until)
 
     async def dossier(self, code: str) -> DossierReceipt | None:
-        """All events that were stored when it was asked for; None if there is no such dossier. Raises NotYet."""
+        """All events that were stored when it was asked for; None if there is no such dossier. Raises ReceiptPending."""
         until = moments.monotonic() + WAIT_SECONDS
         newest = await self._store.read(CATEGORY + code)
         if not newest:
@@ -69,7 +69,7 @@ class Receipts:
     async def _wait(self, moved: asyncio.Event, until: float) -> None:
         left = until - moments.monotonic()
         if left <= 0:
-            raise NotYet
+            raise ReceiptPending
         try:
             async with asyncio.timeout(min(left, POLL_SECONDS)):
                 await moved.wait()

@@ -17,7 +17,7 @@ from gateway.ledger.format.errors import LedgerError
 from gateway.ledger.format.merkle import leaf_hash
 from gateway.ledger.format.note import Note, Signer
 from gateway.ledger.keep import entries, growth, metrics, tables
-from gateway.ledger.keep.entries import Found
+from gateway.ledger.keep.entries import DossierEvent
 from gateway.ledger.keep.growth import Chains, Growth
 from gateway.ledger.keep.publishing import Publisher
 from services.chassis.database import positions
@@ -103,7 +103,7 @@ class Sequencer(SharedFollower):
         self._checkpoint_at = moments.monotonic()
         await self._publish()
 
-    def _plan(self, db: Connection, found: Sequence[Found], keys: Keys, old: int) -> Growth:
+    def _plan(self, db: Connection, found: Sequence[DossierEvent], keys: Keys, old: int) -> Growth:
         standing = tables.standing(db)
         if standing is None or positions.load(db, FOLLOWER) != old:
             raise PositionLost(FOLLOWER)
@@ -129,7 +129,7 @@ class Sequencer(SharedFollower):
                 return
 
 
-def grown(db: Connection, size: int, found: Sequence[Found], keys: Keys) -> Growth:
+def grown(db: Connection, size: int, found: Sequence[DossierEvent], keys: Keys) -> Growth:
     """The log of `size` leaves, with those of the events that follow."""
     chains = Chains(tables.heads_of(db, {each.code for each in found}))
     leaves = []

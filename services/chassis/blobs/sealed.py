@@ -35,7 +35,7 @@ USE = b"motcua/blob/1"
 _SHA256 = re.compile("[0-9a-f]{64}")
 
 
-class WrongContent(Exception):
+class ContentWrong(Exception):
     """The content is not what its hash announces."""
 
     def __init__(self, sha256: str) -> None:
@@ -101,7 +101,7 @@ class SealedBlobs:
         self._keys = keys
 
     async def put(self, subject: str, sha256: str, content: AsyncIterable[bytes]) -> None:
-        """Raises SubjectErased, and WrongContent if the content has another hash; then nothing is stored."""
+        """Raises SubjectErased, and ContentWrong if the content has another hash; then nothing is stored."""
         name = blob_name(subject, sha256)
         key = (await self._keys.keys([subject], create=True)).get(subject)
         if key is None:
@@ -152,7 +152,7 @@ async def _sealed(name: str, key: bytes, sha256: str, content: AsyncIterable[byt
             number += whole
     sealed = await threads.in_thread(_seal, frames, digest, number, held, True)
     if digest.hexdigest() != sha256:
-        raise WrongContent(digest.hexdigest())
+        raise ContentWrong(digest.hexdigest())
     yield sealed
 
 

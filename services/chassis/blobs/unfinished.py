@@ -24,7 +24,7 @@ USE = b"motcua/upload/1"
 _MEMBER = re.compile(r"(\d{12})-([1-9]\d*)", re.ASCII)
 
 
-class WrongOffset(Exception):
+class OffsetWrong(Exception):
     def __init__(self, offset: int) -> None:
         super().__init__(f"the next byte awaited is {offset}")
         self.offset = offset
@@ -55,14 +55,14 @@ class GrowingUploads:
     async def write(self, sender: str, upload_id: str, offset: int, data: bytes) -> int:
         """Add bytes at the end; bytes that are there already change nothing. Returns the new offset.
 
-        Raises WrongOffset, SubjectErased.
+        Raises OffsetWrong, SubjectErased.
         """
         cipher, parts = await self._cipher(sender, upload_id), await self._parts(upload_id)
         size = parts[-1].end if parts else 0
         if offset + len(data) <= size and await self._between(cipher, upload_id, parts, offset, len(data)) == data:
             return size
         if offset != size:
-            raise WrongOffset(size)
+            raise OffsetWrong(size)
         small = parts[-1] if parts and parts[-1].length < SMALL_BYTES else None
         if small:
             data = await self._content(cipher, upload_id, small) + data

@@ -14,7 +14,7 @@ from services.chassis.calls.statuses import Violation
 from services.chassis.work.confined import Confined
 from services.law.days import local_day
 from services.law.definitions import Procedure
-from services.law.forms import Unusable, light
+from services.law.forms import FormUnusable, light
 
 PROCESSES = 2
 # Rules times bytes: some milliseconds at most. What is more is checked in a process of its own.
@@ -34,13 +34,13 @@ class Answers:
     ) -> list[Violation] | None:
         """As of then; of the answers that are given `among` these, or of all with what lacks. None for an unusable schema.
 
-        Raises Exhausted, Rejected OVERLOADED.
+        Raises WorkExhausted, Rejected OVERLOADED.
         """
         if procedure.form is None:
             return []
         try:
             found = await self._found(str(procedure.form.schema), answers, local_day(at))
-        except Unusable:
+        except FormUnusable:
             return None
         if found is None:
             return None
@@ -51,7 +51,7 @@ class Answers:
         )
 
     async def _found(self, schema: str, answers: Mapping[str, Any], today: str) -> list[Any] | None:
-        """Path, rule and what it asks for of each fault; None where the schema is unusable. Raises Unusable, Exhausted."""
+        """Path, rule and what it asks for of each fault; None where the schema is unusable. Raises FormUnusable, WorkExhausted."""
         text, form = json.dumps(answers, ensure_ascii=False, sort_keys=True), light(schema)
         if form and form.weight * len(text) <= MOST_WORK:
             if form.takes(answers, today):

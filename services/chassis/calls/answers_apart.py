@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from services.chassis.text import contact
-from services.law.forms import Unusable, compiled
+from services.law.forms import FormUnusable, compiled
 
 contact.load_all()
 
@@ -14,6 +14,6 @@ def wrong(schema: str, answers: str, today: str) -> list[tuple[tuple[str, ...], 
     """As JSON has it; None for an unusable schema."""
     try:
         form = compiled(schema)
-    except Unusable:
+    except FormUnusable:
         return None
     return [(each.path, each.rule, each.asked) for each in form.wrong(json.loads(answers), today)]

@@ -15,7 +15,7 @@ from google.protobuf.message import Message
 from motcua.options.v1 import options_pb2
 from motcua.options.v1.options_pb2 import Text
 from services.chassis.calls.reading import Unread
-from services.chassis.calls.statuses import Invalid, Violation
+from services.chassis.calls.statuses import RequestInvalid, Violation
 from services.chassis.text.contact import email_of, phone_of
 from services.chassis.text.dossier_codes import code_in, codes_in
 from services.chassis.text.plain import composed, name_fault
@@ -57,32 +57,32 @@ _MOST_MARKS = 4
 _NAME_KEY = re.compile(r"(?:^|_)name$")
 
 
-class Found(list[Violation]):
+class Violations(list[Violation]):
     """The violations so far, and how many messages they were looked for in."""
 
     messages = 0
 
 
 # Takes a value, its path and what was found so far.
-Check = Callable[[Any, str, Found], None]
+Check = Callable[[Any, str, Violations], None]
 # Of a text, as it is meant.
-Read = Callable[[str, str, Found], str]
+Read = Callable[[str, str, Violations], str]
 
 
 def check(request: Message | Unread) -> None:
-    """Raises Invalid."""
+    """Raises RequestInvalid."""
     if isinstance(request, Unread):
-        raise Invalid([Violation("", request.vi, request.en)])
-    violations = Found()
+        raise RequestInvalid([Violation("", request.vi, request.en)])
+    violations = Violations()
     _message(request, "", violations)
     if violations:
-        raise Invalid(violations)
+        raise RequestInvalid(violations)
 
 
-def _message(message: Any, path: str, violations: Found) -> None:
+def _message(message: Any, path: str, violations: Violations) -> None:
     violations.messages += 1
     if violations.messages > MOST_MESSAGES:
-        raise Invalid(
+        raise RequestInvalid(
             [
                 Violation(
                     path, f"Yêu cầu có quá {MOST_MESSAGES} phần.", f"The request has more than {MOST_MESSAGES} parts."
@@ -132,10 +132,10 @@ def _value(field: FieldDescriptor) -> Check | None:
 def _single(field: FieldDescriptor, value: Check) -> Check:
     name = field.name
 
-    def run(message: Any, path: str, violations: Found) -> None:
+    def run(message: Any, path: str, violations: Violations) -> None:
         value(getattr(message, name), path + name, violations)
 
-    def run_if_present(message: Any, path: str, violations: Found) -> None:
+    def run_if_present(message: Any, path: str, violations: Violations) -> None:
         if message.HasField(name):
             value(getattr(message, name), f"{path}{name}{dot}", violations)
 
@@ -152,7 +152,7 @@ def _items(field: FieldDescriptor, most: int) -> Check:
     elif field.type == FieldDescriptor.TYPE_STRING:
         each = _texts(_read(kind_of(field)))
 
-    def run(message: Any, path: str, violations: Found) -> None:
+    def run(message: Any, path: str, violations: Violations) -> None:
         items = getattr(message, name)
         if len(items) > most:
             violations.append(Violation(path + name, f"Quá {most} mục.", f"It has more than {most} items."))
@@ -166,7 +166,7 @@ def _values(field: FieldDescriptor) -> Check:
     value = _value(field)
     dot = "." if value is _message else ""
 
-    def run(items: Any, path: str, violations: Found) -> None:
+    def run(items: Any, path: str, violations: Violations) -> None:
         if value:
             for index, item in enumerate(items):
                 value(item, f"{path}[{index}]{dot}", violations)
@@ -175,7 +175,7 @@ def _values(field: FieldDescriptor) -> Check:
 
 
 def _texts(read: Read) -> Check:
-    def run(items: Any, path: str, violations: Found) -> None:
+    def run(items: Any, path: str, violations: Violations) -> None:
         for index, written in enumerate(items):
             text = read(written, f"{path}[{index}]", violations)
             if text != written:
@@ -190,7 +190,7 @@ def _entries(field: FieldDescriptor) -> Check:
     read = _read(kind_of(field))
     of_text = field.message_type.fields_by_name["value"].type == FieldDescriptor.TYPE_STRING
 
-    def run(entries: Any, path: str, violations: Found) -> None:
+    def run(entries: Any, path: str, violations: Violations) -> None:
         for index, (key, value) in enumerate(list(entries.items())):
             at = f"{path}[{index}]"
             name, new = read(key, at, violations), read(value, at, violations) if of_text else value
@@ -243,7 +243,7 @@ def _plain(reading: options_pb2.Reading) -> Read:
     longest, trimmed = reading.longest, reading.trimmed
     dropped = re.compile(reading.dropped) if reading.dropped else None
 
-    def read(written: str, path: str, violations: Found) -> str:
+    def read(written: str, path: str, violations: Violations) -> str:
         text = written if written.isascii() or len(written) > longest * _MOST_MARKS else composed(written)
         if len(text) > longest:
             violations.append(Violation(path, f"Dài quá {longest} ký tự.", f"It exceeds {longest} characters."))
@@ -259,7 +259,7 @@ def _plain(reading: options_pb2.Reading) -> Read:
 def _coded(plain: Read) -> Read:
     """As it was meant, however it was written down."""
 
-    def read(written: str, path: str, violations: Found) -> str:
+    def read(written: str, path: str, violations: Violations) -> str:
         text = plain(written, path, violations)
         if len(several := codes_in(text)) > 1:
             named = ", ".join(sorted(several))[:LONGEST_NAME]
@@ -272,7 +272,7 @@ def _coded(plain: Read) -> Read:
 
 
 def _named(plain: Read, *, person: bool) -> Read:
-    def read(written: str, path: str, violations: Found) -> str:
+    def read(written: str, path: str, violations: Violations) -> str:
         before = len(violations)
         text = plain(written, path, violations)
         if not written or len(violations) > before:
@@ -286,7 +286,7 @@ def _named(plain: Read, *, person: bool) -> Read:
 
 
 def _contact(rule: Callable[[str], str], vi: str, en: str) -> Read:
-    def read(written: str, path: str, violations: Found) -> str:
+    def read(written: str, path: str, violations: Violations) -> str:
         try:
             return rule(written) if written else written
         except ValueError:
@@ -299,7 +299,7 @@ def _contact(rule: Callable[[str], str], vi: str, en: str) -> Read:
 def _matching(reading: options_pb2.Reading) -> Read:
     pattern, vi, en = re.compile(reading.pattern), reading.vi, reading.en
 
-    def read(written: str, path: str, violations: Found) -> str:
+    def read(written: str, path: str, violations: Violations) -> str:
         if written and not pattern.fullmatch(written):
             violations.append(Violation(path, vi, en))
         return written
@@ -308,7 +308,7 @@ def _matching(reading: options_pb2.Reading) -> Read:
 
 
 def _string(name: str, read: Read) -> Check:
-    def run(message: Any, path: str, violations: Found) -> None:
+    def run(message: Any, path: str, violations: Violations) -> None:
         written = getattr(message, name)
         text = read(written, path + name, violations)
         if text != written:
@@ -323,7 +323,7 @@ def _languages(field: FieldDescriptor, read: Read) -> Check:
     assert field.message_type is not None
     each = [_string(language.name, read) for language in field.message_type.fields]
 
-    def run(message: Any, path: str, violations: Found) -> None:
+    def run(message: Any, path: str, violations: Violations) -> None:
         if message.HasField(name):
             for one in each:
                 one(getattr(message, name), f"{path}{name}.", violations)
@@ -335,14 +335,14 @@ def _known(enum: EnumDescriptor) -> Check:
     numbers = frozenset(enum.values_by_number)
     names = ", ".join(value.name for value in enum.values if value.number)
 
-    def run(number: int, path: str, violations: Found) -> None:
+    def run(number: int, path: str, violations: Violations) -> None:
         if number not in numbers:
             violations.append(Violation(path, f"Ghi một trong: {names}.", f"Write one of: {names}."))
 
     return run
 
 
-def _moment(stamp: Any, path: str, violations: Found) -> None:
+def _moment(stamp: Any, path: str, violations: Violations) -> None:
     if stamp.seconds not in SECONDS or not 0 <= stamp.nanos < 1_000_000_000:
         violations.append(
             Violation(
@@ -353,7 +353,7 @@ def _moment(stamp: Any, path: str, violations: Found) -> None:
         )
 
 
-def _form(form: Any, path: str, violations: Found) -> None:
+def _form(form: Any, path: str, violations: Violations) -> None:
     if form.ByteSize() > LARGEST_FORM_BYTES:
         limit = sized(LARGEST_FORM_BYTES)
         violations.append(Violation(path, f"Biểu mẫu quá {limit.vi}.", f"The form exceeds {limit.en}."))
@@ -364,7 +364,7 @@ def _form(form: Any, path: str, violations: Found) -> None:
         _answers(form, path, violations)
 
 
-def _answers(form: Any, path: str, violations: Found) -> None:
+def _answers(form: Any, path: str, violations: Violations) -> None:
     """Of a form that is no deeper than it may be."""
     for key in sorted(form.fields):
         at, name = f"{path}.{key[:LONGEST_NAME]}", composed(key)
@@ -377,7 +377,7 @@ def _answers(form: Any, path: str, violations: Found) -> None:
         _answer(form.fields[name], at, violations, named=bool(_NAME_KEY.search(name)))
 
 
-def _answer(value: Any, path: str, violations: Found, *, named: bool = False) -> None:
+def _answer(value: Any, path: str, violations: Violations, *, named: bool = False) -> None:
     match value.WhichOneof("kind"):
         case "string_value":
             text = composed(value.string_value)
@@ -426,7 +426,7 @@ def _required(field: FieldDescriptor) -> Check:
     name = field.name
     present = (lambda r: r.HasField(name)) if field.has_presence else (lambda r: bool(getattr(r, name)))
 
-    def run(message: Any, path: str, violations: Found) -> None:
+    def run(message: Any, path: str, violations: Violations) -> None:
         if not present(message):
             violations.append(Violation(path + name, "Bắt buộc.", "It is required."))
 
@@ -434,7 +434,7 @@ def _required(field: FieldDescriptor) -> Check:
 
 
 def _page_size(field: FieldDescriptor) -> Check:
-    def run(message: Any, path: str, violations: Found) -> None:
+    def run(message: Any, path: str, violations: Violations) -> None:
         if not 0 <= message.page_size <= LARGEST_PAGE:
             violations.append(
                 Violation(

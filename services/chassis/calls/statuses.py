@@ -39,7 +39,7 @@ class Violation:
     en: str
 
 
-class Invalid(Rejected):
+class RequestInvalid(Rejected):
     """A request with faults, all of them at once."""
 
     def __init__(self, violations: list[Violation], reason: str = "INVALID_REQUEST", **facts: str) -> None:
@@ -58,7 +58,7 @@ class Errors:
 
     def status(self, rejected: Rejected) -> Status:
         """Small enough for a trailer. Raises KeyError for a reason that no proto lists."""
-        violations = rejected.violations[:MOST_VIOLATIONS] if isinstance(rejected, Invalid) else []
+        violations = rejected.violations[:MOST_VIOLATIONS] if isinstance(rejected, RequestInvalid) else []
         status = self._status(rejected, violations)
         while violations and status.ByteSize() > LARGEST_STATUS_BYTES:
             violations = violations[: len(violations) // 2]

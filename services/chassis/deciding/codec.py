@@ -34,7 +34,7 @@ _SCALARS: Mapping[type, set[int]] = {
 }
 
 
-class Drift(TypeError):
+class CodecDrifted(TypeError):
     """A domain event and its protobuf message differ."""
 
 
@@ -58,29 +58,29 @@ def _value(hint: Any, field: FieldDescriptor, where: str) -> tuple[Convert, Conv
     hint = getattr(hint, "__supertype__", hint)  # a NewType is stored as what it stands for
     if hint in _SCALARS:
         if field.type not in _SCALARS[hint]:
-            raise Drift(f"{where}: {hint.__name__} in the domain, another type in the proto")
+            raise CodecDrifted(f"{where}: {hint.__name__} in the domain, another type in the proto")
         return _same, _same
     if hint is datetime:
         if message is None or message.full_name != "google.protobuf.Timestamp":
-            raise Drift(f"{where}: the proto has no Timestamp")
+            raise CodecDrifted(f"{where}: the proto has no Timestamp")
         return to_timestamp, from_timestamp
     if isinstance(hint, type) and issubclass(hint, Enum):
         if field.enum_type is None:
-            raise Drift(f"{where}: the proto has no enum")
+            raise CodecDrifted(f"{where}: the proto has no enum")
         numbers = set(field.enum_type.values_by_number)
         if extra := {member.value for member in hint} - numbers:
-            raise Drift(f"{where}: the proto's enum has no {sorted(extra)}")
+            raise CodecDrifted(f"{where}: the proto's enum has no {sorted(extra)}")
         return (lambda member: member.value), hint
     if is_dataclass(hint) and isinstance(hint, type):
         if message is None:
-            raise Drift(f"{where}: the proto has no message")
+            raise CodecDrifted(f"{where}: the proto has no message")
         shape = Shape(hint, message_class(message.full_name))
         return shape.write, shape.read
-    raise Drift(f"{where}: no rule for {hint}")
+    raise CodecDrifted(f"{where}: no rule for {hint}")
 
 
 class Part:
-    """A dataclass of some of a message's fields, joined by their names. Raises Drift where they do not fit."""
+    """A dataclass of some of a message's fields, joined by their names. Raises CodecDrifted where they do not fit."""
 
     def __init__(self, dataclass: type[Any], message: type[Message]) -> None:
         self.dataclass = dataclass
@@ -89,7 +89,7 @@ class Part:
         hints = get_type_hints(dataclass)
         names = [field.name for field in fields(dataclass)]
         if odd := self._odd(set(names), set(descriptor.fields_by_name)):
-            raise Drift(f"{descriptor.full_name}: only on one side: {', '.join(sorted(odd))}")
+            raise CodecDrifted(f"{descriptor.full_name}: only on one side: {', '.join(sorted(odd))}")
         self._plain: list[tuple[str, Convert, Convert]] = []
         self._optional: list[tuple[str, Convert, Convert]] = []
         self._repeated: list[tuple[str, type[Any], Convert, Convert]] = []
@@ -99,19 +99,19 @@ class Part:
             where = f"{descriptor.full_name}.{name}"
             hint, optional = _unwrap_optional(hints[name])
             if (hint is Sealed) != (name in self.sealed):
-                raise Drift(f"{where}: sealed on one side only")
+                raise CodecDrifted(f"{where}: sealed on one side only")
             if hint is Sealed:
                 continue
             if get_origin(hint) in (tuple, frozenset):
                 if not field.is_repeated:
-                    raise Drift(f"{where}: not repeated in the proto")
+                    raise CodecDrifted(f"{where}: not repeated in the proto")
                 write, read = _value(get_args(hint)[0], field, where)
                 self._repeated.append((name, get_origin(hint), write, read))
             elif field.is_repeated:
-                raise Drift(f"{where}: repeated in the proto")
+                raise CodecDrifted(f"{where}: repeated in the proto")
             elif optional:
                 if not field.has_presence:
-                    raise Drift(f"{where}: optional in the domain, without presence in the proto")
+                    raise CodecDrifted(f"{where}: optional in the domain, without presence in the proto")
                 self._optional.append((name, *_value(hint, field, where)))
             else:
                 self._plain.append((name, *_value(hint, field, where)))
@@ -166,7 +166,7 @@ class Codec(Generic[E]):
         for dataclass in get_args(union) or (union,):
             message = getattr(module, dataclass.__name__, None)
             if message is None:
-                raise Drift(f"{module.__name__} has no message {dataclass.__name__}")
+                raise CodecDrifted(f"{module.__name__} has no message {dataclass.__name__}")
             shape = Shape(dataclass, message)
             self._by_dataclass[dataclass] = self._by_type[message.DESCRIPTOR.full_name] = shape
 

@@ -30,7 +30,7 @@ OTHERS = 0o077
 log = structlog.get_logger()
 
 
-class NotPrivate(OSError):
+class FolderNotPrivate(OSError):
     """The folder may be read by others, and is not the site's own to close."""
 
     @property
@@ -54,7 +54,7 @@ def keep_private(folder: Path) -> None:
         return
     within = {entry.name for entry in os.scandir(folder)}
     if state.st_mode & stat.S_ISVTX or (within and not within & KNOWN):
-        raise NotPrivate(
+        raise FolderNotPrivate(
             f"it may be read by others (mode {mode}) and holds what is not Motcua's; give Motcua a folder of its own"
         )
     log.warning("data folder was open to others and is closed", folder=str(folder), mode=mode)

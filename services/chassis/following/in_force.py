@@ -34,7 +34,7 @@ from services.law import definitions
 from services.law.validity import Validity, in_turn
 
 metadata = MetaData()
-kept_table = Table(
+versions_table = Table(
     "law_kept_v3",
     metadata,
     Column("kind", String, primary_key=True),
@@ -58,7 +58,7 @@ SHAPES = {
 
 
 @dataclass(frozen=True)
-class Kept:
+class Version:
     """One version of a definition. `validity` is what later facts left of it; `revision` is its stream's newest."""
 
     kind: str
@@ -74,31 +74,31 @@ class Kept:
         return SHAPES[self.kind].read(self.message)
 
 
-def kept(db: Connection, *kinds: str) -> Iterator[Kept]:
+def versions_of(db: Connection, *kinds: str) -> Iterator[Version]:
     """By key and version. One that is open-ended ends on the eve of a later one."""
-    t = kept_table
+    t = versions_table
     rows = db.execute(select(t).where(t.c.kind.in_(kinds)).order_by(t.c.kind, t.c.key, t.c.version))
     for _, versions in groupby(rows, key=lambda row: (row.kind, row.key)):
         yield from _versions(list(versions))
 
 
-def _versions(rows: list[Row[Any]]) -> Iterator[Kept]:
+def _versions(rows: list[Row[Any]]) -> Iterator[Version]:
     spans = in_turn([Validity(row.valid_from, row.valid_until) for row in rows])
     for row, validity in zip(rows, spans, strict=True):
         message: Any = SHAPES[row.kind].message()
         message.ParseFromString(row.definition)
         if "valid_until" in message.DESCRIPTOR.fields_by_name:
             message.valid_until = validity.until
-        yield Kept(row.kind, row.key, row.version, message, validity, row.successor, row.revision)
+        yield Version(row.kind, row.key, row.version, message, validity, row.successor, row.revision)
 
 
-def span(versions: Sequence[Kept]) -> Validity:
+def span(versions: Sequence[Version]) -> Validity:
     """From the first day of all to the last."""
     return Validity(versions[0].validity.since, versions[-1].validity.until)
 
 
 def _put(db: Connection, fact: Fact[Any], kind: str, key: str, version: int, definition: Message) -> None:
-    t, of_key = kept_table, _of(kind, key)
+    t, of_key = versions_table, _of(kind, key)
     db.execute(update(t).where(of_key).values(revision=fact.revision))
     db.execute(delete(t).where(of_key, t.c.version == version))
     db.execute(
@@ -115,17 +115,17 @@ def _put(db: Connection, fact: Fact[Any], kind: str, key: str, version: int, def
 
 
 def _of(kind: str, key: str) -> ColumnElement[bool]:
-    return and_(kept_table.c.kind == kind, kept_table.c.key == key)
+    return and_(versions_table.c.kind == kind, versions_table.c.key == key)
 
 
 def _drop(db: Connection, fact: Fact[Any], kind: str, key: str, version: int) -> None:
-    t, of_key = kept_table, _of(kind, key)
+    t, of_key = versions_table, _of(kind, key)
     db.execute(delete(t).where(of_key, t.c.version == version))
     db.execute(update(t).where(of_key).values(revision=fact.revision))
 
 
 def _end(db: Connection, fact: Fact[Any], kind: str, successor: str = "") -> None:
-    t, event = kept_table, fact.event
+    t, event = versions_table, fact.event
     of_key = _of(kind, event.code)
     longer = of_key & ((t.c.valid_until == "") | (t.c.valid_until > event.valid_until))
     db.execute(update(t).where(longer).values(valid_until=event.valid_until))
@@ -156,7 +156,7 @@ def procedure_version_withdrawn(db: Connection, fact: Fact[events_pb2.ProcedureV
 @law.on(events_pb2.ProcedureRepaired)
 def procedure_repaired(db: Connection, fact: Fact[events_pb2.ProcedureRepaired]) -> None:
     """In force as long as the version was."""
-    t, procedure = kept_table, fact.event.procedure
+    t, procedure = versions_table, fact.event.procedure
     of_key = _of("procedure", procedure.code)
     repaired = {"definition": procedure.SerializeToString()}
     db.execute(update(t).where(of_key, t.c.version == procedure.version).values(**repaired))
@@ -170,8 +170,8 @@ def overlay_adopted(db: Connection, fact: Fact[events_pb2.FeeOverlayAdopted]) ->
 
 @law.on(events_pb2.FeeOverlayWithdrawn)
 def overlay_withdrawn(db: Connection, fact: Fact[events_pb2.FeeOverlayWithdrawn]) -> None:
-    withdrawn = _of("overlay", _scope(fact.event)) & (kept_table.c.valid_from == fact.event.valid_from)
-    db.execute(delete(kept_table).where(withdrawn))
+    withdrawn = _of("overlay", _scope(fact.event)) & (versions_table.c.valid_from == fact.event.valid_from)
+    db.execute(delete(versions_table).where(withdrawn))
 
 
 @law.on(events_pb2.AgencyOpened)

@@ -22,7 +22,7 @@ from services.chassis.frame.http_server import HttpServer
 from services.chassis.platform.parts import Parts
 from services.chassis.platform.platform import Platform
 from services.chassis.privacy.sealing import KeyRing
-from services.chassis.work.batching import Gathered
+from services.chassis.work.batching import Batched
 
 C = TypeVar("C")
 S = TypeVar("S")
@@ -147,7 +147,7 @@ def view(projection: Projection) -> RunningView:
     return running
 
 
-def running(make: Callable[[Parts], F]) -> F:
+def follower(make: Callable[[Parts], F]) -> F:
     """What follows the log and is no view, made from the service's parts. The service does not serve before it caught up."""
     made: F = _provided(_Running(make))
     return made
@@ -182,16 +182,16 @@ def platform() -> Platform:
     return made
 
 
-def made(make: Callable[[Parts], T], close: Callable[[T], Awaitable[None]] | None = None) -> T:
+def part(make: Callable[[Parts], T], close: Callable[[T], Awaitable[None]] | None = None) -> T:
     """Anything else, made once per service from its parts, and closed when the service stops."""
     thing: T = _provided(_Made(make, close))
     return thing
 
 
-def gathered(answer: Callable[[Connection, Sequence[K]], Mapping[K, V]], *, writes: bool = False) -> Gathered[K, V]:
+def batched(answer: Callable[[Connection, Sequence[K]], Mapping[K, V]], *, writes: bool = False) -> Batched[K, V]:
     """Questions to the service's database, of which `answer` takes a group at a time, in one transaction."""
 
-    def make(parts: Parts) -> Gathered[K, V]:
+    def make(parts: Parts) -> Batched[K, V]:
         database = parts.database
 
         async def run(keys: Sequence[K]) -> Mapping[K, V]:
@@ -199,6 +199,6 @@ def gathered(answer: Callable[[Connection, Sequence[K]], Mapping[K, V]], *, writ
                 return await database.write(lambda db: answer(db, keys), lasting=True)
             return await database.read(lambda db: answer(db, keys))
 
-        return Gathered(run)
+        return Batched(run)
 
-    return made(make)
+    return part(make)

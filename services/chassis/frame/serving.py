@@ -26,7 +26,7 @@ from services.chassis.database.database import DatabaseUnavailable
 from services.chassis.decider import Rejected
 from services.chassis.deciding.facts import message_class
 from services.chassis.frame.load import Load, counted
-from services.chassis.grounds.uses import Reading, Readings
+from services.chassis.grounds.uses import Opening, Readings
 from services.chassis.machine import moments
 from services.chassis.platform.parts import Parts
 from services.chassis.privacy.sealing import KeyLost, SubjectErased
@@ -125,7 +125,7 @@ class Method:
 
     async def _admit(
         self, request: Message, metadata: dict[str, Any], context: Context
-    ) -> tuple[Call[Any], Reading, str]:
+    ) -> tuple[Call[Any], Opening, str]:
         """The call, what is to be recorded of it, and from where it comes."""
         if not self._ready():
             # A view that is behind does not know yet what was asked before.

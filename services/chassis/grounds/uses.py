@@ -23,14 +23,14 @@ from google.protobuf.message import Message
 
 from motcua.privacy.events.v1 import events_pb2
 from services.chassis.access.access import Policy
-from services.chassis.calls.statuses import Invalid, Violation
+from services.chassis.calls.statuses import RequestInvalid, Violation
 from services.chassis.decider import Rejected
 from services.chassis.deciding.caller import Caller, Origin, require_of_site
 from services.chassis.deciding.codec import to_timestamp
 from services.chassis.grounds.concern import Concern, concern_of, may_know, office, require_impartial, vouched
 from services.chassis.machine import chance
 from services.chassis.platform.platform import Platform
-from services.chassis.privacy.sealing import opening
+from services.chassis.privacy.sealing import hearing
 from services.chassis.store.port import ANY, NewEvent
 from services.chassis.telemetry import telemetry
 
@@ -90,18 +90,18 @@ def purposes() -> Mapping[str, Purpose]:
 
 
 def stated(request: Any, caller: Caller, opens: str) -> Purpose:
-    """What an official or a system says it reads for. Raises Rejected PURPOSE_MISSING, Invalid."""
+    """What an official or a system says it reads for. Raises Rejected PURPOSE_MISSING, RequestInvalid."""
     code = request.purpose
     if code and caller.kind == "system" and code not in caller.purposes:
         raise Rejected("PURPOSE_MISSING", purpose=code)
     found = purposes().get(code)
     if found is None or not found.fits(caller, opens):
         allowed = ", ".join(code for code, purpose in purposes().items() if purpose.fits(caller, opens))
-        raise Invalid([Violation("purpose", f"Nêu một mục đích: {allowed}.", f"State a purpose: {allowed}.")])
+        raise RequestInvalid([Violation("purpose", f"Nêu một mục đích: {allowed}.", f"State a purpose: {allowed}.")])
     return found
 
 
-class Reading:
+class Opening:
     """What one call opens of others' data."""
 
     def __init__(
@@ -185,7 +185,7 @@ class Reading:
         await self._platform.store.append(stream, [stored], ANY)
 
 
-class Listing(Reading):
+class Listing(Opening):
     """What one page of a list opens: rows of dossiers that concern the caller, by which they were chosen."""
 
     def __init__(self, platform: Platform, caller: Caller, opens: str, purpose: Purpose | None) -> None:
@@ -235,43 +235,43 @@ class Readings:
         self._lists = policy.lists
         self._purpose = policy.purpose
 
-    async def begin(self, request: Any, caller: Caller) -> tuple[Caller, Reading]:
+    async def begin(self, request: Any, caller: Caller) -> tuple[Caller, Opening]:
         """The reading of the call that this task answers, and its caller with what it calls for.
 
-        Raises Rejected PURPOSE_MISSING, NO_CONCERN, OWN_AFFAIR, SCOPE_MISSING, SITE_AUTHORITY_REQUIRED; Invalid.
+        Raises Rejected PURPOSE_MISSING, NO_CONCERN, OWN_AFFAIR, SCOPE_MISSING, SITE_AUTHORITY_REQUIRED; RequestInvalid.
         """
-        reading: Reading
+        reading: Opening
         if self._lists:
             found = stated(request, caller, self._lists) if request.purpose and caller.kind in _OTHERS else None
             reading = Listing(self._platform, caller, self._lists, found)
             purpose = found.code if found else self._purpose
         elif not self._opens or caller.kind not in _OTHERS:
-            reading = Reading(self._platform, caller, self._opens)
+            reading = Opening(self._platform, caller, self._opens)
             purpose = self._purpose
         else:
             stating = stated(request, caller, self._opens)
             purpose = stating.code
             caller = replace(caller, purpose=purpose)
             reading = await self._reading(request, caller, stating)
-        opening.set(reading)
+        hearing.set(reading)
         return (replace(caller, purpose=purpose) if caller.kind == "system" else caller), reading
 
-    async def _reading(self, request: Any, caller: Caller, purpose: Purpose) -> Reading:
+    async def _reading(self, request: Any, caller: Caller, purpose: Purpose) -> Opening:
         code: str = getattr(request, self._field)
         if caller.kind == "system" and not any(scope.purpose == purpose.code for scope in caller.scopes):
             raise Rejected("SCOPE_MISSING", system=caller.account_id, purpose=purpose.code)
         if self._own:
-            return Reading(self._platform, caller, self._opens, purpose, code)
+            return Opening(self._platform, caller, self._opens, purpose, code)
         if purpose.ground is not Ground.DOSSIER:
             if code:
-                raise Invalid([_field("Mục đích này không kèm hồ sơ.", "This purpose goes without a dossier.")])
+                raise RequestInvalid([_field("Mục đích này không kèm hồ sơ.", "This purpose goes without a dossier.")])
             if caller.kind == "official" and not office(caller):
                 raise Rejected("NO_CONCERN")
             if purpose.ground is Ground.REQUEST:
                 require_of_site(caller, self._platform.settings.site)
-            return Reading(self._platform, caller, self._opens, purpose)
+            return Opening(self._platform, caller, self._opens, purpose)
         if not code:
-            raise Invalid([_field("Nêu mã hồ sơ của người đó.", "State the code of the person's dossier.")])
+            raise RequestInvalid([_field("Nêu mã hồ sơ của người đó.", "State the code of the person's dossier.")])
         dossier = await concern_of(self._platform.store, code)
         # One answer for all of it: who may not know of a dossier learns nothing by asking.
         if dossier is None or not may_know(caller, dossier) or not purpose.serves(dossier, self._platform.clock.now()):
@@ -279,7 +279,7 @@ class Readings:
         if not await vouched(self._platform.store, caller, dossier):
             raise Rejected("NO_CONCERN")
         require_impartial(caller, dossier.applicant_id)
-        return Reading(self._platform, caller, self._opens, purpose, dossier.code, dossier.applicant_id)
+        return Opening(self._platform, caller, self._opens, purpose, dossier.code, dossier.applicant_id)
 
 
 def _field(vi: str, en: str) -> Violation:

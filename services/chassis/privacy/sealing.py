@@ -67,15 +67,15 @@ class Hearer(Protocol):
 
 
 # While a call is answered.
-opening: ContextVar[Hearer | None] = ContextVar("opening", default=None)
+hearing: ContextVar[Hearer | None] = ContextVar("opening", default=None)
 
 
-def opened(subject: str, code: str) -> None:
+def note_opening(subject: str, code: str) -> None:
     """Data of the subject is about to be shown, in a dossier or (empty) in none. open_message says so itself.
 
     Raises as require_concerned.
     """
-    if hearer := opening.get():
+    if hearer := hearing.get():
         hearer.note(subject, code)
 
 
@@ -84,7 +84,7 @@ def require_concerned(subject: str, code: str = "") -> None:
 
     Raises Rejected NO_CONCERN, OWN_AFFAIR, ACCOUNT_RESTRICTED.
     """
-    if hearer := opening.get():
+    if hearer := hearing.get():
         hearer.require(subject, code)
 
 
@@ -106,18 +106,18 @@ class KeyLost(Exception):
 
 def may_open() -> bool:
     """Whether the call has said what it opens rows of a list for, if it has to."""
-    hearer = opening.get()
+    hearer = hearing.get()
     return hearer is None or hearer.stated
 
 
 @contextmanager
 def unshown() -> Iterator[None]:
     """What is opened in it is compared with what the caller sends, and none of it leaves: nobody's data is used."""
-    token = opening.set(None)
+    token = hearing.set(None)
     try:
         yield
     finally:
-        opening.reset(token)
+        hearing.reset(token)
 
 
 @cache
@@ -159,7 +159,7 @@ async def open_message(message: Message, event_id: UUID, keys: KeyRing) -> dict[
     for name, subject_field in fields.items():
         subject = getattr(message, subject_field)
         if key := held.get(subject):
-            opened(subject, getattr(message, "code", ""))
+            note_opening(subject, getattr(message, "code", ""))
             texts[name] = unseal(getattr(message, name), key, event_id, name).decode()
         else:
             texts[name] = LOST if is_lost(subject, held) else ERASED
@@ -185,7 +185,7 @@ async def open_rows(rows: Sequence[Row], field: str, keys: KeyRing) -> list[str]
         if not row.value:
             texts.append("")
         elif key := held.get(row.subject):
-            opened(row.subject, row.code)
+            note_opening(row.subject, row.code)
             texts.append(unseal(row.value, key, row.event_id, field).decode())
         else:
             texts.append(LOST if is_lost(row.subject, held) else ERASED)

@@ -33,7 +33,7 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class WatchedDatabase:
     """A database of this process, and those of which it remembers how far they were."""
 
     database: Database
@@ -58,7 +58,7 @@ class Watch:
         store: EventStore,
         site: str,
         identity: Identity,
-        kept: Sequence[Kept],
+        kept: Sequence[WatchedDatabase],
         log_file: Path | None,
         log_label: str,
         *,

@@ -172,13 +172,15 @@ def _unfailing(level: int) -> type[Any]:
 def _rendered(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> str:
     """As JSON; what JSON does not have, as it shows itself; what cannot do that, by its type."""
     try:
-        return json.dumps(event, default=shown, ensure_ascii=False)
+        return json.dumps(event, default=text_of, ensure_ascii=False)
     except UNSAID:  # keys that are no text, cycles, depth
-        plain = {shown(key): value if isinstance(value, str | int) else shown(value) for key, value in event.items()}
-        return json.dumps(plain, default=shown, ensure_ascii=False)
+        plain = {
+            text_of(key): value if isinstance(value, str | int) else text_of(value) for key, value in event.items()
+        }
+        return json.dumps(plain, default=text_of, ensure_ascii=False)
 
 
-def shown(value: object) -> str:
+def text_of(value: object) -> str:
     """A value's own text, or its type's name if that fails."""
     try:
         return value if type(value) is str else repr(value)
@@ -202,7 +204,7 @@ def _message(record: logging.LogRecord) -> str:
     try:
         return record.getMessage()
     except UNSAID:
-        return f"{shown(record.msg)} {shown(record.args)}"
+        return f"{text_of(record.msg)} {text_of(record.args)}"
 
 
 def _take_in_others() -> None:

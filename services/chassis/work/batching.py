@@ -12,7 +12,7 @@ V = TypeVar("V")
 GROUP = 200
 
 
-class Gathered(Generic[K, V]):
+class Batched(Generic[K, V]):
     """Asks at once when nothing is under way; what is asked while a group is being answered makes the next group."""
 
     def __init__(self, answer: Callable[[Sequence[K]], Awaitable[Mapping[K, V]]]) -> None:

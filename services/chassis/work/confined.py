@@ -36,12 +36,12 @@ _LENGTH = struct.Struct(">I")
 _NO_MORE_WORK = 3
 
 
-class Exhausted(Exception):
+class WorkExhausted(Exception):
     """The work took more time or memory than it may."""
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class Produced:
     """What a function returns that makes a content."""
 
     answer: Any
@@ -66,7 +66,7 @@ class Confined:
         self._waiting = 0
 
     async def __call__(self, *arguments: Any) -> Any:
-        """Raises Exhausted, and Rejected OVERLOADED where too many wait already."""
+        """Raises WorkExhausted, and Rejected OVERLOADED where too many wait already."""
         answer, _ = await self._work(arguments, None)
         return answer
 
@@ -96,7 +96,7 @@ class Confined:
             # It may still be at it, and would answer the next one.
             await _end(process)
             if isinstance(error, TimeoutError | asyncio.IncompleteReadError | ConnectionError):
-                raise Exhausted from error
+                raise WorkExhausted from error
             raise
         self._idle.append(process)
         outcome = json.loads(answer)
@@ -207,7 +207,7 @@ def _confine(memory_bytes: int) -> None:
 def _outcome(function: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[bytes, bytes]:
     try:
         found = function(*arguments)
-        made = found if isinstance(found, Made) else Made(found, b"")
+        made = found if isinstance(found, Produced) else Produced(found, b"")
         return json.dumps({"answer": made.answer}).encode(), made.content
     except MemoryError:
         os._exit(1)

@@ -8,7 +8,7 @@ from typing import Any
 import pikepdf
 
 from services.dossier.files import jpeg
-from services.dossier.files.faults import Faulty, damaged
+from services.dossier.files.faults import FileFaulty, damaged
 from services.dossier.files.judging import judged
 from services.dossier.files.kinds import HEADER_WITHIN, PDF
 
@@ -33,10 +33,10 @@ def _keep(content: bytearray, media_type: str) -> tuple[bytes | bytearray, str]:
 
 
 def _checked(content: bytearray) -> bytes | None:
-    """What is kept in its place; None where that is the content itself. Raises Faulty."""
+    """What is kept in its place; None where that is the content itself. Raises FileFaulty."""
     start = content.find(b"%PDF-", 0, HEADER_WITHIN)
     if start > 0 and bytes(content[:start]).lstrip().startswith(_BEGINS_OTHERS):
-        raise Faulty("UPLOAD_CONTENT_WRONG", why="%PDF-")
+        raise FileFaulty("UPLOAD_CONTENT_WRONG", why="%PDF-")
     end = len(content.rstrip(_BLANKS))
     if content.rfind(b"%%EOF", max(0, end - END_WITHIN)) < 0:
         raise damaged(PDF)
@@ -46,20 +46,20 @@ def _checked(content: bytearray) -> bytes | None:
                 raise damaged(PDF)
             return _bare(pdf, content)
     except pikepdf.PasswordError:
-        raise Faulty("UPLOAD_LOCKED") from None
-    except (Faulty, MemoryError):
+        raise FileFaulty("UPLOAD_LOCKED") from None
+    except (FileFaulty, MemoryError):
         raise
     except Exception:  # of whatever in it cannot be read
         raise damaged(PDF) from None
 
 
 def _is_whole(pdf: pikepdf.Pdf) -> bool:
-    """Raises Faulty for what is a whole PDF, and nothing to read."""
+    """Raises FileFaulty for what is a whole PDF, and nothing to read."""
     stated = int(pdf.Root.Pages.Count)  # the library corrects it when it counts
     if (pages := len(pdf.pages)) != stated:
         return False
     if not 0 < pages <= MOST_PAGES:
-        raise Faulty("UPLOAD_PAGES_WRONG", pages=str(pages), limit=str(MOST_PAGES))
+        raise FileFaulty("UPLOAD_PAGES_WRONG", pages=str(pages), limit=str(MOST_PAGES))
     # Where its table did not lead to its objects they were looked for: none may lack.
     return all(_is_there(page.obj) for page in pdf.pages)
 

@@ -19,7 +19,7 @@ _LINE = re.compile(rb"([^\r\n]*)(?:\r\n|\n|\r|\Z)")
 
 
 def check_dwg(content: bytearray) -> None:
-    """Raises Faulty. https://www.opendesign.com/files/guestdownloads/OpenDesign_Specification_for_.dwg_files.pdf"""
+    """Raises FileFaulty. https://www.opendesign.com/files/guestdownloads/OpenDesign_Specification_for_.dwg_files.pdf"""
     version = bytes(content[:6])
     if version in (b"AC1012", b"AC1014", b"AC1015"):
         whole = _located(content)
@@ -57,7 +57,7 @@ def _mask() -> bytes:
 
 
 def check_dxf(content: bytearray) -> None:
-    """Sections, one after another, with entities among them, until the end. Raises Faulty.
+    """Sections, one after another, with entities among them, until the end. Raises FileFaulty.
 
     https://help.autodesk.com/view/OARX/2024/ENU/?guid=GUID-D939EA11-0CEC-4636-91A8-756640A031D3
     """

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 
-class Faulty(Exception):
+class FileFaulty(Exception):
     def __init__(self, reason: str, **facts: str) -> None:
         super().__init__(reason)
         self.reason = reason
         self.facts = facts
 
 
-def damaged(media_type: str) -> Faulty:
+def damaged(media_type: str) -> FileFaulty:
     """It ends too early, or cannot be read to its end."""
-    return Faulty("UPLOAD_DAMAGED", media_type=media_type)
+    return FileFaulty("UPLOAD_DAMAGED", media_type=media_type)

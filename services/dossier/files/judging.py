@@ -10,15 +10,15 @@ import hashlib
 from collections.abc import Callable
 from typing import Any
 
-from services.chassis.work.confined import Made
+from services.chassis.work.confined import Produced
 from services.dossier.files import drawings, signed
-from services.dossier.files.faults import Faulty
+from services.dossier.files.faults import FileFaulty
 from services.dossier.files.kinds import DWG, DXF, HEADER_WITHIN, HEIC, JPEG, PDF, PNG, XML
 
 _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 
 Keep = Callable[[bytearray, str], tuple[bytes | bytearray, str]]
-"""What is kept of a content of a type, and its type. Raises Faulty."""
+"""What is kept of a content of a type, and its type. Raises FileFaulty."""
 
 
 def judged(keep: Keep, content: bytearray, media_type: str, sha256: str, largest: int) -> Any:
@@ -33,14 +33,14 @@ def judged(keep: Keep, content: bytearray, media_type: str, sha256: str, largest
         return {"reason": "UPLOAD_CONTENT_WRONG", "facts": {"why": f"media_type {seen or '?'}"}}
     try:
         kept, kept_type = keep(content, media_type)
-    except Faulty as fault:
+    except FileFaulty as fault:
         return {"reason": fault.reason, "facts": fault.facts}
     if kept == content:
         return {}
     if len(kept) > largest:
         return {"reason": "UPLOAD_TOO_LARGE", "facts": {"limit": str(largest)}}
     digest = hashlib.sha256(kept).hexdigest()
-    return Made({"kept": {"media_type": kept_type, "sha256": digest, "size": len(kept)}}, bytes(kept))
+    return Produced({"kept": {"media_type": kept_type, "sha256": digest, "size": len(kept)}}, bytes(kept))
 
 
 def judge(content: bytearray, media_type: str, sha256: str, largest: int) -> Any:

@@ -12,7 +12,7 @@ import pi_heif
 from PIL import Image, ImageFile, MpoImagePlugin, TiffImagePlugin
 
 from services.dossier.files import jpeg
-from services.dossier.files.faults import Faulty, damaged
+from services.dossier.files.faults import FileFaulty, damaged
 from services.dossier.files.judging import judged
 from services.dossier.files.kinds import HEIC, JPEG, PNG
 
@@ -63,7 +63,7 @@ def _keep(content: bytearray, media_type: str) -> tuple[bytes, str]:
 
 
 def _jpeg(content: bytearray) -> bytes:
-    """Raises Faulty."""
+    """Raises FileFaulty."""
     try:
         kept = b"".join(_jpeg_parts(bytes(content)))
     except ValueError:
@@ -73,19 +73,19 @@ def _jpeg(content: bytearray) -> bytes:
 
 
 def _png(content: bytearray) -> bytes:
-    """Raises Faulty."""
+    """Raises FileFaulty."""
     kept = b"".join(_png_parts(bytes(content)))
     _decode(kept, "PNG", PNG)
     return kept
 
 
 def _heic_as_jpeg(content: bytearray) -> bytes:
-    """Raises Faulty."""
+    """Raises FileFaulty."""
     try:
         image = pi_heif.open_heif(io.BytesIO(content), convert_hdr_to_8bit=True)
         _bounded(image.size)
         picture = Image.frombytes(image.mode, image.size, bytes(image.data), "raw", image.mode, image.stride)
-    except (Faulty, MemoryError):
+    except (FileFaulty, MemoryError):
         raise
     except Exception:
         raise damaged(HEIC) from None
@@ -96,13 +96,13 @@ def _heic_as_jpeg(content: bytearray) -> bytes:
 
 
 def _decode(content: bytes, form: str, media_type: str) -> None:
-    """Raises Faulty."""
+    """Raises FileFaulty."""
     try:
         with Image.open(io.BytesIO(content), formats=(form,)) as picture:
             _bounded(picture.size)
             picture.draft("RGB", (1, 1))  # a JPEG is read whole, and a small picture made of it
             picture.load()
-    except (Faulty, MemoryError):
+    except (FileFaulty, MemoryError):
         raise
     except Exception:
         raise damaged(media_type) from None
@@ -111,7 +111,7 @@ def _decode(content: bytes, form: str, media_type: str) -> None:
 def _bounded(size: tuple[int, int]) -> None:
     pixels = size[0] * size[1]
     if pixels > MOST_PIXELS:
-        raise Faulty("UPLOAD_PIXELS", pixels=f"{size[0]} x {size[1]}", limit=str(MOST_PIXELS // 1_000_000))
+        raise FileFaulty("UPLOAD_PIXELS", pixels=f"{size[0]} x {size[1]}", limit=str(MOST_PIXELS // 1_000_000))
 
 
 def _jpeg_parts(content: bytes) -> Iterator[bytes]:
@@ -149,7 +149,7 @@ def _turned(exif: bytes) -> bytes:
 
 
 def _png_parts(content: bytes) -> Iterator[bytes]:
-    """Raises Faulty. https://www.w3.org/TR/png-3/#5DataRep"""
+    """Raises FileFaulty. https://www.w3.org/TR/png-3/#5DataRep"""
     yield _PNG_SIGNATURE
     at, turned = len(_PNG_SIGNATURE), b""
     while True:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from xml.parsers import expat
 
-from services.dossier.files.faults import Faulty, damaged
+from services.dossier.files.faults import FileFaulty, damaged
 from services.dossier.files.kinds import XML
 
 DEEPEST = 200
@@ -31,11 +31,11 @@ class _Reader:
 
     def refuse(self, *_: object) -> None:
         """A document type could name files, or make much of little."""
-        raise Faulty("UPLOAD_CONTENT_WRONG", why="<!DOCTYPE")
+        raise FileFaulty("UPLOAD_CONTENT_WRONG", why="<!DOCTYPE")
 
 
 def check(content: bytearray) -> None:
-    """Raises Faulty."""
+    """Raises FileFaulty."""
     reader = _Reader()
     parser = expat.ParserCreate(namespace_separator=" ")
     parser.StartElementHandler = reader.start
@@ -47,7 +47,7 @@ def check(content: bytearray) -> None:
     except (expat.ExpatError, ValueError, LookupError):
         raise damaged(XML) from None
     if not (reader.signed_info and reader.value):
-        raise Faulty("UPLOAD_UNSIGNED")
+        raise FileFaulty("UPLOAD_UNSIGNED")
 
 
 def is_xml(content: bytearray) -> bool:
