@@ -13,7 +13,6 @@ from pathlib import Path
 from scripts.build_protos import ROOT, googleapis
 
 BUF = Path(sys.executable).parent / "buf"
-PRE_RELEASE = '{"version": "v2", "breaking": {"use": ["WIRE_JSON"]}}'
 
 
 def lint(root: Path = ROOT) -> bool:
@@ -35,18 +34,17 @@ def breaking(root: Path = ROOT) -> bool:
         complete(before, Path(temporary, base, "protos", "motcua"))
         print(f"compared with {base}")
         stored, api = split(before)
-        before_release = None if released else PRE_RELEASE
         good = buf(before, "build", "-o", "image.binpb")
-        return good and compare(before, now, stored, None) & compare(before, now, api, before_release)
+        return good and compare(before, now, stored + api if released else stored)
 
 
-def compare(before: Path, now: Path, packages: list[Path], config: str | None) -> bool:
+def compare(before: Path, now: Path, packages: list[Path]) -> bool:
     gone = [package for package in packages if not (now / package).exists()]
     for package in gone:
         print(f"protos/{package} was deleted")
     paths = [f"--path={package}" for package in packages if package not in gone]
     arguments = ["breaking", "image.binpb", "--against", str(before / "image.binpb"), *paths]
-    return not gone and (not paths or buf(now, *arguments, "--config", config or "buf.yaml"))
+    return not gone and (not paths or buf(now, *arguments))
 
 
 def complete(workspace: Path, protos: Path) -> None:
