@@ -8,17 +8,11 @@ from typing import Any
 
 from motcua.catalogue.v1 import errors_pb2
 from services.catalogue.commands import AdoptFeeOverlay, OpenAgency, PublishCalendar, PublishProcedure, PublishTerritory
-from services.catalogue.domain import (
-    AgencyState,
-    CalendarState,
-    OverlayState,
-    ProcedureState,
-    agencies,
-    calendars,
-    overlays,
-    procedures,
-    territories,
-)
+from services.catalogue.domain.agency import AgencyState, agencies
+from services.catalogue.domain.calendar import CalendarState, calendars
+from services.catalogue.domain.overlay import OverlayState, overlays
+from services.catalogue.domain.procedure import ProcedureState, procedures
+from services.catalogue.domain.territory import territories
 from services.catalogue.linter import lint
 from services.catalogue.values import TerritoryState, Version
 from services.chassis.calls import requests

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from services.catalogue import checks, typed
 from services.catalogue.communes import Commune, read_communes, unit_name_fault
-from services.catalogue.domain import evolve_territory
+from services.catalogue.domain.territory import evolve_territory
 from services.catalogue.events import TerritoryPublished
 from services.catalogue.reader import Node, Reader, name_of
 from services.catalogue.values import ORGANISATION, TerritoryState

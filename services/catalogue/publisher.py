@@ -21,17 +21,11 @@ from services.catalogue.commands import (
     PublishTerritory,
     TerritoryCommand,
 )
-from services.catalogue.domain import (
-    AgencyState,
-    CalendarState,
-    OverlayState,
-    ProcedureState,
-    agencies,
-    calendars,
-    overlays,
-    procedures,
-    territories,
-)
+from services.catalogue.domain.agency import AgencyState, agencies
+from services.catalogue.domain.calendar import CalendarState, calendars
+from services.catalogue.domain.overlay import OverlayState, overlays
+from services.catalogue.domain.procedure import ProcedureState, procedures
+from services.catalogue.domain.territory import territories
 from services.catalogue.events import AgencyEvent, CalendarEvent, OverlayEvent, ProcedureEvent, TerritoryEvent
 from services.catalogue.linter import Fault, lint
 from services.catalogue.values import TerritoryState

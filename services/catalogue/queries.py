@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from motcua.catalogue.events.v1 import definitions_pb2
 from motcua.catalogue.v1 import catalogue_pb2
 from motcua.catalogue.v1 import catalogue_service_pb2 as pb
-from services.catalogue.domain import ProcedureState
+from services.catalogue.domain.procedure import ProcedureState
 from services.catalogue.linter import Fault
 from services.catalogue.refusals import Refused
 from services.catalogue.views import Definitions

@@ -19,7 +19,11 @@ from services.catalogue.commands import (
     WithdrawProcedure,
     WithdrawProcedureVersion,
 )
-from services.catalogue.domain import agencies, calendars, overlays, procedures, territories
+from services.catalogue.domain.agency import agencies
+from services.catalogue.domain.calendar import calendars
+from services.catalogue.domain.overlay import overlays
+from services.catalogue.domain.procedure import procedures
+from services.catalogue.domain.territory import territories
 from services.catalogue.forms import Forms
 from services.catalogue.linting import Linting
 from services.catalogue.publisher import Publisher, overlay_id

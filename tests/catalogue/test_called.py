@@ -16,7 +16,7 @@ from gateway.status.catalogue import Catalogue
 from gateway.status.views import catalogue as status
 from motcua.catalogue.events.v1 import definitions_pb2, events_pb2
 from services.catalogue.commands import AgencyCommand, ChangeAgency, CloseAgency, WithdrawAgencyVersion
-from services.catalogue.domain import agencies
+from services.catalogue.domain.agency import agencies
 from services.catalogue.events import AgencyEvent, AgencyOpened
 from services.catalogue.views import Definitions
 from services.chassis.decider import Rejected

@@ -16,7 +16,10 @@ import pytest
 from motcua.catalogue.events.v1 import events_pb2
 from services.catalogue import remote
 from services.catalogue.commands import AdoptFeeOverlay, PublishCalendar, PublishProcedure, PublishTerritory
-from services.catalogue.domain import calendars, overlays, procedures, territories
+from services.catalogue.domain.calendar import calendars
+from services.catalogue.domain.overlay import overlays
+from services.catalogue.domain.procedure import procedures
+from services.catalogue.domain.territory import territories
 from services.catalogue.events import (
     AgencyEvent,
     CalendarPublished,

@@ -28,7 +28,10 @@ from services.catalogue.commands import (
     WithdrawProcedure,
     WithdrawProcedureVersion,
 )
-from services.catalogue.domain import agencies, calendars, overlays, procedures
+from services.catalogue.domain.agency import agencies
+from services.catalogue.domain.calendar import calendars
+from services.catalogue.domain.overlay import overlays
+from services.catalogue.domain.procedure import procedures
 from services.catalogue.events import (
     AgencyChanged,
     AgencyOpened,
