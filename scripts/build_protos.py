@@ -21,6 +21,7 @@ TOOLS = ("grpcio-tools", "googleapis-common-protos", "mypy-protobuf")
 PLUGINS = ("mypy", "mypy_grpc")
 # What our protos import, and what errors carry: the edge needs these descriptors to write them as JSON.
 OPTIONS = ("google/api/annotations.proto", "google/api/field_behavior.proto", "google/api/http.proto")
+TYPES = ("google/type/date.proto", "google/type/money.proto")
 DETAILS = ("google/rpc/code.proto", "google/rpc/error_details.proto", "google/rpc/status.proto")
 GENERATED = ("*_pb2.py", "*_pb2.pyi", "*_pb2_grpc.py", "*_pb2_grpc.pyi")
 
@@ -100,7 +101,7 @@ def compile_all(protos: Path, sources: list[Path], out: Path, descriptors: Path)
         programs = {name: Path(sys.executable).parent / f"protoc-gen-{name}" for name in PLUGINS}
         plugins = [f"--plugin=protoc-gen-{name}={program}" for name, program in programs.items()]
         outputs += [*plugins, *(f"--{name}_out=quiet:{code}" for name in PLUGINS)]
-        protoc([*includes, *plugins, f"--mypy_out=quiet:{stubs}", *OPTIONS, *DETAILS])
+        protoc([*includes, *plugins, f"--mypy_out=quiet:{stubs}", *OPTIONS, *TYPES, *DETAILS])
     protoc([*includes, *outputs, *files])
     described = [f"--descriptor_set_out={descriptors}", "--include_imports", "--include_source_info"]
     protoc([*includes, *described, *files, *DETAILS])
@@ -114,7 +115,7 @@ def protoc(arguments: list[str]) -> None:
 
 
 def googleapis() -> Path:
-    """Where the googleapis-common-protos wheel keeps google/api and google/rpc."""
+    """Where the googleapis-common-protos wheel keeps google/api, google/rpc and google/type."""
     if found := installed("googleapis-common-protos"):
         return found.parent
     raise SystemExit("googleapis-common-protos is not installed here: run make .venv")

@@ -52,7 +52,7 @@ def complete(workspace: Path, protos: Path) -> None:
     shutil.copytree(
         protos, workspace / "motcua", ignore=lambda at, names: {n for n in names if n.endswith((".py", ".pyi"))}
     )
-    for package in ("google/api", "google/rpc"):
+    for package in ("google/api", "google/rpc", "google/type"):
         (workspace / package).mkdir(parents=True)
         for proto in (googleapis() / package).glob("*.proto"):
             shutil.copy(proto, workspace / package)

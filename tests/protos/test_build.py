@@ -125,6 +125,9 @@ def test_the_api_installs_by_itself(tmp_path: Path) -> None:
     shutil.unpack_archive(wheel, installed, "zip")
     names = {path.name for path in (installed / "motcua/options/v1").iterdir()}
     assert {"options.proto", "options_pb2.py", "options_pb2.pyi"} <= names
+    assert {"types.proto", "types_pb2.py", "types_pb2.pyi"} <= {
+        path.name for path in (installed / "motcua/types/v1").iterdir()
+    }
     assert (installed / "motcua/py.typed").exists()
     # Its dependencies, and nothing of this repository.
     site = os.path.dirname(os.path.dirname(pytest.__file__))
