@@ -14,6 +14,8 @@ from google.protobuf.message import Message
 
 from motcua.options.v1 import options_pb2
 from motcua.options.v1.options_pb2 import Text
+from services.chassis.calls.days import from_day
+from services.chassis.calls.money import from_money
 from services.chassis.calls.reading import Unread
 from services.chassis.calls.statuses import RequestInvalid, Violation
 from services.chassis.text.contact import email_of, phone_of
@@ -51,6 +53,14 @@ _CONTACT: dict[int, tuple[Callable[[str], str], str, str]] = {
     Text.TEXT_EMAIL: (email_of, "Phải là một địa chỉ thư điện tử.", "It must be one e-mail address."),
     Text.TEXT_PHONE: (phone_of, "Phải là một số điện thoại.", "It must be one telephone number."),
 }
+_NO_DAY = (
+    "Phải là một ngày có thật, đủ năm, tháng, ngày.",
+    "It must be a day that there is, with its year, month and day.",
+)
+_NO_MONEY = (
+    "Phải là số tiền chẵn đồng: currency_code VND, nanos 0.",
+    "It must be whole đồng: currency_code VND, nanos 0.",
+)
 # To compose what is longer than this many times its bound would cost more than to refuse it: a letter has few marks.
 _MOST_MARKS = 4
 # Answers of a form that are names, by their keys.
@@ -125,6 +135,10 @@ def _value(field: FieldDescriptor) -> Check | None:
             return _moment
         case "google.protobuf.Struct":
             return _form
+        case "google.type.Date":
+            return _readable(from_day, *_NO_DAY)
+        case "google.type.Money":
+            return _readable(from_money, *_NO_MONEY)
         case _:
             return _message
 
@@ -219,7 +233,7 @@ def _without_kind(descriptor: Descriptor, above: frozenset[Descriptor]) -> Itera
             inner, texts = inner.fields_by_name["value"].message_type, True  # the keys are
         if texts and not kind_of(field):
             yield field.full_name
-        if inner is not None and inner not in above and inner.file.package != "google.protobuf":
+        if inner is not None and inner not in above and not inner.file.package.startswith("google."):
             yield from _without_kind(inner, above | {descriptor})
 
 
@@ -351,6 +365,16 @@ def _moment(stamp: Any, path: str, violations: Violations) -> None:
                 "The moment must lie in the years 1970 to 2099, for example 2026-12-01T00:00:00Z.",
             )
         )
+
+
+def _readable(read: Callable[[Any], object], vi: str, en: str) -> Check:
+    def run(value: Any, path: str, violations: Violations) -> None:
+        try:
+            read(value)
+        except ValueError:
+            violations.append(Violation(path, vi, en))
+
+    return run
 
 
 def _form(form: Any, path: str, violations: Violations) -> None:
