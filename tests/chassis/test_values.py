@@ -75,7 +75,7 @@ def test_a_day_that_there_is_not_is_refused_by_its_field(day: Date) -> None:
 
 @pytest.mark.parametrize("text", ["x", "2026", "2026-3-2", "20260302", "2026-W10-1", "2026-02-31", "0000-03-02"])
 def test_what_is_no_day_is_not_sent(text: str) -> None:
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"."):
         to_day(text)
 
 
