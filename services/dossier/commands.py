@@ -27,13 +27,13 @@ from services.law.course import FeeCondition
 from services.law.deadlines import Calendar, Term
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
     """`uploaded`: the submitter's own files, by the hash that names them. `documents`: reusable document ids by kind;
     `others_documents`: those that the applicant holds as a guardian."""
 
-    by: Actor
     at: datetime
+    by: Actor
     applicant_id: str
     applicant_kind: ApplicantKind
     applicant_name: Sealed
@@ -62,7 +62,7 @@ class Submission:
     reception_calendar: Calendar | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SubmitDossier:
     """`code`: of the dossier. `fee_id`: of what it owes."""
 
@@ -79,24 +79,24 @@ class SubmitDossier:
         return self.submission.at
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReceiveDossier:
-    by: Actor
     at: datetime
+    by: Actor
     receipt_number: str
     terms: Terms
     route: Route = HERE
     paper_days: tuple[PaperDay, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RefuseDossier:
-    by: Actor
     at: datetime
+    by: Actor
     reason: Sealed
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Correction:
     """All of the form's answers, as they are now to be. Rules never read sealed text: what it changes is said beside it.
 
@@ -116,24 +116,24 @@ class Correction:
     reception_calendar: Calendar | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CorrectForm:
     """`components`: those that only these answers need."""
 
-    by: Actor
     at: datetime
+    by: Actor
     correction: Correction
     components: tuple[Component, ...] = ()
     uploaded: Mapping[str, File] = field(default_factory=dict)
     others_documents: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RequestSupplement:
     """`unknown_fields`: those of the `form_fields` that the procedure's form does not have."""
 
-    by: Actor
     at: datetime
+    by: Actor
     component_codes: tuple[str, ...]
     explanation: Sealed
     terms: Terms
@@ -144,7 +144,7 @@ class RequestSupplement:
     one_notice: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SupplySupplement:
     """`terms`: the law that the dossier keeps.
 
@@ -152,8 +152,8 @@ class SupplySupplement:
     count, the law of this day.
     """
 
-    by: Actor
     at: datetime
+    by: Actor
     components: tuple[Component, ...]
     uploaded: Mapping[str, File]
     documents: Mapping[str, str]
@@ -165,10 +165,10 @@ class SupplySupplement:
     route: Route = HERE
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AssignStep:
-    by: Actor
     at: datetime
+    by: Actor
     step_code: str
     assignee_id: str
     terms: Terms
@@ -176,62 +176,62 @@ class AssignStep:
     assignee_roles: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CompleteStep:
-    by: Actor
     at: datetime
+    by: Actor
     step_code: str
     note: Sealed
     terms: Terms
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TransferDossier:
-    by: Actor
     at: datetime
+    by: Actor
     to_agency: str
     reason: Sealed
     # Of the agency that it goes to.
     calendar: Calendar | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ForwardDossier:
     """What was received elsewhere passes to the competent agency, whether or not an official came round to it."""
 
-    by: Actor
     at: datetime
+    by: Actor
     reason: Sealed
     calendar: Calendar
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RehomeDossier:
     """`closed` was closed, and `successor` takes its place."""
 
-    by: Actor
     at: datetime
+    by: Actor
     closed: str
     successor: str
     reason: Sealed
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AssessFee:
-    by: Actor
     at: datetime
+    by: Actor
     fee_id: str
     items: tuple[FeeItem, ...]
     condition: FeeCondition
     terms: Terms
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WaiveFee:
     """`left_id`: of the fee that is left."""
 
-    by: Actor
     at: datetime
+    by: Actor
     fee_id: str
     left_id: str
     exemption_code: str
@@ -241,32 +241,32 @@ class WaiveFee:
     reception_calendar: Calendar | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CancelFee:
-    by: Actor
     at: datetime
+    by: Actor
     fee_id: str
     reason: Sealed
     terms: Terms
     reception_calendar: Calendar | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LapseFee:
     """The clock found that the time to pay is over."""
 
-    by: Actor
     at: datetime
+    by: Actor
     fee_id: str
     explanation: Sealed
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PayFee:
     """The payment service confirmed it."""
 
-    by: Actor
     at: datetime
+    by: Actor
     fee_id: str
     amount: int
     payment_id: str
@@ -274,114 +274,114 @@ class PayFee:
     reception_calendar: Calendar | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RefundFee:
-    by: Actor
     at: datetime
+    by: Actor
     fee_id: str
     amount: int
     payment_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RequestWithdrawal:
-    by: Actor
     at: datetime
+    by: Actor
     reason: Sealed
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GrantWithdrawal:
-    by: Actor
     at: datetime
+    by: Actor
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DeclineWithdrawal:
-    by: Actor
     at: datetime
+    by: Actor
     explanation: Sealed
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StopProcessing:
-    by: Actor
     at: datetime
+    by: Actor
     cause: StopCause
     explanation: Sealed
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ApproveDossier:
-    by: Actor
     at: datetime
+    by: Actor
     terms: Terms
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class IssueResult:
-    by: Actor
     at: datetime
+    by: Actor
     result_number: str
     sha256: str
     uploaded: Mapping[str, File]
     terms: Terms
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReturnResult:
-    by: Actor
     at: datetime
+    by: Actor
     delivery_method: DeliveryMethod
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NoteDeadline:
     """The clock found the due date in the past."""
 
-    by: Actor
     at: datetime
+    by: Actor
     due_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NoteReceptionDeadline:
-    by: Actor
     at: datetime
+    by: Actor
     reception_due_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RecountDeadline:
     """Another version of the calendar was published."""
 
-    by: Actor
     at: datetime
+    by: Actor
     calendar: Calendar
     legal_basis: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ExtendDeadline:
-    by: Actor
     at: datetime
+    by: Actor
     due_at: datetime
     reason: Sealed
     signer: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RateDossier:
-    by: Actor
     at: datetime
+    by: Actor
     score: int
     comment: Sealed
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ConfirmSynchronisation:
-    by: Actor
     at: datetime
+    by: Actor
     peer_revision: int
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from services.chassis.decider import Rejected, Words
+from services.chassis.decider import Words
 from services.dossier.files.kinds import KINDS, kind_of
+from services.dossier.refusals import Reason, Refused
 from services.dossier.values import EVERYWHERE, Channel, Component, ComponentSource, File, FileKind, Requirement
 
 NONE: Mapping[str, frozenset[str]] = {}
@@ -80,15 +81,15 @@ def _require_once(given: Sequence[Component]) -> None:
     _refuse("COMPONENT_REPEATED", list(dict.fromkeys(code for code in codes if codes.count(code) > 1)))
 
 
-def _unknown_file(component: Component) -> Rejected:
+def _unknown_file(component: Component) -> Refused:
     none = Words.of("(chưa ghi sha256)", "(no sha256 is given)", "")
-    return Rejected("ATTACHMENT_UNKNOWN", sha256=component.sha256 or none, component=component.component_code)
+    return Refused("ATTACHMENT_UNKNOWN", sha256=component.sha256 or none, component=component.component_code)
 
 
-def _not_reusable(component: Component) -> Rejected:
+def _not_reusable(component: Component) -> Refused:
     none = Words.of("(chưa ghi document_id)", "(no document_id is given)", "")
     document_id = component.document_id or none
-    return Rejected("DOCUMENT_NOT_REUSABLE", document_id=document_id, component=component.component_code)
+    return Refused("DOCUMENT_NOT_REUSABLE", document_id=document_id, component=component.component_code)
 
 
 def require_result(file: File) -> None:
@@ -99,7 +100,7 @@ def require_result(file: File) -> None:
 def _require_kind(component_code: str, file: File, accepted: Collection[FileKind]) -> None:
     if kind_of(file.media_type) not in accepted:
         names = ", ".join(sorted(name for name, kind in KINDS.items() if kind in accepted))
-        raise Rejected("ATTACHMENT_KIND_REFUSED", component=component_code, media_type=file.media_type, accepted=names)
+        raise Refused("ATTACHMENT_KIND_REFUSED", component=component_code, media_type=file.media_type, accepted=names)
 
 
 def missing(held: Sequence[Component], requirements: Sequence[Requirement]) -> list[str]:
@@ -107,14 +108,14 @@ def missing(held: Sequence[Component], requirements: Sequence[Requirement]) -> l
     return [rule.component_code for rule in requirements if rule.required and rule.component_code not in codes]
 
 
-def component_missing(codes: Sequence[str], requirements: Sequence[Requirement]) -> Rejected:
+def component_missing(codes: Sequence[str], requirements: Sequence[Requirement]) -> Refused:
     """With the names that stand on papers."""
     names = {rule.component_code: rule.name for rule in requirements}
     vi, en = (
         ", ".join(f"{name} ({code})" if (name := names.get(code, ("", ""))[language]) else code for code in codes)
         for language in (0, 1)
     )
-    return Rejected("COMPONENT_MISSING", components=Words.of(vi, en, ", ".join(codes)))
+    return Refused("COMPONENT_MISSING", components=Words.of(vi, en, ", ".join(codes)))
 
 
 def _proven(given: Component, uploaded: Mapping[str, File], rule: Requirement) -> Component:
@@ -151,6 +152,6 @@ def _reusable(rule: Requirement, reuse_consent: bool) -> bool:
     return ComponentSource.WAREHOUSE in rule.sources and (reuse_consent or not rule.sources & BY_HAND)
 
 
-def _refuse(reason: str, codes: Sequence[str]) -> None:
+def _refuse(reason: Reason, codes: Sequence[str]) -> None:
     if codes:
-        raise Rejected(reason, components=", ".join(codes))
+        raise Refused(reason, components=", ".join(codes))

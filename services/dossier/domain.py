@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import assert_never, get_args
+from typing import TypedDict, assert_never, get_args
 
-from services.chassis.decider import Decider, Rejected, Sealed, replace
+from services.chassis.decider import Decider, Sealed, replace
 from services.dossier.charging import left, total
 from services.dossier.commands import (
     ApproveDossier,
@@ -72,6 +72,7 @@ from services.dossier.events import (
     ReceptionDeadlinePassed,
     ResultIssued,
     ResultReturned,
+    Stamp,
     StepAssigned,
     StepCompleted,
     SupplementRequested,
@@ -79,6 +80,7 @@ from services.dossier.events import (
     WithdrawalDeclined,
     WithdrawalRequested,
 )
+from services.dossier.refusals import Refused
 from services.dossier.states import wrong_state
 from services.dossier.values import (
     Actor,
@@ -234,12 +236,12 @@ def decide(command: Command, dossier: Dossier) -> Sequence[Event]:
         case GrantWithdrawal():
             _require_state(dossier, Settlement.WITHDRAWAL_REQUESTED)
             _require_holder(command.by, dossier)
-            return (ProcessingStopped(*_head(command, dossier), StopCause.WITHDRAWN, Sealed()),)
+            return (ProcessingStopped(**_stamp(command, dossier), cause=StopCause.WITHDRAWN, explanation=Sealed()),)
         case DeclineWithdrawal():
             _require_state(dossier, Settlement.WITHDRAWAL_REQUESTED)
             _require_holder(command.by, dossier)
             require_reason(command.explanation)
-            return (WithdrawalDeclined(*_head(command, dossier), command.explanation),)
+            return (WithdrawalDeclined(**_stamp(command, dossier), explanation=command.explanation),)
         case StopProcessing():
             return _stop(command, dossier)
         case ApproveDossier():
@@ -264,9 +266,8 @@ def decide(command: Command, dossier: Dossier) -> Sequence[Event]:
             assert_never(command)
 
 
-def _head(command: Command, dossier: Dossier) -> tuple[str, str, datetime, str]:
-    """The first four fields of every event: code, applicant, when, who."""
-    return dossier.code, dossier.applicant_id, command.at, command.by.actor_id
+def _stamp(command: Command, dossier: Dossier) -> Stamp:
+    return Stamp(code=dossier.code, at=command.at, by=command.by.actor_id, applicant_id=dossier.applicant_id)
 
 
 def _require_exists(dossier: Dossier) -> None:
@@ -281,12 +282,12 @@ def _require_state(dossier: Dossier, *allowed: Settlement) -> None:
 
 def _require_holder(by: Actor, dossier: Dossier) -> None:
     if by.agency != dossier.holder:
-        raise Rejected("WRONG_AGENCY", agency=dossier.holder)
+        raise Refused("WRONG_AGENCY", agency=dossier.holder)
 
 
 def _require_applicant(by: Actor, dossier: Dossier) -> None:
     if by.actor_id != dossier.applicant_id:
-        raise Rejected("NOT_APPLICANT")
+        raise Refused("NOT_APPLICANT")
 
 
 def _require_on_behalf(by: Actor, dossier: Dossier) -> None:
@@ -300,12 +301,12 @@ def _require_on_behalf(by: Actor, dossier: Dossier) -> None:
 def _require_paid(dossier: Dossier, *conditions: FeeCondition) -> None:
     owed = sum(fee.amount for fee in dossier.fees if fee.finance is Finance.DUE and fee.condition in conditions)
     if owed:
-        raise Rejected("FEE_UNPAID", amount=str(owed))
+        raise Refused("FEE_UNPAID", amount=str(owed))
 
 
 def _submit(command: SubmitDossier, dossier: Dossier) -> Events:
     if dossier.settlement is not Settlement.ABSENT:
-        raise Rejected("ALREADY_SUBMITTED", code=dossier.code)
+        raise Refused("ALREADY_SUBMITTED", code=dossier.code)
     return _submitted(command.submission, command.code, command.fee_id)
 
 
@@ -316,7 +317,7 @@ def require_acceptable(submission: Submission) -> None:
 
 def _submitted(submission: Submission, code: str, fee_id: str) -> Events:
     if not submission.applicant_id or not submission.applicant_name:
-        raise Rejected("APPLICANT_REQUIRED")
+        raise Refused("APPLICANT_REQUIRED")
     terms = submission.terms
     components = supplied(
         submission.components,
@@ -335,26 +336,26 @@ def _submitted(submission: Submission, code: str, fee_id: str) -> Events:
         None if waits else _reception_due(submission.reception_term, submission.reception_calendar, submission.at)
     )
     submitted = DossierSubmitted(
-        code,
-        submission.applicant_id,
-        submission.at,
-        submission.by.actor_id,
-        terms.procedure_code,
-        terms.procedure_version,
-        submission.channel,
-        submission.applicant_kind,
-        submission.applicant_name,
-        submission.email,
-        submission.phone,
-        submission.form,
-        components,
-        submission.place_of_submission,
-        submission.reception_agency,
-        submission.competent_agency,
-        submission.province,
-        submission.delivery_method,
-        submission.draft_id,
-        submission.reuse_consent,
+        code=code,
+        applicant_id=submission.applicant_id,
+        at=submission.at,
+        by=submission.by.actor_id,
+        procedure_code=terms.procedure_code,
+        procedure_version=terms.procedure_version,
+        channel=submission.channel,
+        applicant_kind=submission.applicant_kind,
+        applicant_name=submission.applicant_name,
+        email=submission.email,
+        phone=submission.phone,
+        form=submission.form,
+        components=components,
+        place_of_submission=submission.place_of_submission,
+        reception_agency=submission.reception_agency,
+        competent_agency=submission.competent_agency,
+        province=submission.province,
+        delivery_method=submission.delivery_method,
+        draft_id=submission.draft_id,
+        reuse_consent=submission.reuse_consent,
         through=submission.through,
         claimed_exemptions=Sealed(",".join(submission.claimed_exemptions)),
         reception_due_at=reception_due,
@@ -363,15 +364,24 @@ def _submitted(submission: Submission, code: str, fee_id: str) -> Events:
     # What is owed for processing is assessed by an official while processing.
     if not terms.fee_items or terms.fee_condition is FeeCondition.PROCESSING:
         return (submitted,)
-    head = (code, submission.applicant_id, submission.at, submission.by.actor_id)
+    stamp = Stamp(code=code, at=submission.at, by=submission.by.actor_id, applicant_id=submission.applicant_id)
     owed = tuple(item for item in terms.fee_items if item.amount or not item.waived)
     events: list[Event] = [submitted]
     if waived := sum(item.waived for item in terms.fee_items):
         codes, kinds = Sealed(",".join(terms.waiver.exemption_codes)), terms.waiver.document_kinds
         proofs = tuple(submission.documents[kind] for kind in kinds)
-        events.append(FeeWaived(*head, fee_id, waived, codes, submission.exemption_reason, proofs))
+        events.append(
+            FeeWaived(
+                **stamp,
+                fee_id=fee_id,
+                amount=waived,
+                exemptions=codes,
+                reason=submission.exemption_reason,
+                document_ids=proofs,
+            )
+        )
     if owed:
-        fee = _fee(head, fee_id, owed, terms.fee_condition, submission.competent_agency, terms)
+        fee = _fee(stamp, fee_id, owed, terms.fee_condition, submission.competent_agency, terms)
         events.append(replace(fee, of_form=True))
     return tuple(events)
 
@@ -385,11 +395,11 @@ def _late_reception(command: Command, dossier: Dossier) -> Events:
     due = dossier.reception_due_at
     if due is None or dossier.reception_passed is not None or not dossier.reception_overdue(command.at):
         return ()
-    return (ReceptionDeadlinePassed(*_head(command, dossier), due, dossier.holder),)
+    return (ReceptionDeadlinePassed(**_stamp(command, dossier), reception_due_at=due, agency=dossier.holder),)
 
 
 def _fee(
-    head: tuple[str, str, datetime, str],
+    stamp: Stamp,
     fee_id: str,
     items: tuple[FeeItem, ...],
     condition: FeeCondition,
@@ -398,13 +408,22 @@ def _fee(
 ) -> FeeAssessed:
     total = sum(item.amount for item in items)
     if not items or any(item.amount <= 0 for item in items) or total > LARGEST_FEE:
-        raise Rejected("FEE_INVALID")
+        raise Refused("FEE_INVALID")
     if unknown := [item.charge_code for item in items if item.charge_code not in {"", *terms.charge_codes}]:
-        raise Rejected("CHARGE_UNKNOWN", procedure_code=terms.procedure_code, charge=", ".join(unknown))
-    by = due_at(terms.calendar, terms.pay_within, head[2]) if terms.pay_within else None
+        raise Refused("CHARGE_UNKNOWN", procedure_code=terms.procedure_code, charge=", ".join(unknown))
+    by = due_at(terms.calendar, terms.pay_within, stamp["at"]) if terms.pay_within else None
     # A result that waits for its fee is handed over when it is paid: there is nothing to stop.
     stops = by is not None and terms.stops_unpaid and condition is not FeeCondition.RESULT
-    return FeeAssessed(*head, fee_id, total, items, condition, agency, by, stops)
+    return FeeAssessed(
+        **stamp,
+        fee_id=fee_id,
+        amount=total,
+        items=items,
+        condition=condition,
+        agency=agency,
+        pay_by=by,
+        stops_unpaid=stops,
+    )
 
 
 def _receive(command: ReceiveDossier, dossier: Dossier) -> Events:
@@ -413,27 +432,25 @@ def _receive(command: ReceiveDossier, dossier: Dossier) -> Events:
     _require_paid(dossier, FeeCondition.RECEPTION)
     papers = {component.component_code for component in dossier.components if component.source in BY_HAND}
     if unknown := [each.component_code for each in command.paper_days if each.component_code not in papers]:
-        raise Rejected("COMPONENT_UNKNOWN", components=", ".join(unknown))
+        raise Refused("COMPONENT_UNKNOWN", components=", ".join(unknown))
     received = _received(
-        _head(command, dossier), command.receipt_number, command.by.agency, command.terms, command.route
+        _stamp(command, dossier), command.receipt_number, command.by.agency, command.terms, command.route
     )
     received = replace(received, paper_days=command.paper_days)
     return (*_late_reception(command, dossier), received)
 
 
-def _received(
-    head: tuple[str, str, datetime, str], receipt: str, agency: str, terms: Terms, route: Route
-) -> DossierReceived:
-    due = due_at(terms.calendar, terms.term, route.counts_from or head[2]) if terms.term else None
+def _received(stamp: Stamp, receipt: str, agency: str, terms: Terms, route: Route) -> DossierReceived:
+    due = due_at(terms.calendar, terms.term, route.counts_from or stamp["at"]) if terms.term else None
     return DossierReceived(
-        *head,
-        receipt,
-        due,
-        terms.term,
-        terms.calendar.name,
-        agency,
-        terms.procedure_version,
-        *_step_after(0, terms),
+        **stamp,
+        receipt_number=receipt,
+        due_at=due,
+        term=terms.term,
+        calendar=terms.calendar.name,
+        agency=agency,
+        procedure_version=terms.procedure_version,
+        **_step_after(0, terms),
         provisional=due is not None and is_provisional(terms.calendar, due),
         forward_by=route.forward_by,
         counts_from=route.counts_from,
@@ -444,7 +461,7 @@ def _refuse(command: RefuseDossier, dossier: Dossier) -> Events:
     _require_state(dossier, Settlement.NEWLY_REGISTERED)
     _require_holder(command.by, dossier)
     require_reason(command.reason)
-    return (*_late_reception(command, dossier), DossierRefused(*_head(command, dossier), command.reason))
+    return (*_late_reception(command, dossier), DossierRefused(**_stamp(command, dossier), reason=command.reason))
 
 
 def _correct(command: CorrectForm, dossier: Dossier) -> Events:
@@ -485,14 +502,14 @@ def _corrected(
     command: CorrectForm | SupplySupplement, correction: Correction, dossier: Dossier, held: Sequence[Component]
 ) -> FormCorrected:
     if correction.version != dossier.corrections:
-        raise Rejected("OVERLOADED")  # it was compared with a form that was corrected meanwhile
+        raise Refused("OVERLOADED")  # it was compared with a form that was corrected meanwhile
     if not correction.changed:
-        raise Rejected("NOTHING_CORRECTED")
+        raise Refused("NOTHING_CORRECTED")
     if dossier.corrections >= MOST_CORRECTIONS:
-        raise Rejected("TOO_MANY_CORRECTIONS", limit=str(MOST_CORRECTIONS))
+        raise Refused("TOO_MANY_CORRECTIONS", limit=str(MOST_CORRECTIONS))
     if lacking := missing(held, correction.terms.requirements):
         raise component_missing(lacking, correction.terms.requirements)
-    return FormCorrected(*_head(command, dossier), correction.form)
+    return FormCorrected(**_stamp(command, dossier), form=correction.form)
 
 
 def _owed_anew(command: CorrectForm | SupplySupplement, correction: Correction, dossier: Dossier) -> Events:
@@ -505,14 +522,14 @@ def _owed_anew(command: CorrectForm | SupplySupplement, correction: Correction, 
         return ()
     kept, ended = _kept(standing, total(now))
     items = left(now, [item for fee in kept for item in fee.items])
-    head, agency = _head(command, dossier), dossier.competent_agency
+    stamp, agency = _stamp(command, dossier), dossier.competent_agency
     cancelled = [_ended(command, correction, fee, dossier, again=bool(items)) for fee in ended]
-    waived = _waived(head, correction)
+    waived = _waived(stamp, correction)
     if not items:
         return *waived, *cancelled
     received = dossier.received_at is not None
     condition = FeeCondition.RESULT if received else terms.fee_condition
-    fee = replace(_fee(head, correction.fee_id, items, condition, agency, terms), of_form=True)
+    fee = replace(_fee(stamp, correction.fee_id, items, condition, agency, terms), of_form=True)
     before = next((one for one in ended if one.finance is Finance.DUE and one.condition is condition), None)
     # The time to pay does not begin anew.
     return *waived, *cancelled, replace(fee, pay_by=before.pay_by, stops_unpaid=before.stops_unpaid) if before else fee
@@ -535,13 +552,22 @@ def _ended(
     return _fee_cancelled(command, correction.reason, fee, dossier, reception_calendar=calendar)
 
 
-def _waived(head: tuple[str, str, datetime, str], correction: Correction) -> Events:
+def _waived(stamp: Stamp, correction: Correction) -> Events:
     terms = correction.terms
     off = sum(item.waived for item in terms.fee_items)
     if not off:
         return ()
     proofs = tuple(correction.documents[kind] for kind in terms.waiver.document_kinds)
-    return (FeeWaived(*head, correction.fee_id, off, Sealed(",".join(terms.waiver.exemption_codes)), Sealed(), proofs),)
+    return (
+        FeeWaived(
+            **stamp,
+            fee_id=correction.fee_id,
+            amount=off,
+            exemptions=Sealed(",".join(terms.waiver.exemption_codes)),
+            reason=Sealed(),
+            document_ids=proofs,
+        ),
+    )
 
 
 def _request_supplement(command: RequestSupplement, dossier: Dossier) -> Events:
@@ -550,21 +576,27 @@ def _request_supplement(command: RequestSupplement, dossier: Dossier) -> Events:
     require_reason(command.explanation)
     faults = command.data_faults
     if faults and not command.one_notice:
-        raise Rejected("NOTICE_NOT_IN_FORCE")
+        raise Refused("NOTICE_NOT_IN_FORCE")
     instead = (fault.component_code for fault in faults if fault.component_code)
     codes = tuple(dict.fromkeys((*command.component_codes, *instead)))
     if not codes and not faults and not command.form_fields:
-        raise Rejected("NO_COMPONENTS")
+        raise Refused("NO_COMPONENTS")
     known = {rule.component_code for rule in command.terms.requirements}
     if unknown := [code for code in codes if code not in known]:
-        raise Rejected("COMPONENT_UNKNOWN", components=", ".join(unknown))
+        raise Refused("COMPONENT_UNKNOWN", components=", ".join(unknown))
     if command.unknown_fields:
-        raise Rejected("FORM_FIELD_UNKNOWN", fields=", ".join(command.unknown_fields))
+        raise Refused("FORM_FIELD_UNKNOWN", fields=", ".join(command.unknown_fields))
     fields = tuple(dict.fromkeys(command.form_fields))
     more = sorted(_asked(codes, fields, faults) - dossier.notified)
     if command.one_notice and dossier.notified and more:
-        raise Rejected("ALREADY_NOTIFIED", more=", ".join(more))
-    requested = SupplementRequested(*_head(command, dossier), codes, command.explanation, fields, faults)
+        raise Refused("ALREADY_NOTIFIED", more=", ".join(more))
+    requested = SupplementRequested(
+        **_stamp(command, dossier),
+        component_codes=codes,
+        explanation=command.explanation,
+        form_fields=fields,
+        data_faults=faults,
+    )
     return (*_late_reception(command, dossier), requested)
 
 
@@ -596,13 +628,14 @@ def _supply(command: SupplySupplement, dossier: Dossier) -> Events:
     given |= {rule.component_code for rule in more}
     new = tuple(component for component in components if component.component_code in given)
     corrected = _corrections_asked(command, dossier, new)
-    head = _head(command, dossier)
-    due, provisional, calendar = _resumed(dossier, command.at, command.terms)
-    supply = SupplementSupplied(*head, new, due, provisional, calendar)
+    stamp = _stamp(command, dossier)
+    supply = SupplementSupplied(**stamp, components=new, **_resumed(dossier, command.at, command.terms))
     if dossier.received_at is not None:
         return *corrected, supply
     # The portal leads from "supplement requested" to "being processed" only: the supplement makes the reception valid.
-    received = _received(head, command.receipt_number, dossier.reception_agency, command.reception_terms, command.route)
+    received = _received(
+        stamp, command.receipt_number, dossier.reception_agency, command.reception_terms, command.route
+    )
     return *corrected, supply, received
 
 
@@ -610,15 +643,15 @@ def _corrections_asked(command: SupplySupplement, dossier: Dossier, new: Sequenc
     correction, asked = command.correction, dossier.asked_fields
     if correction is None:
         if asked and not dossier.answered:
-            raise Rejected("FORM_MISSING", fields=", ".join(asked))
+            raise Refused("FORM_MISSING", fields=", ".join(asked))
         return ()
     if beyond := [path for path in correction.changed if not any(_within(path, field) for field in asked)]:
-        raise Rejected("FORM_FIELD_NOT_ASKED", fields=", ".join(beyond), asked=", ".join(asked) or "-")
+        raise Refused("FORM_FIELD_NOT_ASKED", fields=", ".join(beyond), asked=", ".join(asked) or "-")
     corrected = _corrected(command, correction, dossier, _replaced(dossier.components, new))
     owed = _owed_anew(command, correction, dossier)
     if any(isinstance(event, FeeAssessed) and event.condition is FeeCondition.RECEPTION for event in owed):
         before, after = total(correction.before), total(correction.terms.fee_items)
-        raise Rejected("CORRECTION_CHANGES_FEE", before=str(before), after=str(after))
+        raise Refused("CORRECTION_CHANGES_FEE", before=str(before), after=str(after))
     return corrected, *owed
 
 
@@ -632,13 +665,24 @@ def _replaced(held: Sequence[Component], new: Sequence[Component]) -> tuple[Comp
     return (*(component for component in held if component.component_code not in codes), *new)
 
 
-def _resumed(dossier: Dossier, at: datetime, terms: Terms) -> tuple[datetime | None, bool, str]:
-    """The due date, whether it is provisional, and the calendar where it is another version than before."""
+class Resumed(TypedDict):
+    """When it is due once time counts again. `calendar`: where it is another version than before."""
+
+    due_at: datetime | None
+    provisional: bool
+    calendar: str
+
+
+NOT_RESUMED = Resumed(due_at=None, provisional=False, calendar="")
+
+
+def _resumed(dossier: Dossier, at: datetime, terms: Terms) -> Resumed:
     if dossier.due_at is None or dossier.paused_at is None:
-        return None, False, ""
+        return NOT_RESUMED
     calendar = terms.calendar
     due = _counted(dossier, calendar, (*dossier.ended_pauses, _pause(dossier.paused_at, at)))
-    return due, is_provisional(calendar, due), calendar.name if calendar.name != dossier.calendar else ""
+    name = calendar.name if calendar.name != dossier.calendar else ""
+    return Resumed(due_at=due, provisional=is_provisional(calendar, due), calendar=name)
 
 
 def _pause(paused_at: datetime, resumed_at: datetime) -> tuple[datetime, datetime]:
@@ -655,11 +699,17 @@ def _counted(dossier: Dossier, calendar: Calendar, pauses: tuple[tuple[datetime,
     return counted(calendar, dossier.term, dossier.counts_from, pauses)
 
 
-def _step_after(done: int, terms: Terms) -> tuple[str, str]:
-    """Code and role of the step that follows; empty after the last."""
+class NextStep(TypedDict):
+    """Both empty after the last."""
+
+    next_step_code: str
+    next_role: str
+
+
+def _step_after(done: int, terms: Terms) -> NextStep:
     if done == len(terms.steps):
-        return "", ""
-    return terms.steps[done].step_code, terms.steps[done].role
+        return NextStep(next_step_code="", next_role="")
+    return NextStep(next_step_code=terms.steps[done].step_code, next_role=terms.steps[done].role)
 
 
 def _next_step(dossier: Dossier, terms: Terms) -> StepRule | None:
@@ -669,7 +719,7 @@ def _next_step(dossier: Dossier, terms: Terms) -> StepRule | None:
 def _require_step(step_code: str, dossier: Dossier, terms: Terms) -> StepRule:
     following = _next_step(dossier, terms)
     if following is None or following.step_code != step_code:
-        raise Rejected("STEP_UNKNOWN", step=step_code, next=following.step_code if following else "-")
+        raise Refused("STEP_UNKNOWN", step=step_code, next=following.step_code if following else "-")
     return following
 
 
@@ -679,15 +729,17 @@ def _assign(command: AssignStep, dossier: Dossier) -> Events:
     step = _require_step(command.step_code, dossier, command.terms)
     assignee = command.assignee_id or command.by.actor_id
     if assignee == command.by.actor_id and step.role not in command.by.roles:
-        raise Rejected("STEP_ROLE_MISSING", step=step.step_code, role=step.role)
+        raise Refused("STEP_ROLE_MISSING", step=step.step_code, role=step.role)
     if assignee != command.by.actor_id and step.role not in command.assignee_roles:
-        raise Rejected("ASSIGNEE_UNKNOWN", assignee_id=assignee, role=step.role, agency=command.by.agency)
+        raise Refused("ASSIGNEE_UNKNOWN", assignee_id=assignee, role=step.role, agency=command.by.agency)
     if assignee == dossier.applicant_id:
-        raise Rejected("OWN_AFFAIR")
-    head = _head(command, dossier)
-    assigned = StepAssigned(*head, step.step_code, step.role, assignee, command.by.agency)
+        raise Refused("OWN_AFFAIR")
+    stamp = _stamp(command, dossier)
+    assigned = StepAssigned(
+        **stamp, step_code=step.step_code, role=step.role, assignee_id=assignee, agency=command.by.agency
+    )
     if dossier.settlement is Settlement.RECEIVED:
-        return ProcessingStarted(*head, command.by.agency), assigned
+        return ProcessingStarted(**stamp, agency=command.by.agency), assigned
     return (assigned,)
 
 
@@ -696,12 +748,12 @@ def _complete(command: CompleteStep, dossier: Dossier) -> Events:
     _require_holder(command.by, dossier)
     step = _require_step(command.step_code, dossier, command.terms)
     if step.role not in command.by.roles:
-        raise Rejected("STEP_ROLE_MISSING", step=step.step_code, role=step.role)
+        raise Refused("STEP_ROLE_MISSING", step=step.step_code, role=step.role)
     if dossier.step_code != step.step_code or dossier.assignee_id != command.by.actor_id:
-        raise Rejected("STEP_NOT_YOURS", step=step.step_code)
+        raise Refused("STEP_NOT_YOURS", step=step.step_code)
     following = _step_after(len(dossier.done) + 1, command.terms)
-    head = _head(command, dossier)
-    return (StepCompleted(*head, step.step_code, command.note, command.by.agency, *following),)
+    stamp = _stamp(command, dossier)
+    return (StepCompleted(**stamp, step_code=step.step_code, note=command.note, agency=command.by.agency, **following),)
 
 
 def _transfer(command: TransferDossier, dossier: Dossier) -> Events:
@@ -709,9 +761,9 @@ def _transfer(command: TransferDossier, dossier: Dossier) -> Events:
     _require_holder(command.by, dossier)
     require_reason(command.reason)
     if command.to_agency == dossier.holder:
-        raise Rejected("SAME_AGENCY", agency=dossier.holder)
+        raise Refused("SAME_AGENCY", agency=dossier.holder)
     if dossier.approved:
-        raise Rejected("ALREADY_APPROVED")
+        raise Refused("ALREADY_APPROVED")
     return (_transferred(command, dossier, command.to_agency, command.calendar),)
 
 
@@ -728,13 +780,17 @@ def _transferred(
 ) -> DossierTransferred:
     """The first one says that the competent agency got it; none restarts the clock."""
     reached = dossier.competent_received_at is None
-    head = (*_head(command, dossier), dossier.holder, to, command.reason)
-    if not (reached and dossier.across_boundaries and dossier.term and calendar):
-        return DossierTransferred(*head, reached=reached)
-    due = due_at(calendar, dossier.term, command.at)
-    return DossierTransferred(
-        *head, reached=True, due_at=due, calendar=calendar.name, provisional=is_provisional(calendar, due)
+    transferred = DossierTransferred(
+        **_stamp(command, dossier),
+        from_agency=dossier.holder,
+        to_agency=to,
+        reason=command.reason,
+        reached=reached,
     )
+    if not (reached and dossier.across_boundaries and dossier.term and calendar):
+        return transferred
+    due = due_at(calendar, dossier.term, command.at)
+    return replace(transferred, due_at=due, calendar=calendar.name, provisional=is_provisional(calendar, due))
 
 
 def _rehome(command: RehomeDossier, dossier: Dossier) -> Events:
@@ -742,8 +798,12 @@ def _rehome(command: RehomeDossier, dossier: Dossier) -> Events:
     homes = (dossier.reception_agency, dossier.competent_agency, dossier.holder)
     if not dossier.settlement.open or command.closed not in homes:
         return ()
-    head = _head(command, dossier)
-    return (DossierTransferred(*head, command.closed, command.successor, command.reason, succession=True),)
+    stamp = _stamp(command, dossier)
+    return (
+        DossierTransferred(
+            **stamp, from_agency=command.closed, to_agency=command.successor, reason=command.reason, succession=True
+        ),
+    )
 
 
 def _assess(command: AssessFee, dossier: Dossier) -> Events:
@@ -753,7 +813,7 @@ def _assess(command: AssessFee, dossier: Dossier) -> Events:
         _require_state(dossier, Settlement.BEING_PROCESSED)
     _require_holder(command.by, dossier)
     agency = dossier.competent_agency
-    fee = _fee(_head(command, dossier), command.fee_id, command.items, command.condition, agency, command.terms)
+    fee = _fee(_stamp(command, dossier), command.fee_id, command.items, command.condition, agency, command.terms)
     return (*_late_reception(command, dossier), fee)
 
 
@@ -761,7 +821,7 @@ def _known_fee(fee_id: str, dossier: Dossier) -> Fee:
     for fee in dossier.fees:
         if fee.fee_id == fee_id:
             return fee
-    raise Rejected("FEE_UNKNOWN", fee_id=fee_id)
+    raise Refused("FEE_UNKNOWN", fee_id=fee_id)
 
 
 def _unpaid_fee(command: WaiveFee | CancelFee, dossier: Dossier) -> Fee:
@@ -776,30 +836,32 @@ def _unpaid_fee(command: WaiveFee | CancelFee, dossier: Dossier) -> Fee:
 def _require_due(fee: Fee) -> None:
     match fee.finance:
         case Finance.CANCELLED:
-            raise Rejected("FEE_CANCELLED", fee_id=fee.fee_id)
+            raise Refused("FEE_CANCELLED", fee_id=fee.fee_id)
         case Finance.REFUNDED:
-            raise Rejected("FEE_REFUNDED", fee_id=fee.fee_id)
+            raise Refused("FEE_REFUNDED", fee_id=fee.fee_id)
         case Finance.PAID:
-            raise Rejected("FEE_SETTLED", fee_id=fee.fee_id)
+            raise Refused("FEE_SETTLED", fee_id=fee.fee_id)
 
 
 def _waive(command: WaiveFee, dossier: Dossier) -> Events:
     fee = _unpaid_fee(command, dossier)
     exempt = next((known for known in command.terms.exemptions if known.code == command.exemption_code), None)
     if exempt is None:
-        raise Rejected("EXEMPTION_UNKNOWN", procedure_code=dossier.procedure_code, exemption=command.exemption_code)
+        raise Refused("EXEMPTION_UNKNOWN", procedure_code=dossier.procedure_code, exemption=command.exemption_code)
     items = tuple(exempt.of(item) for item in fee.items)
     owed = tuple(item for item in items if item.amount)
     waived = fee.amount - sum(item.amount for item in owed)
     if not waived:
-        raise Rejected("EXEMPTION_WITHOUT_GAIN", exemption=exempt.code, fee_id=fee.fee_id)
-    head = _head(command, dossier)
-    granted = FeeWaived(*head, fee.fee_id, waived, Sealed(exempt.code), command.reason)
+        raise Refused("EXEMPTION_WITHOUT_GAIN", exemption=exempt.code, fee_id=fee.fee_id)
+    stamp = _stamp(command, dossier)
+    granted = FeeWaived(
+        **stamp, fee_id=fee.fee_id, amount=waived, exemptions=Sealed(exempt.code), reason=command.reason
+    )
     calendar = None if owed else command.reception_calendar
     ended = _fee_cancelled(command, command.reason, fee, dossier, command.terms, calendar)
     if not owed:
         return granted, ended
-    rest = _fee(head, command.left_id, owed, fee.condition, dossier.competent_agency, command.terms)
+    rest = _fee(stamp, command.left_id, owed, fee.condition, dossier.competent_agency, command.terms)
     # The time to pay does not begin anew.
     return granted, ended, replace(rest, pay_by=fee.pay_by, stops_unpaid=fee.stops_unpaid, of_form=fee.of_form)
 
@@ -817,10 +879,17 @@ def _fee_cancelled(
     terms: Terms | None = None,
     reception_calendar: Calendar | None = None,
 ) -> FeeCancelled:
-    resumed = _resumed(dossier, command.at, terms) if terms and _ends_pause(fee, dossier) else (None, False, "")
-    reception_due = _lets_receive(fee, dossier, reception_calendar, command.at)
-    head = (*_head(command, dossier), fee.fee_id, fee.amount, fee.condition, reason)
-    return FeeCancelled(*head, *resumed, reception_due, fee.finance is Finance.PAID)
+    resumed = _resumed(dossier, command.at, terms) if terms and _ends_pause(fee, dossier) else NOT_RESUMED
+    return FeeCancelled(
+        **_stamp(command, dossier),
+        fee_id=fee.fee_id,
+        amount=fee.amount,
+        condition=fee.condition,
+        reason=reason,
+        **resumed,
+        reception_due_at=_lets_receive(fee, dossier, reception_calendar, command.at),
+        paid=fee.finance is Finance.PAID,
+    )
 
 
 def _lapse(command: LapseFee, dossier: Dossier) -> Events:
@@ -844,7 +913,7 @@ def _stopped(command: StopProcessing | LapseFee, cause: StopCause, explanation: 
         for fee in dossier.fees
         if fee.finance is Finance.DUE and fee.condition is FeeCondition.PROCESSING
     ]
-    return *asked, ProcessingStopped(*_head(command, dossier), cause, explanation)
+    return *asked, ProcessingStopped(**_stamp(command, dossier), cause=cause, explanation=explanation)
 
 
 def _pay(command: PayFee, dossier: Dossier) -> Events:
@@ -853,11 +922,17 @@ def _pay(command: PayFee, dossier: Dossier) -> Events:
         return ()  # it was being paid meanwhile: the payment service gives the money back
     _require_due(fee)
     if command.amount < fee.amount:
-        raise Rejected("FEE_AMOUNT_WRONG", fee_id=fee.fee_id, amount=str(fee.amount))
-    resumed = _resumed(dossier, command.at, command.terms) if _ends_pause(fee, dossier) else (None, False, "")
-    reception_due = _lets_receive(fee, dossier, command.reception_calendar, command.at)
-    head = (*_head(command, dossier), fee.fee_id, command.amount, command.payment_id)
-    return (FeePaid(*head, *resumed, reception_due),)
+        raise Refused("FEE_AMOUNT_WRONG", fee_id=fee.fee_id, amount=str(fee.amount))
+    resumed = _resumed(dossier, command.at, command.terms) if _ends_pause(fee, dossier) else NOT_RESUMED
+    paid = FeePaid(
+        **_stamp(command, dossier),
+        fee_id=fee.fee_id,
+        amount=command.amount,
+        payment_id=command.payment_id,
+        **resumed,
+        reception_due_at=_lets_receive(fee, dossier, command.reception_calendar, command.at),
+    )
+    return (paid,)
 
 
 def _lets_receive(fee: Fee, dossier: Dossier, calendar: Calendar | None, at: datetime) -> datetime | None:
@@ -884,17 +959,21 @@ def _refund(command: RefundFee, dossier: Dossier) -> Events:
     if fee.finance is Finance.CANCELLED:
         return ()
     if fee.finance is Finance.REFUNDED:
-        raise Rejected("FEE_REFUNDED", fee_id=fee.fee_id)
+        raise Refused("FEE_REFUNDED", fee_id=fee.fee_id)
     if fee.finance is not Finance.PAID:
-        raise Rejected("FEE_UNPAID", amount=str(fee.amount))
-    return (FeeRefunded(*_head(command, dossier), fee.fee_id, command.amount, command.payment_id),)
+        raise Refused("FEE_UNPAID", amount=str(fee.amount))
+    return (
+        FeeRefunded(
+            **_stamp(command, dossier), fee_id=fee.fee_id, amount=command.amount, payment_id=command.payment_id
+        ),
+    )
 
 
 def _request_withdrawal(command: RequestWithdrawal, dossier: Dossier) -> Events:
     _require_exists(dossier)
     _require_on_behalf(command.by, dossier)
     _require_state(dossier, Settlement.NEWLY_REGISTERED, Settlement.BEING_PROCESSED)
-    return (WithdrawalRequested(*_head(command, dossier), command.reason),)
+    return (WithdrawalRequested(**_stamp(command, dossier), reason=command.reason),)
 
 
 def _stop(command: StopProcessing, dossier: Dossier) -> Events:
@@ -910,55 +989,55 @@ def _stop(command: StopProcessing, dossier: Dossier) -> Events:
 def _approve(command: ApproveDossier, dossier: Dossier) -> Events:
     _require_state(dossier, Settlement.BEING_PROCESSED)
     if command.by.agency != dossier.competent_agency or dossier.holder != dossier.competent_agency:
-        raise Rejected("WRONG_AGENCY", agency=dossier.competent_agency)
+        raise Refused("WRONG_AGENCY", agency=dossier.competent_agency)
     if step := _next_step(dossier, command.terms):
-        raise Rejected("STEPS_INCOMPLETE", step=step.step_code)
+        raise Refused("STEPS_INCOMPLETE", step=step.step_code)
     if dossier.approved:
-        raise Rejected("ALREADY_APPROVED")
-    return (DossierApproved(*_head(command, dossier), command.by.agency),)
+        raise Refused("ALREADY_APPROVED")
+    return (DossierApproved(**_stamp(command, dossier), agency=command.by.agency),)
 
 
 def _issue(command: IssueResult, dossier: Dossier) -> Events:
     _require_state(dossier, Settlement.BEING_PROCESSED)
     _require_holder(command.by, dossier)
     if not dossier.approved:
-        raise Rejected("NOT_APPROVED")
+        raise Refused("NOT_APPROVED")
     if command.sha256 not in command.uploaded:
-        raise Rejected("ATTACHMENT_UNKNOWN", sha256=command.sha256, component="result")
+        raise Refused("ATTACHMENT_UNKNOWN", sha256=command.sha256, component="result")
     file = command.uploaded[command.sha256]
     require_result(file)
     return (
         ResultIssued(
-            *_head(command, dossier),
-            command.result_number,
-            command.terms.document_kind,
-            file.sha256,
-            file.media_type,
-            file.size,
+            **_stamp(command, dossier),
+            result_number=command.result_number,
+            document_kind=command.terms.document_kind,
+            sha256=file.sha256,
+            media_type=file.media_type,
+            size=file.size,
             # An apology sets a new appointment; it does not make a late result timely.
-            dossier.passed is None and (dossier.due_at is None or command.at <= dossier.due_at),
-            command.by.agency,
-            dossier.procedure_code,
+            on_time=dossier.passed is None and (dossier.due_at is None or command.at <= dossier.due_at),
+            agency=command.by.agency,
+            procedure_code=dossier.procedure_code,
         ),
     )
 
 
 def _return(command: ReturnResult, dossier: Dossier) -> Events:
     if dossier.settlement.open:
-        raise Rejected("NO_RESULT")
+        raise Refused("NO_RESULT")
     _require_state(dossier, Settlement.PROCESSED)
     # Handed over where it was handed in, or where it was settled.
     if command.by.agency not in (dossier.reception_agency, dossier.holder):
-        raise Rejected("WRONG_AGENCY", agency=dossier.reception_agency)
+        raise Refused("WRONG_AGENCY", agency=dossier.reception_agency)
     _require_paid(dossier, *FeeCondition)
-    return (ResultReturned(*_head(command, dossier), command.delivery_method),)
+    return (ResultReturned(**_stamp(command, dossier), delivery_method=command.delivery_method),)
 
 
 def _note_deadline(command: NoteDeadline, dossier: Dossier) -> Events:
     """Nothing to say if the due date moved, was noted before or does not count any more."""
     if command.due_at != dossier.due_at or dossier.passed == dossier.due_at or not dossier.overdue(command.at):
         return ()
-    return (DeadlinePassed(*_head(command, dossier), command.due_at, dossier.holder),)
+    return (DeadlinePassed(**_stamp(command, dossier), due_at=command.due_at, agency=dossier.holder),)
 
 
 def _recount(command: RecountDeadline, dossier: Dossier) -> Events:
@@ -974,14 +1053,14 @@ def _recount(command: RecountDeadline, dossier: Dossier) -> Events:
         again = due
     return (
         DeadlineRecounted(
-            *_head(command, dossier),
-            due,
-            again,
-            name,
-            dossier.calendar,
-            is_provisional(command.calendar, again),
-            command.legal_basis,
-            dossier.holder,
+            **_stamp(command, dossier),
+            original_due_at=due,
+            due_at=again,
+            calendar=name,
+            original_calendar=dossier.calendar,
+            provisional=is_provisional(command.calendar, again),
+            legal_basis=command.legal_basis,
+            agency=dossier.holder,
         ),
     )
 
@@ -991,13 +1070,22 @@ def _extend(command: ExtendDeadline, dossier: Dossier) -> Events:
     _require_holder(command.by, dossier)
     require_reason(command.reason)
     if dossier.due_at is None or not dossier.overdue(command.at):
-        raise Rejected("NOT_OVERDUE", due_at=dossier.due_at.isoformat() if dossier.due_at else "-")
+        raise Refused("NOT_OVERDUE", due_at=dossier.due_at.isoformat() if dossier.due_at else "-")
     if command.due_at <= command.at:
-        raise Rejected("DUE_DATE_PAST")
-    head = _head(command, dossier)
+        raise Refused("DUE_DATE_PAST")
+    stamp = _stamp(command, dossier)
     # The lateness is a fact of its own, whether or not the clock came by before the apology.
-    passed = () if dossier.passed == dossier.due_at else (DeadlinePassed(*head, dossier.due_at, dossier.holder),)
-    return (*passed, DeadlineExtended(*head, dossier.due_at, command.due_at, command.reason, command.signer))
+    passed = (
+        ()
+        if dossier.passed == dossier.due_at
+        else (DeadlinePassed(**stamp, due_at=dossier.due_at, agency=dossier.holder),)
+    )
+    return (
+        *passed,
+        DeadlineExtended(
+            **stamp, original_due_at=dossier.due_at, due_at=command.due_at, reason=command.reason, signer=command.signer
+        ),
+    )
 
 
 def _rate(command: RateDossier, dossier: Dossier) -> Events:
@@ -1006,17 +1094,19 @@ def _rate(command: RateDossier, dossier: Dossier) -> Events:
     if dossier.settlement.open:
         raise wrong_state(dossier.settlement)
     if dossier.rated:
-        raise Rejected("ALREADY_RATED")
+        raise Refused("ALREADY_RATED")
     if not 1 <= command.score <= 5:
-        raise Rejected("SCORE_INVALID")
-    return (DossierRated(*_head(command, dossier), command.score, command.comment),)
+        raise Refused("SCORE_INVALID")
+    return (DossierRated(**_stamp(command, dossier), score=command.score, comment=command.comment),)
 
 
 def _confirm(command: ConfirmSynchronisation, dossier: Dossier) -> Events:
     _require_exists(dossier)
     if not 0 <= command.peer_revision <= dossier.revision:
-        raise Rejected("REVISION_CONFLICT", revision=str(dossier.revision), expected=str(command.peer_revision))
-    return (DossierSynchronised(*_head(command, dossier), command.by.actor_id, command.peer_revision),)
+        raise Refused("REVISION_CONFLICT", revision=str(dossier.revision), expected=str(command.peer_revision))
+    return (
+        DossierSynchronised(**_stamp(command, dossier), peer=command.by.actor_id, peer_revision=command.peer_revision),
+    )
 
 
 _fact_of = course.reader(get_args(Event))

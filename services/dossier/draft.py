@@ -8,53 +8,54 @@ from datetime import datetime, timedelta
 from enum import Enum, auto
 from typing import assert_never
 
-from services.chassis.decider import Decider, Rejected, Sealed
+from services.chassis.decider import Decider, Sealed
+from services.dossier.refusals import Refused
 from services.dossier.values import Component
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DraftSaved:
     draft_id: str
-    applicant_id: str
     at: datetime
     by: str
+    applicant_id: str
     procedure_code: str
     form: Sealed
     components: tuple[Component, ...]
     reception_agency: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DraftDiscarded:
     draft_id: str
-    applicant_id: str
     at: datetime
     by: str
+    applicant_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DraftClaimed:
     draft_id: str
-    applicant_id: str
     at: datetime
     by: str
+    applicant_id: str
     code: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DraftSubmitted:
     draft_id: str
-    applicant_id: str
     at: datetime
     by: str
+    applicant_id: str
     code: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SaveDraft:
     draft_id: str
-    by: str
     at: datetime
+    by: str
     procedure_code: str
     form: Sealed
     components: tuple[Component, ...]
@@ -62,22 +63,22 @@ class SaveDraft:
     new: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DiscardDraft:
-    by: str
     at: datetime
+    by: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimDraft:
     """The applicant's dossier `code` is about to be submitted from it.
 
     Of the dossier that claimed it before: `found` is its code if it is there, `absent` if it is not.
     """
 
-    by: str
-    at: datetime
     draft_id: str
+    at: datetime
+    by: str
     applicant_id: str
     procedure_code: str
     code: str
@@ -85,12 +86,12 @@ class ClaimDraft:
     absent: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CloseDraft:
     """The applicant's dossier `code` was submitted from it."""
 
-    by: str
     at: datetime
+    by: str
     applicant_id: str
     code: str
 
@@ -123,31 +124,41 @@ def decide(command: Command, draft: Draft) -> Sequence[Event]:
     match command:
         case SaveDraft():
             if draft.stage is Stage.ABSENT and not command.new:
-                raise Rejected("DRAFT_NOT_FOUND", draft_id=command.draft_id)
+                raise Refused("DRAFT_NOT_FOUND", draft_id=command.draft_id)
             if draft.stage is not Stage.ABSENT:
                 require_open(draft, command.by, draft.draft_id)
             return (
                 DraftSaved(
-                    command.draft_id,
-                    command.by,
-                    command.at,
-                    command.by,
-                    command.procedure_code,
-                    command.form,
-                    command.components,
-                    command.reception_agency,
+                    draft_id=command.draft_id,
+                    applicant_id=command.by,
+                    at=command.at,
+                    by=command.by,
+                    procedure_code=command.procedure_code,
+                    form=command.form,
+                    components=command.components,
+                    reception_agency=command.reception_agency,
                 ),
             )
         case DiscardDraft():
             require_open(draft, command.by, draft.draft_id)
-            return (DraftDiscarded(draft.draft_id, draft.applicant_id, command.at, command.by),)
+            return (
+                DraftDiscarded(draft_id=draft.draft_id, applicant_id=draft.applicant_id, at=command.at, by=command.by),
+            )
         case ClaimDraft():
             return _claim(command, draft)
         case CloseDraft():
             # Whoever names another person's draft closes nothing.
             if draft.stage is not Stage.OPEN or draft.applicant_id != command.applicant_id:
                 return ()
-            return (DraftSubmitted(draft.draft_id, draft.applicant_id, command.at, command.by, command.code),)
+            return (
+                DraftSubmitted(
+                    draft_id=draft.draft_id,
+                    applicant_id=draft.applicant_id,
+                    at=command.at,
+                    by=command.by,
+                    code=command.code,
+                ),
+            )
         case _:
             assert_never(command)
 
@@ -157,27 +168,31 @@ def _claim(command: ClaimDraft, draft: Draft) -> Sequence[Event]:
     if draft.claimed == command.code:
         return ()
     if draft.claimed and draft.claimed == command.found:
-        raise Rejected("DRAFT_CLOSED")
+        raise Refused("DRAFT_CLOSED")
     over = draft.claimed_at is None or command.at >= draft.claimed_at + CLAIMED
     if draft.claimed and not (over and draft.claimed == command.absent):
-        raise Rejected("DRAFT_BEING_SUBMITTED", draft_id=draft.draft_id)
-    return (DraftClaimed(draft.draft_id, draft.applicant_id, command.at, command.by, command.code),)
+        raise Refused("DRAFT_BEING_SUBMITTED", draft_id=draft.draft_id)
+    return (
+        DraftClaimed(
+            draft_id=draft.draft_id, applicant_id=draft.applicant_id, at=command.at, by=command.by, code=command.code
+        ),
+    )
 
 
 def require_usable(draft: Draft, by: str, draft_id: str, procedure_code: str) -> None:
     """Raises Rejected DRAFT_NOT_FOUND, DRAFT_CLOSED, DRAFT_OF_OTHER_PROCEDURE."""
     require_open(draft, by, draft_id)
     if draft.procedure_code != procedure_code:
-        raise Rejected("DRAFT_OF_OTHER_PROCEDURE", draft_id=draft_id, procedure_code=draft.procedure_code)
+        raise Refused("DRAFT_OF_OTHER_PROCEDURE", draft_id=draft_id, procedure_code=draft.procedure_code)
 
 
 def require_open(draft: Draft, by: str, draft_id: str) -> None:
     """Raises Rejected DRAFT_NOT_FOUND, DRAFT_CLOSED."""
     # Another person's draft looks like none.
     if draft.stage is Stage.ABSENT or draft.applicant_id != by:
-        raise Rejected("DRAFT_NOT_FOUND", draft_id=draft_id)
+        raise Refused("DRAFT_NOT_FOUND", draft_id=draft_id)
     if draft.stage is Stage.CLOSED:
-        raise Rejected("DRAFT_CLOSED")
+        raise Refused("DRAFT_CLOSED")
 
 
 def evolve(draft: Draft, event: Event) -> Draft:

@@ -11,7 +11,7 @@ from motcua.dossier.v1 import dossier_service_pb2 as pb
 from services.chassis.calls.answers import form_answers
 from services.chassis.calls.call import Call
 from services.chassis.calls.paging import Page
-from services.chassis.decider import Rejected, Sealed
+from services.chassis.decider import Sealed
 from services.chassis.deciding.caller import Origin
 from services.chassis.deciding.facts import fact_of
 from services.chassis.deciding.handler import Handler, Outcome
@@ -28,6 +28,7 @@ from services.dossier.law import Law
 from services.dossier.queries import begun, draft_of, drafts_of
 from services.dossier.reading import form_text
 from services.dossier.reception import KnownAccount, attached, components_of
+from services.dossier.refusals import Refused
 from services.dossier.uploads import Uploads, owner_of
 
 MOST_DRAFTS = 50
@@ -81,7 +82,7 @@ class Drafts:
         """Raises Rejected TOO_MANY_DRAFTS."""
         full = await self.lists.read(lambda db: drafts_of(db, call.caller.actor)) >= MOST_DRAFTS
         if full and not await self.drafts.earlier(draft_id, call.origin):
-            raise Rejected("TOO_MANY_DRAFTS", limit=str(MOST_DRAFTS))
+            raise Refused("TOO_MANY_DRAFTS", limit=str(MOST_DRAFTS))
 
     async def get(self, call: Call[pb.GetDraftRequest]) -> dossier_pb2.Draft:
         """The caller's own, while it is open. Raises Rejected DRAFT_NOT_FOUND."""
@@ -94,7 +95,7 @@ class Drafts:
                 revision = history[-1].revision
                 return await draft_of(event.draft_id, str(recorded.id), revision, recorded.data, self.keys)
             break
-        raise Rejected("DRAFT_NOT_FOUND", draft_id=call.request.draft_id)
+        raise Refused("DRAFT_NOT_FOUND", draft_id=call.request.draft_id)
 
     async def list(self, call: Call[pb.ListDraftsRequest]) -> Page[dossier_pb2.Draft]:
         page = await call.page(self.lists, begun(call.caller.actor))
@@ -113,7 +114,7 @@ class Drafts:
             applicant = request.applicant_id or call.caller.account_id
             d.require_usable(state, applicant, request.draft_id, request.procedure_code)
             if await self._is_there(state.claimed):
-                raise Rejected("DRAFT_CLOSED")
+                raise Refused("DRAFT_CLOSED")
 
     async def claim(self, command: c.SubmitDossier, origin: Origin) -> None:
         """Of submissions of one draft at the same time one goes on. Raises Rejected DRAFT_CLOSED, DRAFT_BEING_SUBMITTED, ..."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypedDict
 
 from services.chassis.decider import Sealed
 from services.dossier.values import (
@@ -22,12 +23,21 @@ from services.law.deadlines import Term
 NOTHING = Sealed()
 
 
-@dataclass(frozen=True, slots=True)
-class DossierSubmitted:
+class Stamp(TypedDict):
+    """What every fact of a dossier says: of which dossier it is, when it happened, by whom, and whose dossier it is."""
+
     code: str
-    applicant_id: str
     at: datetime
     by: str
+    applicant_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DossierSubmitted:
+    code: str
+    at: datetime
+    by: str
+    applicant_id: str
     procedure_code: str
     procedure_version: int
     channel: Channel
@@ -50,12 +60,12 @@ class DossierSubmitted:
     reception_term: Term | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FeeAssessed:
     code: str
-    applicant_id: str
     at: datetime
     by: str
+    applicant_id: str
     fee_id: str
     amount: int
     items: tuple[FeeItem, ...]
@@ -66,12 +76,12 @@ class FeeAssessed:
     of_form: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FeeWaived:
     code: str
-    applicant_id: str
     at: datetime
     by: str
+    applicant_id: str
     fee_id: str
     amount: int
     exemptions: Sealed
@@ -79,12 +89,12 @@ class FeeWaived:
     document_ids: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FeeCancelled:
     code: str
-    applicant_id: str
     at: datetime
     by: str
+    applicant_id: str
     fee_id: str
     amount: int
     condition: FeeCondition
@@ -96,12 +106,12 @@ class FeeCancelled:
     paid: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FeePaid:
     code: str
-    applicant_id: str
     at: datetime
     by: str
+    applicant_id: str
     fee_id: str
     amount: int
     payment_id: str
@@ -111,23 +121,23 @@ class FeePaid:
     reception_due_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FeeRefunded:
     code: str
-    applicant_id: str
     at: datetime
     by: str
+    applicant_id: str
     fee_id: str
     amount: int
     payment_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DossierReceived:
     code: str
-    applicant_id: str
     at: datetime
     by: str
+    applicant_id: str
     receipt_number: str
     due_at: datetime | None
     term: Term | None
@@ -142,76 +152,76 @@ class DossierReceived:
     paper_days: tuple[PaperDay, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DossierRefused:
     code: str
-    applicant_id: str
     at: datetime
     by: str
+    applicant_id: str
     reason: Sealed
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SupplementRequested:
     code: str
-    applicant_id: str
     at: datetime
     by: str
+    applicant_id: str
     component_codes: tuple[str, ...]
     explanation: Sealed
     form_fields: tuple[str, ...] = ()
     data_faults: tuple[DataFault, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FormCorrected:
     code: str
-    applicant_id: str
     at: datetime
     by: str
+    applicant_id: str
     form: Sealed
     components: tuple[Component, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SupplementSupplied:
     code: str
-    applicant_id: str
     at: datetime
     by: str
+    applicant_id: str
     components: tuple[Component, ...]
     due_at: datetime | None
     provisional: bool = False
     calendar: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessingStarted:
     code: str
-    applicant_id: str
     at: datetime
     by: str
+    applicant_id: str
     agency: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StepAssigned:
     code: str
-    applicant_id: str
     at: datetime
     by: str
+    applicant_id: str
     step_code: str
     role: str
     assignee_id: str
     agency: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StepCompleted:
     code: str
-    applicant_id: str
     at: datetime
     by: str
+    applicant_id: str
     step_code: str
     note: Sealed
     agency: str
@@ -219,12 +229,12 @@ class StepCompleted:
     next_role: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DossierTransferred:
     code: str
-    applicant_id: str
     at: datetime
     by: str
+    applicant_id: str
     from_agency: str
     to_agency: str
     reason: Sealed
@@ -235,49 +245,49 @@ class DossierTransferred:
     provisional: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WithdrawalRequested:
     code: str
-    applicant_id: str
     at: datetime
     by: str
+    applicant_id: str
     reason: Sealed
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WithdrawalDeclined:
     code: str
-    applicant_id: str
     at: datetime
     by: str
+    applicant_id: str
     explanation: Sealed
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessingStopped:
     code: str
-    applicant_id: str
     at: datetime
     by: str
+    applicant_id: str
     cause: StopCause
     explanation: Sealed
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DossierApproved:
     code: str
-    applicant_id: str
     at: datetime
     by: str
+    applicant_id: str
     agency: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ResultIssued:
     code: str
-    applicant_id: str
     at: datetime
     by: str
+    applicant_id: str
     result_number: str
     document_kind: str
     sha256: str
@@ -288,31 +298,31 @@ class ResultIssued:
     procedure_code: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ResultReturned:
     code: str
-    applicant_id: str
     at: datetime
     by: str
+    applicant_id: str
     delivery_method: DeliveryMethod
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DeadlinePassed:
     code: str
-    applicant_id: str
     at: datetime
     by: str
+    applicant_id: str
     due_at: datetime
     agency: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DeadlineRecounted:
     code: str
-    applicant_id: str
     at: datetime
     by: str
+    applicant_id: str
     original_due_at: datetime
     due_at: datetime
     calendar: str
@@ -322,44 +332,44 @@ class DeadlineRecounted:
     agency: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReceptionDeadlinePassed:
     code: str
-    applicant_id: str
     at: datetime
     by: str
+    applicant_id: str
     reception_due_at: datetime
     agency: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DeadlineExtended:
     code: str
-    applicant_id: str
     at: datetime
     by: str
+    applicant_id: str
     original_due_at: datetime
     due_at: datetime
     reason: Sealed
     signer: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DossierRated:
     code: str
-    applicant_id: str
     at: datetime
     by: str
+    applicant_id: str
     score: int
     comment: Sealed
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DossierSynchronised:
     code: str
-    applicant_id: str
     at: datetime
     by: str
+    applicant_id: str
     peer: str
     peer_revision: int
 

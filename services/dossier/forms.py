@@ -10,9 +10,9 @@ import structlog
 
 from services.chassis.calls.answers import Answers
 from services.chassis.calls.statuses import RequestInvalid
-from services.chassis.decider import Rejected
 from services.chassis.telemetry import telemetry
 from services.chassis.work.confined import WorkExhausted
+from services.dossier.refusals import Refused
 from services.law.definitions import Procedure
 
 log = structlog.get_logger()
@@ -32,7 +32,7 @@ class Forms:
         try:
             found = await self._answers.faults(procedure, answers, at)
         except WorkExhausted as error:
-            raise Rejected("FORM_UNCHECKABLE", procedure_code=procedure.code) from error
+            raise Refused("FORM_UNCHECKABLE", procedure_code=procedure.code) from error
         if found is None:
             raise faulty(procedure)
         if found:
@@ -42,8 +42,8 @@ class Forms:
         await self._answers.close()
 
 
-def faulty(procedure: Procedure) -> Rejected:
+def faulty(procedure: Procedure) -> Refused:
     """Of a definition that was published before what is wrong with it was known. Counted, for an alert."""
     telemetry.DEFINITION_FAULTS.inc()
     log.error("a definition in force is faulty", procedure=procedure.code, version=procedure.version, exc_info=True)
-    return Rejected("DEFINITION_FAULTY", procedure_code=procedure.code, version=str(procedure.version))
+    return Refused("DEFINITION_FAULTY", procedure_code=procedure.code, version=str(procedure.version))

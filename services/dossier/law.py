@@ -15,6 +15,7 @@ from services.chassis.deciding.caller import decides_for
 from services.chassis.following.in_force import Version, versions_of
 from services.dossier.domain import LARGEST_FEE
 from services.dossier.forms import faulty
+from services.dossier.refusals import Refused
 from services.dossier.values import (
     EVERYWHERE,
     HERE,
@@ -76,7 +77,7 @@ class Law:
     def in_force(self, procedure_code: str, at: datetime) -> Procedure:
         """The newest version in force on that day. Raises Rejected PROCEDURE_UNKNOWN."""
         if (procedure := self.offered(procedure_code, at)) is None:
-            raise Rejected("PROCEDURE_UNKNOWN", procedure_code=procedure_code)
+            raise Refused("PROCEDURE_UNKNOWN", procedure_code=procedure_code)
         return procedure
 
     def offered(self, procedure_code: str, at: datetime) -> Procedure | None:
@@ -87,7 +88,7 @@ class Law:
         """Raises Rejected NOT_READY where this replica has not read of it yet."""
         known = self._procedures.get(procedure_code, {}).get(version)
         if known is None:
-            raise Rejected("NOT_READY")
+            raise Refused("NOT_READY")
         procedure: Procedure = known.value
         return procedure
 
@@ -100,7 +101,7 @@ class Law:
         """As it is on that day. Raises Rejected AGENCY_UNKNOWN."""
         found = newest(self._agencies.get(code, ()), local_day(at))
         if found is None:
-            raise Rejected("AGENCY_UNKNOWN", agency=code)
+            raise Refused("AGENCY_UNKNOWN", agency=code)
         agency: Agency = found.value
         return agency
 
@@ -108,14 +109,14 @@ class Law:
         """The same of one that this site decides for. Raises Rejected AGENCY_UNKNOWN, AGENCY_ELSEWHERE."""
         agency = self.agency(code, at)
         if not decides_for(site, agency.province):
-            raise Rejected("AGENCY_ELSEWHERE", agency=code, province=agency.province)
+            raise Refused("AGENCY_ELSEWHERE", agency=code, province=agency.province)
         return agency
 
     def known_agency(self, code: str, at: datetime) -> Agency:
         """In force or not. Raises Rejected NOT_READY where this replica has not read of it yet."""
         versions = self._agencies.get(code)
         if not versions:
-            raise Rejected("NOT_READY")
+            raise Refused("NOT_READY")
         agency: Agency = nearest(versions, local_day(at)).value
         return agency
 
@@ -132,7 +133,7 @@ class Law:
     def calendar(self, calendar_id: str, at: datetime) -> Calendar:
         """The newest version in force on that day. Raises Rejected NOT_READY where this replica has not read of it yet."""
         if (found := self._calendar(calendar_id, at)) is None:
-            raise Rejected("NOT_READY")
+            raise Refused("NOT_READY")
         return found.calendar
 
     def _calendar(self, calendar_id: str, at: datetime) -> _Calendar | None:
@@ -183,7 +184,7 @@ class Law:
             near = agency.province == reception.province or _serves(agency, reception)
             if _matches(agency, authority) and (near or (authority.anywhere and holds("nationwide", at))):
                 return agency
-        raise Rejected("AGENCY_NOT_COMPETENT", agency=code, procedure_code=procedure.code)
+        raise Refused("AGENCY_NOT_COMPETENT", agency=code, procedure_code=procedure.code)
 
     def competent(self, procedure: Procedure, reception: Agency, at: datetime) -> Agency:
         """The reception agency itself where it is competent, else the nearest that is. Raises AGENCY_NOT_COMPETENT."""
@@ -192,7 +193,7 @@ class Law:
             for agency in near:
                 if _matches(agency, authority) and _serves(agency, reception):
                     return agency
-        raise Rejected("AGENCY_NOT_COMPETENT", agency=reception.code, procedure_code=procedure.code)
+        raise Refused("AGENCY_NOT_COMPETENT", agency=reception.code, procedure_code=procedure.code)
 
     def terms(
         self,
@@ -229,7 +230,7 @@ class Law:
     ) -> Terms:
         rule = next((rule for rule in procedure.channels if rule.channel.value == channel.value), None)
         if rule is None:
-            raise Rejected("CHANNEL_NOT_OFFERED", procedure_code=procedure.code, channel=channel.name)
+            raise Refused("CHANNEL_NOT_OFFERED", procedure_code=procedure.code, channel=channel.name)
         so = circumstances(procedure, form)
         fee = procedure.fee or definitions.Fee()
         items = self._fee_items(procedure, channel, agency, form, day, standing)
@@ -293,7 +294,7 @@ class Law:
                 return ()
             raise
         if sum(item.amount for item in items) > LARGEST_FEE:
-            raise Rejected("FEE_INVALID")
+            raise Refused("FEE_INVALID")
         return items
 
 

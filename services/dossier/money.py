@@ -6,11 +6,11 @@ from collections.abc import Callable
 from datetime import datetime
 
 from motcua.payment.events.v1 import events_pb2 as payment
-from services.chassis.decider import Rejected
 from services.dossier import commands as c
 from services.dossier.casework import terms_of
 from services.dossier.domain import Dossier
 from services.dossier.law import Law
+from services.dossier.refusals import Refused
 from services.dossier.values import Actor
 from services.law.course import Settlement
 
@@ -28,7 +28,7 @@ def noted(
 
     def command(state: Dossier) -> c.Command:
         if state.settlement is Settlement.ABSENT:
-            raise Rejected("NOT_FOUND", code=event.code)
+            raise Refused("NOT_FOUND", code=event.code)
         if isinstance(event, payment.RefundConfirmed):
             return c.RefundFee(
                 by=PAYMENT, at=now, fee_id=event.fee_id, amount=event.amount, payment_id=event.payment_id

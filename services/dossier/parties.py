@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from sqlalchemy import ColumnElement, false, or_
 
-from services.chassis.decider import Rejected
 from services.chassis.deciding.caller import Caller
 from services.chassis.following.standing import Standing, unrestricted
 from services.chassis.grounds.concern import may_know, mine, office, own_affair, require_impartial
 from services.dossier.domain import Dossier
 from services.dossier.law import Law
+from services.dossier.refusals import Refused
 from services.dossier.views import dossiers
 from services.law.course import Settlement
 
@@ -37,10 +37,10 @@ def is_party(caller: Caller, state: Dossier, law: Law) -> bool:
 def require_party(caller: Caller, state: Dossier, law: Law, standing: Standing, code: str) -> None:
     """That the caller may read it and act on it. Raises Rejected NOT_FOUND, OWN_AFFAIR, ACCOUNT_RESTRICTED."""
     if not is_party(caller, state, law):
-        raise Rejected("NOT_FOUND", code=code)
+        raise Refused("NOT_FOUND", code=code)
     require_impartial(caller, state.applicant_id)
     if caller.kind not in _PERSONS and state.applicant_id in standing.restricted:
-        raise Rejected("ACCOUNT_RESTRICTED")
+        raise Refused("ACCOUNT_RESTRICTED")
 
 
 def may_act(caller: Caller, state: Dossier, law: Law, standing: Standing) -> bool:

@@ -15,7 +15,6 @@ from motcua.dossier.v1 import dossier_pb2
 from motcua.dossier.v1 import dossier_service_pb2 as pb
 from services.chassis.blobs.sealed import SealedBlobs
 from services.chassis.blobs.signed import UNVERIFIED
-from services.chassis.decider import Rejected
 from services.chassis.deciding.codec import to_timestamp
 from services.chassis.deciding.facts import Fact, fact_of, message_of
 from services.chassis.machine import threads
@@ -34,6 +33,7 @@ from services.chassis.store.port import RecordedEvent
 from services.dossier.codec import dossier_codec
 from services.dossier.comparing import ABSENT, changes
 from services.dossier.domain import Dossier, dossier
+from services.dossier.refusals import Refused
 from services.dossier.values import ComponentSource
 
 
@@ -114,7 +114,7 @@ async def content_of(
     """Of one of its files, in pieces. Raises Rejected ATTACHMENT_UNKNOWN."""
     files = files_of(history, state)
     if sha256 not in files:
-        raise Rejected("ATTACHMENT_UNKNOWN", sha256=sha256, component="-")
+        raise Refused("ATTACHMENT_UNKNOWN", sha256=sha256, component="-")
     note_opening(state.applicant_id, state.code)
     media_type = files[sha256]
     try:

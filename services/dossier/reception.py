@@ -16,7 +16,7 @@ from motcua.identity.events.v1 import events_pb2 as identity
 from services.chassis.calls.answers import form_answers
 from services.chassis.calls.call import Call
 from services.chassis.calls.statuses import RequestInvalid, Violation
-from services.chassis.decider import Rejected, Sealed
+from services.chassis.decider import Sealed
 from services.chassis.deciding.caller import NATIONAL, Caller
 from services.chassis.deciding.codec import Shape
 from services.chassis.grounds.concern import ONLINE, require_impartial, require_scope
@@ -31,6 +31,7 @@ from services.dossier.forms import Forms
 from services.dossier.holdings import NOTHING, Holdings, holdings_of
 from services.dossier.law import Law
 from services.dossier.reading import form_text
+from services.dossier.refusals import Refused
 from services.dossier.registry import NOBODY, Registered, Registry
 from services.dossier.uploads import Uploads, owner_of
 from services.dossier.values import (
@@ -143,10 +144,10 @@ def require_open_window(settings: Settings, channel: Channel, caller: Caller, at
     day, cutover = local_day(at), settings.submission_cutover
     if channel is Channel.ONLINE and cutover and day >= cutover.isoformat():
         if not _of_national_portal(caller):
-            raise Rejected("NATIONAL_PORTAL_ONLY", since=cutover.isoformat(), address=settings.submission_address)
+            raise Refused("NATIONAL_PORTAL_ONLY", since=cutover.isoformat(), address=settings.submission_address)
         caller = replace(caller, purpose=NATIONAL)
     if settings.sandbox_until and day > settings.sandbox_until.isoformat():
-        raise Rejected("TRIAL_ENDED", until=settings.sandbox_until.isoformat())
+        raise Refused("TRIAL_ENDED", until=settings.sandbox_until.isoformat())
     return caller
 
 
@@ -201,7 +202,7 @@ def _is_account_id(text: str) -> bool:
 async def _opened(registration: Registered, keys: KeyRing) -> Mapping[str, str]:
     if registration.event is None:
         # The first login is a moment old.
-        raise Rejected("NOT_READY")
+        raise Refused("NOT_READY")
     opened = await open_message(registration.event, UUID(registration.event_id), keys)
     return {name: text for name, text in opened.items() if text not in UNREADABLE}
 
@@ -237,7 +238,7 @@ class Reception:
         request, at, site, channel = call.request, call.now, self.settings.site, channel_of(call.request, caller)
         procedure = law.in_force(request.procedure_code, at)
         if channel is Channel.ONLINE and caller.kind != "system" and caller.loa < procedure.loa:
-            raise Rejected("ASSURANCE_TOO_LOW", required=str(procedure.loa), loa=str(caller.loa))
+            raise Refused("ASSURANCE_TOO_LOW", required=str(procedure.loa), loa=str(caller.loa))
         reception = law.agency_here(request.reception_agency, at, site)
         competent = (
             law.named(procedure, request.competent_agency, reception, at, site)
@@ -314,7 +315,7 @@ class Reception:
 
     async def _caller(self, request: pb.SubmitDossierRequest, caller: Caller) -> tuple[Applicant, KnownAccount]:
         if request.applicant_id not in ("", caller.account_id):
-            raise Rejected("APPLICANT_MISMATCH")
+            raise Refused("APPLICANT_MISMATCH")
         self.registry.require_open(caller.account_id)
         kind = ApplicantKind.CITIZEN if "citizen" in caller.roles else ApplicantKind.ORGANISATION
         known = await self.people.get(caller.account_id) or KnownAccount()
@@ -330,7 +331,7 @@ def _claims(
     codes = tuple(dict.fromkeys(request.exemption_codes))
     known = {exemption.code for exemption in exemptions_on(procedure, local_day(at))}
     if unknown := [code for code in codes if code not in known]:
-        raise Rejected("EXEMPTION_UNKNOWN", procedure_code=procedure.code, exemption=", ".join(unknown))
+        raise Refused("EXEMPTION_UNKNOWN", procedure_code=procedure.code, exemption=", ".join(unknown))
     if "receptionist" not in caller.roles:
         return (), codes
     if codes:
@@ -341,7 +342,7 @@ def _claims(
 def require_unused(codes: Collection[str], used: Collection[str]) -> None:
     """Raises Rejected EXEMPTION_USED."""
     if again := [code for code in codes if code in used]:
-        raise Rejected("EXEMPTION_USED", exemption=", ".join(again))
+        raise Refused("EXEMPTION_USED", exemption=", ".join(again))
 
 
 def _account_level(applicant: Applicant, known: KnownAccount, caller: Caller) -> int:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from google.protobuf.message import Message
 
 from motcua.identity.events.v1 import events_pb2 as identity
-from services.chassis.decider import Rejected
 from services.chassis.deciding.facts import message_of
 from services.chassis.following.standing import Standing
 from services.chassis.store.port import EventStore
+from services.dossier.refusals import Refused
 from services.dossier.values import ApplicantKind
 
 
@@ -38,16 +38,16 @@ class Registry:
         """
         found = registered if registered.event_id else await self._registered(account_id)
         if found.kind != kind.value:
-            raise Rejected("ACCOUNT_UNKNOWN", account_id=account_id, kind=kind.name.lower())
+            raise Refused("ACCOUNT_UNKNOWN", account_id=account_id, kind=kind.name.lower())
         self.require_open(account_id)
         return found
 
     def require_open(self, account_id: str) -> None:
         """Raises Rejected SUBJECT_ERASED, ACCOUNT_RESTRICTED."""
         if account_id in self._standing.erased:
-            raise Rejected("SUBJECT_ERASED")
+            raise Refused("SUBJECT_ERASED")
         if account_id in self._standing.restricted:
-            raise Rejected("ACCOUNT_RESTRICTED")
+            raise Refused("ACCOUNT_RESTRICTED")
 
     async def _registered(self, account_id: str) -> Registered:
         """A person whom the population database knows has an account before the first login."""

@@ -14,7 +14,6 @@ from motcua.payment.events.v1 import events_pb2 as payment
 from services.chassis.blobs.signed import UNVERIFIED
 from services.chassis.calls.call import Call
 from services.chassis.database.database import utc
-from services.chassis.decider import Rejected
 from services.chassis.deciding.caller import Origin
 from services.chassis.deciding.facts import Fact, fact_of
 from services.chassis.following.erasures import shreds
@@ -45,6 +44,7 @@ from services.dossier.parties import names, office_of
 from services.dossier.queries import mine, oldest_due_query, search, summaries, work
 from services.dossier.reading import content_of, entry_of, public_entry_of, shown
 from services.dossier.reception import Reception, known_accounts, require_unused
+from services.dossier.refusals import Refused
 from services.dossier.registry import Registry
 from services.dossier.submissions import Submissions
 from services.dossier.timekeeping import Timekeeping
@@ -219,7 +219,7 @@ class DossierService:
     @api
     async def track_dossier(self, call: Call[pb.TrackDossierRequest]) -> AsyncIterator[pb.TrackDossierResponse]:
         if not await self.dossiers.read(call.request.code):
-            raise Rejected("NOT_FOUND", code=call.request.code)
+            raise Refused("NOT_FOUND", code=call.request.code)
         async for news in self.watchers.watch(f"dossier-{call.request.code}", call.request.resume_token):
             entry = public_entry_of(fact_of(news.event)) if isinstance(news, Happened) else None
             yield told(pb.TrackDossierResponse, news, entry)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from services.chassis.decider import Rejected, Words
+from services.chassis.decider import Words
+from services.dossier.refusals import Refused
 from services.law.course import Settlement
 
 NAMES = {
@@ -73,8 +74,8 @@ NOW = {
 }
 
 
-def wrong_state(state: Settlement) -> Rejected:
-    return Rejected("WRONG_STATE", state=Words.of(*NAMES[state], state.name), now=_now(state))
+def wrong_state(state: Settlement) -> Refused:
+    return Refused("WRONG_STATE", state=Words.of(*NAMES[state], state.name), now=_now(state))
 
 
 def _now(state: Settlement) -> Words:

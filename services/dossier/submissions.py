@@ -23,6 +23,7 @@ from services.dossier.drafts import Drafts
 from services.dossier.events import Event
 from services.dossier.law import Law
 from services.dossier.reception import Reception, fee_id_of, require_open_window
+from services.dossier.refusals import Refused
 from services.dossier.uploads import owner_of
 from services.dossier.values import Channel
 from services.law.days import ZONE, local_day
@@ -76,7 +77,7 @@ class Submissions:
         for _ in range(CODE_ATTEMPTS):
             found = await self.allocation.get(wanted)
             if found is None:
-                raise Rejected("CODES_EXHAUSTED", organisation=wanted.organisation)
+                raise Refused("CODES_EXHAUSTED", organisation=wanted.organisation)
             if earlier := await self._submitted_as(found.others, origin):
                 return earlier
             try:
@@ -86,12 +87,12 @@ class Submissions:
                 async with asyncio.timeout(d.CLAIMED.total_seconds() / 2):
                     return await self.dossiers.execute(found.code, command, origin, creates=True)
             except TimeoutError:
-                raise Rejected("OVERLOADED") from None
+                raise Refused("OVERLOADED") from None
             except Rejected as rejected:
                 if rejected.reason != "ALREADY_SUBMITTED":
                     raise
                 await self.codes.write(partial(forget, code=found.code))
-        raise Rejected("OVERLOADED")
+        raise Refused("OVERLOADED")
 
     async def _submitted_as(self, codes: Sequence[str], origin: Origin) -> Outcome[Event] | None:
         for code in codes:

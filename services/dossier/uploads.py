@@ -51,6 +51,7 @@ from services.chassis.text.sizes import sized
 from services.chassis.work.confined import Confined, WorkExhausted
 from services.dossier.files.kinds import KINDS, media_type_of
 from services.dossier.files.scanner import NoScanner, Scanner, ScannerUnavailable, scanner_of
+from services.dossier.refusals import Refused
 from services.dossier.values import File, FileKind
 
 log = structlog.get_logger()
@@ -176,13 +177,13 @@ class Uploads:
         """Raises RequestInvalid, Rejected UPLOAD_TYPE_REFUSED, UPLOAD_EMPTY, UPLOAD_TOO_LARGE, UPLOAD_QUOTA."""
         declared, media_type = media_type, media_type_of(media_type) or ""
         if not media_type:
-            raise Rejected("UPLOAD_TYPE_REFUSED", media_type=declared[:80], accepted=", ".join(KINDS))
+            raise Refused("UPLOAD_TYPE_REFUSED", media_type=declared[:80], accepted=", ".join(KINDS))
         if size == 0:
-            raise Rejected("UPLOAD_EMPTY")
+            raise Refused("UPLOAD_EMPTY")
         if size < 0:
             raise RequestInvalid([Violation("size", "Không được là số âm.", "It must not be negative.")])
         if size > LARGEST_BYTES:
-            raise Rejected("UPLOAD_TOO_LARGE", limit=sized(LARGEST_BYTES))
+            raise Refused("UPLOAD_TOO_LARGE", limit=sized(LARGEST_BYTES))
         sha256 = sha256.lower()
         if not _SHA256.fullmatch(sha256):
             raise RequestInvalid(
@@ -218,7 +219,7 @@ class Uploads:
             unfinished = select(func.count(), func.coalesce(func.sum(uploads.c.size), 0))
             count, held = db.execute(unfinished.where(uploads.c.owner == owner.account, ~uploads.c.complete)).one()
             if count >= MOST_UNFINISHED or held + size > MOST_UNFINISHED_BYTES:
-                raise Rejected("UPLOAD_QUOTA", limit=str(MOST_UNFINISHED), bytes=sized(MOST_UNFINISHED_BYTES))
+                raise Refused("UPLOAD_QUOTA", limit=str(MOST_UNFINISHED), bytes=sized(MOST_UNFINISHED_BYTES))
             insert_new(db, uploads, row)
             return db.execute(this).one()
 
@@ -233,7 +234,7 @@ class Uploads:
         row = await self._row(owner, upload_id)
         if not row.complete:
             offset = await self._growing.offset(upload_id)
-            raise Rejected("UPLOAD_UNFINISHED", offset=str(offset), size=str(row.size))
+            raise Refused("UPLOAD_UNFINISHED", offset=str(offset), size=str(row.size))
         return row.kept_media_type, self._content(row)
 
     async def add(self, owner: Owner, upload_id: str, offset: int, data: bytes) -> dossier_pb2.Upload:
@@ -243,15 +244,15 @@ class Uploads:
             if row.complete:
                 return await self._shown(row)
             if len(data) > LARGEST_CHUNK_BYTES:
-                raise Rejected("UPLOAD_TOO_LARGE", limit=sized(LARGEST_CHUNK_BYTES))
+                raise Refused("UPLOAD_TOO_LARGE", limit=sized(LARGEST_CHUNK_BYTES))
             if offset < 0 or offset + len(data) > row.size:
-                raise Rejected("UPLOAD_BEYOND_SIZE", size=sized(row.size))
+                raise Refused("UPLOAD_BEYOND_SIZE", size=sized(row.size))
             try:
                 reached = await self._growing.write(owner.account, upload_id, offset, data)
             except OffsetWrong as wrong:
-                raise Rejected("UPLOAD_OFFSET_WRONG", offset=str(wrong.offset)) from None
+                raise Refused("UPLOAD_OFFSET_WRONG", offset=str(wrong.offset)) from None
             except BlobMissing:  # another replica writes the same: sent again, it finds what is there then
-                raise Rejected("OVERLOADED") from None
+                raise Refused("OVERLOADED") from None
             if reached == row.size:
                 await self._finish(row)
                 row = await self._row(owner, upload_id)
@@ -265,14 +266,14 @@ class Uploads:
         except Rejected as refused:
             if refused.reason not in ("UPLOAD_UNSCANNED", "OVERLOADED"):
                 if await self._growing.offset(row.upload_id) < row.size:  # another replica has finished meanwhile
-                    raise Rejected("OVERLOADED") from None
+                    raise Refused("OVERLOADED") from None
                 await self._growing.discard(row.upload_id)
             raise
         new = verdict.get("kept")
         try:
             await self._keep(row, new["sha256"] if new else row.sha256, made if new else None)
         except (ContentWrong, BlobMissing):
-            raise Rejected("OVERLOADED") from None
+            raise Refused("OVERLOADED") from None
         done = update(uploads).where(uploads.c.upload_id == row.upload_id).values(complete=True)
 
         def finish(db: Connection) -> None:
@@ -290,22 +291,22 @@ class Uploads:
             found = await self._scanner.found_in(self._growing.read(row.owner, row.upload_id))
         except ScannerUnavailable as silent:
             log.error("a file was not scanned for malware, and is not taken", error=str(silent))
-            raise Rejected("UPLOAD_UNSCANNED") from None
+            raise Refused("UPLOAD_UNSCANNED") from None
         except BlobMissing:
-            raise Rejected("OVERLOADED") from None
+            raise Refused("OVERLOADED") from None
         if found:
             log.warning("malware in an upload", found=found, owner=row.owner)
-            raise Rejected("UPLOAD_INFECTED", found=found[:100])
+            raise Refused("UPLOAD_INFECTED", found=found[:100])
         try:
             content = self._growing.read(row.owner, row.upload_id)
             judge = self._judges[JUDGES[KINDS[row.media_type]]]
             verdict, made = await judge.of(content, row.media_type, row.sha256, LARGEST_BYTES)
         except WorkExhausted:
-            raise Rejected("UPLOAD_UNCHECKABLE") from None
+            raise Refused("UPLOAD_UNCHECKABLE") from None
         except BlobMissing:
-            raise Rejected("OVERLOADED") from None
+            raise Refused("OVERLOADED") from None
         if "reason" in verdict:
-            raise Rejected(verdict["reason"], **_explained(verdict["facts"]))
+            raise Refused(verdict["reason"], **_explained(verdict["facts"]))
         return verdict, made
 
     async def _keep(self, row: Any, sha256: str, made: bytes | None) -> None:
@@ -331,7 +332,7 @@ class Uploads:
             try:
                 await self._blobs.put(subject, row.kept_sha256, self._content(row))
             except ContentWrong:  # dropped at this moment
-                raise Rejected("ATTACHMENT_UNKNOWN", sha256=row.sha256, component="-") from None
+                raise Refused("ATTACHMENT_UNKNOWN", sha256=row.sha256, component="-") from None
 
     def _content(self, row: Any) -> AsyncIterator[bytes]:
         """What is kept of a finished upload."""
@@ -393,7 +394,7 @@ class Uploads:
         query = _UPLOADS.where(uploads.c.upload_id == upload_id, _belongs(owner))
         row = await database.read(lambda db: db.execute(query).one_or_none())
         if row is None:
-            raise Rejected("UPLOAD_UNKNOWN", upload_id=upload_id[:80])
+            raise Refused("UPLOAD_UNKNOWN", upload_id=upload_id[:80])
         return row
 
     async def _shown(self, row: Any) -> dossier_pb2.Upload:

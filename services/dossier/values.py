@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
 
-from services.chassis.decider import Rejected
+from services.dossier.refusals import Refused
 from services.law.course import FeeCondition
 from services.law.deadlines import Calendar, Term
 from services.law.fees import taken_off
@@ -220,4 +220,4 @@ class Actor:
 def require_reason(text: str) -> None:
     """A reason is words for a person to read, never a code. Raises Rejected REASON_REQUIRED."""
     if len(text.strip()) < SHORTEST_REASON or len(text.split()) < 2:
-        raise Rejected("REASON_REQUIRED", length=str(SHORTEST_REASON))
+        raise Refused("REASON_REQUIRED", length=str(SHORTEST_REASON))

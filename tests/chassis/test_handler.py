@@ -53,7 +53,16 @@ class Draft:
         new: bool = True,
     ) -> Outcome[Any]:
         request = pb.SaveDraftRequest(request_id=request_id or str(uuid4()), draft_id=text, expected_revision=expected)
-        command = SaveDraft("draft-1", "citizen-1", at, text, Sealed("form"), (), "P56", new)
+        command = SaveDraft(
+            draft_id="draft-1",
+            by="citizen-1",
+            at=at,
+            procedure_code=text,
+            form=Sealed("form"),
+            components=(),
+            reception_agency="P56",
+            new=new,
+        )
         return await (handler or self.handler).execute(
             "draft-1", command, Origin.of_request(request, CITIZEN), creates=new
         )
@@ -239,17 +248,17 @@ async def test_what_a_stale_state_refuses_is_decided_again(a_draft: Draft) -> No
     await a_draft.save()
     other = handler_of(a_draft.store, a_draft.keys)
     with pytest.raises(Rejected, match="DRAFT_NOT_FOUND"):
-        await other.execute("draft-2", DiscardDraft("citizen-1", NOW), origin())
+        await other.execute("draft-2", DiscardDraft(by="citizen-1", at=NOW), origin())
     assert (await other.load("draft-1"))[1] == 0
-    await a_draft.handler.execute("draft-1", DiscardDraft("citizen-1", NOW), origin())
+    await a_draft.handler.execute("draft-1", DiscardDraft(by="citizen-1", at=NOW), origin())
     with pytest.raises(Rejected, match="DRAFT_CLOSED"):
-        await other.execute("draft-1", DiscardDraft("citizen-1", NOW), origin())
+        await other.execute("draft-1", DiscardDraft(by="citizen-1", at=NOW), origin())
 
 
 async def test_what_a_stale_state_has_nothing_to_say_on_is_decided_again(a_draft: Draft) -> None:
     store, keys = a_draft.store, a_draft.keys
     absent = handler_of(store, keys)
-    close = CloseDraft("citizen-1", NOW, "citizen-1", "code")
+    close = CloseDraft(by="citizen-1", at=NOW, applicant_id="citizen-1", code="code")
     assert (await absent.execute("draft-1", close, origin(), creates=True)).events == ()
     await a_draft.save()
     stale = handler_of(store, keys)
@@ -263,7 +272,7 @@ async def test_a_command_may_be_made_of_the_state_it_is_decided_on(a_draft: Draf
 
     def make(state: Any) -> DiscardDraft:
         seen.append(state.draft_id)
-        return DiscardDraft(state.applicant_id, NOW)
+        return DiscardDraft(by=state.applicant_id, at=NOW)
 
     await handler_of(a_draft.store, a_draft.keys).execute("draft-1", make, origin())
     assert seen == ["draft-1"]

@@ -41,8 +41,8 @@ ACROSS = v.Route(at("2026-09-04T17:00"), at("2026-09-04T09:00"))
 AFTER_THREE = v.Route(at("2026-09-07T07:30"), at("2026-09-07T07:30"))
 
 
-def head(by: v.Actor, when: datetime) -> tuple[str, str, datetime, str]:
-    return w.CODE, APPLICANT.actor_id, when, by.actor_id
+def stamp(by: v.Actor, when: datetime) -> e.Stamp:
+    return e.Stamp(code=w.CODE, at=when, by=by.actor_id, applicant_id=APPLICANT.actor_id)
 
 
 def story(*commands: c.Command) -> Any:
@@ -50,12 +50,22 @@ def story(*commands: c.Command) -> Any:
 
 
 def recount(when: datetime, calendar: Calendar = NEWEST) -> c.RecountDeadline:
-    return c.RecountDeadline(CLOCK, when, calendar, BASIS)
+    return c.RecountDeadline(by=CLOCK, at=when, calendar=calendar, legal_basis=BASIS)
 
 
 def received(when: datetime, due: datetime, law: v.Terms = SEVENTEEN, **said: Any) -> e.DossierReceived:
-    step = ("check", "processor")
-    return e.DossierReceived(*head(OFFICIAL, when), "TN-1", due, law.term, law.calendar.name, COMMUNE, 2, *step, **said)
+    return e.DossierReceived(
+        **stamp(OFFICIAL, when),
+        receipt_number="TN-1",
+        due_at=due,
+        term=law.term,
+        calendar=law.calendar.name,
+        agency=COMMUNE,
+        procedure_version=2,
+        next_step_code="check",
+        next_role="processor",
+        **said,
+    )
 
 
 # Beyond what is announced
@@ -65,7 +75,14 @@ def test_a_due_date_beyond_the_announced_holidays_is_provisional_and_recounted_w
     promised = received(RECEIVED, PROMISED, provisional=True)
     story(*NEW).when(w.receive(RECEIVED, SEVENTEEN)).then(promised)
     recounted = e.DeadlineRecounted(
-        *head(CLOCK, at("2027-02-01T08:00")), PROMISED, RIGHT, "general@2", "general@1", False, BASIS, COMMUNE
+        **stamp(CLOCK, at("2027-02-01T08:00")),
+        original_due_at=PROMISED,
+        due_at=RIGHT,
+        calendar="general@2",
+        original_calendar="general@1",
+        provisional=False,
+        legal_basis=BASIS,
+        agency=COMMUNE,
     )
     told = story(*NEW, w.receive(RECEIVED, SEVENTEEN))
     told.when(recount(at("2027-02-01T08:00"))).then(recounted)
@@ -94,7 +111,14 @@ def test_nobody_is_late_because_a_holiday_was_given_up() -> None:
     due = at("2026-12-07T17:00")
     story(*NEW, w.receive(at("2026-12-04T09:00"), law)).when(recount(at("2026-12-06T09:00"), shorter)).then(
         e.DeadlineRecounted(
-            *head(CLOCK, at("2026-12-06T09:00")), due, due, "general@3", "general@1", False, BASIS, COMMUNE
+            **stamp(CLOCK, at("2026-12-06T09:00")),
+            original_due_at=due,
+            due_at=due,
+            calendar="general@3",
+            original_calendar="general@1",
+            provisional=False,
+            legal_basis=BASIS,
+            agency=COMMUNE,
         )
     )
 
@@ -104,7 +128,14 @@ def test_an_apology_s_date_is_an_appointment_and_no_count() -> None:
     late = (*NEW, w.receive(at("2026-12-21T09:00"), w.terms(calendar=OLD)), w.extend(at("2026-12-29T09:00"), again))
     story(*late).when(recount(at("2026-12-30T09:00"))).then(
         e.DeadlineRecounted(
-            *head(CLOCK, at("2026-12-30T09:00")), again, again, "general@2", "general@1", False, BASIS, COMMUNE
+            **stamp(CLOCK, at("2026-12-30T09:00")),
+            original_due_at=again,
+            due_at=again,
+            calendar="general@2",
+            original_calendar="general@1",
+            provisional=False,
+            legal_basis=BASIS,
+            agency=COMMUNE,
         )
     )
 
@@ -172,10 +203,10 @@ def test_the_time_of_what_is_taken_across_boundaries_counts_from_when_the_compet
     told = story(*taken)
     told.when(transfer).then(
         e.DossierTransferred(
-            *head(OFFICIAL, got_at),
-            COMMUNE,
-            DEPARTMENT,
-            w.REASON,
+            **stamp(OFFICIAL, got_at),
+            from_agency=COMMUNE,
+            to_agency=DEPARTMENT,
+            reason=w.REASON,
             reached=True,
             due_at=due,
             calendar=LAW.calendar.name,
@@ -193,10 +224,16 @@ def test_the_time_of_what_is_taken_across_boundaries_counts_from_when_the_compet
 def test_elsewhere_in_the_same_place_the_time_counts_from_reception() -> None:
     route = v.Route(at("2026-09-07T07:30"))
     taken = (*ELSEWHERE, replace(w.receive(at("2026-09-04T16:00"), LAW), route=route))
-    forward = c.ForwardDossier(CLOCK, at("2026-09-07T07:31"), w.REASON, LAW.calendar)
+    forward = c.ForwardDossier(by=CLOCK, at=at("2026-09-07T07:31"), reason=w.REASON, calendar=LAW.calendar)
     due = at("2026-09-09T17:00")
     story(*taken).when(forward).then(
-        e.DossierTransferred(*head(CLOCK, at("2026-09-07T07:31")), COMMUNE, DEPARTMENT, w.REASON, reached=True)
+        e.DossierTransferred(
+            **stamp(CLOCK, at("2026-09-07T07:31")),
+            from_agency=COMMUNE,
+            to_agency=DEPARTMENT,
+            reason=w.REASON,
+            reached=True,
+        )
     )
     state = dossier.fold(w.story(*taken, forward))
     assert (state.due_at, state.competent_received_at) == (due, at("2026-09-07T07:31"))
@@ -219,7 +256,7 @@ LATE = at("2026-03-03T09:00")
 
 
 def passed(by: v.Actor, when: datetime = LATE) -> e.ReceptionDeadlinePassed:
-    return e.ReceptionDeadlinePassed(*head(by, when), BY, COMMUNE)
+    return e.ReceptionDeadlinePassed(**stamp(by, when), reception_due_at=BY, agency=COMMUNE)
 
 
 def test_an_online_dossier_is_to_be_received_in_its_time() -> None:
@@ -230,14 +267,14 @@ def test_an_online_dossier_is_to_be_received_in_its_time() -> None:
 
 
 def test_a_late_reception_is_noted_once_by_the_clock_or_with_the_answer() -> None:
-    note = c.NoteReceptionDeadline(CLOCK, LATE, BY)
+    note = c.NoteReceptionDeadline(by=CLOCK, at=LATE, reception_due_at=BY)
     story(ONLINE).when(note).then(passed(CLOCK))
     story(ONLINE, note).when(note).then_nothing()
     story(ONLINE).when(replace(note, at=BY)).then_nothing()
     story(ONLINE, w.receive(BY)).when(note).then_nothing()
     for answer in (
         w.receive(LATE),
-        c.RefuseDossier(OFFICIAL, LATE, w.REASON),
+        c.RefuseDossier(by=OFFICIAL, at=LATE, reason=w.REASON),
         w.request_supplement(LATE),
         replace(w.stop(), at=LATE),
     ):
@@ -251,11 +288,11 @@ def test_what_must_be_paid_first_is_no_delay_of_the_office() -> None:
     pay = replace(w.pay("fee-0", when=at("2026-03-04T09:00")), reception_calendar=w.CALENDAR)
     story(owing).when(pay).then(
         e.FeePaid(
-            *head(w.TREASURY, at("2026-03-04T09:00")),
-            "fee-0",
-            w.FEE.amount,
-            "payment-1",
-            None,
+            **stamp(w.TREASURY, at("2026-03-04T09:00")),
+            fee_id="fee-0",
+            amount=w.FEE.amount,
+            payment_id="payment-1",
+            due_at=None,
             reception_due_at=at("2026-03-05T17:00"),
         )
     )
@@ -284,7 +321,9 @@ def test_one_notice_may_say_that_a_database_could_not_be_read(
     codes: tuple[str, ...], faults: tuple[v.DataFault, ...], asked: tuple[str, ...]
 ) -> None:
     story(*NEW).when(notice(codes, faults)).then(
-        e.SupplementRequested(*head(OFFICIAL, w.RECEIVED), asked, w.REASON, data_faults=faults)
+        e.SupplementRequested(
+            **stamp(OFFICIAL, w.RECEIVED), component_codes=asked, explanation=w.REASON, data_faults=faults
+        )
     )
     story(*NEW).when(notice(codes, faults, once=False)).then_rejected("NOTICE_NOT_IN_FORCE")
 
@@ -297,15 +336,17 @@ def test_where_only_data_were_at_fault_nothing_needs_to_be_supplied() -> None:
 def test_a_second_notice_in_the_same_stage_asks_for_nothing_new() -> None:
     processed = (*NEW, w.receive(), w.assign())
     asked = (*processed, notice(), w.supply())
-    story(*asked).when(notice()).then(e.SupplementRequested(*head(OFFICIAL, w.RECEIVED), ("housing",), w.REASON))
+    story(*asked).when(notice()).then(
+        e.SupplementRequested(**stamp(OFFICIAL, w.RECEIVED), component_codes=("housing",), explanation=w.REASON)
+    )
     story(*asked).when(notice(("photo",))).then_rejected("ALREADY_NOTIFIED", more="photo")
     story(*asked).when(notice((), (POPULATION,))).then_rejected("ALREADY_NOTIFIED", more=POPULATION.database)
     story(*asked).when(notice(("photo",), once=False)).then(
-        e.SupplementRequested(*head(OFFICIAL, w.RECEIVED), ("photo",), w.REASON)
+        e.SupplementRequested(**stamp(OFFICIAL, w.RECEIVED), component_codes=("photo",), explanation=w.REASON)
     )
     # Reception and settlement are two stages.
     story(*NEW, notice(), w.supply()).when(notice(("photo",))).then(
-        e.SupplementRequested(*head(OFFICIAL, w.RECEIVED), ("photo",), w.REASON)
+        e.SupplementRequested(**stamp(OFFICIAL, w.RECEIVED), component_codes=("photo",), explanation=w.REASON)
     )
 
 

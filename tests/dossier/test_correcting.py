@@ -41,7 +41,7 @@ from services.law.definitions import (
 )
 from services.law.fields import has
 from tests.dossier import world as w
-from tests.dossier.test_domain import after, head, refused
+from tests.dossier.test_domain import after, refused, stamp
 from tests.dossier.test_service import PROCEDURE_OF_ONE_COMPONENT, SHA256, Site, reached, submission
 from tests.dossier.test_service import refused as refusal
 from tests.support.hosted import hosted
@@ -51,7 +51,7 @@ AT_COUNTER = w.submit(
     by=w.OFFICIAL, channel=v.Channel.COUNTER, place_of_submission=w.COMMUNE, applicant_id=w.APPLICANT.actor_id
 )
 FORM_ASKED = (*w.PROCESSED_BY_COMMUNE, w.ask_for_answers("people"))
-CORRECTED = e.FormCorrected(*head(w.APPLICANT, w.SUBMITTED), w.correction("people").form)
+CORRECTED = e.FormCorrected(**stamp(w.APPLICANT, w.SUBMITTED), form=w.correction("people").form)
 SAME_AGENCY = replace(w.OFFICIAL, actor_id="official-9", roles=frozenset({"receptionist"}))
 
 
@@ -136,11 +136,21 @@ def corrected(
 
 def test_a_fee_that_is_not_paid_is_cancelled_and_assessed_anew() -> None:
     submitted = w.submit(terms=owing(COPY))
-    by = head(w.APPLICANT, w.SUBMITTED)
+    by = stamp(w.APPLICANT, w.SUBMITTED)
     after(submitted).when(corrected(STAMP, COPY, before=(COPY,))).then(
         CORRECTED,
-        e.FeeCancelled(*by, "fee-0", 8_000, FeeCondition.RECEPTION, w.REASON, None),
-        e.FeeAssessed(*by, "fee-9", 28_000, (STAMP, COPY), FeeCondition.RECEPTION, w.COMMUNE, of_form=True),
+        e.FeeCancelled(
+            **by, fee_id="fee-0", amount=8_000, condition=FeeCondition.RECEPTION, reason=w.REASON, due_at=None
+        ),
+        e.FeeAssessed(
+            **by,
+            fee_id="fee-9",
+            amount=28_000,
+            items=(STAMP, COPY),
+            condition=FeeCondition.RECEPTION,
+            agency=w.COMMUNE,
+            of_form=True,
+        ),
     )
     # The same is owed: nothing is said of it.
     after(submitted).when(corrected(COPY, before=(COPY,))).then(CORRECTED)
@@ -184,7 +194,7 @@ def test_of_a_paid_fee_the_difference_is_charged_or_the_money_goes_back_whole() 
 
 def test_what_an_official_decided_about_the_fee_stands() -> None:
     submitted = w.submit(terms=owing(COPY))
-    cancelled = c.CancelFee(w.OFFICIAL, w.SUBMITTED, "fee-0", w.REASON, w.TERMS)
+    cancelled = c.CancelFee(by=w.OFFICIAL, at=w.SUBMITTED, fee_id="fee-0", reason=w.REASON, terms=w.TERMS)
     by_hand = w.assess(FeeCondition.RECEPTION, fee_id="fee-1")
     after(submitted, cancelled, by_hand).when(corrected(STAMP, before=(COPY,))).then(CORRECTED)
     # And what is owed for processing, an official assesses.
@@ -202,7 +212,7 @@ def test_what_only_these_answers_need_is_given_with_them() -> None:
     housing = v.Component("housing", v.ComponentSource.ATTACHMENT, w.PHOTO)
     refused(w.NEW, replace(given, components=(scan, housing)), "COMPONENT_UNKNOWN", {"components": "housing"})
     supply = w.supply(components=(scan,), correction=w.correction("people", law=MORE))
-    supplied = e.SupplementSupplied(*head(w.APPLICANT), (held,), w.DUE)
+    supplied = e.SupplementSupplied(**stamp(w.APPLICANT), components=(held,), due_at=w.DUE)
     after(*FORM_ASKED).when(supply).then(replace(CORRECTED, at=w.RECEIVED), supplied)
     refused(FORM_ASKED, replace(supply, components=()), "COMPONENT_MISSING", {"components": "consent"})
 
@@ -211,9 +221,17 @@ def test_a_supplement_that_changes_the_fee_after_reception_asks_for_it_before_th
     law = owing(STAMP, COPY)
     asked = (w.submit(terms=owing(COPY)), w.pay("fee-0", 8_000), w.receive(), w.assign(), w.ask_for_answers("people"))
     supply = w.supply(components=(), correction=w.correction("people", law=law, before=(COPY,)))
-    by = head(w.APPLICANT)
-    owed = e.FeeAssessed(*by, "fee-9", 20_000, (STAMP,), FeeCondition.RESULT, w.COMMUNE, of_form=True)
-    supplied = e.SupplementSupplied(*by, (), w.DUE)
+    by = stamp(w.APPLICANT)
+    owed = e.FeeAssessed(
+        **by,
+        fee_id="fee-9",
+        amount=20_000,
+        items=(STAMP,),
+        condition=FeeCondition.RESULT,
+        agency=w.COMMUNE,
+        of_form=True,
+    )
+    supplied = e.SupplementSupplied(**by, components=(), due_at=w.DUE)
     after(*asked).when(supply).then(replace(CORRECTED, at=w.RECEIVED), owed, supplied)
 
 
@@ -268,10 +286,12 @@ def test_whatever_is_corrected_what_is_owed_and_paid_is_the_fee_of_the_last_form
 
 
 def test_a_supplement_asks_for_answers_and_gets_them() -> None:
-    asked = e.SupplementRequested(*head(w.OFFICIAL), (), w.REASON, ("people",))
+    asked = e.SupplementRequested(
+        **stamp(w.OFFICIAL), component_codes=(), explanation=w.REASON, form_fields=("people",)
+    )
     after(*w.PROCESSED_BY_COMMUNE).when(w.ask_for_answers("people", "people")).then(asked)
     corrected = replace(CORRECTED, at=w.RECEIVED)
-    supplied = e.SupplementSupplied(*head(w.APPLICANT), (), w.DUE)
+    supplied = e.SupplementSupplied(**stamp(w.APPLICANT), components=(), due_at=w.DUE)
     supply = w.supply(components=(), correction=w.correction("people.0.name"))
     after(*FORM_ASKED).when(supply).then(corrected, supplied)
 

@@ -86,8 +86,8 @@ LATER = DUE + timedelta(days=5)
 PROCESSING, RECEPTION, RESULT = FeeCondition.PROCESSING, FeeCondition.RECEPTION, FeeCondition.RESULT
 
 
-def head(by: Any, when: datetime = RECEIVED) -> tuple[str, str, datetime, str]:
-    return CODE, APPLICANT.actor_id, when, by.actor_id
+def stamp(by: Any, when: datetime = RECEIVED) -> e.Stamp:
+    return e.Stamp(code=CODE, at=when, by=by.actor_id, applicant_id=APPLICANT.actor_id)
 
 
 def after(*commands: c.Command) -> Any:
@@ -104,33 +104,43 @@ def refused(history: tuple[c.Command, ...], command: c.Command, reason: str, fac
 
 
 SUBMISSION = e.DossierSubmitted(
-    CODE,
-    APPLICANT.actor_id,
-    SUBMITTED,
-    APPLICANT.actor_id,
-    "1.004222",
-    2,
-    Channel.ONLINE,
-    submit().submission.applicant_kind,
-    Sealed("Nguyễn Văn A"),
-    Sealed("a@vi.example"),
-    Sealed("0905123456"),
-    Sealed('{"people": 2}'),
-    (FORM, HOUSING),
-    "online",
-    COMMUNE,
-    COMMUNE,
-    "56",
-    DeliveryMethod.ELECTRONIC,
-    "",
-    False,
+    code=CODE,
+    applicant_id=APPLICANT.actor_id,
+    at=SUBMITTED,
+    by=APPLICANT.actor_id,
+    procedure_code="1.004222",
+    procedure_version=2,
+    channel=Channel.ONLINE,
+    applicant_kind=submit().submission.applicant_kind,
+    applicant_name=Sealed("Nguyễn Văn A"),
+    email=Sealed("a@vi.example"),
+    phone=Sealed("0905123456"),
+    form=Sealed('{"people": 2}'),
+    components=(FORM, HOUSING),
+    place_of_submission="online",
+    reception_agency=COMMUNE,
+    competent_agency=COMMUNE,
+    province="56",
+    delivery_method=DeliveryMethod.ELECTRONIC,
+    draft_id="",
+    reuse_consent=False,
 )
 
 
 def reception(
     when: datetime, due: datetime | None, term: Term | None = TERMS.term, by: Any = OFFICIAL
 ) -> e.DossierReceived:
-    return e.DossierReceived(*head(by, when), "TN-1", due, term, "offices@3", COMMUNE, 2, "check", "processor")
+    return e.DossierReceived(
+        **stamp(by, when),
+        receipt_number="TN-1",
+        due_at=due,
+        term=term,
+        calendar="offices@3",
+        agency=COMMUNE,
+        procedure_version=2,
+        next_step_code="check",
+        next_role="processor",
+    )
 
 
 # Submission
@@ -142,7 +152,15 @@ def test_a_submission_holds_what_was_given_and_what_the_form_supplies() -> None:
 
 @pytest.mark.parametrize("condition", [RECEPTION, RESULT])
 def test_what_the_law_asks_for_is_owed_at_once(condition: FeeCondition) -> None:
-    fee = e.FeeAssessed(*head(APPLICANT, SUBMITTED), "fee-0", 20_000, (FEE,), condition, COMMUNE, of_form=True)
+    fee = e.FeeAssessed(
+        **stamp(APPLICANT, SUBMITTED),
+        fee_id="fee-0",
+        amount=20_000,
+        items=(FEE,),
+        condition=condition,
+        agency=COMMUNE,
+        of_form=True,
+    )
     after().when(submit(terms=owing(condition))).then(SUBMISSION, fee)
 
 
@@ -223,10 +241,15 @@ def test_where_the_law_lists_no_time_nothing_is_due() -> None:
         ((*NEW, receive()), receive(), "WRONG_STATE", in_state("RECEIVED")),
         (NEW, receive(by=OUTSIDER), "WRONG_AGENCY", {"agency": COMMUNE}),
         ((submit(terms=owing(RECEPTION)),), receive(), "FEE_UNPAID", {"amount": "20000"}),
-        ((), c.RefuseDossier(OFFICIAL, RECEIVED, REASON), "WRONG_STATE", in_state("ABSENT")),
-        (NEW, c.RefuseDossier(OUTSIDER, RECEIVED, REASON), "WRONG_AGENCY", {"agency": COMMUNE}),
-        (NEW, c.RefuseDossier(OFFICIAL, RECEIVED, SHORT), "REASON_REQUIRED", {"length": "10"}),
-        (NEW, c.RefuseDossier(OFFICIAL, RECEIVED, Sealed("ERR_0815_CODE")), "REASON_REQUIRED", {"length": "10"}),
+        ((), c.RefuseDossier(by=OFFICIAL, at=RECEIVED, reason=REASON), "WRONG_STATE", in_state("ABSENT")),
+        (NEW, c.RefuseDossier(by=OUTSIDER, at=RECEIVED, reason=REASON), "WRONG_AGENCY", {"agency": COMMUNE}),
+        (NEW, c.RefuseDossier(by=OFFICIAL, at=RECEIVED, reason=SHORT), "REASON_REQUIRED", {"length": "10"}),
+        (
+            NEW,
+            c.RefuseDossier(by=OFFICIAL, at=RECEIVED, reason=Sealed("ERR_0815_CODE")),
+            "REASON_REQUIRED",
+            {"length": "10"},
+        ),
     ],
 )
 def test_a_reception_is_refused(history: Any, command: c.Command, reason: str, facts: dict[str, str]) -> None:
@@ -238,8 +261,8 @@ def test_a_paid_fee_lets_the_dossier_be_received() -> None:
 
 
 def test_a_dossier_is_refused_with_a_reason_in_words() -> None:
-    refusal = c.RefuseDossier(OFFICIAL, RECEIVED, REASON)
-    after(*NEW).when(refusal).then(e.DossierRefused(*head(OFFICIAL), REASON))
+    refusal = c.RefuseDossier(by=OFFICIAL, at=RECEIVED, reason=REASON)
+    after(*NEW).when(refusal).then(e.DossierRefused(**stamp(OFFICIAL), reason=REASON))
 
 
 # Supplements
@@ -247,7 +270,7 @@ def test_a_dossier_is_refused_with_a_reason_in_words() -> None:
 
 @pytest.mark.parametrize("history", [NEW, PROCESSED_BY_COMMUNE])
 def test_a_supplement_is_requested(history: tuple[c.Command, ...]) -> None:
-    asked = e.SupplementRequested(*head(OFFICIAL), ("housing", "photo"), REASON)
+    asked = e.SupplementRequested(**stamp(OFFICIAL), component_codes=("housing", "photo"), explanation=REASON)
     after(*history).when(request_supplement(codes=("housing", "photo", "housing"))).then(asked)
 
 
@@ -271,19 +294,19 @@ SUPPLIED = Component("housing", ComponentSource.ATTACHMENT, PHOTO, "image/png", 
 def test_a_pause_moves_the_due_date() -> None:
     """Received 2 March with 5 working days, asked on the 4th, supplied on the 10th: due on the 13th."""
     asked, given_at = at("2026-03-04T10:00"), at("2026-03-10T10:00")
-    supplied = e.SupplementSupplied(*head(APPLICANT, given_at), (SUPPLIED,), at("2026-03-13T17:00"))
+    supplied = e.SupplementSupplied(**stamp(APPLICANT, given_at), components=(SUPPLIED,), due_at=at("2026-03-13T17:00"))
     after(*PROCESSED_BY_COMMUNE, request_supplement(asked)).when(supply(given_at)).then(supplied)
 
 
 def test_a_clock_that_is_behind_resumes_at_the_pause() -> None:
     asked, given_at = at("2026-03-04T10:00"), at("2026-03-04T09:59")
-    supplied = e.SupplementSupplied(*head(APPLICANT, given_at), (SUPPLIED,), DUE)
+    supplied = e.SupplementSupplied(**stamp(APPLICANT, given_at), components=(SUPPLIED,), due_at=DUE)
     after(*PROCESSED_BY_COMMUNE, request_supplement(asked)).when(supply(given_at)).then(supplied)
 
 
 def test_a_supplement_before_reception_makes_it_valid_under_the_law_of_that_day() -> None:
     newer = terms(procedure_version=3, term=Term(1, Unit.WORKING_DAYS))
-    supplied = e.SupplementSupplied(*head(APPLICANT), (SUPPLIED,), None)
+    supplied = e.SupplementSupplied(**stamp(APPLICANT), components=(SUPPLIED,), due_at=None)
     received = replace(reception(RECEIVED, at("2026-03-03T17:00"), newer.term, APPLICANT), procedure_version=3)
     after(*NEW, request_supplement(SUBMITTED)).when(supply(reception_terms=newer)).then(supplied, received)
     assert state_after(*NEW, request_supplement(SUBMITTED), supply()).settlement is Settlement.BEING_PROCESSED
@@ -331,12 +354,16 @@ def test_a_supplement_is_refused(history: Any, command: c.Command, reason: str, 
 
 
 def test_the_first_assignment_starts_processing() -> None:
-    assigned = e.StepAssigned(*head(OFFICIAL), "check", "processor", OFFICIAL.actor_id, COMMUNE)
-    after(*NEW, receive()).when(assign()).then(e.ProcessingStarted(*head(OFFICIAL), COMMUNE), assigned)
+    assigned = e.StepAssigned(
+        **stamp(OFFICIAL), step_code="check", role="processor", assignee_id=OFFICIAL.actor_id, agency=COMMUNE
+    )
+    after(*NEW, receive()).when(assign()).then(e.ProcessingStarted(**stamp(OFFICIAL), agency=COMMUNE), assigned)
 
 
 def test_a_step_is_assigned_to_another_and_again() -> None:
-    assigned = e.StepAssigned(*head(OFFICIAL), "check", "processor", COLLEAGUE.actor_id, COMMUNE)
+    assigned = e.StepAssigned(
+        **stamp(OFFICIAL), step_code="check", role="processor", assignee_id=COLLEAGUE.actor_id, agency=COMMUNE
+    )
     appointed = replace(assign(to=COLLEAGUE.actor_id), assignee_roles=frozenset({"receptionist", "processor"}))
     after(*PROCESSED_BY_COMMUNE).when(appointed).then(assigned)
 
@@ -358,7 +385,14 @@ def test_a_step_is_assigned_to_who_is_appointed_for_it_and_not_the_applicant() -
     ],
 )
 def test_a_completed_step_names_the_next(step: str, history: Any, following: tuple[str, str]) -> None:
-    done = e.StepCompleted(*head(OFFICIAL), step, Sealed("đủ điều kiện"), COMMUNE, *following)
+    done = e.StepCompleted(
+        **stamp(OFFICIAL),
+        step_code=step,
+        note=Sealed("đủ điều kiện"),
+        agency=COMMUNE,
+        next_step_code=following[0],
+        next_role=following[1],
+    )
     after(*history).when(complete(step)).then(done)
 
 
@@ -406,7 +440,9 @@ def test_the_receiving_official_says_which_day_a_paper_bears() -> None:
 
 @pytest.mark.parametrize("history", [(*NEW, receive()), PROCESSED_BY_COMMUNE])
 def test_a_transfer_changes_the_holder_and_not_the_clock(history: tuple[c.Command, ...]) -> None:
-    after(*history).when(transfer()).then(e.DossierTransferred(*head(OFFICIAL), COMMUNE, DEPARTMENT, REASON))
+    after(*history).when(transfer()).then(
+        e.DossierTransferred(**stamp(OFFICIAL), from_agency=COMMUNE, to_agency=DEPARTMENT, reason=REASON)
+    )
     before, now = state_after(*history), state_after(*history, transfer())
     assert (now.holder, now.competent_agency, now.reception_agency) == (DEPARTMENT, DEPARTMENT, COMMUNE)
     assert (now.due_at, now.received_at, now.term) == (before.due_at, before.received_at, before.term)
@@ -429,7 +465,9 @@ def test_a_transfer_is_refused(history: Any, command: c.Command, reason: str, fa
 
 @pytest.mark.parametrize("history", [NEW, (*NEW, receive()), APPROVED, (*PROCESSED_BY_COMMUNE, transfer())])
 def test_a_closed_agency_s_successor_takes_its_place_and_nothing_else_changes(history: tuple[c.Command, ...]) -> None:
-    passed_on = e.DossierTransferred(*head(CLOCK), COMMUNE, ELSEWHERE, REASON, succession=True)
+    passed_on = e.DossierTransferred(
+        **stamp(CLOCK), from_agency=COMMUNE, to_agency=ELSEWHERE, reason=REASON, succession=True
+    )
     after(*history).when(rehome()).then(passed_on)
     before, now = state_after(*history), state_after(*history, rehome())
     homes = ("reception_agency", "competent_agency", "holder")
@@ -453,7 +491,9 @@ def test_a_dossier_that_is_done_or_elsewhere_is_not_passed_on(history: Any, comm
 
 def test_a_fee_assessed_while_processing_stops_the_clock() -> None:
     asked = at("2026-03-04T10:00")
-    assessed = e.FeeAssessed(*head(OFFICIAL, asked), "fee-1", 20_000, (FEE,), PROCESSING, COMMUNE)
+    assessed = e.FeeAssessed(
+        **stamp(OFFICIAL, asked), fee_id="fee-1", amount=20_000, items=(FEE,), condition=PROCESSING, agency=COMMUNE
+    )
     after(*PROCESSED_BY_COMMUNE).when(assess(when=asked)).then(assessed)
     state = state_after(*PROCESSED_BY_COMMUNE, assess(when=asked))
     assert state.settlement is Settlement.FINANCIAL_OBLIGATION_REQUESTED
@@ -463,37 +503,47 @@ def test_a_fee_assessed_while_processing_stops_the_clock() -> None:
 
 def test_paying_the_last_fee_resumes_the_clock() -> None:
     asked, paid_at = at("2026-03-04T10:00"), at("2026-03-10T10:00")
-    paid = e.FeePaid(*head(TREASURY, paid_at), "fee-1", 20_000, "payment-1", at("2026-03-13T17:00"))
+    paid = e.FeePaid(
+        **stamp(TREASURY, paid_at), fee_id="fee-1", amount=20_000, payment_id="payment-1", due_at=at("2026-03-13T17:00")
+    )
     after(*PROCESSED_BY_COMMUNE, assess(when=asked)).when(pay(when=paid_at)).then(paid)
     state = state_after(*PROCESSED_BY_COMMUNE, assess(when=asked), pay(when=paid_at))
     assert (state.settlement, state.finance) == (Settlement.BEING_PROCESSED, Finance.PAID)
 
 
 def test_more_than_the_fee_may_be_paid() -> None:
-    paid = e.FeePaid(*head(TREASURY), "fee-0", 30_000, "payment-1", None)
+    paid = e.FeePaid(**stamp(TREASURY), fee_id="fee-0", amount=30_000, payment_id="payment-1", due_at=None)
     after(submit(terms=owing(RECEPTION))).when(pay("fee-0", 30_000)).then(paid)
 
 
 @pytest.mark.parametrize("condition", [PROCESSING, RESULT])
 def test_a_fee_may_be_assessed_while_processing(condition: FeeCondition) -> None:
-    assessed = e.FeeAssessed(*head(OFFICIAL), "fee-1", 20_000, (FEE,), condition, COMMUNE)
+    assessed = e.FeeAssessed(
+        **stamp(OFFICIAL), fee_id="fee-1", amount=20_000, items=(FEE,), condition=condition, agency=COMMUNE
+    )
     after(*PROCESSED_BY_COMMUNE).when(assess(condition)).then(assessed)
 
 
 def test_the_largest_fee() -> None:
     items = (FeeItem("x", LARGEST_FEE),)
-    assessed = e.FeeAssessed(*head(OFFICIAL), "fee-1", LARGEST_FEE, items, RECEPTION, COMMUNE)
+    assessed = e.FeeAssessed(
+        **stamp(OFFICIAL), fee_id="fee-1", amount=LARGEST_FEE, items=items, condition=RECEPTION, agency=COMMUNE
+    )
     after(*NEW).when(assess(RECEPTION, items=items)).then(assessed)
 
 
 def test_a_fee_may_be_assessed_before_reception() -> None:
-    assessed = e.FeeAssessed(*head(OFFICIAL), "fee-1", 20_000, (FEE,), RECEPTION, COMMUNE)
+    assessed = e.FeeAssessed(
+        **stamp(OFFICIAL), fee_id="fee-1", amount=20_000, items=(FEE,), condition=RECEPTION, agency=COMMUNE
+    )
     after(*NEW).when(assess(RECEPTION)).then(assessed)
 
 
 def test_a_paid_fee_is_given_back() -> None:
     history = (submit(terms=owing(RECEPTION)), pay("fee-0"))
-    after(*history).when(refund("fee-0")).then(e.FeeRefunded(*head(TREASURY), "fee-0", 20_000, "payment-1"))
+    after(*history).when(refund("fee-0")).then(
+        e.FeeRefunded(**stamp(TREASURY), fee_id="fee-0", amount=20_000, payment_id="payment-1")
+    )
     assert state_after(*history, refund("fee-0")).finance is Finance.REFUNDED
 
 
@@ -526,24 +576,29 @@ def test_money_is_refused(history: Any, command: c.Command, reason: str, facts: 
 
 @pytest.mark.parametrize("history", [NEW, PROCESSED_BY_COMMUNE])
 def test_a_withdrawal_is_granted_or_leads_back_to_where_it_was(history: tuple[c.Command, ...]) -> None:
-    after(*history).when(withdraw()).then(e.WithdrawalRequested(*head(APPLICANT), Sealed("")))
-    grant, decline = c.GrantWithdrawal(OFFICIAL, RECEIVED), c.DeclineWithdrawal(OFFICIAL, RECEIVED, REASON)
-    stopped = e.ProcessingStopped(*head(OFFICIAL), StopCause.WITHDRAWN, Sealed())
+    after(*history).when(withdraw()).then(e.WithdrawalRequested(**stamp(APPLICANT), reason=Sealed("")))
+    grant, decline = (
+        c.GrantWithdrawal(by=OFFICIAL, at=RECEIVED),
+        c.DeclineWithdrawal(by=OFFICIAL, at=RECEIVED, explanation=REASON),
+    )
+    stopped = e.ProcessingStopped(**stamp(OFFICIAL), cause=StopCause.WITHDRAWN, explanation=Sealed())
     after(*history, withdraw()).when(grant).then(stopped)
-    after(*history, withdraw()).when(decline).then(e.WithdrawalDeclined(*head(OFFICIAL), REASON))
+    after(*history, withdraw()).when(decline).then(e.WithdrawalDeclined(**stamp(OFFICIAL), explanation=REASON))
     assert state_after(*history, withdraw(), grant).settlement is Settlement.PROCESSING_STOPPED
     assert state_after(*history, withdraw(), decline).settlement is state_after(*history).settlement
 
 
 def test_who_stands_at_the_counter_withdraws_there() -> None:
     at_counter, elsewhere = replace(OFFICIAL, roles=frozenset({"receptionist"})), OUTSIDER
-    after(*NEW).when(withdraw(at_counter)).then(e.WithdrawalRequested(*head(at_counter), Sealed("")))
+    after(*NEW).when(withdraw(at_counter)).then(e.WithdrawalRequested(**stamp(at_counter), reason=Sealed("")))
     after(*NEW).when(withdraw(elsewhere)).then_rejected("WRONG_AGENCY", agency=OFFICIAL.agency)
 
 
 @pytest.mark.parametrize("history", [NEW, PROCESSED_BY_COMMUNE, (*NEW, request_supplement())])
 def test_processing_is_stopped_with_a_reason(history: tuple[c.Command, ...]) -> None:
-    after(*history).when(stop()).then(e.ProcessingStopped(*head(OFFICIAL), StopCause.CONDITIONS_NOT_MET, REASON))
+    after(*history).when(stop()).then(
+        e.ProcessingStopped(**stamp(OFFICIAL), cause=StopCause.CONDITIONS_NOT_MET, explanation=REASON)
+    )
 
 
 ASKED_BACK = (*NEW, withdraw())
@@ -556,11 +611,26 @@ ASKED_BACK = (*NEW, withdraw())
         (NEW, withdraw(STRANGER), "NOT_APPLICANT", {}),
         (RETURNED, withdraw(STRANGER), "NOT_APPLICANT", {}),
         ((*NEW, receive()), withdraw(), "WRONG_STATE", in_state("RECEIVED")),
-        (NEW, c.GrantWithdrawal(OFFICIAL, RECEIVED), "WRONG_STATE", in_state("NEWLY_REGISTERED")),
-        (ASKED_BACK, c.GrantWithdrawal(OUTSIDER, RECEIVED), "WRONG_AGENCY", {"agency": COMMUNE}),
-        (NEW, c.DeclineWithdrawal(OFFICIAL, RECEIVED, REASON), "WRONG_STATE", in_state("NEWLY_REGISTERED")),
-        (ASKED_BACK, c.DeclineWithdrawal(OUTSIDER, RECEIVED, REASON), "WRONG_AGENCY", {"agency": COMMUNE}),
-        (ASKED_BACK, c.DeclineWithdrawal(OFFICIAL, RECEIVED, SHORT), "REASON_REQUIRED", {"length": "10"}),
+        (NEW, c.GrantWithdrawal(by=OFFICIAL, at=RECEIVED), "WRONG_STATE", in_state("NEWLY_REGISTERED")),
+        (ASKED_BACK, c.GrantWithdrawal(by=OUTSIDER, at=RECEIVED), "WRONG_AGENCY", {"agency": COMMUNE}),
+        (
+            NEW,
+            c.DeclineWithdrawal(by=OFFICIAL, at=RECEIVED, explanation=REASON),
+            "WRONG_STATE",
+            in_state("NEWLY_REGISTERED"),
+        ),
+        (
+            ASKED_BACK,
+            c.DeclineWithdrawal(by=OUTSIDER, at=RECEIVED, explanation=REASON),
+            "WRONG_AGENCY",
+            {"agency": COMMUNE},
+        ),
+        (
+            ASKED_BACK,
+            c.DeclineWithdrawal(by=OFFICIAL, at=RECEIVED, explanation=SHORT),
+            "REASON_REQUIRED",
+            {"length": "10"},
+        ),
         ((*NEW, receive()), stop(), "WRONG_STATE", in_state("RECEIVED")),
         (NEW, stop(OUTSIDER), "WRONG_AGENCY", {"agency": COMMUNE}),
         (NEW, stop(why=SHORT), "REASON_REQUIRED", {"length": "10"}),
@@ -575,7 +645,7 @@ def test_an_ending_is_refused(history: Any, command: c.Command, reason: str, fac
 
 
 def test_a_dossier_is_approved_when_its_steps_are_done() -> None:
-    after(*STEPS_DONE).when(approve()).then(e.DossierApproved(*head(OFFICIAL), COMMUNE))
+    after(*STEPS_DONE).when(approve()).then(e.DossierApproved(**stamp(OFFICIAL), agency=COMMUNE))
 
 
 def test_an_approval_ends_with_what_it_approved() -> None:
@@ -585,8 +655,17 @@ def test_an_approval_ends_with_what_it_approved() -> None:
 
 
 def result(when: datetime, on_time: bool) -> e.ResultIssued:
-    file = (SCAN, "application/pdf", 9)
-    return e.ResultIssued(*head(OFFICIAL, when), "12/GCN", "residence", *file, on_time, COMMUNE, "1.004222")
+    return e.ResultIssued(
+        **stamp(OFFICIAL, when),
+        result_number="12/GCN",
+        document_kind="residence",
+        sha256=SCAN,
+        media_type="application/pdf",
+        size=9,
+        on_time=on_time,
+        agency=COMMUNE,
+        procedure_code="1.004222",
+    )
 
 
 @pytest.mark.parametrize(("when", "on_time"), [(DUE, True), (LATE, False)])
@@ -600,7 +679,7 @@ def test_an_apology_does_not_make_a_result_timely() -> None:
 
 @pytest.mark.parametrize("by", [OFFICIAL, replace(EXPERT, agency=COMMUNE)])
 def test_a_result_is_returned(by: Any) -> None:
-    after(*ISSUED).when(hand_over(by)).then(e.ResultReturned(*head(by), DeliveryMethod.COUNTER))
+    after(*ISSUED).when(hand_over(by)).then(e.ResultReturned(**stamp(by), delivery_method=DeliveryMethod.COUNTER))
 
 
 @pytest.mark.parametrize(
@@ -629,7 +708,7 @@ def test_a_result_is_refused(history: Any, command: c.Command, reason: str, fact
 
 
 def test_a_passed_due_date_is_noted_once() -> None:
-    passed = e.DeadlinePassed(*head(CLOCK, LATE), DUE, COMMUNE)
+    passed = e.DeadlinePassed(**stamp(CLOCK, LATE), due_at=DUE, agency=COMMUNE)
     after(*PROCESSED_BY_COMMUNE).when(note(LATE)).then(passed)
     after(*PROCESSED_BY_COMMUNE, note(LATE)).when(note(LATER)).then_nothing()
 
@@ -649,8 +728,10 @@ def test_a_due_date_that_did_not_pass_is_not_noted(history: Any, command: c.Comm
 
 
 def test_an_apology_states_the_lateness_and_the_new_appointment() -> None:
-    passed = e.DeadlinePassed(*head(OFFICIAL, LATE), DUE, COMMUNE)
-    extended = e.DeadlineExtended(*head(OFFICIAL, LATE), DUE, LATER, REASON, "Chủ tịch")
+    passed = e.DeadlinePassed(**stamp(OFFICIAL, LATE), due_at=DUE, agency=COMMUNE)
+    extended = e.DeadlineExtended(
+        **stamp(OFFICIAL, LATE), original_due_at=DUE, due_at=LATER, reason=REASON, signer="Chủ tịch"
+    )
     after(*PROCESSED_BY_COMMUNE).when(extend(LATE, LATER)).then(passed, extended)
     after(*PROCESSED_BY_COMMUNE, note(LATE)).when(extend(LATE, LATER)).then(extended)
 
@@ -675,12 +756,12 @@ def test_an_apology_is_refused(history: Any, command: c.Command, reason: str, fa
 
 @pytest.mark.parametrize("history", [REFUSED, ISSUED, RETURNED, (*NEW, stop())])
 def test_a_dossier_that_is_done_is_rated_by_its_applicant(history: tuple[c.Command, ...]) -> None:
-    after(*history).when(rate()).then(e.DossierRated(*head(APPLICANT), 5, Sealed("nhanh")))
+    after(*history).when(rate()).then(e.DossierRated(**stamp(APPLICANT), score=5, comment=Sealed("nhanh")))
 
 
 def test_the_peer_confirms_how_far_it_is() -> None:
     revision = state_after(*PROCESSED_BY_COMMUNE).revision
-    confirmed = e.DossierSynchronised(*head(PEER), "system:vn", revision)
+    confirmed = e.DossierSynchronised(**stamp(PEER), peer="system:vn", peer_revision=revision)
     after(*PROCESSED_BY_COMMUNE).when(confirm(revision)).then(confirmed)
     history = (*PROCESSED_BY_COMMUNE, confirm(revision))
     assert state_after(*history).synchronisation is Synchronisation.DONE

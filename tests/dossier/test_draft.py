@@ -25,12 +25,30 @@ FORM = Sealed('{"people": 2}')
 
 
 def save(by: str = "citizen-1", *, new: bool = False) -> SaveDraft:
-    return SaveDraft("draft-1", by, NOW, "1.004222", FORM, (), "P56.22.336", new)
+    return SaveDraft(
+        draft_id="draft-1",
+        by=by,
+        at=NOW,
+        procedure_code="1.004222",
+        form=FORM,
+        components=(),
+        reception_agency="P56.22.336",
+        new=new,
+    )
 
 
-SAVED = DraftSaved("draft-1", "citizen-1", NOW, "citizen-1", "1.004222", FORM, (), "P56.22.336")
-DISCARDED = DraftDiscarded("draft-1", "citizen-1", NOW, "citizen-1")
-SUBMITTED = DraftSubmitted("draft-1", "citizen-1", NOW, "citizen-1", "code-1")
+SAVED = DraftSaved(
+    draft_id="draft-1",
+    applicant_id="citizen-1",
+    at=NOW,
+    by="citizen-1",
+    procedure_code="1.004222",
+    form=FORM,
+    components=(),
+    reception_agency="P56.22.336",
+)
+DISCARDED = DraftDiscarded(draft_id="draft-1", applicant_id="citizen-1", at=NOW, by="citizen-1")
+SUBMITTED = DraftSubmitted(draft_id="draft-1", applicant_id="citizen-1", at=NOW, by="citizen-1", code="code-1")
 
 
 def test_a_draft_is_saved_and_saved_again() -> None:
@@ -39,40 +57,46 @@ def test_a_draft_is_saved_and_saved_again() -> None:
 
 
 def test_a_draft_is_discarded() -> None:
-    given(draft, SAVED).when(DiscardDraft("citizen-1", NOW)).then(DISCARDED)
+    given(draft, SAVED).when(DiscardDraft(by="citizen-1", at=NOW)).then(DISCARDED)
 
 
 def test_a_draft_closes_when_its_owner_s_dossier_is_submitted() -> None:
-    given(draft, SAVED).when(CloseDraft("citizen-1", NOW, "citizen-1", "code-1")).then(SUBMITTED)
+    given(draft, SAVED).when(CloseDraft(by="citizen-1", at=NOW, applicant_id="citizen-1", code="code-1")).then(
+        SUBMITTED
+    )
 
 
 @pytest.mark.parametrize("history", [(), (SAVED, DISCARDED), (SAVED, SUBMITTED)])
 def test_what_is_not_open_is_not_closed(history: tuple[Event, ...]) -> None:
-    given(draft, *history).when(CloseDraft("citizen-1", NOW, "citizen-1", "code-1")).then_nothing()
+    given(draft, *history).when(
+        CloseDraft(by="citizen-1", at=NOW, applicant_id="citizen-1", code="code-1")
+    ).then_nothing()
 
 
 def test_naming_another_s_draft_closes_nothing() -> None:
-    given(draft, SAVED).when(CloseDraft("citizen-2", NOW, "citizen-2", "code-2")).then_nothing()
+    given(draft, SAVED).when(CloseDraft(by="citizen-2", at=NOW, applicant_id="citizen-2", code="code-2")).then_nothing()
 
 
-@pytest.mark.parametrize("command", [save("citizen-2"), DiscardDraft("citizen-2", NOW)])
+@pytest.mark.parametrize("command", [save("citizen-2"), DiscardDraft(by="citizen-2", at=NOW)])
 def test_another_s_draft_looks_like_none(command: Command) -> None:
     given(draft, SAVED).when(command).then_rejected("DRAFT_NOT_FOUND", draft_id="draft-1")
 
 
 def test_there_must_be_a_draft() -> None:
     given(draft).when(save()).then_rejected("DRAFT_NOT_FOUND", draft_id="draft-1")
-    given(draft).when(DiscardDraft("citizen-1", NOW)).then_rejected("DRAFT_NOT_FOUND", draft_id="")
+    given(draft).when(DiscardDraft(by="citizen-1", at=NOW)).then_rejected("DRAFT_NOT_FOUND", draft_id="")
 
 
-@pytest.mark.parametrize("command", [save(), DiscardDraft("citizen-1", NOW)])
+@pytest.mark.parametrize("command", [save(), DiscardDraft(by="citizen-1", at=NOW)])
 @pytest.mark.parametrize("end", [DISCARDED, SUBMITTED])
 def test_a_closed_draft_stays_closed(end: Event, command: Command) -> None:
     given(draft, SAVED, end).when(command).then_rejected("DRAFT_CLOSED")
 
 
-CLAIM = ClaimDraft("citizen-1", NOW, "draft-1", "citizen-1", "1.004222", "code-1")
-TAKEN = DraftClaimed("draft-1", "citizen-1", NOW, "citizen-1", "code-1")
+CLAIM = ClaimDraft(
+    by="citizen-1", at=NOW, draft_id="draft-1", applicant_id="citizen-1", procedure_code="1.004222", code="code-1"
+)
+TAKEN = DraftClaimed(draft_id="draft-1", applicant_id="citizen-1", at=NOW, by="citizen-1", code="code-1")
 LATER = NOW + CLAIMED
 
 
@@ -84,7 +108,9 @@ def test_a_draft_is_claimed_once() -> None:
 
 def test_a_claim_that_came_to_nothing_passes_on() -> None:
     second = replace(CLAIM, code="code-2", at=LATER, absent="code-1")
-    given(draft, SAVED, TAKEN).when(second).then(DraftClaimed("draft-1", "citizen-1", LATER, "citizen-1", "code-2"))
+    given(draft, SAVED, TAKEN).when(second).then(
+        DraftClaimed(draft_id="draft-1", applicant_id="citizen-1", at=LATER, by="citizen-1", code="code-2")
+    )
 
 
 @pytest.mark.parametrize(

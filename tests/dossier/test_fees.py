@@ -17,7 +17,6 @@ from services.law.deadlines import Term, Unit
 from tests.dossier import world as w
 from tests.support.given import given
 
-HEAD = (w.CODE, w.APPLICANT.actor_id)
 WHY = Sealed("Xuất trình giấy chứng nhận hộ nghèo.")
 COPY = v.FeeItem("Bản sao", 8_000, "copy")
 CHARGE = v.FeeItem("Lệ phí", 20_000, "fee")
@@ -39,43 +38,67 @@ def waiting(items: tuple[v.FeeItem, ...] = (CHARGE,), law: v.Terms = w.TERMS) ->
 
 
 def waive(code: str, fee_id: str = "fee-1", **changes: Any) -> c.WaiveFee:
-    return replace(c.WaiveFee(w.OFFICIAL, LATER, fee_id, "fee-2", code, WHY, w.TERMS), **changes)
+    return replace(
+        c.WaiveFee(
+            by=w.OFFICIAL, at=LATER, fee_id=fee_id, left_id="fee-2", exemption_code=code, reason=WHY, terms=w.TERMS
+        ),
+        **changes,
+    )
 
 
 def cancel(fee_id: str = "fee-1") -> c.CancelFee:
-    return c.CancelFee(w.OFFICIAL, LATER, fee_id, w.REASON, w.TERMS)
+    return c.CancelFee(by=w.OFFICIAL, at=LATER, fee_id=fee_id, reason=w.REASON, terms=w.TERMS)
 
 
-def head(when: datetime = LATER, by: v.Actor = w.OFFICIAL) -> tuple[str, str, datetime, str]:
-    return (*HEAD, when, by.actor_id)
+def stamp(when: datetime = LATER, by: v.Actor = w.OFFICIAL) -> e.Stamp:
+    return e.Stamp(code=w.CODE, at=when, by=by.actor_id, applicant_id=w.APPLICANT.actor_id)
 
 
 def ended(amount: int, reason: Sealed = WHY) -> e.FeeCancelled:
-    return e.FeeCancelled(*head(), "fee-1", amount, FeeCondition.PROCESSING, reason, DUE_WHEN_RESUMED)
+    return e.FeeCancelled(
+        **stamp(),
+        fee_id="fee-1",
+        amount=amount,
+        condition=FeeCondition.PROCESSING,
+        reason=reason,
+        due_at=DUE_WHEN_RESUMED,
+    )
 
 
 def granted(amount: int, code: str) -> e.FeeWaived:
-    return e.FeeWaived(*head(), "fee-1", amount, Sealed(code), WHY)
+    return e.FeeWaived(**stamp(), fee_id="fee-1", amount=amount, exemptions=Sealed(code), reason=WHY)
 
 
 def assessed(items: tuple[v.FeeItem, ...], fee_id: str = "fee-2") -> e.FeeAssessed:
     total = sum(item.amount for item in items)
-    return e.FeeAssessed(*head(), fee_id, total, items, FeeCondition.PROCESSING, w.COMMUNE)
+    return e.FeeAssessed(
+        **stamp(), fee_id=fee_id, amount=total, items=items, condition=FeeCondition.PROCESSING, agency=w.COMMUNE
+    )
 
 
 def test_what_follows_at_submission_is_not_owed_and_says_why() -> None:
     half = replace(CHARGE, amount=10_000, waived=10_000)
     law = w.terms(fee_items=(half,), waiver=v.Waiver(("student",), ("student-card",)))
     events = dossier.decide(w.submit(terms=law, documents={"student-card": "doc-1"}), dossier.initial)
-    by = (*HEAD, w.SUBMITTED, w.APPLICANT.actor_id, "fee-0")
+    by = stamp(w.SUBMITTED, w.APPLICANT)
     assert events[1:] == (
-        e.FeeWaived(*by, 10_000, Sealed("student"), Sealed(), ("doc-1",)),
-        e.FeeAssessed(*by, 10_000, (half,), FeeCondition.RECEPTION, w.COMMUNE, of_form=True),
+        e.FeeWaived(
+            **by, fee_id="fee-0", amount=10_000, exemptions=Sealed("student"), reason=Sealed(), document_ids=("doc-1",)
+        ),
+        e.FeeAssessed(
+            **by,
+            fee_id="fee-0",
+            amount=10_000,
+            items=(half,),
+            condition=FeeCondition.RECEPTION,
+            agency=w.COMMUNE,
+            of_form=True,
+        ),
     )
     free = w.terms(fee_items=(replace(CHARGE, amount=0, waived=20_000),), waiver=v.Waiver(("poor",)))
     command = w.submit(terms=free, exemption_reason=WHY, claimed_exemptions=("student", "copies"))
     events = dossier.decide(command, dossier.initial)
-    assert events[1:] == (e.FeeWaived(*by, 20_000, Sealed("poor"), WHY),)
+    assert events[1:] == (e.FeeWaived(**by, fee_id="fee-0", amount=20_000, exemptions=Sealed("poor"), reason=WHY),)
     assert isinstance(events[0], e.DossierSubmitted)
     assert events[0].claimed_exemptions == Sealed("student,copies")
     given(dossier, *events).when(w.receive()).then(*dossier.decide(w.receive(), dossier.fold(events)))
@@ -160,21 +183,28 @@ def test_once_nothing_is_to_be_paid_the_time_to_receive_counts_by_the_calendar_o
 
 
 def test_a_dossier_that_waits_for_money_can_be_stopped() -> None:
-    stop = c.StopProcessing(w.OFFICIAL, LATER, v.StopCause.CONDITIONS_NOT_MET, w.REASON)
+    stop = c.StopProcessing(by=w.OFFICIAL, at=LATER, cause=v.StopCause.CONDITIONS_NOT_MET, explanation=w.REASON)
     given(dossier, *waiting()).when(stop).then(
         replace(ended(20_000, w.REASON), due_at=None),
-        e.ProcessingStopped(*head(), v.StopCause.CONDITIONS_NOT_MET, w.REASON),
+        e.ProcessingStopped(**stamp(), cause=v.StopCause.CONDITIONS_NOT_MET, explanation=w.REASON),
     )
 
 
 def test_an_unpaid_fee_has_the_consequence_that_the_definition_states() -> None:
     unpaid = waiting(law=HASTY)
-    lapse = c.LapseFee(w.CLOCK, OVER, "fee-1", w.REASON)
+    lapse = c.LapseFee(by=w.CLOCK, at=OVER, fee_id="fee-1", explanation=w.REASON)
     fee = dossier.fold(unpaid).fees[0]
     assert (fee.pay_by, fee.stops_unpaid) == (PAY_BY, True)
     given(dossier, *unpaid).when(lapse).then(
-        e.FeeCancelled(*head(OVER, w.CLOCK), "fee-1", 20_000, FeeCondition.PROCESSING, w.REASON, None),
-        e.ProcessingStopped(*head(OVER, w.CLOCK), v.StopCause.NOT_PAID, w.REASON),
+        e.FeeCancelled(
+            **stamp(OVER, w.CLOCK),
+            fee_id="fee-1",
+            amount=20_000,
+            condition=FeeCondition.PROCESSING,
+            reason=w.REASON,
+            due_at=None,
+        ),
+        e.ProcessingStopped(**stamp(OVER, w.CLOCK), cause=v.StopCause.NOT_PAID, explanation=w.REASON),
     )
     given(dossier, *unpaid).when(replace(lapse, at=PAY_BY)).then_nothing()
     given(dossier, *unpaid, *history_of_payment()).when(lapse).then_nothing()
@@ -190,8 +220,8 @@ def test_what_reception_waits_for_stops_too_and_what_the_result_waits_for_does_n
         return history(w.submit(terms=replace(HASTY, fee_items=(CHARGE,), fee_condition=condition)))
 
     when = w.at("2026-04-01T09:00")
-    lapse = c.LapseFee(w.CLOCK, when, "fee-0", w.REASON)
-    stopped = e.ProcessingStopped(*head(when, w.CLOCK), v.StopCause.NOT_PAID, w.REASON)
+    lapse = c.LapseFee(by=w.CLOCK, at=when, fee_id="fee-0", explanation=w.REASON)
+    stopped = e.ProcessingStopped(**stamp(when, w.CLOCK), cause=v.StopCause.NOT_PAID, explanation=w.REASON)
     given(dossier, *submitted(FeeCondition.RECEPTION)).when(lapse).then(stopped)
     given(dossier, *submitted(FeeCondition.RESULT)).when(lapse).then_nothing()
 

@@ -96,7 +96,7 @@ def _owing(state: Dossier, at: datetime, law: Terms, items: tuple[FeeItem, ...])
 
 ASKS: dict[str, Ask] = {
     "receive": lambda _, by, at, law: w.receive(at, law, by),
-    "refuse": lambda _, by, at, __: c.RefuseDossier(by, at, w.REASON),
+    "refuse": lambda _, by, at, __: c.RefuseDossier(by=by, at=at, reason=w.REASON),
     "correct": lambda state, _, at, law: w.correct(
         w.correction("people", version=state.corrections, law=law, before=law.fee_items), when=at
     ),
@@ -106,32 +106,52 @@ ASKS: dict[str, Ask] = {
     "supply": lambda _, __, at, law: w.supply(at, terms=law, reception_terms=law),
     "supply at the counter": lambda _, by, at, law: w.supply(at, by, terms=law, reception_terms=law),
     "assign": lambda state, by, at, law: w.assign(next_step(state, law), by, when=at, law=law),
-    "complete": lambda state, by, at, law: c.CompleteStep(by, at, state.step_code, Sealed(), law),
+    "complete": lambda state, by, at, law: c.CompleteStep(
+        by=by, at=at, step_code=state.step_code, note=Sealed(), terms=law
+    ),
     "assess for processing": lambda state, by, at, _: w.assess(
         when=at, by=by, fee_id=f"{state.code}/{next(numbers)}", law=HASTY
     ),
     "assess for the result": lambda state, by, at, _: w.assess(
         FeeCondition.RESULT, by, at, f"{state.code}/{next(numbers)}"
     ),
-    "pay": lambda state, _, at, law: c.PayFee(w.TREASURY, at, fee_of(state), 20_000, "payment", law),
-    "refund": lambda state, _, at, __: w.refund(state.fees[0].fee_id if state.fees else "none", when=at),
-    "cancel the fee": lambda state, by, at, law: c.CancelFee(by, at, fee_of(state), w.REASON, law),
-    "waive a part": lambda state, by, at, law: c.WaiveFee(
-        by, at, fee_of(state), f"{state.code}/{next(numbers)}", "student", w.REASON, law
+    "pay": lambda state, _, at, law: c.PayFee(
+        by=w.TREASURY, at=at, fee_id=fee_of(state), amount=20_000, payment_id="payment", terms=law
     ),
-    "waive": lambda state, by, at, law: c.WaiveFee(by, at, fee_of(state), "none", "poor", w.REASON, law),
-    "lapse": lambda state, _, at, __: c.LapseFee(w.CLOCK, at, fee_of(state), w.REASON),
+    "refund": lambda state, _, at, __: w.refund(state.fees[0].fee_id if state.fees else "none", when=at),
+    "cancel the fee": lambda state, by, at, law: c.CancelFee(
+        by=by, at=at, fee_id=fee_of(state), reason=w.REASON, terms=law
+    ),
+    "waive a part": lambda state, by, at, law: c.WaiveFee(
+        by=by,
+        at=at,
+        fee_id=fee_of(state),
+        left_id=f"{state.code}/{next(numbers)}",
+        exemption_code="student",
+        reason=w.REASON,
+        terms=law,
+    ),
+    "waive": lambda state, by, at, law: c.WaiveFee(
+        by=by, at=at, fee_id=fee_of(state), left_id="none", exemption_code="poor", reason=w.REASON, terms=law
+    ),
+    "lapse": lambda state, _, at, __: c.LapseFee(by=w.CLOCK, at=at, fee_id=fee_of(state), explanation=w.REASON),
     "ask to withdraw": lambda _, __, at, ___: w.withdraw(when=at),
-    "grant": lambda _, by, at, __: c.GrantWithdrawal(by, at),
-    "decline": lambda _, by, at, __: c.DeclineWithdrawal(by, at, w.REASON),
-    "stop": lambda _, by, at, __: c.StopProcessing(by, at, StopCause.NOT_SUPPLIED, w.REASON),
-    "approve": lambda _, by, at, law: c.ApproveDossier(by, at, law),
-    "issue": lambda _, by, at, law: c.IssueResult(by, at, "1", w.SCAN, w.UPLOADED, law),
+    "grant": lambda _, by, at, __: c.GrantWithdrawal(by=by, at=at),
+    "decline": lambda _, by, at, __: c.DeclineWithdrawal(by=by, at=at, explanation=w.REASON),
+    "stop": lambda _, by, at, __: c.StopProcessing(by=by, at=at, cause=StopCause.NOT_SUPPLIED, explanation=w.REASON),
+    "approve": lambda _, by, at, law: c.ApproveDossier(by=by, at=at, terms=law),
+    "issue": lambda _, by, at, law: c.IssueResult(
+        by=by, at=at, result_number="1", sha256=w.SCAN, uploaded=w.UPLOADED, terms=law
+    ),
     "return": lambda _, by, at, __: w.hand_over(by, at),
     "note": lambda state, _, at, __: w.note(at, state.due_at or at),
-    "note reception": lambda state, _, at, __: c.NoteReceptionDeadline(w.CLOCK, at, state.reception_due_at or at),
-    "forward": lambda _, __, at, law: c.ForwardDossier(w.CLOCK, at, w.REASON, law.calendar),
-    "recount": lambda _, __, at, law: c.RecountDeadline(w.CLOCK, at, replace(law.calendar, version=next(numbers)), ()),
+    "note reception": lambda state, _, at, __: c.NoteReceptionDeadline(
+        by=w.CLOCK, at=at, reception_due_at=state.reception_due_at or at
+    ),
+    "forward": lambda _, __, at, law: c.ForwardDossier(by=w.CLOCK, at=at, reason=w.REASON, calendar=law.calendar),
+    "recount": lambda _, __, at, law: c.RecountDeadline(
+        by=w.CLOCK, at=at, calendar=replace(law.calendar, version=next(numbers)), legal_basis=()
+    ),
     "extend": lambda _, by, at, __: w.extend(at, at + timedelta(days=3), by),
     "rate": lambda _, __, ___, ____: w.rate(),
     "confirm": lambda state, _, __, ___: w.confirm(state.revision),

@@ -67,7 +67,7 @@ def stories(draw: st.DrawFn) -> tuple[c.Command, ...]:
         )
     ]
     holder = _office(reception)
-    first: tuple[c.Command, ...] = (w.receive(by=holder), c.RefuseDossier(holder, w.RECEIVED, w.REASON))
+    first: tuple[c.Command, ...] = (w.receive(by=holder), c.RefuseDossier(by=holder, at=w.RECEIVED, reason=w.REASON))
     commands.append(draw(st.sampled_from(first)))
     for _ in range(draw(st.integers(0, 2))):
         to, by = draw(LAWFUL), _office(draw(st.sampled_from((reception, competent))))

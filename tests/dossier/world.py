@@ -125,42 +125,70 @@ def submit(**changes: Any) -> c.SubmitDossier:
 
 
 def receive(when: datetime = RECEIVED, law: v.Terms = TERMS, by: v.Actor = OFFICIAL) -> c.ReceiveDossier:
-    return c.ReceiveDossier(by, when, "TN-1", law)
+    return c.ReceiveDossier(by=by, at=when, receipt_number="TN-1", terms=law)
 
 
 def assign(
     step: str = "check", by: v.Actor = OFFICIAL, to: str = "", when: datetime = RECEIVED, law: v.Terms = TERMS
 ) -> c.AssignStep:
-    return c.AssignStep(by, when, step, to, law)
+    return c.AssignStep(by=by, at=when, step_code=step, assignee_id=to, terms=law)
 
 
 def complete(step: str = "check", by: v.Actor = OFFICIAL, when: datetime = RECEIVED) -> c.CompleteStep:
-    return c.CompleteStep(by, when, step, Sealed("đủ điều kiện"), TERMS)
+    return c.CompleteStep(by=by, at=when, step_code=step, note=Sealed("đủ điều kiện"), terms=TERMS)
 
 
 def request_supplement(
     when: datetime = RECEIVED, codes: tuple[str, ...] = ("housing",), by: v.Actor = OFFICIAL, why: Sealed = REASON
 ) -> c.RequestSupplement:
-    return c.RequestSupplement(by, when, codes, why, TERMS)
+    return c.RequestSupplement(by=by, at=when, component_codes=codes, explanation=why, terms=TERMS)
 
 
 def ask_for_answers(*fields: str, codes: tuple[str, ...] = (), unknown: tuple[str, ...] = ()) -> c.RequestSupplement:
-    return c.RequestSupplement(OFFICIAL, RECEIVED, codes, REASON, TERMS, fields, unknown)
+    return c.RequestSupplement(
+        by=OFFICIAL,
+        at=RECEIVED,
+        component_codes=codes,
+        explanation=REASON,
+        terms=TERMS,
+        form_fields=fields,
+        unknown_fields=unknown,
+    )
 
 
 def correction(
     *changed: str, version: int = 0, law: v.Terms = TERMS, before: tuple[v.FeeItem, ...] = (), fee_id: str = "fee-9"
 ) -> c.Correction:
-    return c.Correction(Sealed('{"people": 3}'), changed, version, law, before, fee_id, REASON)
+    return c.Correction(
+        form=Sealed('{"people": 3}'),
+        changed=changed,
+        version=version,
+        terms=law,
+        before=before,
+        fee_id=fee_id,
+        reason=REASON,
+    )
 
 
 def correct(what: c.Correction | None = None, by: v.Actor = APPLICANT, when: datetime = SUBMITTED) -> c.CorrectForm:
-    return c.CorrectForm(by, when, what or correction("people"))
+    return c.CorrectForm(by=by, at=when, correction=what or correction("people"))
 
 
 def supply(when: datetime = RECEIVED, by: v.Actor = APPLICANT, **changes: Any) -> c.SupplySupplement:
     given = (v.Component("housing", v.ComponentSource.ATTACHMENT, PHOTO),)
-    return replace(c.SupplySupplement(by, when, given, UPLOADED, {}, "TN-1", TERMS, TERMS), **changes)
+    return replace(
+        c.SupplySupplement(
+            by=by,
+            at=when,
+            components=given,
+            uploaded=UPLOADED,
+            documents={},
+            receipt_number="TN-1",
+            terms=TERMS,
+            reception_terms=TERMS,
+        ),
+        **changes,
+    )
 
 
 def assess(
@@ -171,63 +199,63 @@ def assess(
     items: tuple[v.FeeItem, ...] = (FEE,),
     law: v.Terms = TERMS,
 ) -> c.AssessFee:
-    return c.AssessFee(by, when, fee_id, items, condition, law)
+    return c.AssessFee(by=by, at=when, fee_id=fee_id, items=items, condition=condition, terms=law)
 
 
 def pay(fee_id: str = "fee-1", amount: int = FEE.amount, when: datetime = RECEIVED) -> c.PayFee:
-    return c.PayFee(TREASURY, when, fee_id, amount, "payment-1", TERMS)
+    return c.PayFee(by=TREASURY, at=when, fee_id=fee_id, amount=amount, payment_id="payment-1", terms=TERMS)
 
 
 def refund(fee_id: str = "fee-1", amount: int = FEE.amount, when: datetime = RECEIVED) -> c.RefundFee:
-    return c.RefundFee(TREASURY, when, fee_id, amount, "payment-1")
+    return c.RefundFee(by=TREASURY, at=when, fee_id=fee_id, amount=amount, payment_id="payment-1")
 
 
 def transfer(
     to: str = DEPARTMENT, by: v.Actor = OFFICIAL, when: datetime = RECEIVED, why: Sealed = REASON
 ) -> c.TransferDossier:
-    return c.TransferDossier(by, when, to, why)
+    return c.TransferDossier(by=by, at=when, to_agency=to, reason=why)
 
 
 def stop(
     by: v.Actor = OFFICIAL, cause: v.StopCause = v.StopCause.CONDITIONS_NOT_MET, why: Sealed = REASON
 ) -> c.StopProcessing:
-    return c.StopProcessing(by, RECEIVED, cause, why)
+    return c.StopProcessing(by=by, at=RECEIVED, cause=cause, explanation=why)
 
 
 def withdraw(by: v.Actor = APPLICANT, when: datetime = RECEIVED) -> c.RequestWithdrawal:
-    return c.RequestWithdrawal(by, when, Sealed(""))
+    return c.RequestWithdrawal(by=by, at=when, reason=Sealed(""))
 
 
 def approve(by: v.Actor = OFFICIAL, when: datetime = RECEIVED) -> c.ApproveDossier:
-    return c.ApproveDossier(by, when, TERMS)
+    return c.ApproveDossier(by=by, at=when, terms=TERMS)
 
 
 def issue(by: v.Actor = OFFICIAL, when: datetime = RECEIVED, sha256: str = SCAN) -> c.IssueResult:
-    return c.IssueResult(by, when, "12/GCN", sha256, UPLOADED, TERMS)
+    return c.IssueResult(by=by, at=when, result_number="12/GCN", sha256=sha256, uploaded=UPLOADED, terms=TERMS)
 
 
 def hand_over(by: v.Actor = OFFICIAL, when: datetime = RECEIVED) -> c.ReturnResult:
-    return c.ReturnResult(by, when, v.DeliveryMethod.COUNTER)
+    return c.ReturnResult(by=by, at=when, delivery_method=v.DeliveryMethod.COUNTER)
 
 
 def extend(when: datetime, due: datetime, by: v.Actor = OFFICIAL, why: Sealed = REASON) -> c.ExtendDeadline:
-    return c.ExtendDeadline(by, when, due, why, "Chủ tịch")
+    return c.ExtendDeadline(by=by, at=when, due_at=due, reason=why, signer="Chủ tịch")
 
 
 def note(when: datetime, due: datetime = DUE) -> c.NoteDeadline:
-    return c.NoteDeadline(CLOCK, when, due)
+    return c.NoteDeadline(by=CLOCK, at=when, due_at=due)
 
 
 def rate(score: int = 5, by: v.Actor = APPLICANT) -> c.RateDossier:
-    return c.RateDossier(by, RECEIVED, score, Sealed("nhanh"))
+    return c.RateDossier(by=by, at=RECEIVED, score=score, comment=Sealed("nhanh"))
 
 
 def rehome(closed: str = COMMUNE, successor: str = ELSEWHERE) -> c.RehomeDossier:
-    return c.RehomeDossier(CLOCK, RECEIVED, closed, successor, REASON)
+    return c.RehomeDossier(by=CLOCK, at=RECEIVED, closed=closed, successor=successor, reason=REASON)
 
 
 def confirm(revision: int) -> c.ConfirmSynchronisation:
-    return c.ConfirmSynchronisation(PEER, RECEIVED, revision)
+    return c.ConfirmSynchronisation(by=PEER, at=RECEIVED, peer_revision=revision)
 
 
 def story(*commands: c.Command) -> tuple[Event, ...]:
@@ -244,4 +272,4 @@ STEPS_DONE = (*PROCESSED_BY_COMMUNE, complete(), assign("sign"), complete("sign"
 APPROVED = (*STEPS_DONE, approve())
 ISSUED = (*APPROVED, issue())
 RETURNED = (*ISSUED, hand_over())
-REFUSED = (*NEW, c.RefuseDossier(OFFICIAL, RECEIVED, REASON))
+REFUSED = (*NEW, c.RefuseDossier(by=OFFICIAL, at=RECEIVED, reason=REASON))

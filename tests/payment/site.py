@@ -96,8 +96,13 @@ class Site:
         """A dossier owes a fee, and the payment service knows."""
         code, fee_id = code or f"P56-20260302-{uuid4().int % 10**7:07d}", str(uuid4())
         items = (FeeItem("Lệ phí", AMOUNT),)
-        head = (code, PAYER, datetime.now(UTC), "official-1")
-        self.tell(code, dossier.FeeAssessed(*head, fee_id, AMOUNT, items, FeeCondition.PROCESSING, AGENCY))
+        stamp = dossier.Stamp(code=code, at=datetime.now(UTC), by="official-1", applicant_id=PAYER)
+        self.tell(
+            code,
+            dossier.FeeAssessed(
+                **stamp, fee_id=fee_id, amount=AMOUNT, items=items, condition=FeeCondition.PROCESSING, agency=AGENCY
+            ),
+        )
         wanted = pb.GetPaymentRequest(fee_id=fee_id)
         eventually(lambda: self._known(wanted))
         return wanted

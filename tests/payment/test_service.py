@@ -18,7 +18,7 @@ from motcua.payment.v1 import payment_pb2 as p
 from motcua.payment.v1 import payment_service_pb2 as pb
 from services.chassis.decider import Rejected, Sealed
 from services.chassis.following import reactions
-from services.dossier.events import DossierRefused, Event, ProcessingStopped
+from services.dossier.events import DossierRefused, Event, ProcessingStopped, Stamp
 from services.dossier.values import StopCause
 from services.law.days import local_date
 from services.payment.provider import Provider
@@ -41,8 +41,12 @@ def site(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
 
 
 def ended(code: str, cause: StopCause | None = None) -> Event:
-    head = (code, PAYER, datetime.now(UTC), "official-1")
-    return ProcessingStopped(*head, cause, Sealed()) if cause else DossierRefused(*head, Sealed())
+    stamp = Stamp(code=code, at=datetime.now(UTC), by="official-1", applicant_id=PAYER)
+    return (
+        ProcessingStopped(**stamp, cause=cause, explanation=Sealed())
+        if cause
+        else DossierRefused(**stamp, reason=Sealed())
+    )
 
 
 def notice(checkout: pb.StartCheckoutResponse, **changes: str) -> dict[str, str]:

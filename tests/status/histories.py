@@ -80,46 +80,73 @@ def options(state: Dossier, at: datetime, law: v.Terms, amount: int) -> Iterator
     """What may be tried next; the decider says what of it is legal."""
     holder = v.Actor("official-5601", ROLES, state.holder)
     system = v.Actor("service:payment")
-    yield c.ReceiveDossier(holder, at, "R-1", law)
-    correction = c.Correction(REASON, ("name",), state.corrections, law, law.fee_items, f"fee-{state.revision}", REASON)
-    yield c.CorrectForm(APPLICANT, at, correction)
-    yield c.CorrectForm(APPLICANT, at, replace(correction, terms=replace(law, fee_items=())))
-    yield c.RequestSupplement(holder, at, ("application",), REASON, law)
-    yield c.SupplySupplement(APPLICANT, at, (SCAN,), UPLOADED, {}, "R-2", law, law)
-    yield c.AssignStep(holder, at, "check", holder.actor_id, law)
-    yield c.CompleteStep(holder, at, "check", REASON, law)
+    yield c.ReceiveDossier(by=holder, at=at, receipt_number="R-1", terms=law)
+    correction = c.Correction(
+        form=REASON,
+        changed=("name",),
+        version=state.corrections,
+        terms=law,
+        before=law.fee_items,
+        fee_id=f"fee-{state.revision}",
+        reason=REASON,
+    )
+    yield c.CorrectForm(by=APPLICANT, at=at, correction=correction)
+    yield c.CorrectForm(by=APPLICANT, at=at, correction=replace(correction, terms=replace(law, fee_items=())))
+    yield c.RequestSupplement(by=holder, at=at, component_codes=("application",), explanation=REASON, terms=law)
+    yield c.SupplySupplement(
+        by=APPLICANT,
+        at=at,
+        components=(SCAN,),
+        uploaded=UPLOADED,
+        documents={},
+        receipt_number="R-2",
+        terms=law,
+        reception_terms=law,
+    )
+    yield c.AssignStep(by=holder, at=at, step_code="check", assignee_id=holder.actor_id, terms=law)
+    yield c.CompleteStep(by=holder, at=at, step_code="check", note=REASON, terms=law)
     for agency in (RECEPTION, COMPETENT, "P56.2"):
-        yield c.TransferDossier(holder, at, agency, REASON)
+        yield c.TransferDossier(by=holder, at=at, to_agency=agency, reason=REASON)
     for condition in FeeCondition:
         fee_id = f"fee-{len(state.fees)}"
-        yield c.AssessFee(holder, at, fee_id, (v.FeeItem("Lệ phí", amount),), condition, law)
+        yield c.AssessFee(
+            by=holder, at=at, fee_id=fee_id, items=(v.FeeItem("Lệ phí", amount),), condition=condition, terms=law
+        )
     for fee in state.fees:
         if fee.finance is Finance.DUE:
-            yield c.PayFee(system, at, fee.fee_id, fee.amount, "payment-5601", law)
-            yield c.CancelFee(holder, at, fee.fee_id, REASON, law)
+            yield c.PayFee(by=system, at=at, fee_id=fee.fee_id, amount=fee.amount, payment_id="payment-5601", terms=law)
+            yield c.CancelFee(by=holder, at=at, fee_id=fee.fee_id, reason=REASON, terms=law)
             for exempt in law.exemptions:
-                yield c.WaiveFee(holder, at, fee.fee_id, f"fee-{len(state.fees)}", exempt.code, REASON, law)
+                yield c.WaiveFee(
+                    by=holder,
+                    at=at,
+                    fee_id=fee.fee_id,
+                    left_id=f"fee-{len(state.fees)}",
+                    exemption_code=exempt.code,
+                    reason=REASON,
+                    terms=law,
+                )
         if fee.finance is Finance.PAID:
-            yield c.RefundFee(system, at, fee.fee_id, fee.amount, "payment-5601")
-    yield c.RequestWithdrawal(APPLICANT, at, REASON)
-    yield c.DeclineWithdrawal(holder, at, REASON)
-    yield c.ApproveDossier(holder, at, law)
-    yield c.IssueResult(holder, at, "result-5601", SCAN.sha256, UPLOADED, law)
-    yield c.ReturnResult(holder, at, v.DeliveryMethod.ELECTRONIC)
-    yield c.ExtendDeadline(holder, at, at + timedelta(days=2), REASON, "Giám đốc")
+            yield c.RefundFee(by=system, at=at, fee_id=fee.fee_id, amount=fee.amount, payment_id="payment-5601")
+    yield c.RequestWithdrawal(by=APPLICANT, at=at, reason=REASON)
+    yield c.DeclineWithdrawal(by=holder, at=at, explanation=REASON)
+    yield c.ApproveDossier(by=holder, at=at, terms=law)
+    yield c.IssueResult(by=holder, at=at, result_number="result-5601", sha256=SCAN.sha256, uploaded=UPLOADED, terms=law)
+    yield c.ReturnResult(by=holder, at=at, delivery_method=v.DeliveryMethod.ELECTRONIC)
+    yield c.ExtendDeadline(by=holder, at=at, due_at=at + timedelta(days=2), reason=REASON, signer="Giám đốc")
     if state.due_at:
-        yield c.NoteDeadline(v.Actor("service:dossier"), at, state.due_at)
-    yield c.ConfirmSynchronisation(v.Actor("vn"), at, state.revision)
-    yield c.RateDossier(APPLICANT, at, 5, REASON)
+        yield c.NoteDeadline(by=v.Actor("service:dossier"), at=at, due_at=state.due_at)
+    yield c.ConfirmSynchronisation(by=v.Actor("vn"), at=at, peer_revision=state.revision)
+    yield c.RateDossier(by=APPLICANT, at=at, score=5, comment=REASON)
 
 
 def endings(state: Dossier, at: datetime) -> Iterator[c.Command]:
     holder = v.Actor("official-5601", ROLES, state.holder)
-    yield c.RefuseDossier(holder, at, REASON)
-    yield c.GrantWithdrawal(holder, at)
-    yield c.StopProcessing(holder, at, v.StopCause.NOT_SUPPLIED, REASON)
+    yield c.RefuseDossier(by=holder, at=at, reason=REASON)
+    yield c.GrantWithdrawal(by=holder, at=at)
+    yield c.StopProcessing(by=holder, at=at, cause=v.StopCause.NOT_SUPPLIED, explanation=REASON)
     for fee in state.fees:
-        yield c.LapseFee(v.Actor("service:dossier"), at, fee.fee_id, REASON)
+        yield c.LapseFee(by=v.Actor("service:dossier"), at=at, fee_id=fee.fee_id, explanation=REASON)
 
 
 def _decided(state: Dossier, commands: Iterator[c.Command]) -> list[tuple[Event, ...]]:

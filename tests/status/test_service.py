@@ -50,9 +50,16 @@ async def seed(folder: Path) -> None:
         handler_over(store),
         CODE,
         submit(LAW),
-        c.PayFee(v.Actor("service:payment"), START, "fee-0", 100_000, "payment-5601", LAW),
-        c.ReceiveDossier(OFFICIAL, START, "R-5601", LAW),
-        c.AssignStep(OFFICIAL, START, "check", OFFICIAL.actor_id, LAW),
+        c.PayFee(
+            by=v.Actor("service:payment"),
+            at=START,
+            fee_id="fee-0",
+            amount=100_000,
+            payment_id="payment-5601",
+            terms=LAW,
+        ),
+        c.ReceiveDossier(by=OFFICIAL, at=START, receipt_number="R-5601", terms=LAW),
+        c.AssignStep(by=OFFICIAL, at=START, step_code="check", assignee_id=OFFICIAL.actor_id, terms=LAW),
     )
     await store.close()
 
@@ -102,7 +109,9 @@ def test_a_printed_code_leads_to_the_public_address_and_holds(host: Host, client
 
 
 def test_a_live_page_changes_when_the_log_does(host: Host, client: httpx.Client) -> None:
-    asked = c.RequestSupplement(OFFICIAL, START, ("application",), histories.REASON, LAW)
+    asked = c.RequestSupplement(
+        by=OFFICIAL, at=START, component_codes=("application",), explanation=histories.REASON, terms=LAW
+    )
     with client.stream("GET", f"/dossiers/{CODE}/live", params={"after": 5, "lang": "en"}) as stream:
         lines = stream.iter_lines()
         assert next(line for line in lines if line.startswith("event:")) == "event: freshness"

@@ -82,7 +82,18 @@ def submitted(number: int, *components: Component, **fields: Any) -> d.DossierSu
 
 def received(number: int, at: datetime = AT, applicant_id: str = CITIZEN) -> d.DossierReceived:
     return d.DossierReceived(
-        code(number), applicant_id, at, OFFICIAL, f"TN-{code(number)}", None, None, "", "P56.22.336", 3, "", ""
+        code=code(number),
+        applicant_id=applicant_id,
+        at=at,
+        by=OFFICIAL,
+        receipt_number=f"TN-{code(number)}",
+        due_at=None,
+        term=None,
+        calendar="",
+        agency="P56.22.336",
+        procedure_version=3,
+        next_step_code="",
+        next_role="",
     )
 
 

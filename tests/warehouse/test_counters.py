@@ -27,8 +27,8 @@ NEXT = AT + timedelta(days=1)
 APRIL = AT + timedelta(days=30)
 
 
-def head(number: int, at: datetime) -> tuple[str, str, datetime, str]:
-    return code(number), CITIZEN, at, OFFICIAL
+def stamp(number: int, at: datetime) -> d.Stamp:
+    return d.Stamp(code=code(number), at=at, by=OFFICIAL, applicant_id=CITIZEN)
 
 
 def history() -> list[d.Event]:
@@ -37,15 +37,15 @@ def history() -> list[d.Event]:
         submitted(1, CT01),
         received(1),
         issued(1),
-        d.DossierRated(*head(1, NEXT), 4, Sealed("")),
+        d.DossierRated(**stamp(1, NEXT), score=4, comment=Sealed("")),
         submitted(2, CT01, reused("birth", RESULT), channel=Channel.ONLINE, at=NEXT),
-        d.ProcessingStopped(*head(2, NEXT), StopCause.WITHDRAWN, Sealed("Theo yêu cầu")),
+        d.ProcessingStopped(**stamp(2, NEXT), cause=StopCause.WITHDRAWN, explanation=Sealed("Theo yêu cầu")),
         submitted(3, at=NEXT, province="79", competent_agency="P79.1"),
-        d.DeadlinePassed(*head(3, NEXT), NEXT, "P79.1"),
+        d.DeadlinePassed(**stamp(3, NEXT), due_at=NEXT, agency="P79.1"),
         submitted(4, at=NEXT),
-        d.SupplementRequested(*head(4, NEXT), ("ct01",), Sealed("Ảnh mờ")),
-        d.SupplementSupplied(*head(4, NEXT), (CT01,), None),
-        d.DeadlinePassed(*head(4, APRIL), APRIL, AGENCY),
+        d.SupplementRequested(**stamp(4, NEXT), component_codes=("ct01",), explanation=Sealed("Ảnh mờ")),
+        d.SupplementSupplied(**stamp(4, NEXT), components=(CT01,), due_at=None),
+        d.DeadlinePassed(**stamp(4, APRIL), due_at=APRIL, agency=AGENCY),
         issued(3, APRIL, on_time=False),
     ]
 

@@ -104,7 +104,12 @@ def test_results_and_checked_components_are_kept(world: World) -> None:
 
 def test_a_supplement_replaces_what_was_submitted(world: World) -> None:
     better = d.SupplementSupplied(
-        code(1), CITIZEN, AT, CITIZEN, (type(CT01)("ct01", CT01.source, "ee" * 32, "application/pdf", 1),), None
+        code=code(1),
+        applicant_id=CITIZEN,
+        at=AT,
+        by=CITIZEN,
+        components=(type(CT01)("ct01", CT01.source, "ee" * 32, "application/pdf", 1),),
+        due_at=None,
     )
     world.happened(submitted(1, CT01), better, received(1))
     assert [kept.sha256 for kept in world.stored(w.DocumentKept)] == ["ee" * 32]

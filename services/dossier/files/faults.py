@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from services.dossier.refusals import Reason
+
 
 class FileFaulty(Exception):
-    def __init__(self, reason: str, **facts: str) -> None:
+    def __init__(self, reason: Reason, **facts: str) -> None:
         super().__init__(reason)
         self.reason = reason
         self.facts = facts
