@@ -22,11 +22,11 @@ LAW, OPERATIONS = "catalogue", "operations"
 
 
 def refusals(path: Path) -> Iterator[tuple[str, set[str] | None]]:
-    """The literals of Rejected("...") and Invalid(..., "..."), with the names of their facts; None where those are unpacked."""
+    """The literals that name a reason, with the names of their facts; None where those are unpacked."""
     for node in ast.walk(ast.parse(path.read_text())):
         if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
             continue
-        place = {"Rejected": 0, "Invalid": 1}.get(node.func.id)
+        place = {"Rejected": 0, "Refused": 0, "FileFaulty": 0, "RequestInvalid": 1}.get(node.func.id)
         if place is not None and len(node.args) > place and isinstance(node.args[place], ast.Constant):
             names = [keyword.arg for keyword in node.keywords]
             facts = None if None in names else {name for name in names if name} | ({"count"} if place else set())
