@@ -54,9 +54,9 @@ def returned(said: Callback | Disbelieved, payment: p.Payment, url: str) -> Resp
     html = _TEMPLATES.get_template("return.html").render(
         page=name,
         again=again,
-        code=payment.code if known else "",
+        code=payment.dossier_code if known else "",
         amount=f"{payment.amount:,}",
         receipt=next((taking.receipt_number for taking in payment.takings if taking.receipt_number), ""),
-        href=f"{url}/dossiers/{quote(payment.code)}" if known else url,
+        href=f"{url}/dossiers/{quote(payment.dossier_code)}" if known else url,
     )
     return HTMLResponse(html, status, {"cache-control": "no-store"})

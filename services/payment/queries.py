@@ -1,4 +1,4 @@
-"""Queries over the view's tables, and their rows as messages."""
+"""Queries over the view's tables."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Select, case, func, or_, select
 
-from motcua.payment.v1 import payment_pb2
 from motcua.payment.v1 import payment_service_pb2 as pb
+from motcua.types.v1.types_pb2 import MomentOrder
 from services.chassis.calls.paging import By, Listing
-from services.chassis.database.database import utc
 from services.chassis.deciding.caller import Caller
-from services.chassis.deciding.codec import to_timestamp
+from services.chassis.deciding.codec import from_timestamp
 from services.chassis.following.standing import unrestricted
 from services.chassis.grounds.concern import mine, office
+from services.payment.counterparts import METHODS
 from services.payment.refusals import Refused
 from services.payment.views import fees, movements, payments, refunds, unmatched
 
@@ -33,11 +33,18 @@ def payments_listed(caller: Caller, request: pb.ListPaymentsRequest) -> Listing:
     else:
         own = payments.c.payer_id == caller.account_id
     query = select(payments.c.payment).where(own)
-    if request.code:
-        query = query.where(payments.c.code == request.code)
+    if request.dossier_code:
+        query = query.where(payments.c.code == request.dossier_code)
     if request.status:
         query = query.where(payments.c.status == request.status)
-    return Listing(query, (By(payments.c.requested_at, newest_first=True), By(payments.c.fee_id)))
+    if request.agency:
+        query = query.where(payments.c.agency == request.agency)
+    if request.HasField("requested_from"):
+        query = query.where(payments.c.requested_at >= from_timestamp(request.requested_from))
+    if request.HasField("requested_until"):
+        query = query.where(payments.c.requested_at < from_timestamp(request.requested_until))
+    newest_first = request.order != MomentOrder.MOMENT_ORDER_OLDEST_FIRST
+    return Listing(query, (By(payments.c.requested_at, newest_first), By(payments.c.fee_id)))
 
 
 def movements_query(caller: Caller, request: pb.ReconcileDayRequest) -> Select[Any]:
@@ -56,7 +63,7 @@ def movements_query(caller: Caller, request: pb.ReconcileDayRequest) -> Select[A
         if request.agency:
             query = query.where(movements.c.agency == request.agency)
     if request.method:
-        query = query.where(movements.c.method == request.method)
+        query = query.where(movements.c.method == METHODS.stored(request.method))
     return query
 
 
@@ -65,11 +72,16 @@ def movements_listed(query: Select[Any], position: int) -> Listing:
     return Listing(query.where(movements.c.position <= position), (By(movements.c.at), By(movements.c.position)))
 
 
-def unmatched_listed(caller: Caller) -> Listing:
+def unmatched_listed(caller: Caller, request: pb.ListUnmatchedMoneyRequest) -> Listing:
     """As payments_listed leaves out."""
     query = select(unmatched).where(unmatched.c.agency == office(caller))
     query = query.where(unmatched.c.payer_id.not_in(sorted(mine(caller))), unrestricted(unmatched.c.payer_id))
-    return Listing(query, (By(unmatched.c.paid_at), By(unmatched.c.payment_id)))
+    if request.dossier_code:
+        query = query.where(unmatched.c.code == request.dossier_code)
+    if request.undecided_only:
+        query = query.where(unmatched.c.refund_status == 0)
+    newest_first = request.order == MomentOrder.MOMENT_ORDER_NEWEST_FIRST
+    return Listing(query, (By(unmatched.c.paid_at, newest_first), By(unmatched.c.payment_id)))
 
 
 def _in_scope(system: Caller) -> ColumnElement[bool]:
@@ -119,47 +131,3 @@ def oldest_query(now: datetime) -> Select[Any]:
 
 def fees_query(code: str) -> Select[Any]:
     return select(fees.c.fee_id).where(fees.c.code == code).order_by(fees.c.fee_id)
-
-
-def unmatched_of(row: Any) -> payment_pb2.UnmatchedMoney:
-    return payment_pb2.UnmatchedMoney(
-        fee_id=row.fee_id,
-        payment_id=row.payment_id,
-        code=row.code,
-        agency=row.agency,
-        provider=row.provider,
-        transaction=row.transaction_number,
-        amount=row.amount,
-        owed=row.owed,
-        paid_at=to_timestamp(utc(row.paid_at)),
-        refund_status=row.refund_status,
-    )
-
-
-def movement_of(row: Any) -> payment_pb2.Movement:
-    return payment_pb2.Movement(
-        fee_id=row.fee_id,
-        code=row.code,
-        payment_id=row.payment_id,
-        agency=row.agency,
-        method=row.method,
-        provider=row.provider,
-        transaction=row.transaction_number,
-        receipt_number=row.receipt_number,
-        counter=row.counter,
-        amount=row.amount,
-        # SQLite gives back moments without their zone; all are UTC.
-        at=to_timestamp(utc(row.at)),
-    )
-
-
-def sum_of(row: Any) -> payment_pb2.DaySum:
-    return payment_pb2.DaySum(
-        agency=row.agency,
-        method=row.method,
-        provider=row.provider,
-        taken_count=row.taken_count,
-        taken=int(row.taken),
-        refunded_count=row.refunded_count,
-        refunded=int(row.refunded),
-    )

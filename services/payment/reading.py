@@ -9,6 +9,7 @@ from motcua.payment.events.v1 import events_pb2 as e
 from motcua.payment.v1 import payment_pb2 as p
 from services.chassis.deciding.facts import fact_of
 from services.chassis.store.port import RecordedEvent
+from services.payment.counterparts import ITEMS, METHODS, REFUND_CAUSES
 
 OWED = p.PaymentStatus.PAYMENT_STATUS_OWED
 PAID = p.PaymentStatus.PAYMENT_STATUS_PAID
@@ -28,9 +29,9 @@ def apply(payment: p.Payment, event: Any, revision: int) -> None:
     payment.revision = revision
     match event:
         case e.PaymentRequested():
-            payment.fee_id, payment.code, payment.payer_id = event.fee_id, event.code, event.payer_id
+            payment.fee_id, payment.dossier_code, payment.payer_id = event.fee_id, event.code, event.payer_id
             payment.amount, payment.agency, payment.status = event.amount, event.agency, OWED
-            payment.items.extend(event.items)
+            payment.items.extend(map(ITEMS.shown, event.items))
             payment.requested_at.CopyFrom(event.at)
         case e.CheckoutStarted():
             payment.checkout.CopyFrom(
@@ -52,7 +53,10 @@ def apply(payment: p.Payment, event: Any, revision: int) -> None:
             payment.status = CANCELLED if payment.status == OWED else payment.status
         case e.RefundRequested():
             refund = p.Refund(
-                status=p.RefundStatus.REFUND_STATUS_REQUESTED, cause=event.cause, attempt=event.attempt, at=event.at
+                status=p.RefundStatus.REFUND_STATUS_REQUESTED,
+                cause=REFUND_CAUSES.shown(event.cause),
+                attempt=event.attempt,
+                at=event.at,
             )
             _refund(payment, event, refund, REFUNDING)
         case e.RefundFailed():
@@ -71,7 +75,7 @@ def _take(payment: p.Payment, event: Any, **more: Any) -> None:
             break
     payment.takings.add(
         payment_id=event.payment_id,
-        method=event.method,
+        method=METHODS.shown(event.method),
         amount=event.amount,
         paid_at=event.paid_at,
         provider=event.provider,

@@ -16,6 +16,7 @@ from motcua.dossier.events.v1 import events_pb2 as dossier
 from motcua.payment.events.v1 import events_pb2 as facts
 from motcua.payment.v1 import errors_pb2, payment_pb2
 from motcua.payment.v1 import payment_service_pb2 as pb
+from motcua.types.v1.types_pb2 import Language
 from services.chassis.calls.call import Call
 from services.chassis.database.database import utc
 from services.chassis.decider import Rejected, Sealed
@@ -44,28 +45,26 @@ from services.payment.provider import ACTOR, NAME, Provider
 from services.payment.queries import (
     expired_query,
     fees_query,
-    movement_of,
     movements_listed,
     movements_query,
     oldest_query,
     payments_listed,
-    sum_of,
     sums_query,
     unmatched_listed,
-    unmatched_of,
     waiting_query,
 )
 from services.payment.reading import payment_of
 from services.payment.receipts import Series, number_for, receipts
 from services.payment.references import checkout_of, fee_id_of, fee_of, payment_id_of
 from services.payment.refusals import Refused
+from services.payment.replies import movement_of, sum_of, unmatched_of
 from services.payment.views import lists
 from services.payment.vnpay import Callback, Disbelieved, RspCode, answer, parse_callback, reply
 from services.payment.vnpay_client import AnswerUntrusted, ProviderUnavailable
 
 CHECKOUT_LIFETIME = timedelta(minutes=15)
 CLOCK = "service:payment"
-LOCALES = {payment_pb2.Locale.LOCALE_EN: "en"}
+LOCALES = {Language.LANGUAGE_ENGLISH: "en"}
 
 log = structlog.get_logger()
 
@@ -97,7 +96,7 @@ class PaymentService:
         )
         outcome = await self.payments.execute(fee_id, command, call.origin)
         started = outcome.one(CheckoutStarted)
-        locale = LOCALES.get(call.request.locale, "vn")
+        locale = LOCALES.get(call.request.language, "vn")
         url = self.provider.url(
             started.checkout_id, started.code, started.amount, started.at, started.expires_at, locale
         )
@@ -169,7 +168,7 @@ class PaymentService:
 
     @api
     async def list_unmatched_money(self, call: Call[pb.ListUnmatchedMoneyRequest]) -> pb.ListUnmatchedMoneyResponse:
-        page = await call.page(self.lists, unmatched_listed(call.caller))
+        page = await call.page(self.lists, unmatched_listed(call.caller, call.request))
         return pb.ListUnmatchedMoneyResponse(unmatched=map(unmatched_of, page.rows), next_page_token=page.token)
 
     @api
@@ -301,7 +300,7 @@ class PaymentService:
         for row in await self.lists.read(lambda db: db.execute(expired_query(now)).all()):
             owed = payment_pb2.Payment.FromString(row.payment)
             try:
-                await self._expire(owed.fee_id, owed.code, owed.checkout.checkout_id, now)
+                await self._expire(owed.fee_id, owed.dossier_code, owed.checkout.checkout_id, now)
             except (ProviderUnavailable, AnswerUntrusted, Rejected) as error:
                 log.warning("checkout not settled, trying again", checkout=owed.checkout.checkout_id, error=repr(error))
 
@@ -347,7 +346,7 @@ class PaymentService:
         if caller.kind == "official":
             return office(caller) in {found.agency, *(taking.counter for taking in found.takings)} - {""}
         if caller.kind == "system":
-            dossier = await concern_of(self.platform.store, found.code)
+            dossier = await concern_of(self.platform.store, found.dossier_code)
             if dossier is not None:
                 require_scope(caller, dossier.procedure_code, (found.agency,))
             return dossier is not None

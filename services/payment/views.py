@@ -35,7 +35,7 @@ REQUESTED, FAILED = RefundStatus.REFUND_STATUS_REQUESTED, RefundStatus.REFUND_ST
 
 metadata = MetaData()
 payments = Table(
-    "payments_v2",
+    "payments_v3",
     metadata,
     Column("fee_id", String, primary_key=True),
     Column("code", String, nullable=False, index=True),
@@ -48,13 +48,14 @@ payments = Table(
     # Of the open checkout.
     Column("expires_at", DateTime(timezone=True), index=True),
     Column("payment", LargeBinary, nullable=False),
-    Index("payments_v2_by_payer", "payer_id", "requested_at"),
-    Index("payments_v2_by_agency", "agency", "requested_at"),
-    Index("payments_v2_by_counter", "counter", "requested_at"),
+    Index("payments_v3_by_payer", "payer_id", "requested_at"),
+    Index("payments_v3_by_agency", "agency", "requested_at"),
+    Index("payments_v3_by_status", "agency", "status", "requested_at"),
+    Index("payments_v3_by_counter", "counter", "requested_at"),
 )
 # Refunds that the provider has not answered yet.
 refunds = Table(
-    "refunds_v2",
+    "refunds_v3",
     metadata,
     Column("payment_id", String, primary_key=True),
     Column("requested_at", DateTime(timezone=True), nullable=False),
@@ -62,7 +63,7 @@ refunds = Table(
 )
 # Money in and out, as the Treasury reconciles it.
 movements = Table(
-    "movements_v2",
+    "movements_v3",
     metadata,
     Column("position", BigInteger, primary_key=True, autoincrement=False),
     Column("day", String, nullable=False),
@@ -77,11 +78,11 @@ movements = Table(
     Column("counter", String, nullable=False),
     Column("amount", BigInteger, nullable=False),
     Column("at", DateTime(timezone=True), nullable=False),
-    Index("movements_v2_by_day", "day", "agency", "at"),
+    Index("movements_v3_by_day", "day", "agency", "at"),
 )
 # What came in another amount than was owed, until it is back.
 unmatched = Table(
-    "unmatched_v2",
+    "unmatched_v3",
     metadata,
     Column("payment_id", String, primary_key=True),
     Column("fee_id", String, nullable=False),
@@ -94,17 +95,17 @@ unmatched = Table(
     Column("owed", BigInteger, nullable=False),
     Column("paid_at", DateTime(timezone=True), nullable=False),
     Column("refund_status", Integer, nullable=False, default=0),
-    Index("unmatched_v2_by_agency", "agency", "paid_at"),
+    Index("unmatched_v3_by_agency", "agency", "paid_at"),
 )
 # The fees of each dossier.
 fees = Table(
-    "fees_v2",
+    "fees_v3",
     metadata,
     Column("fee_id", String, primary_key=True),
     Column("code", String, nullable=False, index=True),
 )
 
-lists = Projection("payments_v2", metadata)
+lists = Projection("payments_v3", metadata)
 
 
 def _load(db: Connection, fee_id: str) -> Payment:
@@ -138,7 +139,7 @@ def requested(db: Connection, fact: Fact[e.PaymentRequested]) -> None:
     db.execute(
         insert(payments).values(
             fee_id=payment.fee_id,
-            code=payment.code,
+            code=payment.dossier_code,
             payer_id=payment.payer_id,
             agency=payment.agency,
             status=payment.status,

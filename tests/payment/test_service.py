@@ -13,9 +13,9 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from motcua.payment.events.v1 import events_pb2 as e
 from motcua.payment.v1 import payment_pb2 as p
 from motcua.payment.v1 import payment_service_pb2 as pb
+from motcua.types.v1.types_pb2 import MomentOrder
 from services.chassis.decider import Rejected, Sealed
 from services.chassis.following import reactions
 from services.dossier.events import DossierRefused, Event, ProcessingStopped, Stamp
@@ -77,7 +77,13 @@ def test_a_fee_is_paid_online_and_receipted(site: Site) -> None:
     assert taking.receipt_number.startswith(f"BL-{AGENCY}-")
     page = site.http.get(back)
     assert page.status_code == 200
-    for text in ("Đã nộp lệ phí", "The fee is paid", "20.000 đồng", taking.receipt_number, f"/dossiers/{paid.code}"):
+    for text in (
+        "Đã nộp lệ phí",
+        "The fee is paid",
+        "20.000 đồng",
+        taking.receipt_number,
+        f"/dossiers/{paid.dossier_code}",
+    ):
         assert text in page.text
     assert site.refused("StartCheckout", pb.StartCheckoutRequest(fee_id=fee.fee_id)) == "ALREADY_PAID"
 
@@ -115,6 +121,11 @@ def test_money_in_another_amount_is_listed_for_the_cashier_until_it_is_back(site
     (row,) = (row for row in site.call("ListUnmatchedMoney", asked, CASHIER).unmatched if row.fee_id == fee.fee_id)
     assert (row.amount, row.owed, row.transaction, row.refund_status) == (1, AMOUNT, "14009999", 0)
     assert not site.call("ListUnmatchedMoney", asked, ELSEWHERE).unmatched
+    newest = MomentOrder.MOMENT_ORDER_NEWEST_FIRST
+    narrowed = pb.ListUnmatchedMoneyRequest(dossier_code=row.dossier_code, undecided_only=True, order=newest)
+    assert list(site.call("ListUnmatchedMoney", narrowed, CASHIER).unmatched) == [row]
+    other = pb.ListUnmatchedMoneyRequest(dossier_code="P56-20260302-0000000")
+    assert not site.call("ListUnmatchedMoney", other, CASHIER).unmatched
     assert site.refused("ListUnmatchedMoney", asked) == "ROLE_MISSING"
     (taking,) = site.payment(fee).takings
     assert (taking.unmatched, taking.receipt_number, site.payment(fee).status) == (
@@ -127,6 +138,9 @@ def test_money_in_another_amount_is_listed_for_the_cashier_until_it_is_back(site
     back = pb.RequestRefundRequest(fee_id=fee.fee_id, payment_id=row.payment_id, reason="Số tiền không khớp")
     site.call("RequestRefund", back, CASHIER)
     site.until_facts(fee, "CheckoutStarted", "UnmatchedReceived", "RefundRequested", "RefundFailed")
+    eventually(lambda: not site.call("ListUnmatchedMoney", narrowed, CASHIER).unmatched)
+    narrowed.undecided_only = False
+    assert [each.fee_id for each in site.call("ListUnmatchedMoney", narrowed, CASHIER).unmatched] == [fee.fee_id]
 
 
 _unmatched = ("ListUnmatchedMoney", pb.ListUnmatchedMoneyRequest(), CASHIER)
@@ -202,16 +216,16 @@ def test_a_decided_refund_of_cash_ends_with_a_voucher(site: Site) -> None:
 @pytest.mark.parametrize(
     ("cause", "refunded_for"),
     [
-        (None, e.RefundCause.REFUND_CAUSE_DOSSIER_REFUSED),
-        (StopCause.WITHDRAWN, e.RefundCause.REFUND_CAUSE_DOSSIER_WITHDRAWN),
-        (StopCause.NOT_SUPPLIED, e.RefundCause.REFUND_CAUSE_DOSSIER_STOPPED),
+        (None, p.RefundCause.REFUND_CAUSE_DOSSIER_REFUSED),
+        (StopCause.WITHDRAWN, p.RefundCause.REFUND_CAUSE_DOSSIER_WITHDRAWN),
+        (StopCause.NOT_SUPPLIED, p.RefundCause.REFUND_CAUSE_DOSSIER_STOPPED),
     ],
 )
 def test_a_dossier_that_ends_gets_its_money_back(
-    site: Site, cause: StopCause | None, refunded_for: e.RefundCause.ValueType
+    site: Site, cause: StopCause | None, refunded_for: p.RefundCause.ValueType
 ) -> None:
     fee = site.assess()
-    code = site.payment(fee).code
+    code = site.payment(fee).dossier_code
     other = site.assess(code)
     back = site.pay(site.checkout(fee))
     site.until_facts(fee, "CheckoutStarted", "PaymentConfirmed")
@@ -227,7 +241,7 @@ def test_a_dossier_that_ends_gets_its_money_back(
 
 def test_money_that_comes_after_the_end_goes_back(site: Site) -> None:
     fee = site.assess()
-    code, checkout = site.payment(fee).code, site.checkout(fee)
+    code, checkout = site.payment(fee).dossier_code, site.checkout(fee)
     site.tell(code, ended(code))
     site.until_facts(fee, "CheckoutStarted", "PaymentCancelled")
     site.pay(checkout)
@@ -259,7 +273,7 @@ def test_a_refund_waits_for_a_provider_that_is_down(
     """Its reaction tries again for a while; after that the clock does."""
     monkeypatch.setattr(reactions, "ATTEMPTS", patience)
     fee = site.assess()
-    code = site.payment(fee).code
+    code = site.payment(fee).dossier_code
     site.pay(site.checkout(fee))
     site.until_facts(fee, "CheckoutStarted", "PaymentConfirmed")
     site.behave(down=True)
@@ -277,7 +291,7 @@ def test_a_refund_waits_for_a_provider_that_is_down(
 
 def test_a_refund_that_the_provider_refuses_is_tried_again_by_an_official(site: Site) -> None:
     fee = site.assess()
-    code, checkout = site.payment(fee).code, site.checkout(fee)
+    code, checkout = site.payment(fee).dossier_code, site.checkout(fee)
     site.pay(checkout, refund_code="99")
     site.until_facts(fee, "CheckoutStarted", "PaymentConfirmed")
     site.tell(code, ended(code))
@@ -307,9 +321,13 @@ def test_a_checkout_expires_and_a_lost_callback_is_found(site: Site) -> None:
 def test_who_may_see_what(site: Site) -> None:
     fee = site.assess()
     own = site.payment(fee)
-    eventually(lambda: list(site.call("ListPayments", pb.ListPaymentsRequest(code=own.code)).payments) == [own])
-    assert list(site.call("ListPayments", pb.ListPaymentsRequest(code=own.code), CASHIER).payments) == [own]
-    assert not site.call("ListPayments", pb.ListPaymentsRequest(code=own.code), ELSEWHERE).payments
+    eventually(
+        lambda: list(site.call("ListPayments", pb.ListPaymentsRequest(dossier_code=own.dossier_code)).payments) == [own]
+    )
+    assert list(site.call("ListPayments", pb.ListPaymentsRequest(dossier_code=own.dossier_code), CASHIER).payments) == [
+        own
+    ]
+    assert not site.call("ListPayments", pb.ListPaymentsRequest(dossier_code=own.dossier_code), ELSEWHERE).payments
     for stranger in (ELSEWHERE, token("payer-2")):
         assert site.refused("GetPayment", fee, stranger) == "PAYMENT_NOT_FOUND"
     assert site.refused("GetPayment", pb.GetPaymentRequest(fee_id="x")) == "PAYMENT_NOT_FOUND"
@@ -321,12 +339,37 @@ def test_who_may_see_what(site: Site) -> None:
     assert site.refused("ReceiveCash", again, ELSEWHERE) == "NOTHING_OWED"
 
 
+def test_fees_are_listed_as_asked(site: Site) -> None:
+    first = site.assess()
+    code = site.payment(first).dossier_code
+    fees = [first.fee_id, *(site.assess(code).fee_id for _ in range(2))]
+    taken = site.call("ReceiveCash", pb.ReceiveCashRequest(fee_id=fees[1], amount=AMOUNT), CASHIER)
+    moments = [site.payment(pb.GetPaymentRequest(fee_id=fee_id)).requested_at for fee_id in fees]
+
+    def listed(**asked: Any) -> list[str]:
+        request = pb.ListPaymentsRequest(dossier_code=code, min_position=taken.position, **asked)
+        return [payment.fee_id for payment in site.call("ListPayments", request).payments]
+
+    oldest = MomentOrder.MOMENT_ORDER_OLDEST_FIRST
+    assert listed() == listed(order=MomentOrder.MOMENT_ORDER_NEWEST_FIRST) == fees[::-1]
+    assert listed(order=oldest) == fees
+    assert listed(status=p.PaymentStatus.PAYMENT_STATUS_PAID) == [fees[1]]
+    assert (listed(agency=AGENCY), listed(agency="P56.9")) == (fees[::-1], [])
+    assert listed(requested_from=moments[1]) == fees[:0:-1]
+    assert listed(requested_until=moments[1]) == fees[:1]
+    page = site.call("ListPayments", pb.ListPaymentsRequest(dossier_code=code, order=oldest, page_size=1))
+    rest = pb.ListPaymentsRequest(dossier_code=code, order=oldest, page_token=page.next_page_token)
+    assert [payment.fee_id for payment in site.call("ListPayments", rest).payments] == fees[1:]
+    rest.order = MomentOrder.MOMENT_ORDER_NEWEST_FIRST
+    assert site.refused("ListPayments", rest) == "INVALID_POSITION"
+
+
 def test_a_day_is_reconciled(site: Site) -> None:
     fee = site.assess()
     before = {(s.method, s.provider): s for s in _day(site, CASHIER).sums}
     taken = site.call("ReceiveCash", pb.ReceiveCashRequest(fee_id=fee.fee_id, amount=AMOUNT), CASHIER)
     day = _day(site, CASHIER, taken.position)
-    cash = (e.PaymentMethod.PAYMENT_METHOD_CASH, "")
+    cash = (p.PaymentMethod.PAYMENT_METHOD_CASH, "")
     (now,) = (s for s in day.sums if (s.method, s.provider) == cash)
     earlier = before.get(cash, p.DaySum())
     assert (now.taken_count - earlier.taken_count, now.taken - earlier.taken) == (1, AMOUNT)

@@ -20,7 +20,6 @@ from motcua.dossier.v1 import dossier_service_pb2 as pb
 from motcua.identity.v1 import identity_service_pb2 as identity
 from motcua.notification.events.v1.events_pb2 import MessageKind
 from motcua.notification.v1 import notification_service_pb2 as notification
-from motcua.payment.events.v1 import events_pb2 as money
 from motcua.payment.v1 import payment_pb2
 from motcua.payment.v1 import payment_service_pb2 as payment
 from motcua.warehouse.v1 import warehouse_pb2
@@ -199,7 +198,7 @@ def test_a_refused_dossier_gets_its_fee_back(world: World) -> None:
     assert case.told == ["DossierSubmitted", "FeeAssessed", "FeePaid", "DossierRefused", "FeeRefunded"]
     assert case.fields("DossierRefused")[0]["reason"] == reason
     assert case.shown.settlement == S.SETTLEMENT_NOT_RECEIVED
-    _require_refund(case, fee_id, money.RefundCause.REFUND_CAUSE_DOSSIER_REFUSED)
+    _require_refund(case, fee_id, payment_pb2.RefundCause.REFUND_CAUSE_DOSSIER_REFUSED)
     case.messages("progress", "fee", "fee", "outcome", "fee")
 
 
@@ -216,11 +215,11 @@ def test_a_withdrawn_dossier_gets_its_fee_back(world: World) -> None:
     eventually(lambda: case.shown.finance == Finance.FINANCE_REFUNDED)
     assert case.told[3:] == ["WithdrawalRequested", "ProcessingStopped", "FeeRefunded"]
     assert case.shown.settlement == S.SETTLEMENT_PROCESSING_STOPPED
-    _require_refund(case, fee_id, money.RefundCause.REFUND_CAUSE_DOSSIER_WITHDRAWN)
+    _require_refund(case, fee_id, payment_pb2.RefundCause.REFUND_CAUSE_DOSSIER_WITHDRAWN)
     case.messages("progress", "fee", "fee", "outcome", "fee")
 
 
-def _require_refund(case: Case, fee_id: str, cause: money.RefundCause.ValueType) -> None:
+def _require_refund(case: Case, fee_id: str, cause: payment_pb2.RefundCause.ValueType) -> None:
     found = case.world.call(case.citizen, payment.GetPaymentRequest(fee_id=fee_id)).payment
     assert found.status == payment_pb2.PaymentStatus.PAYMENT_STATUS_REFUNDED
     (taking,) = found.takings

@@ -79,15 +79,17 @@ def _struct(answers: dict[str, Any]) -> struct_pb2.Struct:
     return made
 
 
-def messages(cls: type[Message], depth: int = DEPTH) -> st.SearchStrategy[Message]:
-    """Messages of the class, most of their fields set; a request id is a UUID nearly always."""
+def messages(cls: type[Message], depth: int = DEPTH, unknown: bool = True) -> st.SearchStrategy[Message]:
+    """Messages of the class, most of their fields set; a request id is a UUID nearly always. `unknown`: with numbers of no enum."""
     descriptor = cls.DESCRIPTOR
     match descriptor.full_name:
         case "google.protobuf.Timestamp":
             return timestamps
         case "google.protobuf.Struct":
             return structs
-    fields = {field.name: _field(field, depth) for field in descriptor.fields if depth or field.message_type is None}
+    fields = {
+        field.name: _field(field, depth, unknown) for field in descriptor.fields if depth or field.message_type is None
+    }
     return st.fixed_dictionaries({}, optional=fields).map(lambda given: _made(cls, given))
 
 
@@ -98,20 +100,20 @@ def _made(cls: type[Message], given: dict[str, Any]) -> Message:
     return made
 
 
-def _field(field: Any, depth: int) -> st.SearchStrategy[Any]:
+def _field(field: Any, depth: int, unknown: bool) -> st.SearchStrategy[Any]:
     if field.message_type is not None and field.message_type.GetOptions().map_entry:
         entry = field.message_type.fields_by_name
-        return st.dictionaries(_value(entry["key"], depth), _value(entry["value"], depth), max_size=3)
-    value = _value(field, depth)
+        return st.dictionaries(_value(entry["key"], depth, unknown), _value(entry["value"], depth, unknown), max_size=3)
+    value = _value(field, depth, unknown)
     return st.lists(value, max_size=4) if field.is_repeated else value
 
 
-def _value(field: Any, depth: int) -> st.SearchStrategy[Any]:
+def _value(field: Any, depth: int, unknown: bool) -> st.SearchStrategy[Any]:
     if field.message_type is not None:
-        return messages(message_class(field.message_type.full_name), depth - 1)
+        return messages(message_class(field.message_type.full_name), depth - 1, unknown)
     if field.enum_type is not None:
         known = st.sampled_from(sorted(field.enum_type.values_by_number))
-        return st.one_of(known, known, integers(*_INTEGERS[F.TYPE_INT32]))
+        return st.one_of(known, known, integers(*_INTEGERS[F.TYPE_INT32])) if unknown else known
     if field.name == "request_id":
         return st.one_of(uuids, uuids, uuids, texts)
     match field.type:
