@@ -60,6 +60,7 @@ class Drafts:
         documents = (await self.people.get(applicant_id) or KnownAccount()).documents
         held = {*documents.own(applicant_id, now).values()}.union(*documents.others(applicant_id, now).values())
 
+        # Asked within execute: a request that was answered once is answered so again, whatever the law says by now.
         def command(_: d.Draft) -> d.SaveDraft:
             procedure = law.in_force(request.procedure_code, now)
             if request.reception_agency:

@@ -1,4 +1,8 @@
-"""From a request to the command that it asks for. Each function's name is the command's."""
+"""From a request to the command that it asks for: one function per command, of its name.
+
+What a rule needs of the law is looked up here and put into the command, because `decide` has no law. Refused here, and not by
+`decide`: what Law refuses, as AGENCY_NOT_COMPETENT of a transfer, and malformed parts of a request.
+"""
 
 from __future__ import annotations
 
@@ -90,14 +94,14 @@ def complete_step(case: Case[pb.CompleteStepRequest]) -> c.CompleteStep:
 
 
 def transfer_dossier(case: Case[pb.TransferDossierRequest]) -> c.TransferDossier:
-    law, to_agency = case.law, case.request.to_agency
-    law.named(case.procedure, to_agency, law.known_agency(case.state.reception_agency, case.at), case.at, case.site)
+    law, reception = case.law, case.law.known_agency(case.state.reception_agency, case.at)
+    to = law.named(case.procedure, case.request.to_agency, reception, case.at, case.site)
     return c.TransferDossier(
         by=case.by,
         at=case.at,
-        to_agency=to_agency,
+        to_agency=to.code,
         reason=Sealed(case.request.reason),
-        calendar=law.calendar_of(to_agency, case.at),
+        calendar=law.calendar_of(to.code, case.at),
     )
 
 

@@ -1,4 +1,17 @@
-"""The dossier service's entry points."""
+"""The dossier service's entry points.
+
+The way of a mutation, for example ReceiveDossier:
+
+    receive_dossier, here          hands the call and a builder to
+    Casework.change                which has the law, and gives a function to
+    Handler.execute                which loads the state and calls, at every attempt:
+      require_party                  the caller is a party, or hears of no dossier
+      requests.receive_dossier       builds the command from call, state and law
+      domain.decide                  gives events, or raises Rejected
+    replies.received               makes the reply of what was appended
+
+A request that the dossier remembers is answered by Handler.execute with what it led to: nothing is asked again.
+"""
 
 from __future__ import annotations
 

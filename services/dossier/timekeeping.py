@@ -91,8 +91,9 @@ class Timekeeping:
         return await self.lists.read(read)
 
     async def _execute(self, code: str, occasion: str, command: Callable[[], c.Command], sealed: str = "") -> None:
-        """What fails comes up again, and the others go on.
+        """Executes what `command` makes; what fails comes up again, and the others go on.
 
+        `command` is called here because making one may fail too: the law of an agency may not be read yet.
         `sealed`: the command's field that is left out where the applicant was erased.
         """
         origin, without = Origin.of_clock(occasion, self.service), dict[str, Any]({sealed: Sealed()})
