@@ -104,7 +104,7 @@ def _line(recorded: RecordedEvent, as_json: bool) -> str:
         "type": recorded.type,
         "id": str(recorded.id),
         "event": fields,
-        "metadata": fact.metadata,
+        "metadata": json.loads(recorded.metadata),
     }
     if as_json:
         return json.dumps(line, ensure_ascii=False)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
@@ -27,6 +26,7 @@ from services.chassis.blobs.port import BlobsUnavailable
 from services.chassis.database.database import Database
 from services.chassis.deciding.codec import to_timestamp
 from services.chassis.deciding.facts import message_of
+from services.chassis.deciding.metadata import Metadata
 from services.chassis.files import examination
 from services.chassis.following.erasures import erased_accounts
 from services.chassis.platform.platform import Platform, open_blobs, open_database, open_store
@@ -217,7 +217,7 @@ async def _no_site(settings: Settings, store: EventStore | None) -> str:
     others = {fact.site for fact in said if isinstance(fact, facts.SiteFounded)}
     if store and log_file(settings) and not others:  # a catalogue may have been loaded before the first start
         first = await store.read_all(START, (), 1)
-        others = {json.loads(event.metadata or b"{}").get("site", settings.site) for event in first} - {settings.site}
+        others = {Metadata.read(event.metadata).site or settings.site for event in first} - {settings.site}
     if settings.site in others:  # another process has founded it meanwhile
         return ""
     if others:

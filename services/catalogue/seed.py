@@ -192,7 +192,7 @@ def _origin(kind: str, key: str, definition: Any) -> Origin:
     content = SHAPES[kind].write(definition).SerializeToString(deterministic=True)
     digest = hashlib.sha256(content).hexdigest()
     request_id = str(uuid5(NAMESPACE_OID, f"{kind}-{key}:{digest}"))
-    return Origin(request_id, digest, ACTOR, request_id, request_id)
+    return Origin.outermost(request_id, digest, ACTOR)
 
 
 def _digest(folder: Path, provinces: list[str]) -> str:

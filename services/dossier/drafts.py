@@ -82,7 +82,7 @@ class Drafts:
     async def _require_room(self, call: Call[pb.SaveDraftRequest], draft_id: str) -> None:
         """Raises Rejected TOO_MANY_DRAFTS."""
         full = await self.lists.read(lambda db: drafts_of(db, call.caller.actor)) >= MOST_DRAFTS
-        if full and not await self.drafts.earlier(draft_id, call.origin):
+        if full and not await self.drafts.outcome_of(draft_id, call.origin):
             raise Refused("TOO_MANY_DRAFTS", limit=str(MOST_DRAFTS))
 
     async def get(self, call: Call[pb.GetDraftRequest]) -> dossier_pb2.Draft:

@@ -255,7 +255,7 @@ class DossierService:
 
     @api
     async def correct_form(self, call: Call[pb.CorrectFormRequest]) -> pb.CorrectFormResponse:
-        if earlier := await self.dossiers.earlier(call.request.code, call.origin):
+        if earlier := await self.dossiers.outcome_of(call.request.code, call.origin):
             return replied(pb.CorrectFormResponse, earlier)
         supply = await self.corrections.supply(call, form=True)
         outcome = await self.casework.change(call, partial(requests.correct_form, supply=supply))
@@ -294,7 +294,7 @@ class DossierService:
     @api
     async def waive_fee(self, call: Call[pb.WaiveFeeRequest]) -> pb.WaiveFeeResponse:
         async with await self.benefits.turn_of(call.request.code):
-            if not await self.dossiers.earlier(call.request.code, call.origin):
+            if not await self.dossiers.outcome_of(call.request.code, call.origin):
                 _, before = await self.casework.history(call)
                 used = await self.benefits.used_by_others(before, call.now)
                 require_unused([call.request.exemption_code], used)

@@ -96,6 +96,6 @@ class Submissions:
 
     async def _submitted_as(self, codes: Sequence[str], origin: Origin) -> Outcome[Event] | None:
         for code in codes:
-            if earlier := await self.dossiers.earlier(code, origin):
+            if earlier := await self.dossiers.outcome_of(code, origin):
                 return earlier
         return None

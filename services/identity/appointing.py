@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -18,6 +17,7 @@ from services.chassis.deciding.caller import Origin, of_site
 from services.chassis.deciding.codec import Codec
 from services.chassis.deciding.facts import message_of
 from services.chassis.deciding.handler import Handler
+from services.chassis.deciding.metadata import Metadata
 from services.chassis.machine import chance
 from services.chassis.platform.platform import Platform
 from services.chassis.store.port import START, EventStore
@@ -138,7 +138,14 @@ def _handler(
 def _origin(what: str, appointment_id: str, expected: int | None = None) -> Origin:
     """The same for the same appointment, so that only the first has an effect."""
     request_id = str(uuid5(UUID(appointment_id), what))
-    return Origin(request_id, appointment_id, ACTOR, appointment_id, request_id, expected)
+    return Origin(
+        request_id=request_id,
+        digest=appointment_id,
+        actor=ACTOR,
+        correlation_id=appointment_id,
+        causation_id=request_id,
+        expected_revision=expected,
+    )
 
 
 async def _was_appointed(store: EventStore, site: str) -> bool:
@@ -147,7 +154,7 @@ async def _was_appointed(store: EventStore, site: str) -> bool:
     while events := await store.read_all(position, (APPOINTED,), PAGE):
         for event in events:
             fact: Any = message_of(event)
-            if RoleNumber.ROLE_ADMINISTRATOR in fact.roles and json.loads(event.metadata).get("site", site) == site:
+            if RoleNumber.ROLE_ADMINISTRATOR in fact.roles and Metadata.read(event.metadata).site in ("", site):
                 return True
         position = events[-1].position
     return False

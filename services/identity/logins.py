@@ -30,7 +30,7 @@ class Accounts:
 
     async def sign_in(self, person: Person, appointment_id: str, at: datetime) -> tuple[str, Account]:
         account_id, request_id = await self.account_id(person), str(chance.new_id())
-        origin = Origin(request_id, "login", account_id, request_id, request_id, traceparent=telemetry.traceparent())
+        origin = Origin.outermost(request_id, "login", account_id, telemetry.traceparent())
         await self.history.execute(account_id, login_of(person, account_id, appointment_id, at), origin)
         if person.kind is AccountKind.ORGANISATION:
             await self._note_representative(account_id, person.personal_number, at)

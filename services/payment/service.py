@@ -373,7 +373,7 @@ class PaymentService:
 def _delivery() -> Origin:
     """Of what the provider said just now. The rules notice when it says it again."""
     request_id = str(chance.new_id())
-    return Origin(request_id, request_id, ACTOR, request_id, request_id, None, telemetry.traceparent())
+    return Origin.outermost(request_id, request_id, ACTOR, telemetry.traceparent())
 
 
 def _cause(event: dossier.FeeCancelled | dossier.DossierRefused | dossier.ProcessingStopped) -> CancelCause:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any, get_args
-from uuid import uuid4
 
 import pytest
 from hypothesis import given as trying
@@ -49,11 +48,11 @@ from services.catalogue.events import (
 from services.catalogue.values import in_force
 from services.chassis.decider import Rejected
 from services.chassis.deciding.codec import Shape
-from services.chassis.deciding.facts import Fact
 from services.chassis.following.in_force import law, versions_of, versions_table
 from services.law.definitions import Circumstance, FeeOverlay, Json, Text
 from tests.catalogue.samples import PROCEDURE, form, text
 from tests.catalogue.test_domain import AGENCY, AT, BY, CALENDAR, CODE, EARLIER, ONLINE_FREE
+from tests.support.facts import fact_of
 from tests.support.given import given
 
 # Today is 10 August 2026 in Vietnam.
@@ -313,7 +312,7 @@ STEPS = st.lists(
 
 def told(db: Connection, shape: Shape, event: Any, revision: int) -> None:
     name = shape.message.DESCRIPTOR.full_name
-    fact: Fact[Any] = Fact(shape.write(event), uuid4(), name, "procedure-x", revision, revision, AT, {})
+    fact = fact_of(shape.write(event), stream="procedure-x", revision=revision)
     law.folds[name](db, [fact])
 
 

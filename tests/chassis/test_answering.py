@@ -56,7 +56,7 @@ def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
             "dossier", dossier, dossier_codec, host.platform.store, keys, "vn-56", "test", w.RECEIVED.now
         )
         for command in w.PROCESSED_BY_COMMUNE:
-            host.run(handler.execute(w.CODE, command, Origin(str(uuid4()), "d", "a", "c", "c")))
+            host.run(handler.execute(w.CODE, command, Origin.outermost(str(uuid4()), "d", "a")))
         yield Door(host, channel, key)
     patch.undo()
 

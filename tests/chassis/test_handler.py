@@ -139,14 +139,14 @@ async def test_a_request_id_is_not_used_for_another_content(a_draft: Draft, rest
 async def test_an_earlier_answer_is_found_by_its_request(a_draft: Draft) -> None:
     request = pb.SaveDraftRequest(request_id=str(uuid4()), draft_id="a")
     sent = Origin.of_request(request, CITIZEN)
-    assert await a_draft.handler.earlier("draft-1", sent) is None
+    assert await a_draft.handler.outcome_of("draft-1", sent) is None
     first = await a_draft.save(request_id=request.request_id)
     for handler in (a_draft.handler, handler_of(a_draft.store, a_draft.keys)):
-        found = await handler.earlier("draft-1", sent)
+        found = await handler.outcome_of("draft-1", sent)
         assert found
         assert (found.revision, found.position) == (first.revision, first.position)
         with pytest.raises(Rejected, match="REQUEST_ID_REUSED"):
-            await handler.earlier("draft-1", origin(request.request_id))
+            await handler.outcome_of("draft-1", origin(request.request_id))
 
 
 async def test_all_events_of_a_request_are_its_answer() -> None:

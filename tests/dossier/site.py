@@ -90,7 +90,7 @@ class Site:
         """The dossier after those of the commands that its rules allow."""
         for command in commands:
             try:
-                origin = Origin(str(uuid4()), "test", "service:test", "c", "c")
+                origin = Origin.outermost(str(uuid4()), "test", "service:test")
                 self.host.run(self.handler.execute(code, command, origin))
             except Rejected:
                 continue

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sqlite3
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from sqlalchemy import Connection, create_engine
@@ -14,13 +13,14 @@ from motcua.warehouse.events.v1 import events_pb2 as w
 from services.chassis.deciding.codec import to_timestamp
 from services.chassis.deciding.facts import Fact
 from services.dossier.holdings import document_gone, document_kept, holdings_of, metadata
+from tests.support.facts import fact_of
 
 ISSUED, LAST = datetime(2026, 3, 2, 2, tzinfo=UTC), datetime(2026, 9, 2, 16, 59, 59, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
 
 
 def fact(event: Any) -> Fact[Any]:
-    return Fact(event, uuid4(), event.DESCRIPTOR.full_name, f"document-{event.document_id}", 0, 1, ISSUED, {})
+    return fact_of(event, stream=f"document-{event.document_id}")
 
 
 @pytest.fixture

@@ -89,7 +89,7 @@ class Site:
         store = await SqliteStore.open(self.folder / "events.db")
         handler = Handler("dossier", told, dossier_codec, store, KEYS, "vn-56", "dossier", lambda: datetime.now(UTC))
         request_id = str(uuid4())
-        await handler.execute(code, events, Origin(request_id, request_id, "service:test", request_id, request_id))
+        await handler.execute(code, events, Origin.outermost(request_id, request_id, "service:test"))
         await store.close()
 
     def assess(self, code: str = "") -> pb.GetPaymentRequest:

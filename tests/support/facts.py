@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 from google.protobuf.message import Message
 
 from services.chassis.deciding.facts import Fact
+from services.chassis.deciding.metadata import Metadata
 
 M = TypeVar("M", bound=Message)
 
@@ -24,5 +25,5 @@ def fact_of(
         revision=revision,
         position=revision + 1,
         recorded_at=datetime.now(UTC),
-        metadata={"request_id": request_id},
+        metadata=Metadata(request_id=request_id),
     )

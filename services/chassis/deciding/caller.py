@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import NAMESPACE_OID, UUID, uuid5
 
 from services.chassis.decider import Rejected
+from services.chassis.deciding.metadata import Metadata
 from services.chassis.machine import chance
 
 if TYPE_CHECKING:
@@ -97,17 +97,34 @@ def require_of_site(caller: Caller, site: str) -> None:
         raise Rejected("SITE_AUTHORITY_REQUIRED", agency=caller.agency)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
     """What a change was asked by: the request that must have one effect, however often it is sent."""
 
     request_id: str
     digest: str
+    """What must be equal when a request id comes again, else REQUEST_ID_REUSED: a hash of the request; of a fact its event's id,
+    of the clock its key."""
     actor: str
     correlation_id: str
     causation_id: str
     expected_revision: int | None = None
     traceparent: str = ""
+
+    @classmethod
+    def outermost(
+        cls, request_id: str, digest: str, actor: str, traceparent: str = "", expected_revision: int | None = None
+    ) -> Origin:
+        """The first of a chain: it has its correlation and its causation in itself."""
+        return cls(
+            request_id=request_id,
+            digest=digest,
+            actor=actor,
+            correlation_id=request_id,
+            causation_id=request_id,
+            expected_revision=expected_revision,
+            traceparent=traceparent,
+        )
 
     @classmethod
     def of_request(cls, request: Any, caller: Caller, traceparent: str = "") -> Origin:
@@ -119,46 +136,51 @@ class Origin:
         head = f"{request.DESCRIPTOR.full_name}\0{caller.actor}\0".encode()
         digest = hashlib.sha256(head + body).hexdigest()
         request_id = str(UUID(request.request_id))
-        return cls(request_id, digest, caller.actor, request_id, request_id, expected, traceparent)
+        return cls.outermost(request_id, digest, caller.actor, traceparent, expected)
 
     @classmethod
     def of_reading(cls, caller: Caller, traceparent: str = "") -> Origin:
         """From a call that only reads: each leaves a fact of its own."""
         request_id = str(chance.new_id())
-        return cls(request_id, request_id, caller.actor, request_id, request_id, None, traceparent)
+        return cls.outermost(request_id, request_id, caller.actor, traceparent)
 
     @classmethod
     def of_fact(cls, fact: Fact[Any], reaction: str, service: str) -> Origin:
         """From a fact that a service reacts to: the request id follows from the fact and the reaction's name."""
-        request_id = str(uuid5(fact.event_id, reaction))
-        actor = f"service:{service}"
         return cls(
-            request_id, str(fact.event_id), actor, fact.correlation_id, str(fact.event_id), None, fact.traceparent
+            request_id=str(uuid5(fact.event_id, reaction)),
+            digest=str(fact.event_id),
+            actor=f"service:{service}",
+            correlation_id=fact.metadata.correlation_id,
+            causation_id=str(fact.event_id),
+            traceparent=fact.traceparent,
         )
 
     @classmethod
     def of_clock(cls, key: str, service: str) -> Origin:
         """From the passing of time: `key` names the moment, for example a dossier with its due date."""
         request_id = str(uuid5(NAMESPACE_OID, f"{service}:{key}"))
-        return cls(request_id, key, f"service:{service}", str(chance.new_id()), request_id)
+        return cls(
+            request_id=request_id,
+            digest=key,
+            actor=f"service:{service}",
+            correlation_id=str(chance.new_id()),
+            causation_id=request_id,
+        )
 
-    def metadata(self, site: str, recorded_at: datetime, **more: str) -> bytes:
-        """As every stored event carries it."""
-        known = {
-            "$correlationId": self.correlation_id,
-            "$causationId": self.causation_id,
-            "actor": self.actor,
-            "site": site,
-            "recorded_at": recorded_at.isoformat(),
-            "request_id": self.request_id,
-        }
-        if self.traceparent:
-            known["traceparent"] = self.traceparent
-        return json.dumps(known | more).encode()
+    def metadata(self, site: str, recorded_at: datetime, *, remembered: bool = False) -> bytes:
+        """As an event is stored with it; with the digest, if a stream shall remember the request by this event."""
+        return Metadata(
+            correlation_id=self.correlation_id,
+            causation_id=self.causation_id,
+            actor=self.actor,
+            site=site,
+            recorded_at=recorded_at.isoformat(),
+            request_id=self.request_id,
+            traceparent=self.traceparent,
+            request_hash=self.digest if remembered else "",
+        ).write()
 
     def named(self, part: str) -> Origin:
         """The same origin for a second stream that the request changes as well."""
-        request_id = str(uuid5(UUID(self.request_id), part))
-        return Origin(
-            request_id, self.digest, self.actor, self.correlation_id, self.causation_id, None, self.traceparent
-        )
+        return replace(self, request_id=str(uuid5(UUID(self.request_id), part)), expected_revision=None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -12,14 +11,15 @@ from uuid import UUID
 from google.protobuf import descriptor_pool, message_factory
 from google.protobuf.message import Message
 
+from services.chassis.deciding.metadata import Metadata
 from services.chassis.store.port import RecordedEvent
 
 M = TypeVar("M", bound=Message)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Fact(Generic[M]):
-    """One stored event. `metadata` as handler.py writes it."""
+    """One stored event, decoded."""
 
     event: M
     event_id: UUID
@@ -28,23 +28,19 @@ class Fact(Generic[M]):
     revision: int
     position: int
     recorded_at: datetime
-    metadata: dict[str, Any]
-
-    @property
-    def correlation_id(self) -> str:
-        return str(self.metadata.get("$correlationId", ""))
+    metadata: Metadata
 
     @property
     def actor(self) -> str:
-        return str(self.metadata.get("actor", ""))
+        return self.metadata.actor
 
     @property
     def request_id(self) -> str:
-        return str(self.metadata.get("request_id", ""))
+        return self.metadata.request_id
 
     @property
     def traceparent(self) -> str:
-        return str(self.metadata.get("traceparent", ""))
+        return self.metadata.traceparent
 
 
 @cache
@@ -60,14 +56,13 @@ def message_of(recorded: RecordedEvent) -> Message:
 
 
 def fact_of(recorded: RecordedEvent) -> Fact[Any]:
-    message = message_of(recorded)
     return Fact(
-        message,
-        recorded.id,
-        recorded.type,
-        recorded.stream,
-        recorded.revision,
-        recorded.position,
-        recorded.recorded_at,
-        json.loads(recorded.metadata),
+        event=message_of(recorded),
+        event_id=recorded.id,
+        event_type=recorded.type,
+        stream=recorded.stream,
+        revision=recorded.revision,
+        position=recorded.position,
+        recorded_at=recorded.recorded_at,
+        metadata=Metadata.read(recorded.metadata),
     )

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Generic, TypeVar
 from uuid import UUID
@@ -13,14 +12,19 @@ from uuid import UUID
 from services.chassis.decider import Decider, Rejected
 from services.chassis.deciding.caller import Origin
 from services.chassis.deciding.codec import Codec
+from services.chassis.deciding.metadata import Metadata
 from services.chassis.privacy.sealing import KeyRing
-from services.chassis.store.port import NO_STREAM, Conflict, EventStore, NewEvent, RecordedEvent
+from services.chassis.store.port import NO_STREAM, Appended, Conflict, EventStore, NewEvent, RecordedEvent
 from services.chassis.telemetry import telemetry
 
 C = TypeVar("C")
 S = TypeVar("S")
 E = TypeVar("E")
 T = TypeVar("T")
+
+FromState = Callable[[S], C]
+"""A command that is built from the state it is decided on. Called anew at every attempt, and never for a request that was settled
+before: look-ups that may refuse belong in it."""
 
 CACHED_STREAMS = 20_000
 ATTEMPTS = 20
@@ -43,8 +47,8 @@ class Outcome(Generic[E]):
 
 
 @dataclass(frozen=True, slots=True)
-class _Request:
-    """A request that a stream remembers: the revisions of its first and last event."""
+class _Settled:
+    """A request that a stream remembers. `first` and `last`: the revisions of its events."""
 
     digest: str
     first: int
@@ -56,7 +60,7 @@ class _Stream(Generic[S]):
     state: S
     revision: int = NO_STREAM
     position: int = 0
-    requests: dict[str, _Request] = field(default_factory=dict)
+    requests: dict[str, _Settled] = field(default_factory=dict)
 
 
 class Handler(Generic[C, S, E]):
@@ -85,13 +89,14 @@ class Handler(Generic[C, S, E]):
         self._cache: OrderedDict[str, _Stream[S]] = OrderedDict()
 
     async def execute(
-        self, id_: str, command: C | Callable[[S], C], origin: Origin, *, creates: bool = False
+        self, id_: str, command: C | FromState[S, C], origin: Origin, *, creates: bool = False
     ) -> Outcome[E]:
-        """Decide and append.
+        """What the command led to, which is stored when this returns.
 
-        `command` may be a function of the state it is decided on. `creates` spares the look-up of a stream that should not exist.
+        `creates` spares the look-up of a stream that should not exist.
 
-        Raises Rejected (the decider's reasons, REQUEST_ID_REUSED, REVISION_CONFLICT), SubjectErased, StoreUnavailable.
+        Raises Rejected (the decider's reasons, REQUEST_ID_REUSED, REVISION_CONFLICT), SubjectErased, StoreUnavailable, and
+        Conflict where others change the stream faster than this command is decided.
         """
         stream = f"{self._category}-{id_}"
         current = self._cache.get(stream)
@@ -100,59 +105,50 @@ class Handler(Generic[C, S, E]):
             if not creates:
                 await self._refresh(stream, current)
         for _ in range(ATTEMPTS):
-            if earlier := current.requests.get(origin.request_id):
-                return await self._earlier(stream, earlier, origin)
-            if origin.expected_revision is not None and origin.expected_revision != current.revision:
-                # The cache may be behind another process; the caller's revision cannot be.
-                await self._refresh(stream, current)
-                if earlier := current.requests.get(origin.request_id):
-                    return await self._earlier(stream, earlier, origin)
-                if origin.expected_revision != current.revision:
-                    raise Rejected(
-                        "REVISION_CONFLICT", revision=str(current.revision), expected=str(origin.expected_revision)
-                    )
-            expected = current.revision
+            # 1. What the stream remembers of this request is the answer.
+            if settled := current.requests.get(origin.request_id):
+                return await self._replay(stream, settled, origin)
+            decided_on = current.revision
+            # 2. The caller may say which revision the request is about.
+            if origin.expected_revision not in (None, decided_on):
+                if await self._moved(stream, current, decided_on):
+                    continue
+                raise Rejected("REVISION_CONFLICT", revision=str(decided_on), expected=str(origin.expected_revision))
+            # 3. Decide. The cached state may be old: a refusal, or "nothing to do", counts only if the stream has not moved.
             try:
-                asked = command(current.state) if callable(command) else command
-                events = tuple(self._decider.decide(asked, current.state))
+                events = self._decide(command, current.state)
             except Rejected:
-                # What was refused on a cached state may be right on the newest one, whichever command of ours fetches it.
-                await self._refresh(stream, current)
-                if current.revision != expected:
+                if await self._moved(stream, current, decided_on):
                     continue
                 raise
             if not events:
-                await self._refresh(stream, current)
-                if current.revision != expected:
+                if await self._moved(stream, current, decided_on):
                     continue
                 return Outcome((), current.revision, current.position)
+            # 4. Append after exactly the revision that was decided on.
             try:
-                encoded = await self._encode(events, origin)
-                with self._append_seconds.time():
-                    appended = await self._store.append(stream, encoded, expected)
-                for one in encoded:
-                    telemetry.EVENTS.labels(self._service, one.type.rpartition(".")[2]).inc()
+                appended = await self._append(stream, events, decided_on, origin)
             except Conflict:
                 await self._refresh(stream, current)
                 continue
-            if current.revision == expected:  # not refreshed by a concurrent command meanwhile
+            # 5. Fold it into the cached state, unless a concurrent command has read it back already.
+            if current.revision == decided_on:
                 for event in events:
                     current.state = self._decider.evolve(current.state, event)
                 current.revision, current.position = appended.revision, appended.position
-                request = _Request(origin.digest, expected + 1, appended.revision)
-                current.requests[origin.request_id] = request
-            self._remember(stream, current)
+                current.requests[origin.request_id] = _Settled(origin.digest, decided_on + 1, appended.revision)
+            self._keep_cached(stream, current)
             return Outcome(events, appended.revision, appended.position)
-        raise Conflict(stream, expected, current.revision)
+        raise Conflict(stream, decided_on, current.revision)
 
-    async def earlier(self, id_: str, origin: Origin) -> Outcome[E] | None:
-        """What this request led to before, if the stream holds it. Raises Rejected REQUEST_ID_REUSED."""
+    async def outcome_of(self, id_: str, origin: Origin) -> Outcome[E] | None:
+        """What this request led to before, None if the stream does not remember it. Raises Rejected REQUEST_ID_REUSED."""
         stream = f"{self._category}-{id_}"
         current = self._cache.get(stream) or _Stream(self._decider.initial)
         if origin.request_id not in current.requests:
             await self._refresh(stream, current)
-        found = current.requests.get(origin.request_id)
-        return await self._earlier(stream, found, origin) if found else None
+        settled = current.requests.get(origin.request_id)
+        return await self._replay(stream, settled, origin) if settled else None
 
     async def load(self, id_: str) -> tuple[S, int]:
         """The newest state and its revision; the initial state and NO_STREAM if there is no such stream."""
@@ -169,41 +165,59 @@ class Handler(Generic[C, S, E]):
     async def read(self, id_: str) -> list[RecordedEvent]:
         return await self._store.read(f"{self._category}-{id_}")
 
-    def _remember(self, stream: str, current: _Stream[S]) -> None:
+    def _keep_cached(self, stream: str, current: _Stream[S]) -> None:
         self._cache[stream] = current
         self._cache.move_to_end(stream)
         if len(self._cache) > CACHED_STREAMS:
             self._cache.popitem(last=False)
 
+    async def _moved(self, stream: str, current: _Stream[S], since: int) -> bool:
+        """Fetches what is newer. Whether the stream is at another revision than `since`."""
+        await self._refresh(stream, current)
+        return current.revision != since
+
     async def _refresh(self, stream: str, current: _Stream[S]) -> None:
-        """Fold what was stored since."""
+        """Folds what was stored since, by whichever process."""
         news = [e for e in await self._store.read(stream, current.revision) if e.revision > current.revision]
         for event in news:
             current.state = self._decider.evolve(current.state, self._codec.decode(event.type, event.data))
             current.revision, current.position = event.revision, event.position
-            metadata = json.loads(event.metadata)
-            if digest := metadata.get("request_hash"):
-                current.requests[metadata["request_id"]] = _Request(digest, event.revision, event.revision)
-            elif (request := current.requests.get(metadata["request_id"])) is not None:
-                current.requests[metadata["request_id"]] = _Request(request.digest, request.first, event.revision)
+            metadata = Metadata.read(event.metadata)
+            if metadata.request_hash:
+                settled = _Settled(metadata.request_hash, event.revision, event.revision)
+                current.requests[metadata.request_id] = settled
+            elif (settled_so_far := current.requests.get(metadata.request_id)) is not None:
+                current.requests[metadata.request_id] = replace(settled_so_far, last=event.revision)
         if current.revision > NO_STREAM:
-            self._remember(stream, current)
+            self._keep_cached(stream, current)
 
-    async def _earlier(self, stream: str, request: _Request, origin: Origin) -> Outcome[E]:
-        if request.digest != origin.digest:
+    async def _replay(self, stream: str, settled: _Settled, origin: Origin) -> Outcome[E]:
+        if settled.digest != origin.digest:
             raise Rejected("REQUEST_ID_REUSED", request_id=origin.request_id)
-        stored = (await self._store.read(stream, request.first - 1))[: request.last - request.first + 1]
+        stored = (await self._store.read(stream, settled.first - 1))[: settled.last - settled.first + 1]
         events = tuple(self._codec.decode(event.type, event.data) for event in stored)
         return Outcome(events, stored[-1].revision, stored[-1].position)
+
+    def _decide(self, command: C | FromState[S, C], state: S) -> tuple[E, ...]:
+        return tuple(self._decider.decide(command(state) if callable(command) else command, state))
+
+    async def _append(self, stream: str, events: tuple[E, ...], expected: int, origin: Origin) -> Appended:
+        """Raises Conflict, SubjectErased, StoreUnavailable."""
+        encoded = await self._encode(events, origin)
+        with self._append_seconds.time():
+            appended = await self._store.append(stream, encoded, expected)
+        for event in encoded:
+            telemetry.EVENTS.labels(self._service, event.type.rpartition(".")[2]).inc()
+        return appended
 
     async def _encode(self, events: tuple[E, ...], origin: Origin) -> list[NewEvent]:
         subjects = self._codec.subjects(events)
         keys = await self._keys.keys(subjects, create=True) if subjects else {}
         now = self._now()
+        # The first event remembers the request, so that another content under its id is noticed for ever.
+        first, others = origin.metadata(self._site, now, remembered=True), origin.metadata(self._site, now)
         encoded = []
         for index, event in enumerate(events):
             event_id, type_, data = self._codec.encode(event, UUID(origin.request_id), index, keys)
-            # The first event remembers the request, so that another content under its id is noticed for ever.
-            extra = {"request_hash": origin.digest} if index == 0 else {}
-            encoded.append(NewEvent(event_id, type_, data, origin.metadata(self._site, now, **extra)))
+            encoded.append(NewEvent(event_id, type_, data, others if index else first))
         return encoded
