@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, TypeVar
@@ -28,6 +28,7 @@ from services.law.deadlines import Calendar
 from services.law.definitions import Procedure
 
 Q = TypeVar("Q", bound=Message, covariant=True)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,8 @@ def terms_of(state: Dossier, law: Law, at: datetime, version: int = 0) -> Terms:
 
 @dataclass(frozen=True, slots=True)
 class Casework:
+    """Reading and changing one dossier for its parties. To decide: `change`. To show: `history`, which folds the whole stream."""
+
     dossiers: Handler[c.Command, Dossier, Event]
     law: Snapshot[Law]
     people: Batched[str, KnownAccount]
@@ -108,6 +111,19 @@ class Casework:
             return build(Case(call, state, law, self.site))
 
         return await self.dossiers.execute(call.request.code, command, call.origin)
+
+    async def change_prepared(
+        self, call: Call[Any], prepare: Callable[[], Awaitable[T]], build: Callable[[Case[Any], T], c.Command]
+    ) -> Outcome[Event]:
+        """As change, for a command that needs more than state and law: `prepare` reads it first.
+
+        A request that was settled before is answered without preparing anything. The state that `prepare` reads may be older
+        than the one that is decided on: rules read Case.state alone.
+        """
+        if earlier := await self.dossiers.outcome_of(call.request.code, call.origin):
+            return earlier
+        prepared = await prepare()
+        return await self.change(call, lambda case: build(case, prepared))
 
     async def history(self, call: Call[Any]) -> tuple[list[RecordedEvent], Dossier]:
         """The dossier's events and their state, for its parties. For others there is none. Raises as require_party."""
@@ -127,9 +143,9 @@ class Casework:
     async def applicant(self, state: Dossier) -> KnownAccount:
         return await self.people.get(state.applicant_id) or KnownAccount()
 
-    async def take_files(self, call: Call[Any], state: Dossier, hashes: Collection[str]) -> dict[str, File]:
-        """Those of the files that the caller uploaded, now the applicant's."""
-        owner = owner_of(call.caller)
+    async def take_files(self, call: Call[Any], hashes: Collection[str]) -> dict[str, File]:
+        """Those of the files that the caller uploaded, now the applicant's; none for who may not act on the dossier."""
+        owner, (state, _) = owner_of(call.caller), await self.dossiers.load(call.request.code)
         allowed = may_act(call.caller, state, await self.law.get(), self.standing)
         found = await self.uploads.owned(owner, hashes) if allowed else {}
         await self.uploads.take(owner, state.applicant_id, found)

@@ -102,7 +102,7 @@ class Corrections:
         components = components_of(call.request.components, call.now)
         state, _ = await self.casework.dossiers.load(call.request.code)
         correction = await self._correction(call) if form else None
-        uploaded = await self.casework.take_files(call, state, attached(components))
+        uploaded = await self.casework.take_files(call, attached(components))
         documents = (await self.casework.applicant(state)).documents
         own, others = documents.own(state.applicant_id, call.now), documents.others(state.applicant_id, call.now)
         return Supply(components, uploaded, own, others, correction)

@@ -1,7 +1,8 @@
 """From a request to the command that it asks for: one function per command, of its name.
 
 What a rule needs of the law is looked up here and put into the command, because `decide` has no law. Refused here, and not by
-`decide`: what Law refuses, as AGENCY_NOT_COMPETENT of a transfer, and malformed parts of a request.
+`decide`: what Law refuses, as AGENCY_NOT_COMPETENT of a transfer, exemptions that other dossiers used up, and malformed parts of a
+request.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from services.chassis.deciding.codec import from_timestamp
 from services.dossier import commands as c
 from services.dossier.casework import Case
 from services.dossier.correcting import Supply, unknown_fields
-from services.dossier.reception import data_faults_of, fee_id_of, paper_days_of
+from services.dossier.reception import data_faults_of, fee_id_of, paper_days_of, require_unused
 from services.dossier.values import DeliveryMethod, FeeItem, File, StopCause
 from services.law.course import FeeCondition
 from services.law.dated import holds
@@ -116,7 +117,8 @@ def assess_fee(case: Case[pb.AssessFeeRequest]) -> c.AssessFee:
     )
 
 
-def waive_fee(case: Case[pb.WaiveFeeRequest]) -> c.WaiveFee:
+def waive_fee(case: Case[pb.WaiveFeeRequest], used: frozenset[str]) -> c.WaiveFee:
+    require_unused([case.request.exemption_code], used)
     return c.WaiveFee(
         by=case.by,
         at=case.at,

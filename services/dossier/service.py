@@ -16,7 +16,6 @@ A request that the dossier remembers is answered by Handler.execute with what it
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from functools import partial
 from typing import Any
 
 from motcua.dossier.events.v1 import events_pb2 as facts
@@ -56,7 +55,7 @@ from services.dossier.officials import officials, roles_of
 from services.dossier.parties import names, office_of
 from services.dossier.queries import mine, oldest_due_query, search, summaries, work
 from services.dossier.reading import content_of, entry_of, public_entry_of, shown
-from services.dossier.reception import Reception, known_accounts, require_unused
+from services.dossier.reception import Reception, known_accounts
 from services.dossier.refusals import Refused
 from services.dossier.registry import Registry
 from services.dossier.submissions import Submissions
@@ -255,10 +254,9 @@ class DossierService:
 
     @api
     async def correct_form(self, call: Call[pb.CorrectFormRequest]) -> pb.CorrectFormResponse:
-        if earlier := await self.dossiers.outcome_of(call.request.code, call.origin):
-            return replied(pb.CorrectFormResponse, earlier)
-        supply = await self.corrections.supply(call, form=True)
-        outcome = await self.casework.change(call, partial(requests.correct_form, supply=supply))
+        outcome = await self.casework.change_prepared(
+            call, lambda: self.corrections.supply(call, form=True), requests.correct_form
+        )
         return replied(pb.CorrectFormResponse, outcome)
 
     @api
@@ -267,14 +265,20 @@ class DossierService:
 
     @api
     async def supply_supplement(self, call: Call[pb.SupplySupplementRequest]) -> pb.SupplySupplementResponse:
-        supply = await self.corrections.supply(call, form=call.request.HasField("form"))
-        return replies.supplied(await self.casework.change(call, partial(requests.supply_supplement, supply=supply)))
+        form = call.request.HasField("form")
+        outcome = await self.casework.change_prepared(
+            call, lambda: self.corrections.supply(call, form=form), requests.supply_supplement
+        )
+        return replies.supplied(outcome)
 
     @api
     async def assign_step(self, call: Call[pb.AssignStepRequest]) -> pb.AssignStepResponse:
         assignee_id, agency = call.request.assignee_id, call.caller.agency
-        roles = await self.officials.read(lambda db: roles_of(db, assignee_id, agency, call.now))
-        outcome = await self.casework.change(call, partial(requests.assign_step, assignee_roles=roles))
+        outcome = await self.casework.change_prepared(
+            call,
+            lambda: self.officials.read(lambda db: roles_of(db, assignee_id, agency, call.now)),
+            requests.assign_step,
+        )
         return replied(pb.AssignStepResponse, outcome)
 
     @api
@@ -293,12 +297,12 @@ class DossierService:
 
     @api
     async def waive_fee(self, call: Call[pb.WaiveFeeRequest]) -> pb.WaiveFeeResponse:
+        async def used() -> frozenset[str]:
+            _, state = await self.casework.history(call)
+            return await self.benefits.used_by_others(state, call.now)
+
         async with await self.benefits.turn_of(call.request.code):
-            if not await self.dossiers.outcome_of(call.request.code, call.origin):
-                _, before = await self.casework.history(call)
-                used = await self.benefits.used_by_others(before, call.now)
-                require_unused([call.request.exemption_code], used)
-            return replies.waived(await self.casework.change(call, requests.waive_fee))
+            return replies.waived(await self.casework.change_prepared(call, used, requests.waive_fee))
 
     @api
     async def cancel_fee(self, call: Call[pb.CancelFeeRequest]) -> pb.CancelFeeResponse:
@@ -326,9 +330,10 @@ class DossierService:
 
     @api
     async def issue_result(self, call: Call[pb.IssueResultRequest]) -> pb.IssueResultResponse:
-        state, _ = await self.dossiers.load(call.request.code)
-        files = await self.casework.take_files(call, state, [call.request.sha256.lower()])
-        outcome = await self.casework.change(call, partial(requests.issue_result, uploaded=files))
+        sha256 = call.request.sha256.lower()
+        outcome = await self.casework.change_prepared(
+            call, lambda: self.casework.take_files(call, [sha256]), requests.issue_result
+        )
         return replied(pb.IssueResultResponse, outcome, on_time=outcome.one(ResultIssued).on_time)
 
     @api
