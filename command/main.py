@@ -174,16 +174,16 @@ def up(
     """Start the whole platform on this machine: all services, the edge, sandboxes of the national systems."""
     gc.disable()  # nothing of what a start loads goes away again; enabled when it is done
     require_descriptors()
-    from command.run import starting
-
     private = database == PRIVATE_POSTGRESQL
     known = settings(database="" if private else database) if database else settings()
     if private:
         known = known.model_copy(update={"database": PRIVATE_POSTGRESQL})
+    if replicas > 1 and not processes:
+        fail("Replicas of a service are processes.", "Give --processes, too.")
+    from command.run import starting  # all that the platform is made of: after what may be refused without it
+
     if processes:
         sys.exit(starting.up_in_processes(known, dossiers if demo else 0, province, replicas))
-    if replicas > 1:
-        fail("Replicas of a service are processes.", "Give --processes, too.")
     sys.exit(starting.up(known, dossiers if demo else 0, province))
 
 
@@ -198,11 +198,11 @@ def serve(
     """Run services alone, as a pod does; `sandbox` plays the national systems of a trial, and prepares it."""
     require_descriptors()
     gc.disable()
-    from command.run import serving
-
     if unknown := [name for name in services if name not in PARTS]:
         fail(f"There is no service {', '.join(unknown)}.", f"Choose from {', '.join(PARTS)}.")
     known = settings()
+    from command.run import serving
+
     sys.exit(serving.serve(known, services, province or known.site.removeprefix("vn").lstrip("-") or SAMPLE, kept))
 
 
@@ -215,10 +215,11 @@ def demo(
 ) -> None:
     """Play a short day of a province through the gateway of a running platform, and settle what an earlier one left open."""
     from command.running import require_edge
-    from command.trial.demo import play
 
     known = settings()
     require_edge(known)
+    from command.trial.demo import play
+
     report = asyncio.run(play(known, dossiers, province, rate, quiet=as_json))
     if as_json:
         print(json.dumps(report.summary()))
@@ -234,10 +235,10 @@ def migrate(
     ] = False,
 ) -> None:
     """Create the tables that this release needs in every service's database, before it is rolled out. Again, it changes nothing."""
-    from command.views import migrate
-
     if unknown := [name for name in services or () if name not in SERVICES]:
         fail(f"There is no service {', '.join(unknown)}.", f"Choose from {', '.join(SERVICES)}.")
+    from command.views import migrate
+
     with site() as known:
         sys.exit(migrate.migrate(known, services or list(SERVICES), drop_old))
 
@@ -248,10 +249,10 @@ def rebuild(
     list_: Annotated[bool, typer.Option("--list", help="Name the views, and how far each is.")] = False,
 ) -> None:
     """Fold a view anew from the log, while the platform runs or not; the old rows are served until the new ones are there."""
-    from command.views import rebuild
-
     if not view and not list_:
         fail("Which view?", "`motcua rebuild --list` names them.")
+    from command.views import rebuild
+
     with site() as known:
         sys.exit(rebuild.show(known) if list_ else rebuild.run(known, view))
 
@@ -276,7 +277,6 @@ def track(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Stay and show what happens.")] = False,
 ) -> None:
     """Show what everyone may see of a dossier."""
-    from command.look import tracking
     from services.chassis.text.dossier_codes import code_in, codes_in
 
     if len(several := sorted(codes_in(code))) > 1:
@@ -284,6 +284,8 @@ def track(
     found = code_in(code) or fail(
         "There is no code of a dossier in that.", "Give one as P56.22.336-20260302-0000001, or text that holds one."
     )
+    from command.look import tracking
+
     sys.exit(asyncio.run(tracking.track(settings(), found, follow)))
 
 
@@ -399,13 +401,13 @@ def restore(
     as_json: Json = False,
 ) -> None:
     """Bring a backup back into an empty site, and verify it. Interrupted, it goes on when it is run again."""
-    from command.backup import restore
-
     if [bool(published), new_ledger, databases].count(True) != 1:
         fail(
             "Say how the public ledger goes on: --published CHECKPOINT, or --new-ledger; or --databases where it is all there.",
             "The checkpoint is the newest that anybody has seen: ask the witnesses, and who follows the log. See docs/backup.md.",
         )
+    from command.backup import restore
+
     with site() as known:
         sys.exit(restore.restore(known, restore.Asked(address, published, databases, as_json)))
 
@@ -420,13 +422,13 @@ def accept_loss(
     ] = False,
 ) -> None:
     """Go on without a store that is lost and that no backup has. The log records it."""
-    from command.site import belonging
-
     if not sure:
         fail(
             f"What only {store} held would be lost for ever: with keys, every name, form and attachment until now.",
             "Bring it back with `motcua restore` (docs/backup.md); or give --no-backup-has-it.",
         )
+    from command.site import belonging
+
     with site() as known:
         asyncio.run(belonging.accept(known, store))
         out.print(f"The site goes on without what {harmless(store)} held.", highlight=False)
@@ -484,14 +486,14 @@ def catalogue_load(
     ] = False,
 ) -> None:
     """Publish definitions, or say their faults and publish nothing; what is published already is left alone."""
+    wanted = province or []
+    if not into_store and not access_token:
+        fail("A token of an editor is missing.", "Give --token or MOTCUA_TOKEN; inside the site, --into-store.")
     from command.site import catalogue
 
-    wanted = province or []
     if into_store:
         with site() as known:
             sys.exit(asyncio.run(catalogue.load_into_store(known, file, wanted, replaces=replaces)))
-    if not access_token:
-        fail("A token of an editor is missing.", "Give --token or MOTCUA_TOKEN; inside the site, --into-store.")
     sys.exit(catalogue.load(settings(), file, access_token, wanted, replaces=replaces))
 
 
@@ -530,10 +532,10 @@ def keys_forget_numbers(
 
     Everybody who logs in afterwards gets a new account; the old ones stay with their dossiers.
     """
-    from command.site import keys
-
     if not yes:
         typer.confirm("Nobody will find the account of a personal number again. Destroy the key?", abort=True)
+    from command.site import keys
+
     with site() as known:
         sys.exit(asyncio.run(keys.forget_numbers(known)))
 

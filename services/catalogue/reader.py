@@ -9,6 +9,7 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from enum import Enum
+from functools import cache
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
@@ -283,8 +284,7 @@ class Reader:
         return tuple(read)
 
     def _dataclass(self, node: yaml.Node, kind: type) -> Any:
-        kinds = get_type_hints(kind)
-        fields = {field.name: field for field in dataclasses.fields(kind)}
+        kinds, fields = _fields(kind)
         if not isinstance(node, yaml.MappingNode):
             raise self._refuse(node, f"expected {_a(kind)}: {', '.join(fields)}")
         values: dict[str, Any] = {}
@@ -311,6 +311,11 @@ class Reader:
         if faulty:
             raise FileUnreadable
         return kind(**values)
+
+
+@cache
+def _fields(kind: type) -> tuple[dict[str, Any], dict[str, dataclasses.Field[Any]]]:
+    return get_type_hints(kind), {field.name: field for field in dataclasses.fields(kind)}
 
 
 def is_optional(field: dataclasses.Field[Any]) -> bool:

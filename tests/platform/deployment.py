@@ -19,6 +19,7 @@ from typing import IO, Any
 import httpx
 
 import services
+from tests.support import forked
 from tests.support.waiting import PATIENCE_SECONDS, eventually, free_port
 
 ROOT = Path(services.__file__).parents[1]
@@ -77,10 +78,7 @@ class Deployment:
 
     def run(self, *arguments: str, seconds: float = PATIENCE_SECONDS) -> subprocess.CompletedProcess[str]:
         """Another command of the same user."""
-        return subprocess.run(
-            [*COMMAND, *arguments], env=self.environment, cwd=self.data.parent, capture_output=True, text=True,
-            timeout=seconds, check=False,
-        )  # fmt: skip
+        return forked.run(arguments, self.environment, self.data.parent, seconds)
 
     @property
     def pid(self) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import subprocess
 import sys
@@ -37,3 +39,39 @@ def test_what_is_quick_is_there() -> None:
     assert words
     missing = [about for about in words[1].replace("\\", "").split() if not [*ROOT.glob(f"tests/*/test_{about}.py")]]
     assert missing == []
+
+
+# What a platform is made of, and takes seconds to load.
+HEAVY = {"grpc", "sqlalchemy", "eventlet", "nameko", "gateway.edge.process"}
+REFUSED = (
+    ("doctor", "--help"),
+    ("up", "--replicas", "2"),
+    ("serve", "nobody"),
+    ("migrate", "nobody"),
+    ("rebuild",),
+    ("restore", "backup"),
+    ("accept-loss", "keys"),
+    ("catalogue", "load", "README.md"),
+    ("track", "no-code"),
+)
+RUNS = """
+import json, sys
+from command.main import main
+for words in json.loads(sys.argv[1]):
+    sys.argv = ["motcua", *words]
+    try:
+        main()
+    except SystemExit as ended:
+        print("ended", words[0], ended.code)
+print(json.dumps(sorted(sys.modules)))
+"""
+
+
+def test_what_is_refused_at_once_loads_no_platform() -> None:
+    command = [sys.executable, "-c", RUNS, json.dumps(REFUSED)]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MOTCUA_")}
+    ran = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=True)
+    *said, modules = ran.stdout.splitlines()
+    ended = [line.split()[1:] for line in said if line.startswith("ended ")]
+    assert ended == [[words[0], "0" if "--help" in words else "1"] for words in REFUSED]
+    assert HEAVY & set(json.loads(modules)) == set()
