@@ -20,6 +20,7 @@ from loadtests.bench import serving
 from loadtests.world import World
 from motcua.dossier.v1 import dossier_service_pb2 as pb
 from motcua.dossier.v1.dossier_service_pb2_grpc import DossierServiceStub
+from services.chassis.calls.stated import PURPOSE
 
 DOSSIERS = 200
 ROUNDS = 7
@@ -45,7 +46,7 @@ class Side:
 
     async def read(self, at_once: int, seconds: float) -> float:
         codes, answered = cycle(self.codes), 0
-        metadata = (("authorization", f"Bearer {self.world.official}"),)
+        metadata = (("authorization", f"Bearer {self.world.official}"), (PURPOSE, "settle"))
         async with grpc.aio.insecure_channel(self.address) as channel:
             stub = DossierServiceStub(channel)
             began = time.perf_counter()
@@ -53,7 +54,7 @@ class Side:
             async def reader() -> None:
                 nonlocal answered
                 while time.perf_counter() < began + seconds:
-                    await stub.GetDossier(pb.GetDossierRequest(code=next(codes), purpose="settle"), metadata=metadata)
+                    await stub.GetDossier(pb.GetDossierRequest(code=next(codes)), metadata=metadata)
                     answered += 1
 
             async with asyncio.TaskGroup() as group:

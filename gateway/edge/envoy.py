@@ -17,6 +17,7 @@ from gateway.edge.api import Api, Method, read, without_comments
 from gateway.edge.replies import REPLIES, RETRY_SECONDS
 from gateway.edge.strict import OWN, script
 from services.chassis.access.tls import CLIENT
+from services.chassis.calls.stated import STATEMENTS
 from services.chassis.frame.load import PREFIX
 from services.chassis.pages.security_headers import HEADERS
 from services.registry import SERVICES
@@ -215,6 +216,7 @@ class Edge:
             retry_after=RETRY_SECONDS,
             unavailable_page=UNAVAILABLE_PAGE,
             headers=HEADERS,
+            statements=list(STATEMENTS),
             client=CLIENT,
             subject=SUBJECT,
             ipv6_prefix=PREFIX,

@@ -16,6 +16,10 @@ from gateway.edge.replies import DOMAIN, RETRY_SECONDS
 from gateway.openapi.comments import comments
 from gateway.openapi.schemas import SCALARS, Schema, Schemas, is_required, short
 from motcua.options.v1 import errors_pb2, options_pb2
+from services.chassis.access.access import role_name
+from services.chassis.calls import requests
+from services.chassis.calls.stated import DOSSIER, PURPOSE
+from services.chassis.grounds.uses import purposes
 
 ABOUT = """\
 The API in JSON. Everything here can be called by gRPC as well, on the same port, by the same names.
@@ -24,6 +28,8 @@ The API in JSON. Everything here can be called by gRPC as well, on the same port
 * 64-bit integers are written as text and read as text or numbers. Times are RFC 3339. Money is whole đồng.
 * Fields that the API does not know are ignored in a body and refused in a query.
 * A change carries `requestId`, a UUID of the caller's: the same request sent again has one effect and the same reply.
+* An official or a system who reads others' data states a registered purpose in the header `motcua-purpose`, and, where that asks
+  for one, the code of the person's dossier in `motcua-dossier`. Other calls do not read them.
 * A stream is answered line by line, one JSON object each.
 * A refusal is a `google.rpc.Status`; its ErrorInfo names the reason, its LocalizedMessage
   says it in the caller's language.
@@ -93,7 +99,7 @@ def document(descriptors: FileDescriptorSet) -> dict[str, Any]:
 def operation(method: Method, verb: str, schemas: Schemas, errors: list[tuple[int, str]]) -> dict[str, Any]:
     descriptor, access = method.descriptor, method.access
     about = schemas.comments.get(descriptor.full_name, "")
-    roles = [options_pb2.Role.Name(role).removeprefix("ROLE_").lower() for role in access.roles]
+    roles = list(map(role_name, access.roles))
     in_path = frozenset(PARAMETER.findall(getattr(method.http, verb)))
     found: dict[str, Any] = {
         "operationId": f"{descriptor.containing_service.name}_{descriptor.name}",
@@ -132,6 +138,29 @@ def parameters(method: Method, in_path: frozenset[str], schemas: Schemas) -> Ite
             yield common | {"in": "path", "required": True, "schema": schema}
         elif method.http.body != "*" and in_query(field):
             yield common | {"in": "query", "required": is_required(field), "schema": schema}
+    yield from statements(method)
+
+
+def statements(method: Method) -> Iterator[dict[str, Any]]:
+    """What the caller states in headers, where the method reads them."""
+    access = method.access
+    if not (opens := access.opens or access.lists):
+        return
+    roles = {role_name(role) for role in access.roles}
+    codes = [
+        code for code, one in purposes().items() if one.roles & roles and (one.opens is None or opens in one.opens)
+    ]
+    about = "Of an official or a system who opens others' data: what for. People read their own without."
+    if access.lists:
+        about = "Of an official: what the names in the rows are opened for. Without it there are none."
+    yield _header(PURPOSE, about, {"type": "string", "enum": codes})
+    if access.opens and Api.name(method.service) != "dossier":
+        about = "The code of the person's dossier that is the ground, where the purpose asks for one."
+        yield _header(DOSSIER, about, {"type": "string", "maxLength": requests.LONGEST_NAME})
+
+
+def _header(name: str, about: str, schema: Schema) -> dict[str, Any]:
+    return {"name": name, "description": about, "in": "header", "required": False, "schema": schema}
 
 
 def in_query(field: FieldDescriptor) -> bool:

@@ -48,17 +48,17 @@ async def look_up(
 
     Raises Rejected IDENTIFIER_MALFORMED, BIRTH_DATE_INVALID, LEGAL_BASIS_UNKNOWN, UNAVAILABLE; RequestInvalid; PopulationRefused.
     """
-    request, caller, now = call.request, call.caller, call.now
+    request, caller, stated, now = call.request, call.caller, call.stated, call.now
     wanted = tuple(dict.fromkeys(member(PersonField, field, "wanted") for field in request.wanted))
     require_birth_date(request.birth_date, local_day(now))
-    legal_basis = basis_of(purposes()[request.purpose], request.legal_basis)
-    require_lawful(request.personal_number, request.purpose, legal_basis)
+    legal_basis = basis_of(purposes()[stated.purpose], request.legal_basis)
+    require_lawful(request.personal_number, stated.purpose, legal_basis)
     lookup = Lookup(
         request.personal_number,
         request.full_name,
         request.birth_date,
         wanted,
-        request.purpose,
+        stated.purpose,
         legal_basis,
         caller.actor,
         caller.agency,
@@ -74,11 +74,11 @@ async def look_up(
             at=now,
             by=caller.actor,
             agency=caller.agency,
-            purpose=request.purpose,
+            purpose=stated.purpose,
             legal_basis=legal_basis,
             outcome=answer.outcome,
             personal_number=request.personal_number,
-            dossier_code=request.dossier_code,
+            dossier_code=stated.dossier,
             verified=verified_data(answer.person, now) if answer.person else (),
             wanted=wanted,
             gap=answer.gap,

@@ -194,7 +194,7 @@ class IdentityService:
         proposed, number = str(uuid5(UUID(request.request_id), "account")), request.personal_number
         require_personal_number(number)
         require_concerned(await self.identifiers.find(AccountKind.CITIZEN, number) or proposed)
-        if purposes()[request.purpose].ground is Ground.COUNTER:
+        if purposes()[call.stated.purpose].ground is Ground.COUNTER:
             await self._count_walk_in(call)
         answer, make = await look_up(call, self.national.population)
         account_id = await self.identifiers.claim(AccountKind.CITIZEN, number, proposed)

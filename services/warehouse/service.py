@@ -101,8 +101,8 @@ class WarehouseService:
             raise Refused("NOT_FOUND", document_id=request.document_id)
         subject = answerable(call.caller, state, self.platform.verifier.standing.restricted)
         kept: facts.DocumentKept = fact_of((await self.documents.read(request.document_id))[0]).event
-        if call.caller.kind in OTHERS and kept.code != request.dossier_code:
-            await self._require_reused(request.document_id, request.dossier_code)
+        if call.caller.kind in OTHERS and kept.code != call.stated.dossier:
+            await self._require_reused(request.document_id, call.stated.dossier)
         if not kept.sha256:
             raise Refused("NO_CONTENT", document_id=request.document_id)
         if state.erased:

@@ -24,5 +24,10 @@ def test_a_digest_tells_callers_and_contents_apart() -> None:
         Origin.of_request(other, OFFICIAL).digest,
         Origin.of_request(one, Caller("official-2")).digest,
     }
-    assert len(digests) == 3
+    digests |= {
+        Origin.of_request(one, OFFICIAL, stated=stated).digest
+        for stated in (("settle", ""), ("settle", "H29-20260601-0000001"), ("inspect", ""))
+    }
+    assert len(digests) == 6
+    assert Origin.of_request(one, OFFICIAL, stated=("", "")) == Origin.of_request(one, OFFICIAL)
     assert Origin.of_request(one, OFFICIAL) == Origin.of_request(one, OFFICIAL)

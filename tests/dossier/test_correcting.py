@@ -46,6 +46,7 @@ from tests.dossier.test_service import PROCEDURE_OF_ONE_COMPONENT, SHA256, Site,
 from tests.dossier.test_service import refused as refusal
 from tests.support.hosted import hosted
 from tests.support.keys import MemoryKeys
+from tests.support.stating import reading_for
 
 AT_COUNTER = w.submit(
     by=w.OFFICIAL, channel=v.Channel.COUNTER, place_of_submission=w.COMMUNE, applicant_id=w.APPLICANT.actor_id
@@ -507,8 +508,8 @@ def test_an_official_corrects_what_the_counter_wrote_down(site: Site) -> None:
     assert site.host.run(site.host.platform.store.read(f"use-{code}")) == []
     site.keys.erase(applicant)
     assert refusal(lambda: correct(site, code, clerk, name="Trần Thị D")) == "SUBJECT_ERASED"
-    request = pb.GetDossierRequest(code=code, purpose="settle")
-    dossier = site.stub.GetDossier(request, metadata=clerk).dossier
+    request = pb.GetDossierRequest(code=code)
+    dossier = site.stub.GetDossier(request, metadata=reading_for("settle", clerk)).dossier
     assert dossier.erased
     assert [list(one.changes) for one in dossier.corrections] == [[]]
 

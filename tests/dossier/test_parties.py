@@ -23,6 +23,7 @@ from services.law.course import Settlement
 from tests.dossier import world as w
 from tests.dossier.site import Metadata, Site, refusal_of, site_in
 from tests.support.postgresql import Engine
+from tests.support.stating import reading_for
 
 # Provinces, departments and communes of two provinces, by the province that each lies in; the last is unknown to the catalogue.
 PROVINCES = {
@@ -126,7 +127,8 @@ def _listed(method: Any, request: type[Any], site: Site, who: Metadata) -> set[s
 def _readable(site: Site, code: str, who: Metadata) -> dict[str, bool]:
     """By each way to read the dossier, whether it is there for the caller."""
     stub = site.stub
-    given: dict[str, Any] = {"code": code, "purpose": "settle"}
+    who = reading_for("settle", who)
+    given: dict[str, Any] = {"code": code}
 
     def watched() -> None:
         stream = stub.WatchDossier(pb.WatchDossierRequest(**given), metadata=who, timeout=20)
@@ -213,8 +215,10 @@ def test_a_person_reads_their_own_and_not_what_they_handed_in_for_others(site: S
     clerk_s = site.official("P56.1", sub=CLERK)
     assert set(_readable(site, code, clerk_s).values()) == {True}
     assert _listed(site.stub.SearchDossiers, pb.SearchDossiersRequest, site, clerk_s) & {code, mine} == {code}
-    asked = pb.GetDossierRequest(code=mine, purpose="settle")
-    assert refusal_of(lambda: site.stub.GetDossier(asked, metadata=clerk_s))[0] == "OWN_AFFAIR"
+    asked = pb.GetDossierRequest(code=mine)
+    assert refusal_of(lambda: site.stub.GetDossier(asked, metadata=reading_for("settle", clerk_s)))[0] == "OWN_AFFAIR"
     represented = site.official("P56.1", represents=[CLERK])
-    assert refusal_of(lambda: site.stub.GetDossier(asked, metadata=represented))[0] == "OWN_AFFAIR"
+    assert (
+        refusal_of(lambda: site.stub.GetDossier(asked, metadata=reading_for("settle", represented)))[0] == "OWN_AFFAIR"
+    )
     assert site.uses(mine) == []

@@ -40,6 +40,7 @@ from tests.support.hosted import Host, hosted
 from tests.support.keys import MemoryKeys
 from tests.support.papers import pdf
 from tests.support.postgresql import Engine
+from tests.support.stating import reading_for
 from tests.support.tokens import mint, signing_key
 from tests.support.waiting import eventually
 
@@ -325,10 +326,13 @@ def test_no_path_is_a_file(site: Site) -> None:
     applicant = somebody()
     site.register(applicant["applicant_id"])
     code = site.submit(who, channel=facts.CHANNEL_COUNTER, components=[component], **applicant).code
-    shown = site.stub.GetDossier(pb.GetDossierRequest(code=code, purpose="settle"), metadata=who).dossier
+    shown = site.stub.GetDossier(pb.GetDossierRequest(code=code), metadata=reading_for("settle", who)).dossier
     assert [(held.sha256, held.media_type) for held in shown.components] == [("", "")]
-    read = pb.GetAttachmentRequest(code=code, sha256=path, purpose="settle")
-    assert refused(lambda: list(site.stub.GetAttachment(read, metadata=who))) == "ATTACHMENT_UNKNOWN"
+    read = pb.GetAttachmentRequest(code=code, sha256=path)
+    assert (
+        refused(lambda: list(site.stub.GetAttachment(read, metadata=reading_for("settle", who))))
+        == "ATTACHMENT_UNKNOWN"
+    )
 
 
 @pytest.mark.parametrize(
@@ -351,8 +355,8 @@ def test_an_applicant_at_the_counter_has_the_name_that_the_account_has(
     if kept is None:
         assert refused(submit) == "INVALID_REQUEST"
         return
-    asked = pb.GetDossierRequest(code=submit().code, purpose="settle")
-    assert site.stub.GetDossier(asked, metadata=clerk).dossier.applicant.name == kept
+    asked = pb.GetDossierRequest(code=submit().code)
+    assert site.stub.GetDossier(asked, metadata=reading_for("settle", clerk)).dossier.applicant.name == kept
 
 
 @pytest.mark.parametrize(("written", "taken"), [("Lê Văn Xa", False), ("Nguyễn Văn A", True), ("NGUYỄN VĂN A", True)])
@@ -455,7 +459,8 @@ def test_a_payment_and_its_refund_are_noted_in_order(site: Site) -> None:
     cause = payment.REFUND_CAUSE_DECIDED
     site.put(f"payment-{assessed.fee_id}", payment.PaymentConfirmed(**money))
     site.put(f"payment-{assessed.fee_id}", payment.RefundConfirmed(**money, cause=cause))
-    stream = site.stub.WatchDossier(pb.WatchDossierRequest(code=code, purpose="settle"), metadata=who, timeout=10)
+    settling = reading_for("settle", who)
+    stream = site.stub.WatchDossier(pb.WatchDossierRequest(code=code), metadata=settling, timeout=10)
     seen = [next(stream).entry.event_type.rpartition(".")[2] for _ in range(5)]
     stream.cancel()
     assert [name for name in seen if name] == ["DossierSubmitted", "FeeAssessed", "FeePaid", "FeeRefunded"]
@@ -499,8 +504,8 @@ def test_the_day_that_a_paper_bears_is_a_day_and_not_to_come(site: Site) -> None
     assert refused(lambda: receive(code, "2026-01-16", of="cat")) == "COMPONENT_UNKNOWN"
 
     def shown() -> list[str]:
-        request = pb.GetDossierRequest(code=code, purpose="settle")
-        dossier = site.stub.GetDossier(request, metadata=site.official()).dossier
+        request = pb.GetDossierRequest(code=code)
+        dossier = site.stub.GetDossier(request, metadata=reading_for("settle", site.official())).dossier
         return [each.issued_on for each in dossier.components]
 
     assert shown() == ["2026-01-15"]
@@ -528,8 +533,8 @@ def test_a_closed_agency_s_open_dossiers_pass_to_its_successor(site: Site) -> No
     seen = [next(stream).entry.event_type.rpartition(".")[2] for _ in range(4)]
     stream.cancel()
     assert [name for name in seen if name] == ["DossierSubmitted", "DossierReceived", "DossierTransferred"]
-    request = pb.GetDossierRequest(code=code, purpose="settle")
-    shown = site.stub.GetDossier(request, metadata=successor).dossier
+    request = pb.GetDossierRequest(code=code)
+    shown = site.stub.GetDossier(request, metadata=reading_for("settle", successor)).dossier
     assert (shown.holder, shown.reception_agency, shown.competent_agency) == (SUCCESSOR,) * 3
     assert shown.due_at == received.due_at
     eventually(lambda: site.history(of_erased) == ["DossierSubmitted", "DossierTransferred"])

@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 
 from motcua.dossier.v1 import dossier_service_pb2 as pb
+from motcua.identity.events.v1 import events_pb2 as identity
 from motcua.privacy.events.v1.events_pb2 import DataListed, DataUsed
 from services.chassis.access.access import Policy
+from services.chassis.calls.stated import PURPOSE
 from services.chassis.deciding.caller import ANYBODY, Caller
 from services.chassis.grounds.uses import Opening, Readings, purposes
 from services.chassis.privacy.sealing import UNREADABLE
@@ -22,6 +24,7 @@ from tests.dossier import world as w
 from tests.dossier.site import ROLES, Site, refusal_of, site_in
 from tests.support.papers import pdf
 from tests.support.postgresql import Engine
+from tests.support.stating import reading_for
 
 PERSON, OFFICIAL = "citizen-1", "official-1"
 OPENED = {"GetDossier": "dossier", "ListHistory": "history", "WatchDossier": "history", "GetAttachment": "attachment"}
@@ -50,8 +53,8 @@ def code(site: Site) -> str:
 def read(site: Site, way: str, code: str, who: Any, purpose: str = "settle") -> Any:
     """The reply, or the first of several."""
     more = {"sha256": hashlib.sha256(CONTENT).hexdigest()} if way == "GetAttachment" else {}
-    request = getattr(pb, f"{way}Request")(code=code, purpose=purpose, **more)
-    call = getattr(site.stub, way)(request, metadata=who, timeout=20)
+    request = getattr(pb, f"{way}Request")(code=code, **more)
+    call = getattr(site.stub, way)(request, metadata=reading_for(purpose, who), timeout=20)
     if way not in ("WatchDossier", "GetAttachment"):
         return call
     first = next(call)
@@ -93,7 +96,8 @@ def test_each_reading_is_a_use_of_its_own_and_a_watch_is_one(site: Site, code: s
     for _ in range(2):
         read(site, "GetDossier", code, who)
     site.told(code, [w.receive(), w.assign()])
-    stream = site.stub.WatchDossier(pb.WatchDossierRequest(code=code, purpose="settle"), metadata=who, timeout=20)
+    settling = reading_for("settle", who)
+    stream = site.stub.WatchDossier(pb.WatchDossierRequest(code=code), metadata=settling, timeout=20)
     for _ in range(4):
         next(stream)
     stream.cancel()
@@ -118,15 +122,15 @@ def test_a_page_with_names_is_one_use_of_all_who_stand_on_it(site: Site, code: s
     who = site.official(w.COMMUNE, sub=official)
 
     def page(purpose: str) -> dict[str, str]:
-        wanted = getattr(pb, f"{way}Request")(page_size=200, min_position=site.head(), purpose=purpose)
-        rows = getattr(site.stub, way)(wanted, metadata=who).dossiers
+        wanted = getattr(pb, f"{way}Request")(page_size=200, min_position=site.head())
+        rows = getattr(site.stub, way)(wanted, metadata=reading_for(purpose, who)).dossiers
         return {row.code: row.applicant_name for row in rows}
 
     named = page("settle")
     assert (named[code], named[other]) == ("Nguyễn Văn A", "Nguyễn Văn A")
     assert set(page("").values()) == {""}
-    assert refusal_of(lambda: page("curiosity")) == ("INVALID_REQUEST", ["purpose"])
-    assert refusal_of(lambda: page("walk-in")) == ("INVALID_REQUEST", ["purpose"])
+    assert refusal_of(lambda: page("curiosity")) == ("INVALID_REQUEST", [PURPOSE])
+    assert refusal_of(lambda: page("walk-in")) == ("INVALID_REQUEST", [PURPOSE])
     stored = site.host.run(site.host.platform.store.read(f"use-list-{official}"))
     (use,) = [DataListed.FromString(event.data) for event in stored]
     assert {(row.subject_id, row.code) for row in use.rows} >= {(PERSON, code), (PERSON, other)}
@@ -154,9 +158,9 @@ def test_names_that_cannot_be_recorded_are_not_shown(site: Site, code: str, monk
     async def failing(stream: str, events: Sequence[NewEvent], expected: int) -> Appended:
         raise StoreUnavailable("the disk is full")
 
-    wanted = pb.ListWorkRequest(min_position=site.head(), purpose="settle")
+    wanted, who = pb.ListWorkRequest(min_position=site.head()), reading_for("settle", site.official(w.COMMUNE))
     monkeypatch.setattr(store, "append", failing)
-    assert refusal_of(lambda: site.stub.ListWork(wanted, metadata=site.official(w.COMMUNE)))[0] == "UNAVAILABLE"
+    assert refusal_of(lambda: site.stub.ListWork(wanted, metadata=who))[0] == "UNAVAILABLE"
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -165,14 +169,14 @@ def test_names_that_cannot_be_recorded_are_not_shown(site: Site, code: str, monk
 )
 def test_without_a_purpose_that_is_registered_nothing_is_read(site: Site, code: str, way: str, purpose: str) -> None:
     who = site.official(w.COMMUNE)
-    assert refusal_of(lambda: read(site, way, code, who, purpose)) == ("INVALID_REQUEST", ["purpose"])
+    assert refusal_of(lambda: read(site, way, code, who, purpose)) == ("INVALID_REQUEST", [PURPOSE])
     assert site.uses(code) == []
 
 
 def test_a_system_states_a_purpose_of_its_token(site: Site, code: str) -> None:
     who = site.system("settle", "inspect")
     assert refusal_of(lambda: read(site, "GetDossier", code, who, "synchronise")) == ("PURPOSE_MISSING", [])
-    assert refusal_of(lambda: read(site, "GetDossier", code, who, "")) == ("INVALID_REQUEST", ["purpose"])
+    assert refusal_of(lambda: read(site, "GetDossier", code, who, "")) == ("INVALID_REQUEST", [PURPOSE])
     read(site, "GetDossier", code, who, "inspect")
     (use,) = site.uses(code)
     assert use.by.startswith("system:tax-")
@@ -223,11 +227,13 @@ def test_calls_at_the_same_time_are_not_taken_for_each_other(site: Site) -> None
         assert [use.by for use in site.uses(code)] == [f"official-{code}"] * 8
 
 
-def test_a_method_that_opens_data_without_asking_for_a_purpose_stops_the_start(site: Site) -> None:
+def test_a_method_whose_request_cannot_be_read_for_a_purpose_stops_the_start(site: Site) -> None:
     policy = Policy(pb.DESCRIPTOR.services_by_name["DossierService"].methods_by_name["GetDossier"])
     Readings(site.host.platform, policy, pb.GetDossierRequest)
-    with pytest.raises(TypeError, match="GetDraftRequest has no purpose"):
+    with pytest.raises(TypeError, match="GetDraftRequest names no dossier"):
         Readings(site.host.platform, policy, pb.GetDraftRequest)
+    with pytest.raises(TypeError, match="PurposeScope has purpose: that is stated in motcua-purpose"):
+        Readings(site.host.platform, policy, identity.PurposeScope)
 
 
 @pytest.mark.parametrize(

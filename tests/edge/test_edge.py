@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 from yaml import safe_load
 
 from gateway.edge import certificates
+from services.chassis.calls.stated import DOSSIER, PURPOSE
 from tests.edge.conftest import Running
 from tests.support.waiting import PATIENCE_SECONDS, eventually_here
 
@@ -462,6 +463,22 @@ async def test_the_trace_is_passed_on_and_logged(edge: Running) -> None:
 
     entry = json.loads((await eventually_here(logged))[0])
     assert (entry["trace_id"], entry["path"], entry["status"]) == (trace, "/v1/trials/traced", 200)
+
+
+async def test_what_is_stated_reaches_the_service_and_no_log(edge: Running) -> None:
+    trace, code = "4bf92f3577b34da6a3ce929d0e0e4737", "P56.22.366-20260302-0000077"
+    stated = {PURPOSE: "settle", DOSSIER: code}
+    headers = {"traceparent": f"00-{trace}-00f067aa0ba902b7-01"} | stated
+    reply = await edge.http.get("/v1/trials/stated", headers=headers)
+    assert {name: value for name, value in reply.json()["headers"].items() if name in stated} == stated
+
+    def logged() -> list[str]:
+        return [line for line in edge.process.edge.access_log.read_text().splitlines() if trace in line]
+
+    assert not [line for line in await eventually_here(logged) if "settle" in line or code in line]
+    asked = {"origin": "https://desk.example.vn", "access-control-request-method": "GET"}
+    allowed = await edge.http.options("/v1/trials/stated", headers=asked)
+    assert set(stated) <= set(allowed.headers["access-control-allow-headers"].split(", "))
 
 
 async def test_tls(edge: Running) -> None:

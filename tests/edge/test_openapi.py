@@ -14,6 +14,7 @@ from gateway.edge.api import Api, read
 from gateway.openapi.document import document
 from gateway.openapi.pages import page, routes
 from scripts.build_protos import ROOT
+from services.chassis.calls.stated import DOSSIER, PURPOSE
 from tests.edge.conftest import Running
 from tests.edge.trial import Trial
 
@@ -59,6 +60,30 @@ def test_request_ids_are_required_uuids(described: dict[str, Any]) -> None:
     body = described["paths"]["/v1/dossiers"]["post"]["requestBody"]["content"]["application/json"]["schema"]
     assert body["properties"]["requestId"]["format"] == "uuid"
     assert "requestId" in body["required"]
+
+
+def test_headers_are_described_where_they_are_read(described: dict[str, Any]) -> None:
+    def headers(path: str) -> dict[str, Any]:
+        parameters = described["paths"][path]["get"]["parameters"]
+        return {one["name"]: one["schema"] for one in parameters if one["in"] == "header"}
+
+    asked = {
+        method.path: {PURPOSE}
+        if method.access.lists or method.service.startswith("motcua.dossier.")
+        else {PURPOSE, DOSSIER}
+        for methods in Api.read(read(DESCRIPTORS)).methods.values()
+        for method in methods
+        if method.access.opens or method.access.lists
+    }
+    found = {
+        operation["x-grpc"]: {one["name"] for one in operation["parameters"] if one["in"] == "header"}
+        for verbs in described["paths"].values()
+        for operation in verbs.values()
+    }
+    assert {path: names for path, names in found.items() if names} == asked
+    purposes = headers("/v1/accounts/{accountId}")[PURPOSE]["enum"]
+    assert "settle" in purposes
+    assert "walk-in" not in purposes
 
 
 def test_public_methods_need_no_token(trial: Trial) -> None:

@@ -11,6 +11,7 @@ from gateway.sandbox.people import citizen
 from motcua.dossier.events.v1 import events_pb2 as facts
 from tests.grounds.lives import ALL, Lives
 from tests.support.grounds import particulars
+from tests.support.stating import stating
 
 Fields = Callable[[Lives, str], dict[str, Any]]
 
@@ -28,7 +29,7 @@ class Case:
 
 
 def dossier(lives: Lives, code: str) -> dict[str, Any]:
-    return {"code": code, "purpose": "settle"}
+    return {"code": code} | stating("settle")
 
 
 def paper() -> facts.Component:
@@ -36,15 +37,15 @@ def paper() -> facts.Component:
 
 
 def look_up(lives: Lives, code: str, person: Any = None) -> dict[str, Any]:
-    return particulars(person or lives.person) | {"purpose": "look-up", "dossier_code": code}
+    return particulars(person or lives.person) | stating("look-up", code)
 
 
 CASES = {
     "GetAccount": Case(
-        lambda x, code: {"account_id": x.me, "purpose": "settle", "dossier_code": code},
+        lambda x, code: {"account_id": x.me} | stating("settle", code),
         ("receptionist", "processor", "approver"),
         "settle",
-        of_another=lambda x, code: {"account_id": x.stranger, "purpose": "settle", "dossier_code": code},
+        of_another=lambda x, code: {"account_id": x.stranger} | stating("settle", code),
     ),
     "LookUpPerson": Case(
         look_up,
@@ -57,22 +58,22 @@ CASES = {
     "WatchDossier": Case(dossier, ALL, "settle", own=True),
     "GetAttachment": Case(lambda x, code: dossier(x, code) | {"sha256": x.sha256}, ALL, "settle", own=True),
     "GetDocument": Case(
-        lambda x, code: {"document_id": x.document_id, "purpose": "settle", "dossier_code": code},
+        lambda x, code: {"document_id": x.document_id} | stating("settle", code),
         ("receptionist", "processor", "approver"),
         "settle",
-        of_another=lambda x, code: {"document_id": x.stranger_s_document, "purpose": "settle", "dossier_code": code},
+        of_another=lambda x, code: {"document_id": x.stranger_s_document} | stating("settle", code),
     ),
     "ReadDocument": Case(
-        lambda x, code: {"document_id": x.document_id, "purpose": "settle", "dossier_code": code},
+        lambda x, code: {"document_id": x.document_id} | stating("settle", code),
         ("receptionist", "processor", "approver"),
         "settle",
-        of_another=lambda x, code: {"document_id": x.stranger_s_document, "purpose": "settle", "dossier_code": code},
+        of_another=lambda x, code: {"document_id": x.stranger_s_document} | stating("settle", code),
     ),
     "ListDocuments": Case(
-        lambda x, code: {"account_id": x.me, "purpose": "settle", "dossier_code": code},
+        lambda x, code: {"account_id": x.me} | stating("settle", code),
         ("receptionist", "processor", "approver"),
         "settle",
-        of_another=lambda x, code: {"account_id": x.stranger, "purpose": "settle", "dossier_code": code},
+        of_another=lambda x, code: {"account_id": x.stranger} | stating("settle", code),
     ),
 }
 # For systems alone, or without a dossier's code: the money, and what systems bring about.

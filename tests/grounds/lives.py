@@ -19,6 +19,7 @@ from tests.access.callers import mint
 from tests.idempotency.world import AGENCY, PROCEDURE, World
 from tests.support import grounds
 from tests.support.rpcs import RPCS, Answer
+from tests.support.stating import parted, stating
 from tests.support.waiting import eventually
 
 ALL = ("receptionist", "processor", "approver", "cashier")
@@ -63,10 +64,12 @@ class Lives:
         return f"Bearer {token}"
 
     def call(self, name: str, authorization: str, fields: dict[str, Any]) -> Answer:
+        """`fields`: of the request, and what is stated beside it (tests/support/stating.py)."""
         rpc = RPC[name]
+        asked, stated = parted(fields)
         if "request_id" in rpc.request.DESCRIPTOR.fields_by_name:
-            fields = {"request_id": str(uuid4())} | fields
-        return self.world.client.call(rpc, rpc.request(**fields), authorization)
+            asked = {"request_id": str(uuid4())} | asked
+        return self.world.client.call(rpc, rpc.request(**asked), authorization, stated)
 
     def recorded(self) -> int:
         async def count() -> int:
@@ -88,7 +91,7 @@ def live(world: World) -> Lives:
     person, store = citizen(7), world.client.host.platform.store
     for one in (me, stranger, gone):
         world.client.host.run(grounds.look_up(store, one, AGENCY))
-    known = world.done("LookUpPerson", "receptionist", purpose="walk-in", **grounds.particulars(person)).account_id
+    known = world.done("LookUpPerson", "receptionist", **stating("walk-in"), **grounds.particulars(person)).account_id
     long_ago = f"{AGENCY}-20250302-0000001"
     world.client.host.run(grounds.submit(store, long_ago, me, AGENCY, procedure=PROCEDURE))
     world.client.host.run(grounds.end(store, long_ago, me, datetime.now(UTC) - timedelta(days=400)))

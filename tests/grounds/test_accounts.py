@@ -11,6 +11,7 @@ from motcua.options.v1 import options_pb2
 from services.chassis.store.port import START
 from tests.grounds.lives import Lives
 from tests.idempotency.world import AGENCY
+from tests.support.stating import stating
 from tests.support.waiting import eventually
 
 
@@ -27,7 +28,7 @@ def test_an_applicant_is_an_account_that_exists(lives: Lives) -> None:
         fields = lives.world.submission(str(uuid4())) | {"channel": channel}
         assert lives.call("SubmitDossier", who, fields).reason == "ACCOUNT_UNKNOWN"
     # Whom the population database does not know has none either, though the question left a stream.
-    unknown = {"purpose": "walk-in", "personal_number": "056000000000", "full_name": "X", "birth_date": "1990"}
+    unknown = {"personal_number": "056000000000", "full_name": "X", "birth_date": "1990"} | stating("walk-in")
     answered = lives.call("LookUpPerson", receptionist, unknown).reply
     assert (answered.answer, answered.account_id) == (LOOKUP_ANSWER_NO_DATA, "")
     (use,) = (one for one in _looked_up(lives) if one.outcome == identity.LOOKUP_OUTCOME_NOT_FOUND)

@@ -9,12 +9,14 @@ import pytest
 
 from gateway.sandbox.people import citizen
 from motcua.identity.events.v1 import events_pb2 as identity
+from services.chassis.calls.stated import DOSSIER
 from services.chassis.store.port import START
 from services.identity import walk_ins
 from tests.grounds.cases import look_up
 from tests.grounds.lives import Lives, refused
 from tests.idempotency.world import AGENCY
 from tests.support import grounds
+from tests.support.stating import stating
 
 
 def _looked_up(lives: Lives) -> list[identity.PopulationLookedUp]:
@@ -37,7 +39,7 @@ def test_walk_ins_are_bounded_per_official_and_hour(lives: Lives, monkeypatch: p
     monkeypatch.setattr(walk_ins, "WALK_INS_PER_HOUR", 3)
     person, me = citizen(9), str(uuid4())
     who = lives.official(AGENCY, "receptionist", sub=me)
-    fields = {"purpose": "walk-in", **grounds.particulars(person)}
+    fields = stating("walk-in") | grounds.particulars(person)
     first = fields | {"request_id": str(uuid4())}
     for asked in (first, first, first, fields, fields):  # the same request counts once
         assert lives.call("LookUpPerson", who, asked).code is grpc.StatusCode.OK
@@ -45,7 +47,7 @@ def test_walk_ins_are_bounded_per_official_and_hour(lives: Lives, monkeypatch: p
     assert lives.call("LookUpPerson", lives.official(AGENCY, "receptionist"), fields).code is grpc.StatusCode.OK
     for nobody_s in (lives.official("", "receptionist"), lives.official(AGENCY, "receptionist", province="79")):
         assert refused(lives, "LookUpPerson", nobody_s, fields) == "NO_CONCERN"
-    named = fields | {"dossier_code": lives.code}
+    named = fields | {DOSSIER: lives.code}
     assert refused(lives, "LookUpPerson", lives.official(AGENCY, "receptionist"), named) == "INVALID_REQUEST"
     assert refused(lives, "LookUpPerson", lives.official(AGENCY, "processor"), fields) == "INVALID_REQUEST"
     lives.world.wait(hours=1)
@@ -64,9 +66,9 @@ def test_whoever_has_no_ground_does_not_learn_who_there_is(lives: Lives) -> None
         "all fields": {"wanted": [1, 2, 3, 4]},
     }
     for who, more in (
-        (lives.official(), {"purpose": "look-up", "dossier_code": lives.code}),
-        (lives.official(province="79"), {"purpose": "walk-in"}),
-        (lives.system("look-up", agencies=(AGENCY,)), {"purpose": "look-up", "dossier_code": lives.code}),
+        (lives.official(), stating("look-up", lives.code)),
+        (lives.official(province="79"), stating("walk-in")),
+        (lives.system("look-up", agencies=(AGENCY,)), stating("look-up", lives.code)),
     ):
         before = lives.recorded()
         answers = {}

@@ -10,6 +10,7 @@ from tests.grounds.cases import CASES, dossier
 from tests.grounds.lives import ALL, PROVINCE, Lives, refused
 from tests.idempotency.world import AGENCY
 from tests.support import grounds
+from tests.support.stating import stating
 from tests.support.waiting import eventually
 
 
@@ -39,7 +40,7 @@ def test_restricted_data_is_read_by_an_administrator_alone(lives: Lives) -> None
     eventually(lambda: not any(_listed(lives)))
     assert lives.call("SubmitDossier", lives.official(), world.submission(me)).reason == "ACCOUNT_RESTRICTED"
     administrator = lives.official(PROVINCE, "administrator")
-    asked = {"account_id": me, "purpose": "data-request"}
+    asked = {"account_id": me} | stating("data-request")
     shown = lives.call("GetAccount", administrator, asked).reply.account
     assert (shown.full_name, shown.restricted) == ("Nguyễn Văn An", True)
     both = lives.official(AGENCY, "administrator", *ALL)

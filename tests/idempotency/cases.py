@@ -31,6 +31,7 @@ from services.warehouse.values import DocumentSource
 from tests.idempotency.world import AGENCY, ANSWERS, OFFICIALS, PROCEDURE, Sending, World, day
 from tests.support.grounds import particulars
 from tests.support.shipped import shipped
+from tests.support.stating import stating
 
 Case = Callable[[World], Sending]
 CASES: dict[str, Case] = {}
@@ -321,7 +322,7 @@ def reinstate_system(world: World) -> Sending:
 @case
 def look_up_person(world: World) -> Sending:
     person = citizen(next(world.numbers))
-    fields: dict[str, Any] = {"purpose": "walk-in", "legal_basis": "Điều 10 Luật Căn cước 2023"}
+    fields: dict[str, Any] = {**stating("walk-in"), "legal_basis": "Điều 10 Luật Căn cước 2023"}
     return world.sending("LookUpPerson", "receptionist", **particulars(person), **fields)
 
 

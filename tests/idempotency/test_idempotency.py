@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -142,7 +143,7 @@ def test_another_body_or_another_caller_is_refused(world: World, name: str) -> N
     sending = CASES[name](world)
     assert world.send(sending).code is grpc.StatusCode.OK
     effects = world.effects(sending.request_id)
-    stolen = Sending(sending.rpc, sending.request, sending.stranger, sending.sender)
+    stolen = replace(sending, sender=sending.stranger, stranger=sending.sender)
     if name not in OWN:
         assert world.send(stolen).code is not grpc.StatusCode.OK
     other = world.send(_changed(sending))
@@ -167,7 +168,7 @@ def _changed(sending: Sending) -> Sending:
             break
     else:
         _change_inside(request)
-    return Sending(sending.rpc, request, sending.sender, sending.stranger)
+    return replace(sending, request=request)
 
 
 def _change_inside(request: Any) -> None:

@@ -42,7 +42,6 @@ REFUSED: dict[str, dict[str, str]] = {
     "ChangeSystem": {"client_id": "SYSTEM_UNKNOWN", "purposes": "PURPOSE_UNKNOWN", **SCOPES},
     "SuspendSystem": {"client_id": "SYSTEM_UNKNOWN"},
     "ReinstateSystem": {"client_id": "SYSTEM_UNKNOWN"},
-    "LookUpPerson": {"purpose": "INVALID_REQUEST", "dossier_code": "INVALID_REQUEST"},
     "WithdrawProcedure": {"code": "PROCEDURE_UNKNOWN"},
     "AdoptFeeOverlay": {"overlay.province": "PROVINCE_UNKNOWN", "overlay.procedure_code": "PROCEDURE_UNKNOWN"},
     "OpenAgency": {

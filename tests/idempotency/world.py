@@ -31,6 +31,7 @@ from tests.support.grounds import scope
 from tests.support.papers import pdf
 from tests.support.rpcs import MUTATIONS, RPCS, Answer, Client, Rpc
 from tests.support.shipped import shipped
+from tests.support.stating import parted
 from tests.support.waiting import eventually
 
 AGENCY = "P56.22.333.1"
@@ -51,6 +52,8 @@ class Sending:
     request: Message
     sender: str
     stranger: str
+    stated: dict[str, str] = field(default_factory=dict)
+    """Beside the request."""
 
     @property
     def request_id(self) -> str:
@@ -85,21 +88,24 @@ class World:
 
     def sending(self, name: str, role: str, account_id: str = "", /, *, stating: str = "", **fields: Any) -> Sending:
         rpc = next(one for one in MUTATIONS if one.descriptor.name == name)
-        request = rpc.request(request_id=str(uuid4()), **fields)
+        asked, stated = parted(fields)
+        request = rpc.request(request_id=str(uuid4()), **asked)
         sender = self.bearer(account_id or OFFICIALS[role], role, purpose=stating)
-        return Sending(rpc, request, sender, self.bearer(str(uuid4()), role, purpose=stating))
+        return Sending(rpc, request, sender, self.bearer(str(uuid4()), role, purpose=stating), stated)
 
     # Calls
 
     def send(self, sending: Sending) -> Answer:
-        return self.client.call(sending.rpc, sending.request, sending.sender)
+        return self.client.call(sending.rpc, sending.request, sending.sender, sending.stated)
 
     def done(self, name: str, role: str, account_id: str = "", /, **fields: Any) -> Any:
         """The reply to what must succeed."""
         rpc = BY_NAME[name]
         if "request_id" in rpc.request.DESCRIPTOR.fields_by_name:
             fields = {"request_id": str(uuid4())} | fields
-        answer = self.client.call(rpc, rpc.request(**fields), self.bearer(account_id or OFFICIALS[role], role))
+        asked, stated = parted(fields)
+        sender = self.bearer(account_id or OFFICIALS[role], role)
+        answer = self.client.call(rpc, rpc.request(**asked), sender, stated)
         assert answer.code is grpc.StatusCode.OK, f"{name}: {answer}"
         return answer.reply
 

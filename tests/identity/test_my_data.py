@@ -28,6 +28,7 @@ from services.identity.sessions import Session
 from services.identity.uses import agencies, data_uses, uses
 from tests.identity.test_service import AN, World, world_in
 from tests.support.facts import fact_of
+from tests.support.stating import stating
 from tests.support.waiting import eventually
 
 BROWSER = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
@@ -73,7 +74,7 @@ def read_by_official(world: World, number: str, purpose: str = "settle", times: 
     account_id = world.account_id(number)
     token, code = world.official(0), world.dossier_of(account_id)
     for _ in range(times):
-        world.call("GetAccount", token, account_id=account_id, purpose=purpose, dossier_code=code)
+        world.call("GetAccount", token, account_id=account_id, **stating(purpose, code))
     return account_id
 
 

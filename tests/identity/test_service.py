@@ -50,6 +50,7 @@ from tests.identity.sandboxes import ADMIN, SECRET, sandboxes
 from tests.support.grounds import open_agencies, particulars, submit
 from tests.support.hosted import Host, hosted
 from tests.support.postgresql import Engine, current, settings_of
+from tests.support.stating import parted, stating
 from tests.support.waiting import eventually
 
 AN, RECEPTIONIST, ADMINISTRATOR, COMPANY = citizen(0), citizen(1), citizen(2), organisation(0)
@@ -122,10 +123,14 @@ class World:
         return self.http.post("/oauth2/token", data=form)
 
     def call(self, rpc: str, token: str, **fields: Any) -> Any:
-        request = getattr(pb, f"{rpc}Request")(**fields)
+        """`fields`: of the request, and what is stated beside it."""
+        asked, stated = parted(fields)
+        request = getattr(pb, f"{rpc}Request")(**asked)
         if "request_id" in request.DESCRIPTOR.fields_by_name and not request.request_id:
             request.request_id = str(uuid.uuid4())
-        return getattr(self.stub, rpc)(request, metadata=(("authorization", f"Bearer {token}"),), timeout=10)
+        return getattr(self.stub, rpc)(
+            request, metadata=(("authorization", f"Bearer {token}"), *stated.items()), timeout=10
+        )
 
     def account_id(self, login: str) -> str:
         return str(self.call("GetMyAccount", self.token(login)).account.account_id)
@@ -320,7 +325,7 @@ def test_an_outage_of_vneid_is_told(world: World) -> None:
 
 def test_a_look_up_leaves_a_fact_that_the_person_sees(world: World) -> None:
     code = world.dossier_of(world.account_id(AN.personal_number))
-    token, asked = world.official(0), {"purpose": "settle", "legal_basis": LEGAL_BASIS, "dossier_code": code}
+    token, asked = world.official(0), {"legal_basis": LEGAL_BASIS} | stating("settle", code)
     found = world.call("LookUpPerson", token, **particulars(AN), wanted=list(facts.PersonField.values())[1:], **asked)
     assert found.answer == LOOKUP_ANSWER_MATCH
     place = AN.place
@@ -341,7 +346,7 @@ def test_a_look_up_leaves_a_fact_that_the_person_sees(world: World) -> None:
         lambda: len(uses := world.call("ListMyDataUses", mine, min_position=found.position).data_uses) >= 2 and uses
     )
     assert [(use.source, use.by, use.agency, use.purpose, use.legal_basis) for use in uses[:2]] == [
-        ("population", world.appointments[0].account_id, "P56.22.336", asked["purpose"], LEGAL_BASIS)
+        ("population", world.appointments[0].account_id, "P56.22.336", "settle", LEGAL_BASIS)
     ] * 2
     assert {use.dossier_code for use in uses[:2]} == {code}
     outcomes = [event.outcome for event in stored(world, found.account_id, facts.PopulationLookedUp)]
@@ -359,7 +364,7 @@ def stored(world: World, account_id: str, kind: type[Any]) -> list[Any]:
 
 
 def test_a_look_up_of_nobody_is_a_fact_too(world: World) -> None:
-    asked = {"purpose": "walk-in", "legal_basis": LEGAL_BASIS, "full_name": "X", "personal_number": "056000000000"}
+    asked = {"legal_basis": LEGAL_BASIS, "full_name": "X", "personal_number": "056000000000"} | stating("walk-in")
     asked["birth_date"] = "1990-03-02"
     request_id = str(uuid.uuid4())
     for _ in range(2):
@@ -392,7 +397,7 @@ def test_a_look_up_of_nobody_is_a_fact_too(world: World) -> None:
 def test_the_population_database_has_four_answers(
     world: World, stated: dict[str, Any], answer: LookupAnswer.ValueType, gap: facts.LookupGap.ValueType
 ) -> None:
-    answered = world.call("LookUpPerson", world.official(0), purpose="walk-in", **particulars(AN) | stated)
+    answered = world.call("LookUpPerson", world.official(0), **particulars(AN) | stated | stating("walk-in"))
     assert (answered.answer, answered.gap) == (answer, gap)
     # What was not asked for is not shown, and without a match nothing is.
     matched = answer == LOOKUP_ANSWER_MATCH
@@ -403,17 +408,17 @@ def test_the_population_database_has_four_answers(
 def test_a_system_names_a_purpose_of_its_token(world: World) -> None:
     token = world.system_token().json()["access_token"]
     code = world.dossier_of(world.account_id(AN.personal_number))
-    asked = {"dossier_code": code, **particulars(AN)}
-    assert world.refusal("LookUpPerson", token, purpose="sell", **asked)[0] == "PURPOSE_MISSING"
-    found = world.call("LookUpPerson", token, purpose="settle", **asked)
+    asked = particulars(AN) | stating("settle", code)
+    assert world.refusal("LookUpPerson", token, **asked | stating("sell"))[0] == "PURPOSE_MISSING"
+    found = world.call("LookUpPerson", token, **asked)
     assert stored(world, found.account_id, facts.PopulationLookedUp)[-1].by == "system:tax"
-    read = world.call("GetAccount", token, account_id=found.account_id, purpose="settle", dossier_code=code)
+    read = world.call("GetAccount", token, account_id=found.account_id, **stating("settle", code))
     assert read.account.full_name == AN.full_name
     mine = world.token(AN.personal_number)
     newest = eventually(lambda: (use := world.call("ListMyDataUses", mine).data_uses[0]).source == "account" and use)
     assert (newest.by, newest.purpose, newest.legal_basis) == ("system:tax", "settle", "Nghị định 118/2025/NĐ-CP")
     alone = world.system_token("settle").json()["access_token"]
-    assert world.refusal("LookUpPerson", alone, purpose="settle", **asked)[0] == "PURPOSE_MISSING"
+    assert world.refusal("LookUpPerson", alone, **asked)[0] == "PURPOSE_MISSING"
 
 
 def test_an_administrator_appoints_and_ends(world: World) -> None:
@@ -494,7 +499,7 @@ def test_an_official_s_token_tells_which_organisations_the_person_represents(wor
     assert claims(world, world.official(0))["represents"] == [company]
     assert "represents" not in claims(world, world.token(RECEPTIONIST.personal_number))
     code = world.dossier_of(company)
-    asked = {"account_id": company, "purpose": "settle", "dossier_code": code}
+    asked = {"account_id": company} | stating("settle", code)
     assert world.refusal("GetAccount", world.official(0), **asked)[0] == "OWN_AFFAIR"
 
 
@@ -539,7 +544,7 @@ def test_erasure_destroys_the_key_and_the_person_is_gone(world: World) -> None:
         )
     )
     assert (len(key.key), left.key, left.destroyed) == (32, b"", True)
-    read = world.call("GetAccount", administrator, account_id=account_id, purpose="data-request").account
+    read = world.call("GetAccount", administrator, account_id=account_id, **stating("data-request")).account
     assert (read.erased, read.full_name, read.personal_number, read.email) == (True, *["erased"] * 3)
     eventually(lambda: wrapped not in current().raw(world.folder, "keys"))
     again = eventually(lambda: world.log_in(gone.personal_number).json().get("access_token"))
@@ -565,7 +570,7 @@ def test_keys_rotate_under_load_without_a_refused_token(tmp_path: Path, monkeypa
                 token = answer.json()["access_token"]
                 kids.add(key_id(token))
                 try:
-                    world.call("GetAccount", token, account_id=subject, purpose="settle", dossier_code=code)
+                    world.call("GetAccount", token, account_id=subject, **stating("settle", code))
                 except grpc.RpcError as error:
                     refused.append(str(error))
 

@@ -79,8 +79,8 @@ class Witness(Door):
 
         return await super()._patiently(told)
 
-    async def call(self, method: Any, request: Any, person: Person | None = None) -> Any:
-        reply = await super().call(method, request, person)
+    async def call(self, method: Any, request: Any, person: Person | None = None, purpose: str = "") -> Any:
+        reply = await super().call(method, request, person, purpose)
         if person and "request_id" in request.DESCRIPTOR.fields_by_name:
             self.journal.append(Acknowledged(method, request, person, reply))
             self.acknowledged.set()

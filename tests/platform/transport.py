@@ -19,6 +19,8 @@ from google.rpc import code_pb2, error_details_pb2
 from google.rpc.status_pb2 import Status
 
 SECONDS = 60
+# Headers beside the request (services/chassis/calls/stated.py).
+Stated = Mapping[str, str] | tuple[()]
 
 
 class Refused(Exception):
@@ -49,11 +51,11 @@ class Refused(Exception):
 
 
 class Transport(Protocol):
-    def call(self, request: Message, token: str = "") -> Any:
+    def call(self, request: Message, token: str = "", stated: Stated = ()) -> Any:
         """The reply. The request's type says which method. Raises Refused."""
         ...
 
-    def stream(self, request: Message, token: str = "") -> Iterator[Any]:
+    def stream(self, request: Message, token: str = "", stated: Stated = ()) -> Iterator[Any]:
         """The replies as they come. Raises Refused."""
         ...
 
@@ -69,11 +71,11 @@ def method_of(request: type[Message]) -> Any:
 class Grpc:
     channel: grpc.Channel
 
-    def call(self, request: Message, token: str = "") -> Any:
-        return self._call(self.channel.unary_unary, request, token)
+    def call(self, request: Message, token: str = "", stated: Stated = ()) -> Any:
+        return self._call(self.channel.unary_unary, request, token, stated)
 
-    def stream(self, request: Message, token: str = "") -> Iterator[Any]:
-        replies = self._call(self.channel.unary_stream, request, token)
+    def stream(self, request: Message, token: str = "", stated: Stated = ()) -> Iterator[Any]:
+        replies = self._call(self.channel.unary_stream, request, token, stated)
         try:
             yield from replies
         except grpc.RpcError as error:
@@ -81,11 +83,11 @@ class Grpc:
         finally:
             replies.cancel()
 
-    def _call(self, kind: Any, request: Message, token: str) -> Any:
+    def _call(self, kind: Any, request: Message, token: str, stated: Stated) -> Any:
         method = method_of(type(request))
         path = f"/{method.containing_service.full_name}/{method.name}"
         call = kind(path, type(request).SerializeToString, GetMessageClass(method.output_type).FromString)
-        metadata = (("authorization", f"Bearer {token}"),) if token else ()
+        metadata = [*([("authorization", f"Bearer {token}")] if token else ()), *dict(stated).items()]
         try:
             return call(request, metadata=metadata, timeout=SECONDS)
         except grpc.RpcError as error:
@@ -104,14 +106,14 @@ def _refused(error: grpc.RpcError) -> Exception:
 class Json:
     http: httpx.Client
 
-    def call(self, request: Message, token: str = "") -> Any:
-        got = self.http.send(self._built(request, token))
+    def call(self, request: Message, token: str = "", stated: Stated = ()) -> Any:
+        got = self.http.send(self._built(request, token, stated))
         _require_ok(got)
         return ParseDict(got.json(), GetMessageClass(method_of(type(request)).output_type)())
 
-    def stream(self, request: Message, token: str = "") -> Iterator[Any]:
+    def stream(self, request: Message, token: str = "", stated: Stated = ()) -> Iterator[Any]:
         """The replies of a stream are the elements of one array, which ends with the stream."""
-        got = self.http.send(self._built(request, token), stream=True)
+        got = self.http.send(self._built(request, token, stated), stream=True)
         try:
             if not got.is_success:
                 got.read()
@@ -122,7 +124,7 @@ class Json:
         finally:
             got.close()
 
-    def _built(self, request: Message, token: str) -> httpx.Request:
+    def _built(self, request: Message, token: str, stated: Stated) -> httpx.Request:
         rule = method_of(type(request)).GetOptions().Extensions[annotations_pb2.http]
         verb = str(rule.WhichOneof("pattern"))
         fields = MessageToDict(request, preserving_proto_field_name=True)
@@ -131,7 +133,7 @@ class Json:
             return quote(str(fields.pop(found[1], "")), safe="")
 
         path = re.sub(r"{(\w+)}", bound, getattr(rule, verb))
-        headers = {"authorization": f"Bearer {token}"} if token else {}
+        headers = dict(stated) | ({"authorization": f"Bearer {token}"} if token else {})
         if rule.body:
             return self.http.build_request(verb.upper(), path, json=fields, headers=headers)
         return self.http.build_request(verb.upper(), path, params=list(_flat(fields)), headers=headers)

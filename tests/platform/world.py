@@ -28,8 +28,9 @@ from motcua.dossier.v1.dossier_pb2 import Dossier, HistoryEntry, Upload
 from motcua.identity.v1 import identity_service_pb2 as identity
 from motcua.payment.v1 import payment_service_pb2 as payment
 from tests.platform.deployment import Deployment
-from tests.platform.transport import Refused, Transport
+from tests.platform.transport import Refused, Stated, Transport
 from tests.support import papers
+from tests.support.stating import stating
 from tests.support.waiting import eventually
 
 ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
@@ -144,14 +145,14 @@ class World:
     people: People
     clock: Clock
 
-    def call(self, token: str, request: Message) -> Any:
+    def call(self, token: str, request: Message, stated: Stated = ()) -> Any:
         """Give the request an id, and send it again as long as it is told to."""
         if "request_id" in request.DESCRIPTOR.fields_by_name and not request.request_id:  # type: ignore[attr-defined]
             request.request_id = str(uuid4())  # type: ignore[attr-defined]
 
         def once() -> list[Any] | None:
             try:
-                return [self.transport.call(request, token)]
+                return [self.transport.call(request, token, stated)]
             except Refused as refused:
                 if refused.retry_seconds is None:
                     raise
@@ -202,11 +203,12 @@ class World:
         return reply
 
     def dossier(self, token: str, code: str) -> Dossier:
-        found: Dossier = self.call(token, pb.GetDossierRequest(code=code, purpose="settle")).dossier
+        found: Dossier = self.call(token, pb.GetDossierRequest(code=code), stating("settle")).dossier
         return found
 
     def history(self, token: str, code: str) -> list[HistoryEntry]:
-        return list(self.call(token, pb.ListHistoryRequest(code=code, page_size=200, purpose="settle")).entries)
+        request = pb.ListHistoryRequest(code=code, page_size=200)
+        return list(self.call(token, request, stating("settle")).entries)
 
     def told(self, token: str, code: str) -> list[str]:
         """The dossier's events, by name."""

@@ -222,7 +222,7 @@ async def use(platform: Deployment, clients: Authority, secrets: Secrets, codes:
         secrets.add("official's token", await door.log_in(official["person"], official["appointment_id"]))
         await door.close()
 
-    dossier = f"/v1/dossiers/{codes[0]}?purpose=settle"
+    dossier = f"/v1/dossiers/{codes[0]}"
     key = OKPKey.import_key(json.loads((platform.data / "secrets" / "sample-system.jwk").read_text()))
     mine = clients.give("mine", "mine.example")
     secrets.add("certificate's key", mine.key.read_text().splitlines()[1])
@@ -241,7 +241,7 @@ async def use(platform: Deployment, clients: Authority, secrets: Secrets, codes:
             assert reply.status_code == status, reply.text
             if status == 200:
                 secrets.add("system's token", reply.json()["access_token"])
-                system = {"authorization": f"Bearer {reply.json()['access_token']}"}
+                system = {"authorization": f"Bearer {reply.json()['access_token']}", "motcua-purpose": "settle"}
                 assert (await http.get(f"{secure}{dossier}", headers=system)).status_code == 200
                 refused = await httpx.AsyncClient().get(f"{url}{dossier}", headers=system)
                 assert refused.status_code == 401

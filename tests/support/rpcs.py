@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -113,8 +113,10 @@ class Client:
         for channel in self._channels.values():
             channel.close()
 
-    def call(self, rpc: Rpc, request: Message, authorization: str | None = None) -> Answer:
-        metadata = (("authorization", authorization),) if authorization else ()
+    def call(
+        self, rpc: Rpc, request: Message, authorization: str | None = None, stated: Mapping[str, str] | None = None
+    ) -> Answer:
+        metadata = [*([("authorization", authorization)] if authorization else ()), *(stated or {}).items()]
         codecs = {
             "request_serializer": rpc.request.SerializeToString,
             "response_deserializer": rpc.response.FromString,

@@ -27,6 +27,7 @@ from motcua.dossier.events.v1 import events_pb2 as facts
 from motcua.identity.events.v1.events_pb2 import ERASURE_OUTCOME_SHREDDED, LANGUAGE_VIETNAMESE
 from motcua.warehouse.v1.warehouse_pb2 import DOCUMENT_STATUS_ERASED
 from services.catalogue.seed import seed
+from services.chassis.calls.stated import DOSSIER
 from services.chassis.decider import Sealed
 from services.chassis.deciding.codec import Codec
 from services.chassis.frame.dependencies import _View as View
@@ -50,6 +51,7 @@ from tests.support import grounds
 from tests.support.hosted import hosted
 from tests.support.papers import pdf
 from tests.support.rpcs import RPCS, Answer, client
+from tests.support.stating import parted, stating
 from tests.support.tokens import signing_key
 from tests.support.waiting import eventually
 from tests.trust.scanner import Scanner
@@ -305,11 +307,11 @@ def told(reply: Any) -> str:
     return json.dumps(MessageToDict(reply, preserving_proto_field_name=True), ensure_ascii=False)
 
 
-SETTLE = {"purpose": "settle"}
+SETTLE = stating("settle")
 ME = {"account_id": ERASED.account_id}
 READS = {
     "GetMyAccount": Read("citizen", lambda _: {}, (ERASED.name, EMAIL, PHONE)),
-    "GetAccount": Read("receptionist", lambda x: ME | SETTLE | {"dossier_code": x.code}, (ERASED.name, EMAIL, PHONE)),
+    "GetAccount": Read("receptionist", lambda x: ME | SETTLE | {DOSSIER: x.code}, (ERASED.name, EMAIL, PHONE)),
     "ListAccounts": Read("administrator", lambda _: {"page_size": 200}, left=lambda reply: one_erased(reply.accounts)),
     "ListMyDataUses": Read("citizen", lambda _: {}, left=lambda reply: len(reply.data_uses) > 0),
     "GetDraft": Read("citizen", lambda x: {"draft_id": x.draft_id}, (ANSWER,)),
@@ -334,13 +336,13 @@ READS = {
     "GetMessage": Read("citizen", lambda x: {"message_id": x.message_id}, (NAME,)),
     "GetPreferences": Read("citizen", lambda _: {}, (EMAIL,)),
     "ListMyDocuments": Read("citizen", lambda _: {}, left=lambda reply: not reply.documents),
-    "ListDocuments": Read("receptionist", lambda x: ME | SETTLE | {"dossier_code": x.code}, left=lambda reply: not reply.documents),
+    "ListDocuments": Read("receptionist", lambda x: ME | SETTLE | {DOSSIER: x.code}, left=lambda reply: not reply.documents),
     "GetDocument": Read(
-        "receptionist", lambda x: {"document_id": x.document_id, "dossier_code": x.code} | SETTLE, ("1/KQ",),
+        "receptionist", lambda x: {"document_id": x.document_id, DOSSIER: x.code} | SETTLE, ("1/KQ",),
         left=lambda reply: reply.document.status == DOCUMENT_STATUS_ERASED,
     ),
     "ReadDocument": Read(
-        "receptionist", lambda x: {"document_id": x.document_id, "dossier_code": x.code} | SETTLE,
+        "receptionist", lambda x: {"document_id": x.document_id, DOSSIER: x.code} | SETTLE,
         left=lambda reply: reply.erased,
     ),
 }  # fmt: skip
@@ -364,7 +366,8 @@ def read(world: World, name: str, lived: Lived) -> Answer:
     rpc = next(rpc for rpc in RPCS if rpc.descriptor.name == name)
     reading = READS[name]
     account_id = ERASED.account_id if reading.role == "citizen" else OFFICIALS.get(reading.role, ADMINISTRATOR)
-    return world.client.call(rpc, rpc.request(**reading.ask(lived)), world.bearer(account_id, reading.role))
+    asked, stated = parted(reading.ask(lived))
+    return world.client.call(rpc, rpc.request(**asked), world.bearer(account_id, reading.role), stated)
 
 
 @dataclass

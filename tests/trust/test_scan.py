@@ -38,6 +38,7 @@ from tests.platform.conftest import MONDAY
 from tests.platform.deployment import Deployment
 from tests.platform.transport import SECONDS, Grpc, Json, Refused
 from tests.platform.world import SOCIAL_INSURANCE, TEMPORARY_RESIDENCE, Clock, Form, People, World, pdf
+from tests.support.stating import stating
 from tests.support.waiting import eventually
 from tests.trust.collector import collector
 from tests.trust.scanner import Finding, Scanner
@@ -306,12 +307,12 @@ def _ask(world: World, person: int, me: str, given: Given, code: str) -> None:
         (given.text("not-a-number-056190", "malformed number"), sample.full_name),
     ):
         request = identity.LookUpPersonRequest(
-            personal_number=number, full_name=name, birth_date=born, purpose="walk-in", legal_basis=basis
+            personal_number=number, full_name=name, birth_date=born, legal_basis=basis
         )
         outcomes.append(_outcome(world, official, request))
     assert outcomes == ["", "", "", "IDENTIFIER_MALFORMED"]
     account_id = world.account_id(me)
-    world.call(official, identity.GetAccountRequest(account_id=account_id, purpose="settle", dossier_code=code))
+    world.call(official, identity.GetAccountRequest(account_id=account_id), stating("settle", code))
     wrong: Form = {"subject_name": given.words("Mẫu sai"), "subject_id": given.text("056190-wrong-id", "wrong id")}
     refused = world.refusal(me, pb.SubmitDossierRequest(
         procedure_code=TEMPORARY_RESIDENCE,
@@ -336,7 +337,7 @@ def _ask(world: World, person: int, me: str, given: Given, code: str) -> None:
 
 def _outcome(world: World, token: str, request: identity.LookUpPersonRequest) -> str:
     try:
-        world.call(token, request)
+        world.call(token, request, stating("walk-in"))
     except Refused as refused:
         return refused.reason
     return ""

@@ -25,6 +25,7 @@ from services.warehouse.values import DocumentSource, document_id, person_id
 from tests.support.keys import MemoryKeys
 from tests.support.papers import pdf
 from tests.support.postgresql import Engine
+from tests.support.stating import reading_for
 from tests.warehouse.samples import (
     AGENCY,
     AT,
@@ -80,8 +81,10 @@ def mine(world: World) -> list[warehouse_pb2.DocumentSummary]:
 
 
 def get(world: World, id_: str, by: tuple[tuple[str, str]], purpose: str = "") -> warehouse_pb2.Document:
-    request = pb.GetDocumentRequest(document_id=id_, purpose=purpose, dossier_code=code(1) if purpose else "")
-    found: warehouse_pb2.Document = world.stub.GetDocument(request, metadata=by).document
+    who = reading_for(purpose, by, code(1) if purpose else "")
+    found: warehouse_pb2.Document = world.stub.GetDocument(
+        pb.GetDocumentRequest(document_id=id_), metadata=who
+    ).document
     return found
 
 
@@ -174,8 +177,8 @@ def test_only_the_issuer_or_one_above_revokes(world: World) -> None:
 def test_an_officials_reading_is_seen_by_the_subject(world: World) -> None:
     world.happened(submitted(1), issued(1))
     assert get(world, RESULT, PROCESSOR, "settle").document_id == RESULT
-    request = pb.ListDocumentsRequest(account_id=CITIZEN, purpose="complaint", dossier_code=code(1))
-    assert [one.document_id for one in world.stub.ListDocuments(request, metadata=PROCESSOR).documents] == [RESULT]
+    request, who = pb.ListDocumentsRequest(account_id=CITIZEN), reading_for("complaint", PROCESSOR, code(1))
+    assert [one.document_id for one in world.stub.ListDocuments(request, metadata=who).documents] == [RESULT]
     assert get(world, RESULT, ME).document_id == RESULT
     used = [(one.subject_id, one.by, one.agency, one.purpose, one.code) for one in world.stored(DataUsed)]
     assert used == [
@@ -193,8 +196,10 @@ def test_an_official_needs_a_purpose(world: World) -> None:
 
 
 def content(world: World, id_: str, by: tuple[tuple[str, str]], dossier: str = "") -> bytes:
-    request = pb.ReadDocumentRequest(document_id=id_, purpose="settle" if dossier else "", dossier_code=dossier)
-    return b"".join(part.data for part in world.stub.ReadDocument(request, metadata=by))
+    who = reading_for("settle" if dossier else "", by, dossier)
+    return b"".join(
+        part.data for part in world.stub.ReadDocument(pb.ReadDocumentRequest(document_id=id_), metadata=who)
+    )
 
 
 def test_a_reused_document_is_read_by_its_owner_and_by_who_settles_the_dossier(world: World) -> None:
@@ -346,7 +351,7 @@ def test_for_a_stranger_there_is_no_document(world: World) -> None:
     world.happened(submitted(1), issued(1))
     for id_ in (RESULT, COPY):
         with pytest.raises(grpc.RpcError) as call:
-            get(world, id_, SOMEBODY, "tò mò")
+            get(world, id_, SOMEBODY, "curiosity")
         assert refused(call) == "NOT_FOUND"
     assert world.stored(DataUsed) == []
 

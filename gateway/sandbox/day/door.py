@@ -20,6 +20,7 @@ from gateway.sandbox.people import organisation as organisation_at
 from motcua.catalogue.v1.catalogue_service_pb2_grpc import CatalogueServiceStub
 from motcua.dossier.v1.dossier_service_pb2_grpc import DossierServiceStub
 from motcua.payment.v1.payment_service_pb2_grpc import PaymentServiceStub
+from services.chassis.calls.stated import PURPOSE
 
 T = TypeVar("T")
 Observe = Callable[[str, float, Exception | None], None]
@@ -64,9 +65,9 @@ class Person:
     async def account_id(self) -> str:
         return str(_claims(await self.token())["sub"])
 
-    async def call(self, method: Any, request: Any) -> Any:
+    async def call(self, method: Any, request: Any, purpose: str = "") -> Any:
         """Call as this person. Raises grpc.aio.AioRpcError for a refusal, or when patience ends."""
-        return await self._door.call(method, request, self)
+        return await self._door.call(method, request, self, purpose)
 
 
 class Door:
@@ -129,15 +130,16 @@ class Door:
             raise httpx.NetworkError(f"{got.status_code} at {got.url.path}")
         return got
 
-    async def call(self, method: Any, request: Any, person: Person | None = None) -> Any:
+    async def call(self, method: Any, request: Any, person: Person | None = None, purpose: str = "") -> Any:
         """The same request again until it is answered: its request_id gives it one effect."""
+        stated = ((PURPOSE, purpose),) if purpose else ()
         name = request.DESCRIPTOR.name.removesuffix("Request")
 
         async def once() -> Any:
-            metadata = (("authorization", f"Bearer {await person.token()}"),) if person else ()
+            authorization = (("authorization", f"Bearer {await person.token()}"),) if person else ()
             began = time.perf_counter()
             try:
-                reply = await method(request, metadata=metadata, timeout=CALL_SECONDS)
+                reply = await method(request, metadata=(*authorization, *stated), timeout=CALL_SECONDS)
             except grpc.aio.AioRpcError as error:
                 self._observe(name, time.perf_counter() - began, error)
                 raise

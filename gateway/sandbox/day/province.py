@@ -296,8 +296,8 @@ async def settle(province: Province, code: str, holder: str) -> dossier_pb2.Doss
 async def _read(province: Province, code: str, holder: str) -> dossier_pb2.Dossier:
     """As an official of the agency that held it reads it."""
     reader = province.official(holder, "receptionist")
-    request = pb.GetDossierRequest(code=code, purpose="settle")
-    reply: pb.GetDossierResponse = await reader.call(province.door.dossiers.GetDossier, request)
+    request = pb.GetDossierRequest(code=code)
+    reply: pb.GetDossierResponse = await reader.call(province.door.dossiers.GetDossier, request, "settle")
     return reply.dossier
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import datetime
 from functools import cached_property
 from typing import Any, Generic, TypeVar
@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar
 from google.protobuf.message import Message
 
 from services.chassis.calls.paging import AsOf, Key, Listing, Page, Pages
+from services.chassis.calls.stated import NOTHING, Stated
 from services.chassis.deciding.caller import Caller, Origin
 from services.chassis.following.views import RunningView
 from services.chassis.telemetry import telemetry
@@ -28,11 +29,13 @@ class Call(Generic[Q]):
     now: datetime
     """When it was admitted. All that one call decides and shows is of this moment."""
     pages: Pages
+    stated: Stated = NOTHING
+    """What the caller opens others' data for. Nothing, where nothing is opened."""
 
     @cached_property
     def origin(self) -> Origin:
         """Of a mutation: the same however often the request is sent."""
-        return Origin.of_request(self.request, self.caller, telemetry.traceparent())
+        return Origin.of_request(self.request, self.caller, telemetry.traceparent(), stated=astuple(self.stated))
 
     async def page(self, view: RunningView, listing: Listing | AsOf) -> Page[Any]:
         """The page of a view's rows that the request asks for. Raises Rejected INVALID_POSITION, and as RunningView.read does."""

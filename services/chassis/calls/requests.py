@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from math import isfinite
 from typing import Any
@@ -76,17 +76,22 @@ class Violations(list[Violation]):
 # Takes a value, its path and what was found so far.
 Check = Callable[[Any, str, Violations], None]
 # Of a text, as it is meant.
-Read = Callable[[str, str, Violations], str]
+Read = Callable[[str, str, list[Violation]], str]
 
 
-def check(request: Message | Unread) -> None:
-    """Raises RequestInvalid."""
+def check(request: Message | Unread, beside: Sequence[Violation] = ()) -> None:
+    """`beside`: what is wrong beside the request. Raises RequestInvalid."""
     if isinstance(request, Unread):
-        raise RequestInvalid([Violation("", request.vi, request.en)])
-    violations = Violations()
+        raise RequestInvalid([Violation("", request.vi, request.en), *beside])
+    violations = Violations(beside)
     _message(request, "", violations)
     if violations:
         raise RequestInvalid(violations)
+
+
+def text(kind: int, written: str, path: str, violations: list[Violation]) -> str:
+    """A text of that kind, as it is meant."""
+    return _read(kind)(written, path, violations)
 
 
 def _message(message: Any, path: str, violations: Violations) -> None:
@@ -257,7 +262,7 @@ def _plain(reading: options_pb2.Reading) -> Read:
     longest, trimmed = reading.longest, reading.trimmed
     dropped = re.compile(reading.dropped) if reading.dropped else None
 
-    def read(written: str, path: str, violations: Violations) -> str:
+    def read(written: str, path: str, violations: list[Violation]) -> str:
         text = written if written.isascii() or len(written) > longest * _MOST_MARKS else composed(written)
         if len(text) > longest:
             violations.append(Violation(path, f"Dài quá {longest} ký tự.", f"It exceeds {longest} characters."))
@@ -273,7 +278,7 @@ def _plain(reading: options_pb2.Reading) -> Read:
 def _coded(plain: Read) -> Read:
     """As it was meant, however it was written down."""
 
-    def read(written: str, path: str, violations: Violations) -> str:
+    def read(written: str, path: str, violations: list[Violation]) -> str:
         text = plain(written, path, violations)
         if len(several := codes_in(text)) > 1:
             named = ", ".join(sorted(several))[:LONGEST_NAME]
@@ -286,7 +291,7 @@ def _coded(plain: Read) -> Read:
 
 
 def _named(plain: Read, *, person: bool) -> Read:
-    def read(written: str, path: str, violations: Violations) -> str:
+    def read(written: str, path: str, violations: list[Violation]) -> str:
         before = len(violations)
         text = plain(written, path, violations)
         if not written or len(violations) > before:
@@ -300,7 +305,7 @@ def _named(plain: Read, *, person: bool) -> Read:
 
 
 def _contact(rule: Callable[[str], str], vi: str, en: str) -> Read:
-    def read(written: str, path: str, violations: Violations) -> str:
+    def read(written: str, path: str, violations: list[Violation]) -> str:
         try:
             return rule(written) if written else written
         except ValueError:
@@ -313,7 +318,7 @@ def _contact(rule: Callable[[str], str], vi: str, en: str) -> Read:
 def _matching(reading: options_pb2.Reading) -> Read:
     pattern, vi, en = re.compile(reading.pattern), reading.vi, reading.en
 
-    def read(written: str, path: str, violations: Violations) -> str:
+    def read(written: str, path: str, violations: list[Violation]) -> str:
         if written and not pattern.fullmatch(written):
             violations.append(Violation(path, vi, en))
         return written

@@ -127,13 +127,14 @@ class Origin:
         )
 
     @classmethod
-    def of_request(cls, request: Any, caller: Caller, traceparent: str = "") -> Origin:
-        """From a mutation's request message. The digest covers which RPC it is, all of it and who sent it."""
+    def of_request(cls, request: Any, caller: Caller, traceparent: str = "", *, stated: tuple[str, ...] = ()) -> Origin:
+        """From a mutation's request message. The digest covers which RPC it is, all of it, who sent it and what `stated`."""
         expected = None
         if "expected_revision" in request.DESCRIPTOR.fields_by_name and request.HasField("expected_revision"):
             expected = int(request.expected_revision)
         body: bytes = request.SerializeToString(deterministic=True)
-        head = f"{request.DESCRIPTOR.full_name}\0{caller.actor}\0".encode()
+        beside = stated if any(stated) else ()
+        head = "".join(f"{part}\0" for part in (request.DESCRIPTOR.full_name, caller.actor, *beside)).encode()
         digest = hashlib.sha256(head + body).hexdigest()
         request_id = str(UUID(request.request_id))
         return cls.outermost(request_id, digest, caller.actor, traceparent, expected)

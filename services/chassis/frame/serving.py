@@ -21,7 +21,7 @@ from services.chassis.blobs.port import BlobsUnavailable
 from services.chassis.calls import requests
 from services.chassis.calls.call import Call
 from services.chassis.calls.reading import reader
-from services.chassis.calls.statuses import CODES, Errors
+from services.chassis.calls.statuses import CODES, Errors, Violation
 from services.chassis.database.database import DatabaseUnavailable
 from services.chassis.decider import Rejected
 from services.chassis.deciding.facts import message_class
@@ -137,9 +137,12 @@ class Method:
             raise token_invalid("có nhiều tiêu đề authorization", "there are several authorization headers")
         caller = await self._verifier.caller(metadata.get("authorization"), connection)
         self._policy.check(caller)
-        requests.check(request)
-        caller, reading = await self._readings.begin(request, caller)
-        return Call(request, caller, self._platform.clock.now(), self._pages), reading, counted(connection.client)
+        violations: list[Violation] = []
+        stated = self._readings.stated(context.invocation_metadata() or (), violations)
+        requests.check(request, violations)
+        caller, reading = await self._readings.begin(request, stated, caller)
+        call = Call(request, caller, self._platform.clock.now(), self._pages, stated)
+        return call, reading, counted(connection.client)
 
     def _status(self, error: Exception) -> Status:
         rejected = _as_rejected(error)

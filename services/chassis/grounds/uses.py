@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum
@@ -23,6 +23,7 @@ from google.protobuf.message import Message
 
 from motcua.privacy.events.v1 import events_pb2
 from services.chassis.access.access import Policy
+from services.chassis.calls.stated import DOSSIER, NOTHING, PURPOSE, Stated, stated_in
 from services.chassis.calls.statuses import RequestInvalid, Violation
 from services.chassis.decider import Rejected
 from services.chassis.deciding.caller import Caller, Origin, require_of_site
@@ -89,15 +90,15 @@ def purposes() -> Mapping[str, Purpose]:
     }
 
 
-def stated(request: Any, caller: Caller, opens: str) -> Purpose:
-    """What an official or a system says it reads for. Raises Rejected PURPOSE_MISSING, RequestInvalid."""
-    code = request.purpose
+def purpose_of(code: str, caller: Caller, opens: str) -> Purpose:
+    """What an official or a system states that it reads for. Raises Rejected PURPOSE_MISSING, RequestInvalid."""
     if code and caller.kind == "system" and code not in caller.purposes:
         raise Rejected("PURPOSE_MISSING", purpose=code)
     found = purposes().get(code)
     if found is None or not found.fits(caller, opens):
         allowed = ", ".join(code for code, purpose in purposes().items() if purpose.fits(caller, opens))
-        raise RequestInvalid([Violation("purpose", f"Nêu một mục đích: {allowed}.", f"State a purpose: {allowed}.")])
+        vi = f"Nêu một mục đích trong tiêu đề {PURPOSE}: {allowed}."
+        raise RequestInvalid([Violation(PURPOSE, vi, f"State a purpose in the header {PURPOSE}: {allowed}.")])
     return found
 
 
@@ -225,53 +226,62 @@ class Readings:
     def __init__(self, platform: Platform, policy: Policy, request: type[Message]) -> None:
         fields, name = request.DESCRIPTOR.fields_by_name, request.DESCRIPTOR.full_name
         self._own = request.DESCRIPTOR.file.package == _DOSSIERS
-        self._field = "code" if self._own else "dossier_code"
-        if policy.opens and not {"purpose", self._field}.issubset(fields):
-            raise TypeError(f"{name} has no purpose or no {self._field}, and its method opens {policy.opens}")
-        if policy.lists and "purpose" not in fields:
-            raise TypeError(f"{name} has no purpose, and its method lists {policy.lists}")
+        if policy.opens and self._own and "code" not in fields:
+            raise TypeError(f"{name} names no dossier (code), and its method opens {policy.opens}")
+        if "purpose" in fields:
+            raise TypeError(f"{name} has purpose: that is stated in {PURPOSE}")
+        if policy.opens and "dossier_code" in fields:
+            raise TypeError(f"{name} has dossier_code: the ground is stated in {DOSSIER}")
         self._platform = platform
         self._opens = policy.opens
         self._lists = policy.lists
         self._purpose = policy.purpose
 
-    async def begin(self, request: Any, caller: Caller) -> tuple[Caller, Opening]:
+    def stated(self, metadata: Iterable[tuple[str, str | bytes]], violations: list[Violation]) -> Stated:
+        """What the caller states, where the method reads it. `violations`: what is wrong with it is added to them."""
+        return stated_in(metadata, violations) if self._opens or self._lists else NOTHING
+
+    async def begin(self, request: Any, stated: Stated, caller: Caller) -> tuple[Caller, Opening]:
         """The reading of the call that this task answers, and its caller with what it calls for.
 
         Raises Rejected PURPOSE_MISSING, NO_CONCERN, OWN_AFFAIR, SCOPE_MISSING, SITE_AUTHORITY_REQUIRED; RequestInvalid.
         """
         reading: Opening
         if self._lists:
-            found = stated(request, caller, self._lists) if request.purpose and caller.kind in _OTHERS else None
+            states = bool(stated.purpose) and caller.kind in _OTHERS
+            found = purpose_of(stated.purpose, caller, self._lists) if states else None
             reading = Listing(self._platform, caller, self._lists, found)
             purpose = found.code if found else self._purpose
         elif not self._opens or caller.kind not in _OTHERS:
             reading = Opening(self._platform, caller, self._opens)
             purpose = self._purpose
         else:
-            stating = stated(request, caller, self._opens)
-            purpose = stating.code
+            found = purpose_of(stated.purpose, caller, self._opens)
+            purpose = found.code
             caller = replace(caller, purpose=purpose)
-            reading = await self._reading(request, caller, stating)
+            reading = await self._reading(request.code if self._own else stated.dossier, caller, found)
         hearing.set(reading)
         return (replace(caller, purpose=purpose) if caller.kind == "system" else caller), reading
 
-    async def _reading(self, request: Any, caller: Caller, purpose: Purpose) -> Opening:
-        code: str = getattr(request, self._field)
+    async def _reading(self, code: str, caller: Caller, purpose: Purpose) -> Opening:
+        """`code`: of the dossier that is the ground, where there is one."""
         if caller.kind == "system" and not any(scope.purpose == purpose.code for scope in caller.scopes):
             raise Rejected("SCOPE_MISSING", system=caller.account_id, purpose=purpose.code)
         if self._own:
             return Opening(self._platform, caller, self._opens, purpose, code)
         if purpose.ground is not Ground.DOSSIER:
             if code:
-                raise RequestInvalid([_field("Mục đích này không kèm hồ sơ.", "This purpose goes without a dossier.")])
+                raise RequestInvalid(
+                    [_dossier("Mục đích này không kèm hồ sơ.", "This purpose goes without a dossier.")]
+                )
             if caller.kind == "official" and not office(caller):
                 raise Rejected("NO_CONCERN")
             if purpose.ground is Ground.REQUEST:
                 require_of_site(caller, self._platform.settings.site)
             return Opening(self._platform, caller, self._opens, purpose)
         if not code:
-            raise RequestInvalid([_field("Nêu mã hồ sơ của người đó.", "State the code of the person's dossier.")])
+            vi = f"Nêu mã hồ sơ của người đó trong tiêu đề {DOSSIER}."
+            raise RequestInvalid([_dossier(vi, f"State the code of the person's dossier in the header {DOSSIER}.")])
         dossier = await concern_of(self._platform.store, code)
         # One answer for all of it: who may not know of a dossier learns nothing by asking.
         if dossier is None or not may_know(caller, dossier) or not purpose.serves(dossier, self._platform.clock.now()):
@@ -282,5 +292,5 @@ class Readings:
         return Opening(self._platform, caller, self._opens, purpose, dossier.code, dossier.applicant_id)
 
 
-def _field(vi: str, en: str) -> Violation:
-    return Violation("dossier_code", vi, en)
+def _dossier(vi: str, en: str) -> Violation:
+    return Violation(DOSSIER, vi, en)
