@@ -45,8 +45,8 @@ def stamp(by: v.Actor, when: datetime) -> e.Stamp:
     return e.Stamp(code=w.CODE, at=when, by=by.actor_id, applicant_id=APPLICANT.actor_id)
 
 
-def story(*commands: c.Command) -> Any:
-    return given(dossier, *w.story(*commands))
+def story(*told: w.Told) -> Any:
+    return given(dossier, *w.story(*told))
 
 
 def recount(when: datetime, calendar: Calendar = NEWEST) -> c.RecountDeadline:
@@ -73,7 +73,7 @@ def received(when: datetime, due: datetime, law: v.Terms = SEVENTEEN, **said: An
 
 def test_a_due_date_beyond_the_announced_holidays_is_provisional_and_recounted_when_they_are() -> None:
     promised = received(RECEIVED, PROMISED, provisional=True)
-    story(*NEW).when(w.receive(RECEIVED, SEVENTEEN)).then(promised)
+    given(dossier, *NEW).when(w.receive(RECEIVED, SEVENTEEN)).then(promised)
     recounted = e.DeadlineRecounted(
         **stamp(CLOCK, at("2027-02-01T08:00")),
         original_due_at=PROMISED,
@@ -87,19 +87,19 @@ def test_a_due_date_beyond_the_announced_holidays_is_provisional_and_recounted_w
     told = story(*NEW, w.receive(RECEIVED, SEVENTEEN))
     told.when(recount(at("2027-02-01T08:00"))).then(recounted)
     # Once, and not where it passed.
-    history = (*w.story(*NEW), promised, recounted)
+    history = (*NEW, promised, recounted)
     given(dossier, *history).when(recount(at("2027-02-02T08:00"))).then_nothing()
-    given(dossier, *w.story(*NEW), promised).when(recount(at("2027-02-24T08:00"))).then_nothing()
+    given(dossier, *NEW, promised).when(recount(at("2027-02-24T08:00"))).then_nothing()
     state = dossier.fold(history)
     assert (state.due_at, state.provisional, state.calendar) == (RIGHT, False, "general@2")
 
 
 def test_the_last_day_that_is_announced_is_certain() -> None:
     law = w.terms(term=Term(2, Unit.WORKING_DAYS), calendar=OLD)
-    story(*NEW).when(w.receive(at("2026-12-29T09:00"), law)).then(
+    given(dossier, *NEW).when(w.receive(at("2026-12-29T09:00"), law)).then(
         received(at("2026-12-29T09:00"), at("2026-12-31T17:00"), law)
     )
-    story(*NEW).when(w.receive(at("2026-12-30T09:00"), law)).then(
+    given(dossier, *NEW).when(w.receive(at("2026-12-30T09:00"), law)).then(
         received(at("2026-12-30T09:00"), at("2027-01-04T17:00"), law, provisional=True)
     )
 
@@ -320,12 +320,12 @@ def notice(codes: tuple[str, ...] = ("housing",), faults: tuple[v.DataFault, ...
 def test_one_notice_may_say_that_a_database_could_not_be_read(
     codes: tuple[str, ...], faults: tuple[v.DataFault, ...], asked: tuple[str, ...]
 ) -> None:
-    story(*NEW).when(notice(codes, faults)).then(
+    given(dossier, *NEW).when(notice(codes, faults)).then(
         e.SupplementRequested(
             **stamp(OFFICIAL, w.RECEIVED), component_codes=asked, explanation=w.REASON, data_faults=faults
         )
     )
-    story(*NEW).when(notice(codes, faults, once=False)).then_rejected("NOTICE_NOT_IN_FORCE")
+    given(dossier, *NEW).when(notice(codes, faults, once=False)).then_rejected("NOTICE_NOT_IN_FORCE")
 
 
 def test_where_only_data_were_at_fault_nothing_needs_to_be_supplied() -> None:

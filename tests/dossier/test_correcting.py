@@ -41,9 +41,11 @@ from services.law.definitions import (
 )
 from services.law.fields import has
 from tests.dossier import world as w
-from tests.dossier.test_domain import after, refused, stamp
+from tests.dossier.test_domain import after, refused
 from tests.dossier.test_service import PROCEDURE_OF_ONE_COMPONENT, SHA256, Site, reached, submission
 from tests.dossier.test_service import refused as refusal
+from tests.dossier.world import stamp
+from tests.support.given import given
 from tests.support.hosted import hosted
 from tests.support.keys import MemoryKeys
 from tests.support.stating import reading_for
@@ -200,18 +202,18 @@ def test_what_an_official_decided_about_the_fee_stands() -> None:
     after(submitted, cancelled, by_hand).when(corrected(STAMP, before=(COPY,))).then(CORRECTED)
     # And what is owed for processing, an official assesses.
     law = owing(STAMP, condition=FeeCondition.PROCESSING)
-    after(*w.NEW).when(w.correct(w.correction("people", law=law))).then(CORRECTED)
+    given(dossier, *w.NEW).when(w.correct(w.correction("people", law=law))).then(CORRECTED)
 
 
 def test_what_only_these_answers_need_is_given_with_them() -> None:
     scan = v.Component("consent", v.ComponentSource.ATTACHMENT, w.PHOTO)
     held = replace(scan, media_type="image/png", size=7)
-    given = replace(w.correct(w.correction("people", law=MORE)), components=(scan,), uploaded=w.UPLOADED)
-    after(*w.NEW).when(given).then(replace(CORRECTED, components=(held,)))
-    assert dossier.fold(w.story(*w.NEW, given)).components[-1] == held
+    both = replace(w.correct(w.correction("people", law=MORE)), components=(scan,), uploaded=w.UPLOADED)
+    given(dossier, *w.NEW).when(both).then(replace(CORRECTED, components=(held,)))
+    assert dossier.fold(w.story(*w.NEW, both)).components[-1] == held
     # No way around a supplement for what is there.
     housing = v.Component("housing", v.ComponentSource.ATTACHMENT, w.PHOTO)
-    refused(w.NEW, replace(given, components=(scan, housing)), "COMPONENT_UNKNOWN", {"components": "housing"})
+    refused(w.NEW, replace(both, components=(scan, housing)), "COMPONENT_UNKNOWN", {"components": "housing"})
     supply = w.supply(components=(scan,), correction=w.correction("people", law=MORE))
     supplied = e.SupplementSupplied(**stamp(w.APPLICANT), components=(held,), due_at=w.DUE)
     after(*FORM_ASKED).when(supply).then(replace(CORRECTED, at=w.RECEIVED), supplied)
@@ -290,7 +292,7 @@ def test_a_supplement_asks_for_answers_and_gets_them() -> None:
     asked = e.SupplementRequested(
         **stamp(w.OFFICIAL), component_codes=(), explanation=w.REASON, form_fields=("people",)
     )
-    after(*w.PROCESSED_BY_COMMUNE).when(w.ask_for_answers("people", "people")).then(asked)
+    given(dossier, *w.PROCESSED_BY_COMMUNE).when(w.ask_for_answers("people", "people")).then(asked)
     corrected = replace(CORRECTED, at=w.RECEIVED)
     supplied = e.SupplementSupplied(**stamp(w.APPLICANT), components=(), due_at=w.DUE)
     supply = w.supply(components=(), correction=w.correction("people.0.name"))

@@ -25,16 +25,10 @@ ASSESSED, LATER, OVER = w.at("2026-03-04T10:00"), w.at("2026-03-05T10:00"), w.at
 PAY_BY, DUE_WHEN_RESUMED = w.at("2026-03-06T17:00"), w.at("2026-03-10T17:00")
 
 
-def history(*commands: c.Command) -> list[Event]:
-    found: list[Event] = []
-    for command in commands:
-        found += dossier.decide(command, dossier.fold(found))
-    return found
-
-
-def waiting(items: tuple[v.FeeItem, ...] = (CHARGE,), law: v.Terms = w.TERMS) -> list[Event]:
+def waiting(*items: v.FeeItem, **terms: Any) -> tuple[Event, ...]:
     """Received on 2 March, due on the 9th, and since the 4th it waits for money."""
-    return history(w.submit(), w.receive(), w.assign(), w.assess(when=ASSESSED, items=items, law=law))
+    asked = replace(assessed(items or (CHARGE,), "fee-1"), at=ASSESSED, **terms)
+    return (*w.PROCESSED_BY_COMMUNE, asked)
 
 
 def waive(code: str, fee_id: str = "fee-1", **changes: Any) -> c.WaiveFee:
@@ -105,18 +99,19 @@ def test_what_follows_at_submission_is_not_owed_and_says_why() -> None:
 
 
 def test_an_official_waives_a_fee_with_a_reason() -> None:
+    given(dossier, *w.PROCESSED_BY_COMMUNE).when(w.assess(when=ASSESSED, items=(CHARGE,))).then(waiting()[-1])
     given(dossier, *waiting()).when(waive("poor")).then(granted(20_000, "poor"), ended(20_000))
     half = (replace(CHARGE, amount=10_000, waived=10_000),)
     given(dossier, *waiting()).when(waive("student")).then(granted(10_000, "student"), ended(20_000), assessed(half))
     left = (CHARGE,)
-    given(dossier, *waiting((CHARGE, COPY))).when(waive("copies")).then(
+    given(dossier, *waiting(CHARGE, COPY)).when(waive("copies")).then(
         granted(8_000, "copies"), ended(28_000), assessed(left)
     )
 
 
 def test_exemptions_never_add_up() -> None:
     half = (replace(CHARGE, amount=10_000, waived=10_000),)
-    after = [*waiting(), *dossier.decide(waive("student"), dossier.fold(waiting()))]
+    after = (*waiting(), granted(10_000, "student"), ended(20_000), assessed(half))
     given(dossier, *after).when(waive("student", "fee-2")).then_rejected(
         "EXEMPTION_WITHOUT_GAIN", exemption="student", fee_id="fee-2"
     )
@@ -135,15 +130,15 @@ def test_what_is_no_waiver() -> None:
         "EXEMPTION_WITHOUT_GAIN", exemption="copies", fee_id="fee-1"
     )
     given(dossier, *waiting()).when(waive("poor", reason=Sealed("HN"))).then_rejected("REASON_REQUIRED", length="10")
+    given(dossier, *waiting()).when(w.pay(when=LATER)).then(PAID)
     for command in (waive("poor"), cancel()):
-        given(dossier, *waiting(), *history_of_payment()).when(command).then_rejected("FEE_SETTLED", fee_id="fee-1")
+        given(dossier, *waiting(), PAID).when(command).then_rejected("FEE_SETTLED", fee_id="fee-1")
         outside = replace(command, by=w.OUTSIDER)
         given(dossier, *waiting()).when(outside).then_rejected("WRONG_AGENCY", agency=w.COMMUNE)
         given(dossier, *waiting()).when(replace(command, fee_id="fee-9")).then_rejected("FEE_UNKNOWN", fee_id="fee-9")
 
 
-def history_of_payment() -> list[Event]:
-    return list(dossier.decide(w.pay(when=LATER), dossier.fold(waiting())))
+PAID = e.FeePaid(**stamp(by=w.TREASURY), fee_id="fee-1", amount=20_000, payment_id="payment-1", due_at=DUE_WHEN_RESUMED)
 
 
 def test_a_fee_that_was_assessed_wrongly_is_cancelled_and_the_work_goes_on() -> None:
@@ -176,10 +171,10 @@ def test_once_nothing_is_to_be_paid_the_time_to_receive_counts_by_the_calendar_o
     ):
         changes: dict[str, Any] = {"at": friday, "fee_id": "fee-0", "terms": law, "reception_calendar": calendar}
         for command in (replace(cancel(), **changes), waive("poor", **changes)):
-            state = dossier.fold(history(online, command))
+            state = dossier.fold(w.story(online, command))
             assert (state.reception_due_at, state.finance) == (due, Finance.NOTHING_DUE)
         # What is left is to be paid first.
-        assert dossier.fold(history(online, waive("student", **changes))).reception_due_at is None
+        assert dossier.fold(w.story(online, waive("student", **changes))).reception_due_at is None
 
 
 def test_a_dossier_that_waits_for_money_can_be_stopped() -> None:
@@ -191,7 +186,8 @@ def test_a_dossier_that_waits_for_money_can_be_stopped() -> None:
 
 
 def test_an_unpaid_fee_has_the_consequence_that_the_definition_states() -> None:
-    unpaid = waiting(law=HASTY)
+    unpaid = waiting(pay_by=PAY_BY, stops_unpaid=True)
+    given(dossier, *w.PROCESSED_BY_COMMUNE).when(w.assess(when=ASSESSED, items=(CHARGE,), law=HASTY)).then(unpaid[-1])
     lapse = c.LapseFee(by=w.CLOCK, at=OVER, fee_id="fee-1", explanation=w.REASON)
     fee = dossier.fold(unpaid).fees[0]
     assert (fee.pay_by, fee.stops_unpaid) == (PAY_BY, True)
@@ -207,7 +203,7 @@ def test_an_unpaid_fee_has_the_consequence_that_the_definition_states() -> None:
         e.ProcessingStopped(**stamp(OVER, w.CLOCK), cause=v.StopCause.NOT_PAID, explanation=w.REASON),
     )
     given(dossier, *unpaid).when(replace(lapse, at=PAY_BY)).then_nothing()
-    given(dossier, *unpaid, *history_of_payment()).when(lapse).then_nothing()
+    given(dossier, *unpaid, PAID).when(lapse).then_nothing()
     given(dossier, *waiting()).when(lapse).then_nothing()
     # What is left of a waived fee is to be paid by the same day.
     left = dossier.decide(waive("student"), dossier.fold(unpaid))[-1]
@@ -216,8 +212,8 @@ def test_an_unpaid_fee_has_the_consequence_that_the_definition_states() -> None:
 
 
 def test_what_reception_waits_for_stops_too_and_what_the_result_waits_for_does_not() -> None:
-    def submitted(condition: FeeCondition) -> list[Event]:
-        return history(w.submit(terms=replace(HASTY, fee_items=(CHARGE,), fee_condition=condition)))
+    def submitted(condition: FeeCondition) -> tuple[Event, ...]:
+        return w.story(w.submit(terms=replace(HASTY, fee_items=(CHARGE,), fee_condition=condition)))
 
     when = w.at("2026-04-01T09:00")
     lapse = c.LapseFee(by=w.CLOCK, at=when, fee_id="fee-0", explanation=w.REASON)
@@ -227,6 +223,7 @@ def test_what_reception_waits_for_stops_too_and_what_the_result_waits_for_does_n
 
 
 def test_a_charge_that_is_named_is_one_of_the_procedure_s() -> None:
-    before = history(w.submit(), w.receive(), w.assign())
     wrong = w.assess(items=(replace(CHARGE, charge_code="fees"),))
-    given(dossier, *before).when(wrong).then_rejected("CHARGE_UNKNOWN", procedure_code="1.004222", charge="fees")
+    given(dossier, *w.PROCESSED_BY_COMMUNE).when(wrong).then_rejected(
+        "CHARGE_UNKNOWN", procedure_code="1.004222", charge="fees"
+    )

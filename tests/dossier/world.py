@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from services.chassis.decider import Sealed
 from services.dossier import commands as c
+from services.dossier import events as e
 from services.dossier import values as v
 from services.dossier.domain import dossier
 from services.dossier.events import Event
@@ -258,18 +259,95 @@ def confirm(revision: int) -> c.ConfirmSynchronisation:
     return c.ConfirmSynchronisation(by=PEER, at=RECEIVED, peer_revision=revision)
 
 
-def story(*commands: c.Command) -> tuple[Event, ...]:
-    """The events that the commands lead to, one after the other."""
+Told = c.Command | Event
+
+
+def story(*told: Told) -> tuple[Event, ...]:
+    """Events as they stand, and those that commands lead to, one after the other."""
     history: tuple[Event, ...] = ()
-    for command in commands:
-        history += tuple(dossier.decide(command, dossier.fold(history)))
+    for each in told:
+        history += tuple(dossier.decide(each, dossier.fold(history))) if isinstance(each, c.Command) else (each,)
     return history
 
 
-NEW = (submit(),)
-PROCESSED_BY_COMMUNE = (*NEW, receive(), assign())
-STEPS_DONE = (*PROCESSED_BY_COMMUNE, complete(), assign("sign"), complete("sign"))
-APPROVED = (*STEPS_DONE, approve())
-ISSUED = (*APPROVED, issue())
-RETURNED = (*ISSUED, hand_over())
-REFUSED = (*NEW, c.RefuseDossier(by=OFFICIAL, at=RECEIVED, reason=REASON))
+def stamp(by: v.Actor, when: datetime = RECEIVED) -> e.Stamp:
+    return e.Stamp(code=CODE, at=when, by=by.actor_id, applicant_id=APPLICANT.actor_id)
+
+
+def assigned(step: str, role: str, to: v.Actor = OFFICIAL) -> e.StepAssigned:
+    return e.StepAssigned(**stamp(OFFICIAL), step_code=step, role=role, assignee_id=to.actor_id, agency=COMMUNE)
+
+
+def completed(step: str, following: tuple[str, str] = ("", "")) -> e.StepCompleted:
+    return e.StepCompleted(
+        **stamp(OFFICIAL),
+        step_code=step,
+        note=Sealed("đủ điều kiện"),
+        agency=COMMUNE,
+        next_step_code=following[0],
+        next_role=following[1],
+    )
+
+
+def issued(when: datetime = RECEIVED, on_time: bool = True) -> e.ResultIssued:
+    return e.ResultIssued(
+        **stamp(OFFICIAL, when),
+        result_number="12/GCN",
+        document_kind="residence",
+        sha256=SCAN,
+        media_type="application/pdf",
+        size=9,
+        on_time=on_time,
+        agency=COMMUNE,
+        procedure_code="1.004222",
+    )
+
+
+# What is stored on the usual way, literally: test_domain.py::test_the_usual_way_is_what_the_commands_lead_to.
+SUBMISSION = e.DossierSubmitted(
+    **stamp(APPLICANT, SUBMITTED),
+    procedure_code="1.004222",
+    procedure_version=2,
+    channel=v.Channel.ONLINE,
+    applicant_kind=v.ApplicantKind.CITIZEN,
+    applicant_name=Sealed("Nguyễn Văn A"),
+    email=Sealed("a@vi.example"),
+    phone=Sealed("0905123456"),
+    form=Sealed('{"people": 2}'),
+    components=(FORM, HOUSING),
+    place_of_submission="online",
+    reception_agency=COMMUNE,
+    competent_agency=COMMUNE,
+    province="56",
+    delivery_method=v.DeliveryMethod.ELECTRONIC,
+    draft_id="",
+    reuse_consent=False,
+)
+RECEPTION = e.DossierReceived(
+    **stamp(OFFICIAL),
+    receipt_number="TN-1",
+    due_at=DUE,
+    term=Term(5, Unit.WORKING_DAYS),
+    calendar="offices@3",
+    agency=COMMUNE,
+    procedure_version=2,
+    next_step_code="check",
+    next_role="processor",
+)
+NEW: tuple[Event, ...] = (SUBMISSION,)
+PROCESSED_BY_COMMUNE = (
+    *NEW,
+    RECEPTION,
+    e.ProcessingStarted(**stamp(OFFICIAL), agency=COMMUNE),
+    assigned("check", "processor"),
+)
+STEPS_DONE = (
+    *PROCESSED_BY_COMMUNE,
+    completed("check", ("sign", "approver")),
+    assigned("sign", "approver"),
+    completed("sign"),
+)
+APPROVED = (*STEPS_DONE, e.DossierApproved(**stamp(OFFICIAL), agency=COMMUNE))
+ISSUED = (*APPROVED, issued())
+RETURNED = (*ISSUED, e.ResultReturned(**stamp(OFFICIAL), delivery_method=v.DeliveryMethod.COUNTER))
+REFUSED = (*NEW, e.DossierRefused(**stamp(OFFICIAL), reason=REASON))
