@@ -27,6 +27,7 @@ from command.registry import PRIVATE_POSTGRESQL, SANDBOX
 from services.chassis.files.private import OTHERS
 from services.chassis.platform.settings import REPEATED, Settings
 from services.registry import SERVICES
+from services.settings import SiteSettings
 
 # The name that Envoy's JWT filter knows.
 warnings.filterwarnings("ignore", message="EdDSA is deprecated")
@@ -73,7 +74,7 @@ NO_SETTINGS = re.compile(
 
 def require_known(names: Iterable[str]) -> None:
     """A setting that is misspelt would be left at its default without a word."""
-    known = {f"MOTCUA_{field.upper()}" for field in Settings.model_fields}
+    known = {f"MOTCUA_{field.upper()}" for field in SiteSettings.model_fields}
     unknown = sorted(
         name for name in names if name.startswith("MOTCUA_") and name not in known and not NO_SETTINGS.fullmatch(name)
     )
@@ -105,10 +106,10 @@ def _said(error: ErrorDetails) -> str:
     return text.format(**error.get("ctx", {})) if text else error["msg"].removeprefix("Value error, ")
 
 
-def settings(**given: str) -> Settings:
+def settings(**given: str) -> SiteSettings:
     require_known(os.environ)
     try:
-        found = Settings(**given)  # type: ignore[arg-type]
+        found = SiteSettings(**given)  # type: ignore[arg-type]
         if missing := list(found.unreadable()):
             fail(f"{', '.join(missing)}: the file cannot be read.", "Correct the environment variables above.")
         return found

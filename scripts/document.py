@@ -17,7 +17,8 @@ from annotated_types import Ge, Le
 from pydantic.fields import FieldInfo
 
 from command.main import app
-from services.chassis.platform.settings import Settings
+from services.notification.channels.carriers import CARRIERS
+from services.settings import SiteSettings
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -30,10 +31,10 @@ STATUS = re.compile(
 
 
 def settings() -> str:
-    said = dict(described(Settings))
+    said = dict(described(SiteSettings))
     rows = [
         (f"`MOTCUA_{name.upper()}`", kind_of(field), default_of(field.default), linked(one_line(said[name])))
-        for name, field in Settings.model_fields.items()
+        for name, field in SiteSettings.model_fields.items()
     ]
     return f"""# Settings
 
@@ -44,7 +45,36 @@ and where that is empty the meaning says what is done. The chart gives them from
 ([charts/motcua](../charts/motcua/README.md)). How a site is set up: [operations.md](operations.md),
 [one-machine.md](one-machine.md).
 
-{table(("variable", "value", "default", "meaning"), rows)}"""
+{table(("variable", "value", "default", "meaning"), rows)}
+{channels()}"""
+
+
+def channels() -> str:
+    rows = [
+        (
+            carrier.name,
+            f"`MOTCUA_{carrier.switch.upper()}`",
+            ", ".join(f"`{name.replace('_', '-')}`" for name in carrier.secrets),
+            f"`{carrier.chart}`" if carrier.chart == "mail" else f"`channels.{carrier.chart}`",
+            carrier.address.value,
+            f"{carrier.most:,}" if carrier.most else "",
+            next(iter(carrier.leaves.values())),
+        )
+        for carrier in CARRIERS.values()
+    ]
+    head = (
+        "channel",
+        "off without",
+        "keys of the Secret",
+        "values of the chart",
+        "address",
+        "characters at most",
+        "leaves to",
+    )
+    return f"""## Channels
+Beside the inbox, by which people are told of their dossiers; all of the notification service. The doctor asks each that is on.
+
+{table(head, rows)}"""
 
 
 def described(kind: type) -> Iterator[tuple[str, str]]:

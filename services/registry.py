@@ -78,7 +78,6 @@ SERVICES: Mapping[str, Service] = {
             name="notification",
             entry="services.notification.service:NotificationService",
             asks_keys=True,
-            given=("smtp_url",),
         ),
         Service(
             name="warehouse",

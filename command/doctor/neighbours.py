@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
-import aiosmtplib
 import grpc
 import httpx
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -21,7 +20,9 @@ from gateway.ledger.running import remotes
 from services.chassis.access.tls import Credentials
 from services.chassis.platform.settings import Settings
 from services.dossier.files.scanner import Clamd, ScannerUnavailable
-from services.notification.channels.email import Tls, smtp_settings
+from services.notification.channels.carriers import CARRIERS
+from services.notification.channels.port import Carrier, CarrierUnreachable
+from services.notification.settings import ChannelSettings
 
 
 async def examine(patient: Patient) -> AsyncIterator[Finding]:
@@ -34,12 +35,13 @@ async def examine(patient: Patient) -> AsyncIterator[Finding]:
         addresses.setdefault("identity", settings.identity_address)
     for service, address in addresses.items():
         yield await _service(settings, service, address)
-    if settings.smtp_url:
-        yield await _mail(settings)
-    elif not settings.sandbox and "notification" in patient.services:
-        yield doubtful(
-            "e-mail", "switched off", "People hear of their dossiers in the inbox alone.", "Set MOTCUA_SMTP_URL."
-        )
+    on = [carrier for carrier in CARRIERS.values() if getattr(settings, carrier.switch)]
+    for carrier in on:
+        yield await _carrier(carrier, ChannelSettings.of(settings))
+    if not on and not settings.sandbox and "notification" in patient.services:
+        names = ", ".join(carrier.name for carrier in CARRIERS.values())
+        switches = " or ".join(f"MOTCUA_{carrier.switch.upper()}" for carrier in CARRIERS.values())
+        yield doubtful(names, "switched off", "People hear of their dossiers in the inbox alone.", f"Set {switches}.")
     if settings.clamd_url:
         yield await _scanner(settings)
     elif not settings.sandbox and "dossier" in patient.services:
@@ -111,25 +113,12 @@ async def _service(settings: Settings, service: str, address: str) -> Finding:
     return good(service, "serves")
 
 
-async def _mail(settings: Settings) -> Finding:
-    why = "No e-mail is sent; what waits is tried again."
+async def _carrier(carrier: Carrier, settings: ChannelSettings) -> Finding:
     try:
-        smtp = smtp_settings(settings)
-        client = aiosmtplib.SMTP(
-            hostname=smtp.host,
-            port=smtp.port,
-            use_tls=smtp.tls is Tls.IMPLICIT,
-            start_tls=smtp.tls is Tls.STARTTLS,
-            cert_bundle=smtp.ca_file or None,
-            timeout=SECONDS,
-        )
-        async with client:
-            if smtp.username:
-                await client.login(smtp.username, smtp.password)
-            await client.noop()
-    except (aiosmtplib.SMTPException, OSError, ValueError) as refused:
-        return bad("e-mail", said(refused), why, "Check MOTCUA_SMTP_URL: host, port, password, ?tls= and ?ca_file=.")
-    return good("e-mail", f"{smtp.host}:{smtp.port} answers{', and takes the password' if smtp.username else ''}")
+        return good(carrier.name, await carrier.open(settings).probe(SECONDS))
+    except (CarrierUnreachable, OSError, ValueError) as refused:
+        why = f"No {carrier.name} is sent; what waits is tried again."
+        return bad(carrier.name, said(refused), why, carrier.check)
 
 
 async def _scanner(settings: Settings) -> Finding:

@@ -89,8 +89,8 @@ def _missing_secrets(settings: Settings, names: Sequence[str]) -> Iterator[str]:
 
 
 def _dispensable(settings: Settings) -> set[str]:
-    """Of what others gave: without it mail is not sent, and nobody pays online."""
-    return {"smtp_url"} if settings.vnpay_url else {"smtp_url", "vnpay_secret"}
+    """Of what others gave: without it nobody pays online."""
+    return set() if settings.vnpay_url else {"vnpay_secret"}
 
 
 async def _serve(settings: Settings, names: Sequence[str], province: str, kept: bool) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from importlib import import_module
 from pathlib import Path
 
 from starlette.applications import Starlette
@@ -11,9 +12,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 
-from gateway.sandbox import population, vneid, vnpay
+from gateway.sandbox.players import PLAYERS, Stage
 from gateway.sandbox.pointing import shared_secret
-from services.chassis.clock import ShiftedClock, SystemClock
 from services.chassis.platform.settings import Settings
 
 
@@ -26,26 +26,9 @@ def application(settings: Settings, *more: BaseRoute) -> Starlette:
     """The sandboxes that these settings, which are `pointed`, lead to; it answers under /sandbox, and to `more`."""
     folder = settings.data / "sandbox"
     folder.mkdir(parents=True, exist_ok=True)
-    base = f"{settings.url}/sandbox"
-    admin = shared_secret(settings, "sandbox-admin")
-    clients = {
-        settings.vneid_client_id: vneid.Client(settings.vneid_client_secret, (f"{settings.url}/login/callback",)),
-    }
-    apps = {
-        "/vneid": vneid.create_app(vneid.Settings(f"{base}/vneid", folder, clients, admin)),
-        "/population": population.create_app(
-            population.Settings({settings.vneid_client_id: settings.population_secret}, admin)
-        ),
-        "/vnpay": vnpay.create_app(
-            vnpay.Settings(
-                folder / "vnpay",
-                settings.vnpay_terminal,
-                settings.vnpay_secret,
-                f"{settings.url}/payment/vnpay/ipn",
-                # The merchant sends moments of its own clock, which may be shifted.
-                clock=ShiftedClock(settings.clock_shift_file) if settings.clock_shift_file else SystemClock(),
-            )
-        ),
+    stage = Stage(f"{settings.url}/sandbox", folder, shared_secret(settings, "sandbox-admin"))
+    apps: dict[str, Starlette] = {
+        f"/{player.name}": import_module(f"gateway.sandbox.{player.name}").play(settings, stage) for player in PLAYERS
     }
 
     @asynccontextmanager

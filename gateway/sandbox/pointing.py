@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 
+from gateway.sandbox.players import PLAYERS
 from services.chassis.platform.settings import Settings
 
 
@@ -12,18 +13,11 @@ def pointed(settings: Settings) -> Settings:
     """What is configured for a real system stays; outside of a trial everything does."""
     if not settings.sandbox:
         return settings
-    base = f"{settings.url}/sandbox"
-    return settings.model_copy(
-        update={
-            "vneid_url": settings.vneid_url or f"{base}/vneid",
-            "vneid_client_secret": settings.vneid_client_secret or shared_secret(settings, "sandbox-vneid"),
-            "population_url": settings.population_url or f"{base}/population",
-            "population_secret": settings.population_secret or shared_secret(settings, "sandbox-population"),
-            "vnpay_url": settings.vnpay_url or f"{base}/vnpay/paymentv2/vpcpay.html",
-            "vnpay_api_url": settings.vnpay_api_url or f"{base}/vnpay/merchant_webapi/api/transaction",
-            "vnpay_secret": settings.vnpay_secret or shared_secret(settings, "sandbox-vnpay"),
-        }
-    )
+    led = {
+        name: f"{settings.url}/sandbox/{player.name}{path}" for player in PLAYERS for name, path in player.leads.items()
+    }
+    shared = {name: shared_secret(settings, f"sandbox-{player.name}") for player in PLAYERS for name in player.secrets}
+    return settings.model_copy(update={n: getattr(settings, n) or found for n, found in (led | shared).items()})
 
 
 def shared_secret(settings: Settings, name: str) -> str:

@@ -20,6 +20,8 @@ from starlette.routing import Route
 
 from gateway.sandbox.outage import Outage, OutageMiddleware
 from gateway.sandbox.people import Citizen, citizen_by_number
+from gateway.sandbox.players import Stage
+from services.chassis.platform.settings import Settings as Site
 from services.chassis.text.names import same_name
 from services.law.days import is_birth
 
@@ -32,6 +34,10 @@ class Settings:
     # Secrets by client id.
     clients: Mapping[str, str]
     admin_secret: str
+
+
+def play(site: Site, stage: Stage) -> Starlette:
+    return create_app(Settings({site.vneid_client_id: site.population_secret}, stage.admin))
 
 
 def create_app(settings: Settings) -> Starlette:

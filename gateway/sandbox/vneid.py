@@ -33,8 +33,10 @@ from gateway.sandbox.people import (
     organisation,
     organisation_by_tax_code,
 )
+from gateway.sandbox.players import Stage
 from services.chassis.pages.security_headers import stylesheet
 from services.chassis.pages.templates import environment
+from services.chassis.platform.settings import Settings as Site
 from services.chassis.site.refusal import SiteRefused
 
 ALGORITHM = "RS256"
@@ -83,6 +85,11 @@ class Refused(Exception):
         self.answer = JSONResponse(
             {"error": error, "error_description": description}, status, {"cache-control": "no-store"}
         )
+
+
+def play(site: Site, stage: Stage) -> Starlette:
+    client = Client(site.vneid_client_secret, (f"{site.url}/login/callback",))
+    return create_app(Settings(f"{stage.base}/vneid", stage.folder, {site.vneid_client_id: client}, stage.admin))
 
 
 def create_app(settings: Settings) -> Starlette:

@@ -26,8 +26,10 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 from starlette.templating import Jinja2Templates
 
-from services.chassis.clock import Clock, SystemClock
+from gateway.sandbox.players import Stage
+from services.chassis.clock import Clock, ShiftedClock, SystemClock
 from services.chassis.pages.security_headers import stylesheet
+from services.chassis.platform.settings import Settings as Site
 from services.law.days import ZONE
 
 HERE = Path(__file__).parent
@@ -338,6 +340,13 @@ def fault_of(settings: Settings, query: Mapping[str, str]) -> str | None:
     if not query.get("vnp_TxnRef") or urlsplit(query.get("vnp_ReturnUrl", "")).scheme not in ("http", "https"):
         return "03"
     return "15" if expires and expires < settings.now() else None
+
+
+def play(site: Site, stage: Stage) -> Starlette:
+    # The merchant sends moments of its own clock, which may be shifted.
+    clock = ShiftedClock(site.clock_shift_file) if site.clock_shift_file else SystemClock()
+    ipn = f"{site.url}/payment/vnpay/ipn"
+    return create_app(Settings(stage.folder / "vnpay", site.vnpay_terminal, site.vnpay_secret, ipn, clock=clock))
 
 
 def create_app(settings: Settings, http: httpx.AsyncClient | None = None) -> Starlette:

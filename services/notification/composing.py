@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,17 +18,24 @@ from services.notification.messages.commands import ComposeMessage
 from services.notification.preferences.domain import channels_for
 from services.notification.reading import Chosen
 from services.notification.templates import LOCALES, Dossier, Handling, Ours, render, version
-from services.notification.values import Language
+from services.notification.values import Channel, Language
 
 
 async def compose(
-    fact: Fact[Any], about: KnownDossier, chosen: Chosen, email: str, keys: KeyRing, url: str, by: str, now: datetime
+    fact: Fact[Any],
+    about: KnownDossier,
+    chosen: Chosen,
+    reaching: Collection[Channel],
+    keys: KeyRing,
+    url: str,
+    by: str,
+    now: datetime,
 ) -> ComposeMessage:
-    """`email` is empty where e-mail is no channel. `url` is the status pages' root."""
+    """`reaching`: the channels that are on and for which there is an address. `url` is the status pages' root."""
     event, language = fact.event, chosen.language
     at = event.at.ToDatetime(tzinfo=UTC)
     told = letter(event, await Stored(event, fact.event_id).opened(keys))
-    status_url = Ours(f"{url}/dossiers/{event.code}?lang={LOCALES[language]}")
+    status_url = status_page(url, event.code, language)
     text = render(told, await _dossier(about, language, keys, status_url, at), language)
     return ComposeMessage(
         account_id=event.applicant_id,
@@ -40,10 +48,14 @@ async def compose(
         fact_type=fact.event_type,
         code=event.code,
         language=language,
-        channels=channels_for(told.kind, chosen.choices, email),
+        channels=channels_for(told.kind, chosen.choices, reaching),
         subject=text.subject,
         body=text.body,
     )
+
+
+def status_page(url: str, code: str, language: Language) -> Ours:
+    return Ours(f"{url}/dossiers/{code}?lang={LOCALES[language]}")
 
 
 async def _dossier(about: KnownDossier, language: Language, keys: KeyRing, status_url: Ours, at: datetime) -> Dossier:

@@ -38,11 +38,11 @@ from services.law.days import local_day
 
 metadata = MetaData()
 dossiers = Table(
-    "told_dossiers_v2",
+    "told_dossiers_v3",
     metadata,
     Column("code", String, primary_key=True),
     Column("event_id", String, nullable=False),
-    # The submission without its form and attachments: name and address stay sealed.
+    # The submission without its form and attachments: name and addresses stay sealed.
     Column("submitted", LargeBinary, nullable=False),
     Column("procedure_version", Integer, nullable=False),
     # Who writes to the applicant now.
@@ -57,7 +57,7 @@ dossiers = Table(
     Column("result_at", DateTime(timezone=True)),
 )
 persons = Table(
-    "told_persons_v2",
+    "told_persons_v3",
     metadata,
     Column("account_id", String, primary_key=True),
     Column("event_id", String, nullable=False),
@@ -65,16 +65,16 @@ persons = Table(
     Column("registered", LargeBinary, nullable=False),
 )
 contacts = Table(
-    "told_contacts_v2",
+    "told_contacts_v3",
     metadata,
     Column("account_id", String, primary_key=True),
     Column("event_id", String, nullable=False),
     Column("event_type", String, nullable=False),
-    # The newest contact data: the address stays sealed.
+    # The newest contact data: the addresses stay sealed.
     Column("event", LargeBinary, nullable=False),
 )
 procedures = Table(
-    "told_procedures_v2",
+    "told_procedures_v3",
     metadata,
     Column("code", String, primary_key=True),
     Column("version", Integer, primary_key=True),
@@ -82,14 +82,14 @@ procedures = Table(
     Column("procedure", LargeBinary, nullable=False),
 )
 agencies = Table(
-    "told_agencies_v2",
+    "told_agencies_v3",
     metadata,
     Column("code", String, primary_key=True),
     Column("vi", String, nullable=False),
     Column("en", String, nullable=False),
 )
 
-known = Projection("known_v2", metadata)
+known = Projection("known_v3", metadata)
 
 
 @known.on(dossier.DossierSubmitted)
@@ -101,6 +101,7 @@ def submitted(db: Connection, fact: Fact[dossier.DossierSubmitted]) -> None:
         applicant_kind=event.applicant_kind,
         applicant_name=event.applicant_name,
         email=event.email,
+        phone=event.phone,
         procedure_code=event.procedure_code,
         delivery_method=event.delivery_method,
     )
@@ -177,7 +178,7 @@ def transferred(db: Connection, fact: Fact[dossier.DossierTransferred]) -> None:
 
 @known.on(identity.AccountRegistered)
 def account_registered(db: Connection, fact: Fact[identity.AccountRegistered]) -> None:
-    kept = identity.AccountRegistered(account_id=fact.event.account_id, email=fact.event.email)
+    kept = identity.AccountRegistered(account_id=fact.event.account_id, email=fact.event.email, phone=fact.event.phone)
     _keep_contact(db, fact, kept)
     named = identity.AccountRegistered(account_id=fact.event.account_id, full_name=fact.event.full_name)
     row = {"event_id": str(fact.event_id), "registered": named.SerializeToString()}
@@ -188,7 +189,9 @@ def account_registered(db: Connection, fact: Fact[identity.AccountRegistered]) -
 @known.on(identity.ProfileChanged)
 def profile_changed(db: Connection, fact: Fact[identity.ProfileChanged]) -> None:
     event = fact.event
-    kept = identity.ProfileChanged(account_id=event.account_id, email=event.email, language=event.language)
+    kept = identity.ProfileChanged(
+        account_id=event.account_id, email=event.email, phone=event.phone, language=event.language
+    )
     _keep_contact(db, fact, kept)
 
 

@@ -10,6 +10,7 @@ from motcua.notification.v1 import notification_pb2
 from services.chassis.deciding.facts import fact_of
 from services.chassis.privacy.sealing import ERASED, LOST, KeyRing, open_message
 from services.chassis.store.port import NO_STREAM, RecordedEvent
+from services.notification.channels.port import AddressKind
 from services.notification.codec import preferences_codec
 from services.notification.known import KnownDossier, Stored
 from services.notification.values import CHANNELS, ChannelChoice, Language, MessageKind
@@ -99,11 +100,13 @@ def preferences_of(chosen: Chosen) -> notification_pb2.Preferences:
     )
 
 
-async def address_of(chosen: Chosen, dossier: KnownDossier | None, contact: Stored | None, keys: KeyRing) -> str:
+async def address_of(
+    kind: AddressKind, chosen: Chosen, dossier: KnownDossier | None, contact: Stored | None, keys: KeyRing
+) -> str:
     """Where to write to about a dossier: as the person chose, else as given with the dossier, else the account's."""
-    if chosen.email:
+    if kind is AddressKind.EMAIL and chosen.email:
         return chosen.email
     for source in (dossier and dossier.submitted, contact):
-        if source and (email := (await source.opened(keys)).get("email")):
-            return email
+        if source and (address := (await source.opened(keys)).get(kind.value)):
+            return address
     return ""

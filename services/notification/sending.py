@@ -23,7 +23,8 @@ from services.chassis.deciding.handler import Handler
 from services.chassis.following.views import RunningView
 from services.chassis.machine import chance
 from services.chassis.privacy.sealing import KeyRing
-from services.notification.channels.port import Dispatch, PermanentError, Sender, SendError
+from services.notification.channels.port import Carrier, Dispatch, PermanentError, Sender, SendError
+from services.notification.composing import status_page
 from services.notification.known import Stored, contact_of, dossier_of
 from services.notification.messages.commands import MessageCommand, RecordFailure, RecordSent
 from services.notification.messages.domain import Message
@@ -31,8 +32,8 @@ from services.notification.messages.events import MessageEvent
 from services.notification.messages.values import RetryPolicy
 from services.notification.queries import take_due
 from services.notification.reading import Chosen, address_of
-from services.notification.templates import LOCALES, Text, render_html
-from services.notification.values import Channel, Language
+from services.notification.templates import LOCALES, Text, render_html, shortened
+from services.notification.values import Channel, Language, MessageKind
 
 SIDE_BY_SIDE = 16
 LOOK_SECONDS = 1.0
@@ -52,13 +53,17 @@ class Outbox:
     known: RunningView
     messages: Handler[MessageCommand, Message, MessageEvent]
     chosen: Callable[[str], Awaitable[Chosen]]
-    channel: Channel
+    carrier: Carrier
     sender: Sender
     keys: KeyRing
     clock: Clock
     service: str
     # The status pages' root.
     url: str
+
+    @property
+    def channel(self) -> Channel:
+        return self.carrier.channel
 
     async def drain(self) -> None:
         """Send until nothing is due. Leaving it abandons what is on its way: it goes again later."""
@@ -122,7 +127,8 @@ class Outbox:
         dossier, contact = await self.known.read(
             lambda db: (dossier_of(db, event.code, "", self.clock.now()), contact_of(db, event.account_id))
         )
-        address = await address_of(await self.chosen(event.account_id), dossier, contact, self.keys)
+        chosen = await self.chosen(event.account_id)
+        address = await address_of(self.carrier.address, chosen, dossier, contact, self.keys)
         if not opened or not address:
             raise PermanentError("no address")
         language = Language(event.language)
@@ -133,6 +139,9 @@ class Outbox:
             recipient=address,
             language=LOCALES[language],
             subject=text.subject,
-            text=text.body,
-            html=render_html(text, language, self.url),
+            text=shortened(text.body, self.carrier.most),
+            html=render_html(text, language, self.url) if self.carrier.html else "",
+            kind=MessageKind(event.kind),
+            code=event.code,
+            url=status_page(self.url, event.code, language),
         )

@@ -18,7 +18,8 @@ from services.chassis.frame.replies import replied
 from services.chassis.privacy.sealing import SubjectErased
 from services.chassis.telemetry.gauges import Sample
 from services.notification import gauges
-from services.notification.channels.email import mailer_of
+from services.notification.channels.carriers import CARRIERS, senders_of
+from services.notification.channels.port import Carrier
 from services.notification.codec import message_codec, preferences_codec
 from services.notification.composing import compose
 from services.notification.known import contact_of, dossier_of, known
@@ -36,8 +37,21 @@ from services.notification.values import Channel, ChannelChoice, Language, Messa
 from services.notification.views import outgoing
 
 N = TypeVar("N", bound=Enum)
+S = TypeVar("S")
 
 
+def sends_by_each_carrier(service: type[S]) -> type[S]:
+    """`send_<work>` every second for each: one that hangs delays no other."""
+    for carrier in CARRIERS.values():
+
+        async def send(self: NotificationService, carrier: Carrier = carrier) -> None:
+            await self.send(carrier)
+
+        setattr(service, f"send_{carrier.work}", every(seconds=1)(send))
+    return service
+
+
+@sends_by_each_carrier
 class NotificationService:
     """Tells applicants what became of their dossiers."""
 
@@ -49,7 +63,7 @@ class NotificationService:
     preferences = dependencies.decisions("preferences", preferences, preferences_codec)
     outgoing = dependencies.view(outgoing)
     known = dependencies.view(known)
-    mailer = dependencies.part(mailer_of)
+    senders = dependencies.part(senders_of)
     keys = dependencies.keys()
     clock = dependencies.clock()
     platform = dependencies.platform()
@@ -121,25 +135,28 @@ class NotificationService:
         if about is None:
             raise LookupError(f"dossier {event.code} is told of before it was submitted")
         chosen = await self._chosen(event.applicant_id)
-        email = await address_of(chosen, about, contact, self.keys) if self.mailer else ""
+        reaching = [
+            channel
+            for channel in self.senders
+            if await address_of(CARRIERS[channel].address, chosen, about, contact, self.keys)
+        ]
         origin = Origin.of_fact(fact, "tell", self.name)
         url = self.platform.settings.url
-        command = await compose(fact, about, chosen, email, self.keys, url, origin.actor, now)
+        command = await compose(fact, about, chosen, reaching, self.keys, url, origin.actor, now)
         try:
             await self.messages.execute(message_id(command.fact_id, event.applicant_id), command, origin, creates=True)
         except SubjectErased:
             return  # there is nobody left to tell
 
-    @every(seconds=1)
-    async def send_emails(self) -> None:
-        if self.mailer:
+    async def send(self, carrier: Carrier) -> None:
+        if sender := self.senders.get(carrier.channel):
             await Outbox(
                 self.outgoing,
                 self.known,
                 self.messages,
                 self._chosen,
-                Channel.EMAIL,
-                self.mailer,
+                carrier,
+                sender,
                 self.keys,
                 self.clock,
                 self.name,
@@ -147,10 +164,15 @@ class NotificationService:
             ).drain()
 
     @observed
-    async def waiting_emails(self) -> list[Sample]:
-        count, oldest = await self.outgoing.read(lambda db: db.execute(waiting_query(Channel.EMAIL)).one())
-        waited = (self.clock.now() - utc(oldest)).total_seconds() if oldest else 0.0
-        return [gauges.EMAILS_WAITING.at(count), gauges.EMAILS_OLDEST.at(waited)]
+    async def waiting_messages(self) -> list[Sample]:
+        found: list[Sample] = []
+        for channel in CARRIERS:
+            count, oldest = await self.outgoing.read(
+                lambda db, channel=channel: db.execute(waiting_query(channel)).one()  # type: ignore[misc]
+            )
+            waited = (self.clock.now() - utc(oldest)).total_seconds() if oldest else 0.0
+            found.extend(gauges.waiting(channel, count, waited))
+        return found
 
     async def _chosen(self, account_id: str) -> Chosen:
         contact = await self.known.read(lambda db: contact_of(db, account_id))

@@ -85,6 +85,11 @@ def render(letter: Letter, dossier: Dossier, language: Language) -> Text:
     return Text(" ".join(subject.split()), body.strip() + "\n")
 
 
+def shortened(text: str, most: int) -> str:
+    """At most so many characters; 0: all."""
+    return text if not most or len(text) <= most else f"{text[: most - 1].rstrip()}…"
+
+
 def render_html(text: Text, language: Language, url: str) -> str:
     """`url` is the status pages' root: nothing else becomes a link."""
     # Also as letters had it that carried no language.

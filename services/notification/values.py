@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from services.chassis.decider import Words
 from services.notification.refusals import Refused
 
 
@@ -19,6 +20,19 @@ class Channel(Enum):
     INBOX = 1
     EMAIL = 2
 
+    @property
+    def called(self) -> Words:
+        """As refusals say it in each language; to programs it is the name."""
+        vi, en = _CALLED[self]
+        return Words.of(vi, en, self.name)
+
+
+_CALLED = {
+    Channel.UNSPECIFIED: ("chưa nêu", "not named"),
+    Channel.INBOX: ("hộp thư đến", "inbox"),
+    Channel.EMAIL: ("thư điện tử", "e-mail"),
+}
+
 
 class MessageKind(Enum):
     UNSPECIFIED = 0
@@ -29,7 +43,7 @@ class MessageKind(Enum):
     OUTCOME = 5
 
 
-CHANNELS = (Channel.INBOX, Channel.EMAIL)
+CHANNELS = tuple(channel for channel in Channel if channel is not Channel.UNSPECIFIED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +57,6 @@ def require_choice(choice: ChannelChoice) -> None:
         raise Refused("CHANNEL_MISSING", kind=choice.kind.name)
     for channel in CHANNELS:
         if choice.channels.count(channel) > 1:
-            raise Refused("CHANNEL_REPEATED", kind=choice.kind.name, channel=channel.name)
+            raise Refused("CHANNEL_REPEATED", kind=choice.kind.name, channel=channel.called)
     if Channel.INBOX not in choice.channels:
         raise Refused("INBOX_REQUIRED", kind=choice.kind.name)

@@ -39,6 +39,7 @@ EVERYTHING: Object = {
     "vneid": {"trustedClients": ["portal", "other"], "hosts": ["keys.vneid.example"]},
     "scanner": {"url": "tcp://clamd.scanners:3310"},
     "mail": {"enabled": True, "from": "Một cửa <motcua@khanhhoa.example>"},
+    "channels": {name: {"enabled": True} for name in yaml.safe_load((CHART / "values.yaml").read_text())["channels"]},
     "ledger": {
         "origin": "motcua.khanhhoa.example/log",
         "witnesses": [{"key": VKEY, "url": "https://motcua.example/ledger/witness"}],

@@ -16,8 +16,10 @@ from command.registry import SANDBOX
 from command.run.serving import _missing_secrets
 from gateway.edge.__main__ import main as edge_command
 from services.chassis.frame.http_server import OPEN
-from services.chassis.platform.settings import Settings
+from services.notification.channels.carriers import CARRIERS
+from services.notification.settings import ChannelSettings
 from services.registry import SERVICES
+from services.settings import SiteSettings
 from tests.charts.chart import (
     CHART,
     VARIANTS,
@@ -31,7 +33,7 @@ from tests.charts.chart import (
     variant,
 )
 
-# Settings of `motcua up`, which has no part in a cluster, and of what only tests may do.
+# SiteSettings of `motcua up`, which has no part in a cluster, and of what only tests may do.
 NOT_IN_A_CLUSTER = {"edge_host", "port", "edge_rate", "edge_burst", "client_authority", "clock_shift_file"}
 HEX, URL = "0123456789abcdef" * 4, "postgresql+psycopg://motcua:secret@database/motcua"
 SECRET = {
@@ -45,7 +47,11 @@ SECRET = {
     "vneid-client-secret": "secret",
     "population-secret": "secret",
     "vnpay-secret": "secret",
-    "smtp-url": "smtp://motcua:secret@mail:587",
+    **{
+        secret.replace("_", "-"): ChannelSettings.model_fields[secret].examples[0]  # type: ignore[index]
+        for carrier in CARRIERS.values()
+        for secret in carrier.secrets
+    },
     "postgresql-password": HEX,
     "database-backup": URL,
     **{f"database-{service}": URL for service in SERVICES},
@@ -69,17 +75,17 @@ def filled(objects: list[Object], c: Object) -> dict[str, str]:
     }
 
 
-def settings(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]) -> Settings:
+def settings(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]) -> SiteSettings:
     """As the process makes them; where its certificate lies is looked at elsewhere."""
     for variable, value in variables.items():
         if variable.startswith("MOTCUA_") and not variable.startswith("MOTCUA_TLS_"):
             monkeypatch.setenv(variable, value)
-    return Settings()
+    return SiteSettings()
 
 
 @pytest.mark.parametrize("name", ALL)
 def test_every_variable_is_a_setting(name: str) -> None:
-    known = {f"MOTCUA_{field.upper()}" for field in Settings.model_fields}
+    known = {f"MOTCUA_{field.upper()}" for field in SiteSettings.model_fields}
     known |= {"MOTCUA_FIRST_ADMINISTRATOR"}  # an argument of `motcua appoint`
     libraries = re.compile("(OTEL|AWS|POSTGRES|POSTGRESQL|KURRENTDB)_[A-Z_]+|PGDATA")
     for part, c in every_container(name):
@@ -90,7 +96,7 @@ def test_every_variable_is_a_setting(name: str) -> None:
 def test_every_setting_can_be_given() -> None:
     """A new setting gets a value in values.yaml, or a place in NOT_IN_A_CLUSTER."""
     found = {variable for name in VARIANTS for _, c in every_container(name) for variable in given(variant(name), c)}
-    missing = {field for field in Settings.model_fields if f"MOTCUA_{field.upper()}" not in found}
+    missing = {field for field in SiteSettings.model_fields if f"MOTCUA_{field.upper()}" not in found}
     assert missing == NOT_IN_A_CLUSTER
 
 
@@ -117,8 +123,7 @@ EVERYBODY = {"MOTCUA_SERVICE_SECRET": "service-secret", "MOTCUA_EVENT_STORE": "e
 @pytest.mark.parametrize("service", SERVICES)
 def test_a_service_is_given_its_own_secrets_only(service: str) -> None:
     secrets = {v: key for v, key in environment(variant("province"), service).items() if key.startswith("motcua/")}
-    # This province sends no mail.
-    own = {*SERVICES[service].secrets, *SERVICES[service].given} - {"smtp_url"}
+    own = {*SERVICES[service].secrets, *SERVICES[service].given}
     given_to = {f"MOTCUA_{secret.upper()}": secret.replace("_", "-") for secret in own}
     wanted = {**EVERYBODY, **given_to, "MOTCUA_DATABASE": f"database-{service}"}
     assert secrets == {variable: f"motcua/{key}" for variable, key in wanted.items()}
@@ -131,7 +136,10 @@ def test_the_readme_lists_the_keys_of_the_secret_and_what_of_the_networks_is_ope
     listed = {
         key for row in rows[1].splitlines() for key in re.findall(r"`([a-z-]+(?:<service>)?)`", row.split("|")[1])
     }
-    assert {key.replace("<service>", service) for key in listed for service in SERVICES} == set(SECRET)
+    further = {
+        secret.replace("_", "-") for each in CARRIERS.values() if each.chart != "mail" for secret in each.secrets
+    }
+    assert {key.replace("<service>", service) for key in listed for service in SERVICES} == set(SECRET) - further
     read = {value.partition("/")[2] for name in VARIANTS for _, c in every_container(name)
             for value in given(variant(name), c).values() if value.startswith("motcua/")}  # fmt: skip
     assert read == set(SECRET)

@@ -13,13 +13,14 @@ from hypothesis import strategies as st
 from command import main
 from services.chassis.clock import ShiftedClock
 from services.chassis.network.addresses import server
-from services.chassis.platform.settings import KURRENTDB, REPEATED, Settings
+from services.chassis.platform.settings import KURRENTDB, REPEATED
 from services.chassis.store.kurrentdb import KurrentStore, checked_uri
 from services.notification.channels.email import smtp_settings
+from services.settings import SiteSettings
 
 HOSTILE = ["#", "@", "%", "%40", "/", "?", ":", "\\", " ", "&", "=", "[", "]", "é", "%zz", "<", "\t", "+", ";", ","]
 SECRET = "Zq7"  # in no message of ours
-SECRETS = sorted(set(Settings.model_fields) - REPEATED - {"data", "clock_shift_file"})
+SECRETS = sorted(set(SiteSettings.model_fields) - REPEATED - {"data", "clock_shift_file"})
 PASSWORDS = st.lists(st.one_of(st.sampled_from(HOSTILE), st.just(SECRET)), min_size=1, max_size=5).map(
     lambda parts: SECRET + "".join(parts) + SECRET
 )
@@ -30,7 +31,7 @@ ADDRESSES = {
 }
 
 
-def started(environment: dict[str, str], capsys: Any) -> tuple[Settings | None, str]:
+def started(environment: dict[str, str], capsys: Any) -> tuple[SiteSettings | None, str]:
     """What a start makes of it, and what it prints."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in environment.items():
@@ -48,7 +49,7 @@ TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])
 
 
 @FUZZ
-@given(field=st.sampled_from(sorted(Settings.model_fields)), value=TEXT)
+@given(field=st.sampled_from(sorted(SiteSettings.model_fields)), value=TEXT)
 def test_garbage_is_refused_in_a_line_that_names_the_variable(field: str, value: str, capsys: Any) -> None:
     name = f"MOTCUA_{field.upper()}"
     found, said = started({name: value}, capsys)
@@ -141,7 +142,7 @@ async def test_user_and_password_are_sent_decoded() -> None:
 
 
 def test_an_smtp_password_is_decoded() -> None:
-    found = smtp_settings(Settings(smtp_url="smtp://us%40er:p%23%2F%40@mail.example:587"))
+    found = smtp_settings(SiteSettings(smtp_url="smtp://us%40er:p%23%2F%40@mail.example:587"))
     assert (found.username, found.password) == ("us@er", "p#/@")
 
 
@@ -200,14 +201,16 @@ def test_sandboxes_are_for_this_machine_unless_that_is_said(name: str, host: str
     ],
 )
 def test_where_the_edge_listens(given: dict[str, Any], listens: str) -> None:
-    assert Settings(**given).edge_listens == listens
+    assert SiteSettings(**given).edge_listens == listens
 
 
 def test_every_secret_is_known_as_one() -> None:
     """What a refusal or a traceback repeats is named one by one; a new setting is a secret until then."""
-    assert set(Settings.model_fields) >= REPEATED
+    assert set(SiteSettings.model_fields) >= REPEATED
     likely = [
-        name for name in Settings.model_fields if re.search("secret|key$|url|database|store|witness|from|blobs", name)
+        name
+        for name in SiteSettings.model_fields
+        if re.search("secret|key$|url|database|store|witness|from|blobs", name)
     ]
     assert not set(likely) & REPEATED
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from scripts.document import DOCS, PAGES, ROOT, STATUS, described
-from services.chassis.platform.settings import Settings
+from services.settings import SiteSettings
 
 README_LINES = 150
 DECISIONS = sorted((DOCS / "adr").glob("[0-9]*.md"))
@@ -26,14 +26,14 @@ def test_a_page_is_as_the_code_makes_it(page: Path) -> None:
 
 
 def test_every_setting_says_what_it_means() -> None:
-    assert set(Settings.model_fields) - dict(described(Settings)).keys() == set()
+    assert set(SiteSettings.model_fields) - dict(described(SiteSettings)).keys() == set()
 
 
 @pytest.mark.parametrize(
-    "name", [name for name, field in Settings.model_fields.items() if field.annotation in (int, float)]
+    "name", [name for name, field in SiteSettings.model_fields.items() if field.annotation in (int, float)]
 )
 def test_a_number_says_of_what(name: str) -> None:
-    assert UNITS.search(dict(described(Settings))[name])
+    assert UNITS.search(dict(described(SiteSettings))[name])
 
 
 @pytest.mark.parametrize("path", DECISIONS, ids=lambda path: path.stem)

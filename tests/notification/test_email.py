@@ -6,7 +6,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes
 from email.header import decode_header, make_header
@@ -23,10 +23,17 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from services.notification.channels.email import SmtpMailer, SmtpSettings, Tls
+from services.notification.channels.email import CARRIER, SmtpMailer, SmtpSettings, Tls
 from services.notification.channels.port import Dispatch, PermanentError, SendError, TransientError
+from services.settings import SiteSettings
+from tests.notification.carrier_contract import CarrierContract
 
 HOST = "127.0.0.1"
+ANSWERS = {
+    "accepts": "",
+    "busy": "450 4.2.1 <binh@example.vn> is busy",
+    "refuses": "550 5.1.1 <binh@example.vn> unknown",
+}
 EMAIL = Dispatch(
     message_id="0f3c1c5e-0000-5000-8000-000000000001",
     at=datetime(2026, 3, 2, 2, 5, tzinfo=UTC),
@@ -100,6 +107,25 @@ def header(message: EmailMessage, name: str) -> str:
     raw = dict(message.raw_items())[name]
     assert all(len(line) <= 76 for line in raw.splitlines())
     return str(make_header(decode_header(raw)))
+
+
+@dataclass
+class Remote:
+    settings: SiteSettings
+    mailbox: Mailbox
+
+    def took(self) -> list[str]:
+        return [message["Message-ID"] for message in self.mailbox.received]
+
+
+class TestEmail(CarrierContract):
+    carrier = CARRIER
+
+    @asynccontextmanager
+    async def remote(self, answer: str) -> AsyncIterator[Remote]:
+        mailbox = Mailbox(rcpt=ANSWERS[answer])
+        async with smtp(mailbox) as port:
+            yield Remote(SiteSettings(smtp_url=f"smtp://{HOST}:{port}?tls=none"), mailbox)
 
 
 async def test_an_email_arrives() -> None:

@@ -16,6 +16,8 @@ AT = datetime(2026, 3, 2, 2, tzinfo=UTC)
 ME = "7d0f4a5e-0000-4000-8000-000000000001"
 QUIET = (ChannelChoice(MessageKind.PROGRESS, (Channel.INBOX,)), ChannelChoice(MessageKind.ACTION, CHANNELS))
 
+REACHING = (Channel.EMAIL,)
+
 UPDATE = UpdatePreferences(
     account_id=ME, at=AT, by=ME, language=Language.ENGLISH, choices=QUIET, email="binh@example.vn"
 )
@@ -71,13 +73,13 @@ def test_a_channel_is_named() -> None:
 
 
 def test_a_person_is_told_as_chosen() -> None:
-    assert channels_for(MessageKind.PROGRESS, QUIET, "a@b.vn") == (Channel.INBOX,)
-    assert channels_for(MessageKind.ACTION, QUIET, "a@b.vn") == (Channel.INBOX, Channel.EMAIL)
+    assert channels_for(MessageKind.PROGRESS, QUIET, REACHING) == (Channel.INBOX,)
+    assert channels_for(MessageKind.ACTION, QUIET, REACHING) == (Channel.INBOX, Channel.EMAIL)
 
 
 def test_without_a_choice_a_person_is_told_by_every_channel() -> None:
-    assert channels_for(MessageKind.DELAY, QUIET, "a@b.vn") == (Channel.INBOX, Channel.EMAIL)
+    assert channels_for(MessageKind.DELAY, QUIET, REACHING) == (Channel.INBOX, Channel.EMAIL)
 
 
 def test_without_an_address_there_is_no_email() -> None:
-    assert channels_for(MessageKind.ACTION, QUIET, "") == (Channel.INBOX,)
+    assert channels_for(MessageKind.ACTION, QUIET, ()) == (Channel.INBOX,)

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, create_engine, insert
 
-from services.chassis.platform.settings import Settings
 from services.notification.channels.email import SmtpSettings, Tls, smtp_settings
 from services.notification.queries import take_due
 from services.notification.sending import SEND_SECONDS, TAKEN
 from services.notification.values import Channel
 from services.notification.views import PENDING, deliveries, metadata
+from services.settings import SiteSettings
 
 NOW = datetime(2026, 3, 2, 2, 5, tzinfo=UTC)
 LATER = NOW + timedelta(minutes=5)
@@ -19,7 +19,7 @@ FROM = "Một cửa Khánh Hòa <mot-cua@khanhhoa.example.vn>"
 
 
 def settings(url: str, sender: str = FROM) -> SmtpSettings:
-    return smtp_settings(Settings(data=Path("unused"), smtp_url=url, mail_from=sender))
+    return smtp_settings(SiteSettings(data=Path("unused"), smtp_url=url, mail_from=sender))
 
 
 def test_a_mail_server_is_given_by_its_url() -> None:

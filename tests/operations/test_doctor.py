@@ -27,9 +27,9 @@ from command.run.postgresql import PrivatePostgresql
 from gateway.edge.certificates import make, save
 from motcua.payment.events.v1.events_pb2 import PaymentConfirmed
 from services.chassis.access.certificates import Files
-from services.chassis.platform.settings import Settings
 from services.chassis.store.sqlite import SqliteStore
 from services.identity.views import lists, systems
+from services.settings import SiteSettings
 from tests.platform.deployment import Deployment
 from tests.support.authority import BOTH, Authority
 from tests.support.postgresql import QUICK
@@ -41,8 +41,8 @@ METADATA = json.dumps(
 ).encode()
 
 
-def settings(folder: Path, **given: Any) -> Settings:
-    return Settings(data=folder, **given)
+def settings(folder: Path, **given: Any) -> SiteSettings:
+    return SiteSettings(data=folder, **given)
 
 
 async def told(examination: Examination, patient: Patient) -> list[Finding]:

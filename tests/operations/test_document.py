@@ -14,8 +14,8 @@ import yaml
 from command.main import NO_SETTINGS
 from command.run.postgresql import PrivatePostgresql
 from command.views.migrate import migrate
-from services.chassis.platform.settings import Settings
 from services.registry import SERVICES
+from services.settings import SiteSettings
 from tests.charts.chart import PROFILES, ROOT, render, run
 from tests.charts.chart import profile as profile_file
 from tests.support.postgresql import QUICK
@@ -51,7 +51,7 @@ def test_links_lead_somewhere(path: Path) -> None:
 
 def test_settings_that_a_page_names_are_settings() -> None:
     """A name that is none keeps a site from starting."""
-    known = {f"MOTCUA_{field.upper()}" for field in Settings.model_fields}
+    known = {f"MOTCUA_{field.upper()}" for field in SiteSettings.model_fields}
     for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
         named = set(re.findall(r"MOTCUA_[A-Z0-9_]*[A-Z0-9]\b(?!_)", page.read_text()))
         assert {each for each in named - known if not NO_SETTINGS.fullmatch(each)} == set(), page
@@ -123,7 +123,7 @@ def test_each_service_makes_its_tables_with_its_own_role_and_the_backup_reads_th
         for service in SERVICES:
             separator = "&" if "?" in server.url else "?"
             url = f"{server.url}{separator}options=-c%20role%3Dmotcua_{service}"
-            assert migrate(Settings(data=tmp_path, database=url), [service], False) == 0
+            assert migrate(SiteSettings(data=tmp_path, database=url), [service], False) == 0
         with psycopg.connect(address) as db:
             db.execute("SET ROLE motcua_backup")
             for table in ("keys.subject_keys", "ledger.leaves", '"dossier-uploads".uploads_v2'):

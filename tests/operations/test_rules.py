@@ -73,6 +73,7 @@ KEYS = gauge("motcua_keyring_failures_total", service="dossier")
 BLOBS, LAG = gauge("motcua_blob_failures_total"), gauge("motcua_ledger_lag_seconds")
 UNREAD = gauge("motcua_observation_failures_total", observation="lag of v")
 DEADLINES, EMAILS = gauge("motcua_deadlines_unnoted_seconds"), gauge("motcua_emails_oldest_seconds")
+MESSAGES = gauge("motcua_messages_oldest_seconds", channel="ZALO")
 CALENDAR = gauge("motcua_calendar_known_days", calendar="general")
 SIGNING = gauge("motcua_signing_key_rotation_due_timestamp_seconds")
 SITE = gauge("motcua_certificate_not_after_timestamp_seconds", certificate="site")
@@ -173,6 +174,7 @@ CASES = {
     "a calendar ends": fires("MotcuaCalendarEnds", {CALENDAR: "89x120"}, 90, "warning"),
     "a calendar goes on": Case({CALENDAR: "90x120"}, 90),
     "e-mails wait": fires("MotcuaEmailsWait", {EMAILS: "0+60x120"}, 90, "warning"),
+    "messages wait": fires("MotcuaMessagesWait", {MESSAGES: "0+60x120"}, 90, "warning"),
     "e-mails go": Case({EMAILS: "200x120"}, 90),
     "a checkout stays open": fires("MotcuaPaymentsWait", {CHECKOUTS: "0+60x60"}, 40, "warning"),
     "a refund stays open": fires("MotcuaPaymentsWait", {REFUNDS: "80000+600x60"}, 40, "warning"),

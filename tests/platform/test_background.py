@@ -19,6 +19,7 @@ from services.chassis.frame.grpc_server import BACKGROUND
 from services.chassis.store.port import StoreUnavailable
 from services.chassis.work import tasks
 from services.chassis.work.tasks import Owned, OwnedThread, troubles
+from services.notification.channels.carriers import CARRIERS
 from tests.chassis.test_tasks import ENDS, append, ends, kill
 from tests.support.hosted import Host, hosted
 from tests.support.waiting import eventually, eventually_here
@@ -26,9 +27,10 @@ from tests.support.waiting import eventually, eventually_here
 SERVING = health_pb2.HealthCheckResponse.SERVING
 # Of the platform, beside a follower of each view and reaction, and its periodic work.
 KINDS = {
+    *(f"periodic notification.send_{carrier.work}" for carrier in CARRIERS.values()),
     *("event store: writer", "event store: poll", "gRPC server", "HTTP server", "health"),
     *("follower erasures", "follower signing keys, systems and appointments", "follower watchers", "follower ledger"),
-    *("periodic notification.send_emails", "periodic payment.expire_checkouts", "periodic payment.settle_refunds"),
+    *("periodic payment.expire_checkouts", "periodic payment.settle_refunds"),
     *("periodic dossier.note_deadlines", "follower payment.follow_dossier", "follower status_pages_v1"),
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -19,6 +20,7 @@ from starlette.routing import Route
 from services.chassis.network.outbound import LARGEST_ANSWER_BYTES, ask
 from services.identity.oidc import Provider, ProviderSettings, ProviderUnavailable
 from services.identity.population import HttpPopulation, Lookup, PopulationSettings, PopulationUnavailable
+from services.notification.channels.carriers import CARRIERS
 
 ROOT = Path(__file__).parents[2]
 PRODUCT = ("services", "gateway", "command")
@@ -81,7 +83,11 @@ CALLS = {
     "services/dossier/files/scanner.py asyncio.open_unix_connection": "the same",
     "services/identity/national.py httpx.AsyncClient": "MOTCUA_VNEID_URL and MOTCUA_POPULATION_URL; discovery stays at its hosts",
     "services/payment/provider.py httpx.AsyncClient": "MOTCUA_VNPAY_URL",
-    "services/notification/channels/email.py aiosmtplib.send": "the operator's mail server: MOTCUA_SMTP_URL",
+    **{
+        f"{inspect.getfile(carrier.open).removeprefix(f'{ROOT}/')} {call}": where
+        for carrier in CARRIERS.values()
+        for call, where in carrier.leaves.items()
+    },
     "gateway/ledger/keep/cosigning.py httpx.AsyncClient": "the witnesses that the operator lists: MOTCUA_LEDGER_WITNESSES",
     "gateway/ledger/keep/restoring.py httpx.AsyncClient": "the same, when a log is restored",
     "gateway/ledger/audit/source.py httpx.Client": "the ledger that whoever checks one names on the command line",

@@ -15,6 +15,8 @@ import yaml
 from command.backup import durable
 from command.registry import service_classes
 from command.schemas import schemas_of
+from services.notification.channels.carriers import CARRIERS
+from services.notification.values import Channel
 from services.registry import SERVICES, Service
 from tests.charts.chart import CHART, ROOT
 
@@ -49,12 +51,12 @@ def those_durable() -> set[str]:
 
 
 OPERATIONS = (ROOT / "docs/operations.md").read_text("utf-8")
-LAYER = contract("No service imports another; all stand on the chassis and the law")["layers"][0]
+LAYER = contract("No service imports another; all stand on the chassis and the law")["layers"][1]
 FORBIDDEN = contract("The gateway knows the chassis and the law, not the services")["forbidden_modules"]
 LISTS: dict[str, tuple[Iterable[str], Iterable[str]]] = {
     "pyproject.toml: layers of services": (re.findall(r"\w+", LAYER), IN_SERVICES),
     "pyproject.toml: what the gateway may not import": (
-        {module.removeprefix("services.") for module in FORBIDDEN},
+        {module.removeprefix("services.") for module in FORBIDDEN} - {"settings"},
         IN_SERVICES,
     ),
     "charts/motcua/values.yaml": (yaml.safe_load((CHART / "values.yaml").read_text())["services"], SERVICES),
@@ -122,7 +124,7 @@ def test_the_chart_s_readme_gives_each_secret_to_whom_it_is_given() -> None:
         (secret.replace("_", "-"), name)
         for name, service in SERVICES.items()
         for secret in (*service.secrets, *service.given)
-    }
+    } | {(secret.replace("_", "-"), "notification") for secret in CARRIERS[Channel.EMAIL].secrets}
 
 
 @pytest.mark.parametrize("service", SERVICES.values(), ids=lambda service: service.name)

@@ -17,8 +17,8 @@ import psycopg
 from sqlalchemy.engine import make_url
 
 from command.run.postgresql import PrivatePostgresql, binaries
-from services.chassis.platform.settings import Settings
 from services.registry import SERVICES
+from services.settings import SiteSettings
 
 # Nothing that a test makes has to outlive a power cut.
 QUICK = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "shared_buffers": "32MB"}
@@ -148,9 +148,9 @@ def current() -> Engine:
     return _chosen[-1]
 
 
-def settings_of(folder: Path, **settings: Any) -> Settings:
+def settings_of(folder: Path, **settings: Any) -> SiteSettings:
     """A site's in `folder`, on the engine that is tested."""
-    return Settings(data=folder, **(current().settings(folder) | settings))
+    return SiteSettings(data=folder, **(current().settings(folder) | settings))
 
 
 @contextmanager

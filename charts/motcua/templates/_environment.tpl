@@ -11,6 +11,20 @@
 {{- if not (and .Values.sandbox.enabled (has "vnpay" .Values.sandbox.plays)) }}{{ .Values.vnpay.apiUrl }}{{ end -}}
 {{- end -}}
 
+{{- /* By name, the channels that are on: settings, secrets by variable, and where they lead. E-mail has values of its own. */ -}}
+{{- define "motcua.channels" -}}
+{{- $found := dict -}}
+{{- if .Values.mail.enabled -}}
+{{- $settings := dict "MOTCUA_MAIL_FROM" .Values.mail.from -}}
+{{- $secrets := dict "MOTCUA_SMTP_URL" "smtp-url" -}}
+{{- $_ := set $found "mail" (dict "settings" $settings "secrets" $secrets "egress" .Values.networkPolicy.egress.smtp) -}}
+{{- end -}}
+{{- range $name, $channel := .Values.channels -}}
+{{- if $channel.enabled }}{{ $_ := set $found $name $channel }}{{ end -}}
+{{- end -}}
+{{- toYaml $found -}}
+{{- end -}}
+
 {{- /* Settings that are no secrets, of one component beside those of all: (list $ component), as YAML. */ -}}
 {{- define "motcua.settings" -}}
 {{- $values := (index . 0).Values -}}
@@ -37,7 +51,7 @@
 {{- else if eq $component "dossier" -}}
 {{- with $values.scanner.url }}{{ $_ := set $found "MOTCUA_CLAMD_URL" . }}{{ end -}}
 {{- else if eq $component "notification" -}}
-{{- if $values.mail.enabled }}{{ $_ := set $found "MOTCUA_MAIL_FROM" $values.mail.from }}{{ end -}}
+{{- range include "motcua.channels" (index . 0) | fromYaml }}{{ $found = merge $found .settings }}{{ end -}}
 {{- else if eq $component "ledger" -}}
 {{- $_ := set $found "MOTCUA_LEDGER_ORIGIN" (default (print $values.host "/ledger") $values.ledger.origin) -}}
 {{- $_ := set $found "MOTCUA_LEDGER_WITNESS_NAME" (default (print $values.host "/witness") $values.ledger.witnessName) -}}
@@ -71,7 +85,7 @@
 {{- else if eq $component "payment" -}}
 {{- if include "motcua.vnpay" (index . 0) }}{{ $_ := set $found "MOTCUA_VNPAY_SECRET" "vnpay-secret" }}{{ end -}}
 {{- else if eq $component "notification" -}}
-{{- if $values.mail.enabled }}{{ $_ := set $found "MOTCUA_SMTP_URL" "smtp-url" }}{{ end -}}
+{{- range include "motcua.channels" (index . 0) | fromYaml }}{{ $found = merge $found .secrets }}{{ end -}}
 {{- else if eq $component "status" -}}
 {{- $_ := set $found "MOTCUA_QR_KEY" "qr-key" -}}
 {{- else if eq $component "ledger" -}}

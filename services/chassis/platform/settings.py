@@ -7,11 +7,10 @@ import re
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import date
-from email.utils import parseaddr
 from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 from urllib.parse import unquote, urlsplit
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
@@ -63,15 +62,6 @@ def _log(value: str) -> str:
     return value if value in ("memory:", "sqlite:") else _server(value, KURRENTDB, True, range(100))
 
 
-def _mail_server(value: str) -> str:
-    """smtp_settings (services/notification) reads it."""
-    if value:
-        found = addresses.options(addresses.server(value, ("smtp", "smtps")), ("tls", "ca_file"))
-        if found.get("tls", "none") not in ("none", "starttls"):
-            raise ValueError("?tls= is none or starttls")
-    return value
-
-
 def _scanner(value: str) -> str:
     """Clamd (services/dossier) reads it."""
     if value.startswith("unix:"):
@@ -79,12 +69,6 @@ def _scanner(value: str) -> str:
             raise ValueError("a socket is unix:///path")
         return value
     return _server(value, ("tcp", "unix"))
-
-
-def _sender(value: str) -> str:
-    if not value.isprintable() or not re.fullmatch(r"[^@\s<>,;\"]+@[^@\s<>,;\"]+", parseaddr(value)[1]):
-        raise ValueError("it must be an address, or a name and an address as in `Name <address>`")
-    return value
 
 
 def _reception_terms(value: str) -> str:
@@ -110,11 +94,35 @@ OneWord = Annotated[str, _form(re.compile(r"[^\s+]*"), "without blanks and +")]
 Web = Annotated[str, AfterValidator(partial(_server, schemes=("https", "http")))]
 
 
-class Settings(BaseSettings):
+class Room(BaseSettings):
+    """Settings of one part of the site. `services/settings.py` composes them."""
+
     model_config = SettingsConfigDict(env_prefix="MOTCUA_", extra="forbid")
 
     def __repr_args__(self) -> Iterator[tuple[str, object]]:
-        """Tracebacks show what stands in variables."""
+        """Nothing: tracebacks show what stands in variables."""
+        yield from ()
+
+    @classmethod
+    def of(cls, settings: Room) -> Self:
+        """This room of a site's settings. Raises TypeError where they were made without it."""
+        if not isinstance(settings, cls):
+            raise TypeError(f"{type(settings).__name__} has no {cls.__name__}: make services.settings.SiteSettings")
+        return settings
+
+    def files(self) -> Iterator[tuple[str, Path | str | None]]:
+        """The variables that name files, and the files."""
+        yield from ()
+
+    def unreadable(self) -> Iterator[str]:
+        """The variables that name files which cannot be read, as a start asks before anything needs them."""
+        yield from (name for name, file in self.files() if file and not os.access(file, os.R_OK))
+
+
+class Settings(Room):
+    """The platform's, and those of the services that have no room of their own."""
+
+    def __repr_args__(self) -> Iterator[tuple[str, object]]:
         yield from ((name, getattr(self, name)) for name in ("data", *sorted(REPEATED)))
 
     data: Path = Path("data")
@@ -215,13 +223,6 @@ class Settings(BaseSettings):
 
     Of several replicas as gRPC names them: `dns:///name:port` where a name has all their addresses, `ipv4:host:port,host:port`.
     """
-    smtp_url: Annotated[str, AfterValidator(_mail_server)] = ""
-    """`smtp://user:password@host:port` of the mail server; no e-mail is sent if empty.
-
-    STARTTLS unless the scheme is smtps or `?tls=none` says otherwise; `?ca_file=` names authorities of its own.
-    """
-    mail_from: Annotated[str, AfterValidator(_sender)] = "motcua@localhost"
-    """The sender: an address, or a name and an address as in `Name <address>`."""
     clamd_url: Annotated[str, AfterValidator(_scanner)] = ""
     """`tcp://host:port` or `unix:///path` of ClamAV's daemon, which is asked about every file; files are not scanned if empty."""
     vneid_url: Web = ""
@@ -307,12 +308,9 @@ class Settings(BaseSettings):
                 )
         return self
 
-    def unreadable(self) -> Iterator[str]:
-        """The variables that name files which cannot be read, as a start asks before anything needs them."""
-        mail = addresses.options(urlsplit(self.smtp_url), ("tls", "ca_file")).get("ca_file")
-        for name, file in (("MOTCUA_CLIENT_AUTHORITY", self.client_authority), ("MOTCUA_SMTP_URL: ?ca_file=", mail)):
-            if file and not os.access(file, os.R_OK):
-                yield name
+    def files(self) -> Iterator[tuple[str, Path | str | None]]:
+        yield "MOTCUA_CLIENT_AUTHORITY", self.client_authority
+        yield from super().files()
 
     @property
     def clock(self) -> Clock:

@@ -21,8 +21,6 @@ _CHANNELS = {
     "COUNTER": ("tại quầy", "at the counter"),
     "ONLINE": ("trực tuyến", "online"),
     "POST": ("bưu chính", "by post"),
-    "EMAIL": ("thư điện tử", "e-mail"),
-    "INBOX": ("hộp thư đến", "inbox"),
 }
 _SYSTEMS = {
     "event store": ("kho sự kiện", "event store"),

@@ -16,10 +16,18 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 import aiosmtplib
 
-from services.chassis.platform.parts import Parts
-from services.chassis.platform.settings import Settings
 from services.chassis.text.contact import sent_to
-from services.notification.channels.port import Dispatch, PermanentError, Sender, SendError, TransientError
+from services.notification.channels.port import (
+    AddressKind,
+    Carrier,
+    CarrierUnreachable,
+    Dispatch,
+    PermanentError,
+    SendError,
+    TransientError,
+)
+from services.notification.settings import EmailSettings
+from services.notification.values import Channel
 
 _ENHANCED = re.compile(r"\s*([245]\.\d{1,3}\.\d{1,3})\b")
 
@@ -45,13 +53,7 @@ class SmtpSettings:
     timeout: float = 20.0
 
 
-def mailer_of(parts: Parts) -> Sender | None:
-    """None: e-mail is switched off."""
-    settings = parts.platform.settings
-    return SmtpMailer(smtp_settings(settings)) if settings.smtp_url else None
-
-
-def smtp_settings(settings: Settings) -> SmtpSettings:
+def smtp_settings(settings: EmailSettings) -> SmtpSettings:
     """Raises ValueError for a URL that is none of a mail server's."""
     url = urlsplit(settings.smtp_url)
     options = dict(parse_qsl(url.query, strict_parsing=bool(url.query)))
@@ -97,6 +99,25 @@ class SmtpMailer:
             )
         except (aiosmtplib.SMTPException, OSError, ValueError) as error:
             raise classified(error) from None  # the cause holds the address
+
+    async def probe(self, seconds: float) -> str:
+        s = self._settings
+        client = aiosmtplib.SMTP(
+            hostname=s.host,
+            port=s.port,
+            use_tls=s.tls is Tls.IMPLICIT,
+            start_tls=s.tls is Tls.STARTTLS,
+            cert_bundle=s.ca_file or None,
+            timeout=seconds,
+        )
+        try:
+            async with client:
+                if s.username:
+                    await client.login(s.username, s.password)
+                await client.noop()
+        except (aiosmtplib.SMTPException, OSError, ValueError) as refused:
+            raise CarrierUnreachable(str(refused) or type(refused).__name__) from refused
+        return f"{s.host}:{s.port} answers{', and takes the password' if s.username else ''}"
 
 
 class _Policy(EmailPolicy):
@@ -167,3 +188,21 @@ def classified(error: Exception) -> SendError:
 def _codes(error: aiosmtplib.SMTPResponseException) -> str:
     enhanced = _ENHANCED.match(error.message)
     return f"SMTP {error.code} {enhanced[1]}" if enhanced else f"SMTP {error.code}"
+
+
+CARRIER = Carrier(
+    channel=Channel.EMAIL,
+    name="e-mail",
+    work="emails",
+    switch="smtp_url",
+    secrets=("smtp_url",),
+    chart="mail",
+    address=AddressKind.EMAIL,
+    html=True,
+    open=lambda settings: SmtpMailer(smtp_settings(settings)),
+    leaves={
+        "aiosmtplib.send": "the operator's mail server: MOTCUA_SMTP_URL",
+        "aiosmtplib.SMTP": "the same, asked by the doctor",
+    },
+    check="Check MOTCUA_SMTP_URL: host, port, password, ?tls= and ?ca_file=.",
+)

@@ -70,7 +70,7 @@ def _decide_message(command: MessageCommand, state: Message) -> Sequence[Message
             return _fail(command, state)
         case RetryMessage():
             if _delivery(command, state).progress is not Progress.ABANDONED:
-                raise Refused("NOT_ABANDONED", channel=command.channel.name)
+                raise Refused("NOT_ABANDONED", channel=command.channel.called)
             return [
                 RetryRequested(
                     message_id=command.message_id,
@@ -150,7 +150,7 @@ def _delivery(command: RecordSent | RecordFailure | RetryMessage, state: Message
     for delivery in state.deliveries:
         if delivery.channel is command.channel:
             return delivery
-    raise Refused("CHANNEL_NOT_CHOSEN", channel=command.channel.name)
+    raise Refused("CHANNEL_NOT_CHOSEN", channel=command.channel.called)
 
 
 def _pending(command: RecordSent | RecordFailure, state: Message) -> Delivery:
@@ -159,9 +159,9 @@ def _pending(command: RecordSent | RecordFailure, state: Message) -> Delivery:
         case Progress.PENDING:
             return delivery
         case Progress.SENT:
-            raise Refused("ALREADY_SENT", channel=command.channel.name)
+            raise Refused("ALREADY_SENT", channel=command.channel.called)
         case Progress.ABANDONED:
-            raise Refused("ABANDONED", channel=command.channel.name)
+            raise Refused("ABANDONED", channel=command.channel.called)
         case _:
             assert_never(delivery.progress)
 

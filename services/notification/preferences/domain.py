@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from services.chassis.decider import Decider, Sealed
 from services.notification.preferences.commands import UpdatePreferences
@@ -38,7 +38,9 @@ def _evolve_preferences(state: None, event: PreferencesChanged) -> None:
 preferences = Decider[UpdatePreferences, None, PreferencesChanged](None, _decide_preferences, _evolve_preferences)
 
 
-def channels_for(kind: MessageKind, choices: Sequence[ChannelChoice], email: str) -> tuple[Channel, ...]:
-    """By which channels a person is told: as chosen, else by all; by e-mail only where there is an address."""
+def channels_for(
+    kind: MessageKind, choices: Sequence[ChannelChoice], reaching: Collection[Channel]
+) -> tuple[Channel, ...]:
+    """By which channels a person is told: as chosen, else by all; beside the inbox by those that are on and reach the person."""
     chosen = next((choice.channels for choice in choices if choice.kind is kind), CHANNELS)
-    return tuple(channel for channel in chosen if email or channel is not Channel.EMAIL)
+    return tuple(channel for channel in chosen if channel is Channel.INBOX or channel in reaching)
