@@ -14,7 +14,7 @@ from services.catalogue.refusals import Refused
 from services.catalogue.views import Definitions
 from services.chassis.calls.answers import form_answers
 from services.chassis.deciding.codec import Shape, to_timestamp
-from services.law.cases import Standing, case_of
+from services.law.cases import Eligibility, case_of
 from services.law.days import local_day
 from services.law.deadlines import Term, due_at, is_provisional
 from services.law.definitions import Channel, ChannelRule, Procedure, Text, calendar_of
@@ -30,10 +30,13 @@ def fee(known: Definitions, request: pb.QuoteFeeRequest, day: str) -> pb.QuoteFe
     """
     found = known.procedure(request.procedure_code, day)
     procedure: Procedure = found.value
-    answers, standing = form_answers(request.form), Standing(request.account_level, frozenset(request.document_kinds))
+    answers, eligibility = (
+        form_answers(request.form),
+        Eligibility(request.account_level, frozenset(request.document_kinds)),
+    )
     channel = _rule(procedure, request.channel).channel
     try:
-        case = case_of(procedure, known.province(request.province, day).key, channel, day, answers, standing)
+        case = case_of(procedure, known.province(request.province, day).key, channel, day, answers, eligibility)
     except FormUnusable as unusable:  # published before it was checked
         raise Refused("PROCEDURE_FAULTY", code=procedure.code, count="1", faults=str(unusable)) from unusable
     # What the form says counts; the rest is as it is stated.

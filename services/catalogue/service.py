@@ -32,7 +32,7 @@ from services.catalogue.views import Definitions
 from services.chassis.calls.answers import form_answers
 from services.chassis.calls.call import Call
 from services.chassis.deciding.codec import from_timestamp
-from services.chassis.following.in_force import law
+from services.chassis.following.in_force import definitions_view
 from services.chassis.frame import dependencies
 from services.chassis.frame.entrypoints import api
 from services.chassis.frame.replies import replied
@@ -52,7 +52,7 @@ class CatalogueService:
     agencies = dependencies.decisions("agency", agencies, codec.agency_codec)
     calendars = dependencies.decisions("calendar", calendars, codec.calendar_codec)
     territories = dependencies.decisions("province", territories, codec.territory_codec)
-    definitions = dependencies.snapshot(law, Definitions)
+    definitions = dependencies.snapshot(definitions_view, Definitions)
     lint = dependencies.part(lambda _: Linting(), Linting.close)
     forms = dependencies.part(lambda _: Forms(), Forms.close)
 

@@ -13,7 +13,7 @@ from weakref import WeakValueDictionary
 
 from sqlalchemy import Column, Connection, DateTime, LargeBinary, MetaData, String, Table, insert, select
 
-from motcua.dossier.events.v1 import events_pb2 as e
+from motcua.dossier.events.v1 import events_pb2 as facts
 from services.chassis.database.database import utc
 from services.chassis.deciding.codec import from_timestamp
 from services.chassis.deciding.facts import Fact
@@ -46,10 +46,10 @@ benefits = Projection("benefits_v1", metadata)
 _UNUSED = (Settlement.NOT_RECEIVED, Settlement.PROCESSING_STOPPED)
 
 
-@benefits.on(e.FeeWaived)
-def fee_waived(db: Connection, fact: Fact[e.FeeWaived]) -> None:
+@benefits.on(facts.FeeWaived)
+def fee_waived(db: Connection, fact: Fact[facts.FeeWaived]) -> None:
     event = fact.event
-    only = e.FeeWaived(code=event.code, applicant_id=event.applicant_id, exemptions=event.exemptions)
+    only = facts.FeeWaived(code=event.code, applicant_id=event.applicant_id, exemptions=event.exemptions)
     row = {"applicant_id": event.applicant_id, "code": event.code, "at": from_timestamp(event.at)}
     db.execute(insert(waivers).values(event_id=str(fact.event_id), waived=only.SerializeToString(), **row))
 
@@ -79,7 +79,7 @@ async def used_up(
         if row.code == own or state.procedure_code != procedure.code or state.settlement in _UNUSED:
             continue
         with unshown():
-            opened = await open_message(e.FeeWaived.FromString(row.waived), UUID(row.event_id), keys)
+            opened = await open_message(facts.FeeWaived.FromString(row.waived), UUID(row.event_id), keys)
         for code in opened.get("exemptions", "").split(","):
             if code in limited and in_period(limited[code], on, day):
                 used[code].add(row.code)

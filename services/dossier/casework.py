@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Case(Generic[Q]):
+class DossierCall(Generic[Q]):
     """A call on a dossier, with the state and the law that its command is built from."""
 
     call: Call[Q]
@@ -81,7 +81,7 @@ class Case(Generic[Q]):
         return f"TN-{self.state.code}"
 
 
-Build = Callable[[Case[Any]], c.Command]
+Build = Callable[[DossierCall[Any]], c.Command]
 
 
 def terms_of(state: Dossier, law: Law, at: datetime, version: int = 0) -> Terms:
@@ -108,17 +108,17 @@ class Casework:
 
         def command(state: Dossier) -> c.Command:
             self._require_party(call, state, law)
-            return build(Case(call, state, law, self.site))
+            return build(DossierCall(call, state, law, self.site))
 
         return await self.dossiers.execute(call.request.code, command, call.origin)
 
     async def change_prepared(
-        self, call: Call[Any], prepare: Callable[[], Awaitable[T]], build: Callable[[Case[Any], T], c.Command]
+        self, call: Call[Any], prepare: Callable[[], Awaitable[T]], build: Callable[[DossierCall[Any], T], c.Command]
     ) -> Outcome[Event]:
         """As change, for a command that needs more than state and law: `prepare` reads it first.
 
         A request that was settled before is answered without preparing anything. The state that `prepare` reads may be older
-        than the one that is decided on: rules read Case.state alone.
+        than the one that is decided on: rules read DossierCall.state alone.
         """
         if earlier := await self.dossiers.outcome_of(call.request.code, call.origin):
             return earlier

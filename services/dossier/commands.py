@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from services.chassis.decider import Sealed
-from services.dossier.events import NOTHING
+from services.dossier.events import NO_TEXT
 from services.dossier.values import (
     HERE,
     Actor,
@@ -55,7 +55,7 @@ class Submission:
     through: str = ""
     # Exemptions that an official has to decide about; and of those that one granted at the counter, why.
     claimed_exemptions: tuple[str, ...] = ()
-    exemption_reason: Sealed = NOTHING
+    exemption_reason: Sealed = NO_TEXT
     others_documents: Mapping[str, frozenset[str]] = field(default_factory=dict)
     # Online: in what time it is to be received, by the calendar of the place of reception.
     reception_term: Term | None = None
@@ -111,7 +111,7 @@ class Correction:
     terms: Terms
     before: tuple[FeeItem, ...] = ()
     fee_id: str = ""
-    reason: Sealed = NOTHING
+    reason: Sealed = NO_TEXT
     documents: Mapping[str, str] = field(default_factory=dict)
     reception_calendar: Calendar | None = None
 

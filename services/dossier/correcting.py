@@ -27,7 +27,7 @@ from services.dossier.reading import form_of, form_text
 from services.dossier.reception import KnownAccount, attached, components_of, fee_id_of
 from services.dossier.values import Channel, Component, File
 from services.law import fields
-from services.law.cases import Standing, following
+from services.law.cases import Eligibility, following
 from services.law.days import local_day
 from services.law.definitions import Procedure
 
@@ -59,12 +59,13 @@ async def correction_of(
     agency, day = law.known_agency(state.competent_agency, submitted_at), local_day(submitted_at)
     documents = known.documents.own(state.applicant_id, at)
     citizen = submitted.applicant_kind == facts.APPLICANT_KIND_CITIZEN
-    standing = Standing(known.level if citizen else 0, frozenset(documents) if submitted.reuse_consent else ())
-    before, granted = await _held(history, procedure, day, standing, keys)
-    standing = replace(standing, confirmed=granted, used=used)
+    eligibility = Eligibility(known.level if citizen else 0, frozenset(documents) if submitted.reuse_consent else ())
+    before, granted = await _held(history, procedure, day, eligibility, keys)
+    eligibility = replace(eligibility, confirmed=granted, used=used)
     # The price is that of the day of submission, as it was when the fee was assessed.
     now, then = (
-        law.terms(procedure, state.channel, agency, one, submitted_at, standing=standing) for one in (answers, before)
+        law.terms(procedure, state.channel, agency, one, submitted_at, eligibility=eligibility)
+        for one in (answers, before)
     )
     return Correction(
         form=Sealed(form_text(answers)),
@@ -118,7 +119,7 @@ class Corrections:
 
 
 async def _held(
-    history: Sequence[RecordedEvent], procedure: Procedure, day: str, standing: Standing, keys: KeyRing
+    history: Sequence[RecordedEvent], procedure: Procedure, day: str, eligibility: Eligibility, keys: KeyRing
 ) -> tuple[Mapping[str, Any], frozenset[str]]:
     """The newest answers, and the exemptions that officials granted: what followed from the answers then is none of them.
 
@@ -133,7 +134,7 @@ async def _held(
                 answers = form_answers(form_of(await _opened(fact, "form", keys)))
             case facts.FeeWaived() if await _opened(fact, "reason", keys):
                 codes = (await _opened(fact, "exemptions", keys)).split(",")
-                granted |= {*codes} - {"", *following(procedure, day, answers, standing)}
+                granted |= {*codes} - {"", *following(procedure, day, answers, eligibility)}
     return answers, frozenset(granted)
 
 

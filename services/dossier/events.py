@@ -20,7 +20,7 @@ from services.dossier.values import (
 from services.law.course import FeeCondition
 from services.law.deadlines import Term
 
-NOTHING = Sealed()
+NO_TEXT = Sealed()
 
 
 class Stamp(TypedDict):
@@ -55,7 +55,7 @@ class DossierSubmitted:
     draft_id: str
     reuse_consent: bool
     through: str = ""
-    claimed_exemptions: Sealed = NOTHING
+    claimed_exemptions: Sealed = NO_TEXT
     reception_due_at: datetime | None = None
     reception_term: Term | None = None
 

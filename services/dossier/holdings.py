@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Column, Connection, DateTime, MetaData, String, Table, bindparam, delete, insert, select, update
 
-from motcua.warehouse.events.v1 import events_pb2 as w
+from motcua.warehouse.events.v1 import events_pb2 as warehouse
 from services.chassis.database.database import utc
 from services.chassis.deciding.codec import from_timestamp
 from services.chassis.deciding.facts import Fact
@@ -30,8 +30,8 @@ holdings_table = Table(
 holdings = Projection("holdings_v1", metadata)
 
 
-@holdings.on(w.DocumentKept)
-def document_kept(db: Connection, fact: Fact[w.DocumentKept]) -> None:
+@holdings.on(warehouse.DocumentKept)
+def document_kept(db: Connection, fact: Fact[warehouse.DocumentKept]) -> None:
     event = fact.event
     db.execute(
         insert(holdings_table).values(
@@ -45,14 +45,14 @@ def document_kept(db: Connection, fact: Fact[w.DocumentKept]) -> None:
     )
 
 
-@holdings.on(w.DocumentLinked)
-def document_linked(db: Connection, fact: Fact[w.DocumentLinked]) -> None:
+@holdings.on(warehouse.DocumentLinked)
+def document_linked(db: Connection, fact: Fact[warehouse.DocumentLinked]) -> None:
     event = fact.event
     values = {"account_id": event.account_id, "guardian_id": event.guardian_id}
     db.execute(update(holdings_table).where(holdings_table.c.document_id == event.document_id).values(values))
 
 
-@holdings.on(w.DocumentRevoked, w.DocumentErased)
+@holdings.on(warehouse.DocumentRevoked, warehouse.DocumentErased)
 def document_gone(db: Connection, fact: Fact[Any]) -> None:
     db.execute(delete(holdings_table).where(holdings_table.c.document_id == fact.event.document_id))
 
@@ -84,7 +84,7 @@ class Holdings:
         return {kind: frozenset(ids) for kind, ids in found.items()}
 
 
-NOTHING = Holdings()
+NO_HOLDINGS = Holdings()
 
 
 def _valid(row: Any, at: datetime) -> bool:

@@ -31,7 +31,7 @@ from services.dossier.values import (
     Waiver,
 )
 from services.law import definitions
-from services.law.cases import NOBODY, Standing, case_of, circumstances, following
+from services.law.cases import NO_ELIGIBILITY, Eligibility, case_of, circumstances, following
 from services.law.course import FeeCondition
 from services.law.dated import counts_from, forward_by, holds
 from services.law.days import local_day
@@ -205,7 +205,7 @@ class Law:
         calendar_id: str = "",
         *,
         submitted_at: datetime | None = None,
-        standing: Standing = NOBODY,
+        eligibility: Eligibility = NO_ELIGIBILITY,
     ) -> Terms:
         """The procedure resolved for one dossier; `calendar_id`: not the agency's. Without `submitted_at` it is submitted now.
 
@@ -213,7 +213,9 @@ class Law:
         """
         try:
             day = local_day(submitted_at or at)
-            return self._terms(procedure, channel, agency, form, at, day, standing, calendar_id or agency.calendar_id)
+            return self._terms(
+                procedure, channel, agency, form, at, day, eligibility, calendar_id or agency.calendar_id
+            )
         except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError) as error:
             raise faulty(procedure) from error
 
@@ -225,7 +227,7 @@ class Law:
         form: Mapping[str, Any],
         at: datetime,
         day: str,
-        standing: Standing,
+        eligibility: Eligibility,
         calendar_id: str,
     ) -> Terms:
         rule = next((rule for rule in procedure.channels if rule.channel.value == channel.value), None)
@@ -233,9 +235,9 @@ class Law:
             raise Refused("CHANNEL_NOT_OFFERED", procedure_code=procedure.code, channel=channel.name)
         so = circumstances(procedure, form)
         fee = procedure.fee or definitions.Fee()
-        items = self._fee_items(procedure, channel, agency, form, day, standing)
+        items = self._fee_items(procedure, channel, agency, form, day, eligibility)
         used = {item.exemption_code for item in items} - {""}
-        proofs = following(procedure, day, form, standing)
+        proofs = following(procedure, day, form, eligibility)
         requirements = tuple(
             Requirement(
                 component.code,
@@ -282,11 +284,11 @@ class Law:
         agency: Agency,
         form: Mapping[str, Any],
         day: str,
-        standing: Standing,
+        eligibility: Eligibility,
     ) -> tuple[QuotedItem, ...]:
         """Empty where nothing is owed, and where the Council set nothing or the form does not say how many: then an official
         assesses the fee."""
-        case = case_of(procedure, agency.province, definitions.Channel(channel.value), day, form, standing)
+        case = case_of(procedure, agency.province, definitions.Channel(channel.value), day, form, eligibility)
         try:
             items = quote(procedure, self._overlays, case)
         except Rejected as rejected:

@@ -10,7 +10,7 @@ from typing import Any
 from google.protobuf.json_format import MessageToDict, ParseDict
 from google.protobuf.struct_pb2 import Struct, Value
 
-from motcua.dossier.events.v1 import events_pb2 as e
+from motcua.dossier.events.v1 import events_pb2 as facts
 from motcua.dossier.v1 import dossier_pb2
 from motcua.dossier.v1 import dossier_service_pb2 as pb
 from services.chassis.blobs.sealed import SealedBlobs
@@ -80,10 +80,10 @@ async def shown(history: Sequence[RecordedEvent], state: Dossier, keys: KeyRing,
     for recorded in history:
         fact = fact_of(recorded)
         # What an official notes at a step is for the history.
-        told = not isinstance(fact.event, e.StepCompleted)
+        told = not isinstance(fact.event, facts.StepCompleted)
         opened = await open_message(fact.event, fact.event_id, keys) if told else {}
         _add(reply, fact.event, opened)
-        if isinstance(fact.event, e.DossierSubmitted | e.FormCorrected):
+        if isinstance(fact.event, facts.DossierSubmitted | facts.FormCorrected):
             versions.append(opened.get("form", ""))
     if reply.corrections:
         await threads.in_thread(_compare, reply, versions)
@@ -103,7 +103,7 @@ def files_of(history: Sequence[RecordedEvent], state: Dossier) -> dict[str, str]
     attached = ComponentSource.ATTACHMENT
     files = {held.sha256: held.media_type for held in state.components if held.source is attached}
     for event in map(message_of, history):
-        if isinstance(event, e.ResultIssued) and event.sha256:
+        if isinstance(event, facts.ResultIssued) and event.sha256:
             files[event.sha256] = event.media_type
     return files
 
@@ -141,7 +141,7 @@ def _value(answer: Any) -> Value | None:
 def _add(reply: dossier_pb2.Dossier, event: Any, opened: dict[str, str]) -> None:
     """What the state does not hold because no decision reads it."""
     match event:
-        case e.DossierSubmitted():
+        case facts.DossierSubmitted():
             reply.procedure_code = event.procedure_code
             reply.channel = event.channel
             reply.applicant.applicant_id = event.applicant_id
@@ -157,27 +157,27 @@ def _add(reply: dossier_pb2.Dossier, event: Any, opened: dict[str, str]) -> None
             reply.delivery_method = event.delivery_method
             reply.submitted_at.CopyFrom(event.at)
             reply.claimed_exemption_codes.extend(_codes(opened.get("claimed_exemptions", "")))
-        case e.DossierReceived() if event.paper_days:
+        case facts.DossierReceived() if event.paper_days:
             days = {each.component_code: each.issued_on for each in event.paper_days}
             for component in reply.components:
                 component.issued_on = days.get(component.component_code, component.issued_on)
-        case e.DossierRefused():
+        case facts.DossierRefused():
             reply.refusal.reason = opened.get("reason", "")
             reply.refusal.at.CopyFrom(event.at)
-        case e.FormCorrected():
+        case facts.FormCorrected():
             reply.components.extend(event.components)
             reply.corrections.add(at=event.at, by=event.by)
-        case e.SupplementRequested():
+        case facts.SupplementRequested():
             reply.supplements.add(
                 component_codes=event.component_codes,
                 form_fields=event.form_fields,
                 explanation=opened.get("explanation", ""),
                 requested_at=event.at,
             )
-        case e.SupplementSupplied():
+        case facts.SupplementSupplied():
             reply.components.extend(event.components)
             reply.supplements[-1].supplied_at.CopyFrom(event.at)
-        case e.DossierTransferred():
+        case facts.DossierTransferred():
             reply.transfers.add(
                 from_agency=event.from_agency,
                 to_agency=event.to_agency,
@@ -185,16 +185,16 @@ def _add(reply: dossier_pb2.Dossier, event: Any, opened: dict[str, str]) -> None
                 at=event.at,
                 succession=event.succession,
             )
-        case e.WithdrawalRequested():
+        case facts.WithdrawalRequested():
             reply.withdrawals.add(reason=opened.get("reason", ""), requested_at=event.at)
-        case e.WithdrawalDeclined():
+        case facts.WithdrawalDeclined():
             reply.withdrawals[-1].explanation = opened.get("explanation", "")
             reply.withdrawals[-1].declined_at.CopyFrom(event.at)
-        case e.ProcessingStopped():
+        case facts.ProcessingStopped():
             reply.stop.cause = event.cause
             reply.stop.explanation = opened.get("explanation", "")
             reply.stop.at.CopyFrom(event.at)
-        case e.DeadlineExtended():
+        case facts.DeadlineExtended():
             reply.extensions.add(
                 original_due_at=event.original_due_at,
                 due_at=event.due_at,
@@ -202,26 +202,26 @@ def _add(reply: dossier_pb2.Dossier, event: Any, opened: dict[str, str]) -> None
                 signer=event.signer,
                 at=event.at,
             )
-        case e.FeeAssessed():
+        case facts.FeeAssessed():
             fee = reply.fees.add(fee_id=event.fee_id, amount=event.amount, condition=event.condition)
             fee.items.extend(event.items)
             fee.stops_unpaid = event.stops_unpaid
             if event.HasField("pay_by"):
                 fee.pay_by.CopyFrom(event.pay_by)
-        case e.FeeWaived():
+        case facts.FeeWaived():
             waiver = reply.waivers.add(fee_id=event.fee_id, amount=event.amount, by=event.by, at=event.at)
             waiver.exemption_codes.extend(_codes(opened.get("exemptions", "")))
             waiver.reason = opened.get("reason", "")
-        case e.DossierReceived():
+        case facts.DossierReceived():
             reply.receipt_number = event.receipt_number
-        case e.StepAssigned():
+        case facts.StepAssigned():
             reply.steps.add(
                 step_code=event.step_code, role=event.role, assignee_id=event.assignee_id, assigned_at=event.at
             )
-        case e.StepCompleted():
+        case facts.StepCompleted():
             step = next(s for s in reversed(reply.steps) if s.step_code == event.step_code)
             step.completed_at.CopyFrom(event.at)
-        case e.ResultIssued():
+        case facts.ResultIssued():
             reply.result.result_number = event.result_number
             reply.result.document_kind = event.document_kind
             reply.result.sha256 = event.sha256
@@ -229,9 +229,9 @@ def _add(reply: dossier_pb2.Dossier, event: Any, opened: dict[str, str]) -> None
             reply.result.size = event.size
             reply.result.issued_at.CopyFrom(event.at)
             reply.result.on_time = event.on_time
-        case e.ResultReturned():
+        case facts.ResultReturned():
             reply.delivery_method = event.delivery_method
-        case e.DossierRated():
+        case facts.DossierRated():
             reply.score = event.score
 
 

@@ -28,11 +28,11 @@ from services.chassis.work.batching import Batched
 from services.dossier.benefits import Benefits
 from services.dossier.commands import Submission
 from services.dossier.forms import Forms
-from services.dossier.holdings import NOTHING, Holdings, holdings_of
+from services.dossier.holdings import NO_HOLDINGS, Holdings, holdings_of
 from services.dossier.law import Law
 from services.dossier.reading import form_text
 from services.dossier.refusals import Refused
-from services.dossier.registry import NOBODY, Registered, Registry
+from services.dossier.registry import UNREGISTERED, Registered, Registry
 from services.dossier.uploads import Uploads, owner_of
 from services.dossier.values import (
     Actor,
@@ -47,7 +47,7 @@ from services.dossier.values import (
     require_reason,
 )
 from services.dossier.views import accounts
-from services.law.cases import Standing
+from services.law.cases import Eligibility
 from services.law.dated import reply_term
 from services.law.days import is_past, local_day
 from services.law.deadlines import Term
@@ -161,10 +161,10 @@ def _of_national_portal(caller: Caller) -> bool:
 class KnownAccount:
     """What is known of an account: its registration as it was stored, and its documents in the warehouse."""
 
-    registration: Registered = NOBODY
+    registration: Registered = UNREGISTERED
     # The highest that the person logged in with.
     level: int = 0
-    documents: Holdings = NOTHING
+    documents: Holdings = NO_HOLDINGS
 
 
 _IDS: Any = bindparam("ids", expanding=True)
@@ -255,8 +255,8 @@ class Reception:
         used = await self.benefits.used_up(procedure, applicant.account_id, local_day(at))
         require_unused(granted, used)
         reusable = frozenset(documents) if request.reuse_consent else ()
-        standing = Standing(_account_level(applicant, known, caller), reusable, granted, used)
-        terms = law.terms(procedure, channel, competent, answers, at, standing=standing)
+        eligibility = Eligibility(_account_level(applicant, known, caller), reusable, granted, used)
+        terms = law.terms(procedure, channel, competent, answers, at, eligibility=eligibility)
         components = components_of(request.components, at)
         return Submission(
             by=actor_of(caller),

@@ -23,7 +23,7 @@ class Registered:
     event: Message | None = None
 
 
-NOBODY = Registered()
+UNREGISTERED = Registered()
 
 
 class Registry:
@@ -51,7 +51,7 @@ class Registry:
 
     async def _registered(self, account_id: str) -> Registered:
         """A person whom the population database knows has an account before the first login."""
-        found = NOBODY
+        found = UNREGISTERED
         for recorded in await self._store.read(f"account-{account_id}"):
             match message_of(recorded):
                 case identity.AccountRegistered() as event:

@@ -11,7 +11,7 @@ from motcua.dossier.v1 import dossier_service_pb2 as pb
 from services.chassis.decider import Sealed
 from services.chassis.deciding.codec import from_timestamp
 from services.dossier import commands as c
-from services.dossier.casework import Case
+from services.dossier.casework import DossierCall
 from services.dossier.correcting import Supply, unknown_fields
 from services.dossier.reception import data_faults_of, fee_id_of, paper_days_of, require_unused
 from services.dossier.values import DeliveryMethod, FeeItem, File, StopCause
@@ -19,7 +19,7 @@ from services.law.course import FeeCondition
 from services.law.dated import holds
 
 
-def receive_dossier(case: Case[pb.ReceiveDossierRequest]) -> c.ReceiveDossier:
+def receive_dossier(case: DossierCall[pb.ReceiveDossierRequest]) -> c.ReceiveDossier:
     return c.ReceiveDossier(
         by=case.by,
         at=case.at,
@@ -30,11 +30,11 @@ def receive_dossier(case: Case[pb.ReceiveDossierRequest]) -> c.ReceiveDossier:
     )
 
 
-def refuse_dossier(case: Case[pb.RefuseDossierRequest]) -> c.RefuseDossier:
+def refuse_dossier(case: DossierCall[pb.RefuseDossierRequest]) -> c.RefuseDossier:
     return c.RefuseDossier(by=case.by, at=case.at, reason=Sealed(case.request.reason))
 
 
-def correct_form(case: Case[pb.CorrectFormRequest], supply: Supply) -> c.CorrectForm:
+def correct_form(case: DossierCall[pb.CorrectFormRequest], supply: Supply) -> c.CorrectForm:
     assert supply.correction
     return c.CorrectForm(
         by=case.by,
@@ -46,7 +46,7 @@ def correct_form(case: Case[pb.CorrectFormRequest], supply: Supply) -> c.Correct
     )
 
 
-def request_supplement(case: Case[pb.RequestSupplementRequest]) -> c.RequestSupplement:
+def request_supplement(case: DossierCall[pb.RequestSupplementRequest]) -> c.RequestSupplement:
     fields = tuple(case.request.form_fields)
     return c.RequestSupplement(
         by=case.by,
@@ -61,7 +61,7 @@ def request_supplement(case: Case[pb.RequestSupplementRequest]) -> c.RequestSupp
     )
 
 
-def supply_supplement(case: Case[pb.SupplySupplementRequest], supply: Supply) -> c.SupplySupplement:
+def supply_supplement(case: DossierCall[pb.SupplySupplementRequest], supply: Supply) -> c.SupplySupplement:
     terms = case.terms
     return c.SupplySupplement(
         by=case.by,
@@ -78,7 +78,7 @@ def supply_supplement(case: Case[pb.SupplySupplementRequest], supply: Supply) ->
     )
 
 
-def assign_step(case: Case[pb.AssignStepRequest], assignee_roles: frozenset[str]) -> c.AssignStep:
+def assign_step(case: DossierCall[pb.AssignStepRequest], assignee_roles: frozenset[str]) -> c.AssignStep:
     return c.AssignStep(
         by=case.by,
         at=case.at,
@@ -89,12 +89,12 @@ def assign_step(case: Case[pb.AssignStepRequest], assignee_roles: frozenset[str]
     )
 
 
-def complete_step(case: Case[pb.CompleteStepRequest]) -> c.CompleteStep:
+def complete_step(case: DossierCall[pb.CompleteStepRequest]) -> c.CompleteStep:
     note = Sealed(case.request.note)
     return c.CompleteStep(by=case.by, at=case.at, step_code=case.request.step_code, note=note, terms=case.terms)
 
 
-def transfer_dossier(case: Case[pb.TransferDossierRequest]) -> c.TransferDossier:
+def transfer_dossier(case: DossierCall[pb.TransferDossierRequest]) -> c.TransferDossier:
     law, reception = case.law, case.law.known_agency(case.state.reception_agency, case.at)
     to = law.named(case.procedure, case.request.to_agency, reception, case.at, case.site)
     return c.TransferDossier(
@@ -106,7 +106,7 @@ def transfer_dossier(case: Case[pb.TransferDossierRequest]) -> c.TransferDossier
     )
 
 
-def assess_fee(case: Case[pb.AssessFeeRequest]) -> c.AssessFee:
+def assess_fee(case: DossierCall[pb.AssessFeeRequest]) -> c.AssessFee:
     return c.AssessFee(
         by=case.by,
         at=case.at,
@@ -117,7 +117,7 @@ def assess_fee(case: Case[pb.AssessFeeRequest]) -> c.AssessFee:
     )
 
 
-def waive_fee(case: Case[pb.WaiveFeeRequest], used: frozenset[str]) -> c.WaiveFee:
+def waive_fee(case: DossierCall[pb.WaiveFeeRequest], used: frozenset[str]) -> c.WaiveFee:
     require_unused([case.request.exemption_code], used)
     return c.WaiveFee(
         by=case.by,
@@ -131,7 +131,7 @@ def waive_fee(case: Case[pb.WaiveFeeRequest], used: frozenset[str]) -> c.WaiveFe
     )
 
 
-def cancel_fee(case: Case[pb.CancelFeeRequest]) -> c.CancelFee:
+def cancel_fee(case: DossierCall[pb.CancelFeeRequest]) -> c.CancelFee:
     return c.CancelFee(
         by=case.by,
         at=case.at,
@@ -142,28 +142,28 @@ def cancel_fee(case: Case[pb.CancelFeeRequest]) -> c.CancelFee:
     )
 
 
-def request_withdrawal(case: Case[pb.RequestWithdrawalRequest]) -> c.RequestWithdrawal:
+def request_withdrawal(case: DossierCall[pb.RequestWithdrawalRequest]) -> c.RequestWithdrawal:
     return c.RequestWithdrawal(by=case.by, at=case.at, reason=Sealed(case.request.reason))
 
 
-def grant_withdrawal(case: Case[pb.GrantWithdrawalRequest]) -> c.GrantWithdrawal:
+def grant_withdrawal(case: DossierCall[pb.GrantWithdrawalRequest]) -> c.GrantWithdrawal:
     return c.GrantWithdrawal(by=case.by, at=case.at)
 
 
-def decline_withdrawal(case: Case[pb.DeclineWithdrawalRequest]) -> c.DeclineWithdrawal:
+def decline_withdrawal(case: DossierCall[pb.DeclineWithdrawalRequest]) -> c.DeclineWithdrawal:
     return c.DeclineWithdrawal(by=case.by, at=case.at, explanation=Sealed(case.request.explanation))
 
 
-def stop_processing(case: Case[pb.StopProcessingRequest]) -> c.StopProcessing:
+def stop_processing(case: DossierCall[pb.StopProcessingRequest]) -> c.StopProcessing:
     explanation = Sealed(case.request.explanation)
     return c.StopProcessing(by=case.by, at=case.at, cause=StopCause(case.request.cause), explanation=explanation)
 
 
-def approve_dossier(case: Case[pb.ApproveDossierRequest]) -> c.ApproveDossier:
+def approve_dossier(case: DossierCall[pb.ApproveDossierRequest]) -> c.ApproveDossier:
     return c.ApproveDossier(by=case.by, at=case.at, terms=case.terms)
 
 
-def issue_result(case: Case[pb.IssueResultRequest], uploaded: dict[str, File]) -> c.IssueResult:
+def issue_result(case: DossierCall[pb.IssueResultRequest], uploaded: dict[str, File]) -> c.IssueResult:
     return c.IssueResult(
         by=case.by,
         at=case.at,
@@ -174,11 +174,11 @@ def issue_result(case: Case[pb.IssueResultRequest], uploaded: dict[str, File]) -
     )
 
 
-def return_result(case: Case[pb.ReturnResultRequest]) -> c.ReturnResult:
+def return_result(case: DossierCall[pb.ReturnResultRequest]) -> c.ReturnResult:
     return c.ReturnResult(by=case.by, at=case.at, delivery_method=DeliveryMethod(case.request.delivery_method))
 
 
-def extend_deadline(case: Case[pb.ExtendDeadlineRequest]) -> c.ExtendDeadline:
+def extend_deadline(case: DossierCall[pb.ExtendDeadlineRequest]) -> c.ExtendDeadline:
     return c.ExtendDeadline(
         by=case.by,
         at=case.at,
@@ -188,9 +188,9 @@ def extend_deadline(case: Case[pb.ExtendDeadlineRequest]) -> c.ExtendDeadline:
     )
 
 
-def rate_dossier(case: Case[pb.RateDossierRequest]) -> c.RateDossier:
+def rate_dossier(case: DossierCall[pb.RateDossierRequest]) -> c.RateDossier:
     return c.RateDossier(by=case.by, at=case.at, score=case.request.score, comment=Sealed(case.request.comment))
 
 
-def confirm_synchronisation(case: Case[pb.ConfirmSynchronisationRequest]) -> c.ConfirmSynchronisation:
+def confirm_synchronisation(case: DossierCall[pb.ConfirmSynchronisationRequest]) -> c.ConfirmSynchronisation:
     return c.ConfirmSynchronisation(by=case.by, at=case.at, peer_revision=case.request.peer_revision)

@@ -29,7 +29,7 @@ from services.chassis.database.database import utc
 from services.chassis.deciding.caller import Origin
 from services.chassis.deciding.facts import Fact, fact_of
 from services.chassis.following.erasures import shreds
-from services.chassis.following.in_force import law
+from services.chassis.following.in_force import definitions_view
 from services.chassis.following.standing import restricted
 from services.chassis.frame import dependencies
 from services.chassis.frame.entrypoints import api, every, observed, on
@@ -83,7 +83,7 @@ class DossierService:
     turns = dependencies.part(lambda _: Turns())
     officials = dependencies.view(officials)
     restricted = dependencies.view(restricted)
-    law = dependencies.snapshot(law, Law)
+    law = dependencies.snapshot(definitions_view, Law)
     uploads = dependencies.part(Uploads.of, Uploads.close)
     forms = dependencies.part(lambda _: Forms(), Forms.close)
     watchers = watching("motcua.dossier.events.v1.")

@@ -28,8 +28,8 @@ from sqlalchemy import (
     update,
 )
 
-from motcua.dossier.events.v1 import events_pb2 as e
-from motcua.identity.events.v1 import events_pb2 as i
+from motcua.dossier.events.v1 import events_pb2 as facts
+from motcua.identity.events.v1 import events_pb2 as identity
 from services.chassis.database.database import utc
 from services.chassis.deciding.codec import from_timestamp
 from services.chassis.deciding.facts import Fact
@@ -142,12 +142,12 @@ def _moment(event: Any, name: str) -> datetime | None:
 _SUBMIT = insert(dossiers)
 
 
-@lists.on_many(e.DossierSubmitted)
-def submitted(db: Connection, submissions: Sequence[Fact[e.DossierSubmitted]]) -> None:
+@lists.on_many(facts.DossierSubmitted)
+def submitted(db: Connection, submissions: Sequence[Fact[facts.DossierSubmitted]]) -> None:
     db.execute(_SUBMIT, [_submitted(fact) for fact in submissions])
 
 
-def _submitted(fact: Fact[e.DossierSubmitted]) -> dict[str, Any]:
+def _submitted(fact: Fact[facts.DossierSubmitted]) -> dict[str, Any]:
     event = fact.event
     return {
         "code": event.code,
@@ -189,40 +189,40 @@ _ROWS = select(*(dossiers.c[name] for name in _KEPT)).where(dossiers.c.code.in_(
 _FEES = select(fees).where(fees.c.code.in_(bindparam("codes", expanding=True)))
 _ASSESS = insert(fees)
 _FEE_SETTLED = update(fees).where(fees.c.fee_id == bindparam("of")).values(finance=bindparam("finance"))
-_OF_FEES = (e.FeeAssessed, e.FeePaid, e.FeeCancelled, e.FeeRefunded)
+_OF_FEES = (facts.FeeAssessed, facts.FeePaid, facts.FeeCancelled, facts.FeeRefunded)
 
 
 @lists.on_many(
     *_OF_FEES,
-    e.FeeWaived,
-    e.FormCorrected,
-    e.DossierReceived,
-    e.DossierRefused,
-    e.SupplementRequested,
-    e.SupplementSupplied,
-    e.ProcessingStarted,
-    e.StepAssigned,
-    e.StepCompleted,
-    e.DossierTransferred,
-    e.WithdrawalRequested,
-    e.WithdrawalDeclined,
-    e.ProcessingStopped,
-    e.DossierApproved,
-    e.ResultIssued,
-    e.ResultReturned,
-    e.DeadlinePassed,
-    e.DeadlineExtended,
-    e.DeadlineRecounted,
-    e.ReceptionDeadlinePassed,
-    e.DossierRated,
-    e.DossierSynchronised,
+    facts.FeeWaived,
+    facts.FormCorrected,
+    facts.DossierReceived,
+    facts.DossierRefused,
+    facts.SupplementRequested,
+    facts.SupplementSupplied,
+    facts.ProcessingStarted,
+    facts.StepAssigned,
+    facts.StepCompleted,
+    facts.DossierTransferred,
+    facts.WithdrawalRequested,
+    facts.WithdrawalDeclined,
+    facts.ProcessingStopped,
+    facts.DossierApproved,
+    facts.ResultIssued,
+    facts.ResultReturned,
+    facts.DeadlinePassed,
+    facts.DeadlineExtended,
+    facts.DeadlineRecounted,
+    facts.ReceptionDeadlinePassed,
+    facts.DossierRated,
+    facts.DossierSynchronised,
 )
-def moved(db: Connection, facts: Sequence[Fact[Any]]) -> None:
+def moved(db: Connection, moves: Sequence[Fact[Any]]) -> None:
     """All are of one type."""
-    courses = _courses(db, facts) if course_fact_of(facts[0].event) else {}
+    courses = _courses(db, moves) if course_fact_of(moves[0].event) else {}
     rows: defaultdict[str, dict[str, Any]] = defaultdict(dict)
     due: list[dict[str, Any]] = []
-    for fact in facts:
+    for fact in moves:
         code, said = fact.event.code, course_fact_of(fact.event)
         row = rows[code]
         row |= {"of": code, "revision": fact.revision, **_step(fact.event)}
@@ -245,10 +245,10 @@ def moved(db: Connection, facts: Sequence[Fact[Any]]) -> None:
         db.execute(_DUE, due)
 
 
-def _courses(db: Connection, facts: Sequence[Fact[Any]]) -> dict[str, Course]:
-    codes = {"codes": list({fact.event.code for fact in facts})}
+def _courses(db: Connection, moves: Sequence[Fact[Any]]) -> dict[str, Course]:
+    codes = {"codes": list({fact.event.code for fact in moves})}
     held: defaultdict[str, list[course.Fee]] = defaultdict(list)
-    if isinstance(facts[0].event, _OF_FEES):
+    if isinstance(moves[0].event, _OF_FEES):
         for row in db.execute(_FEES, codes):
             fee = course.Fee(row.fee_id, 0, FeeCondition(row.condition), Finance(row.finance))
             held[row.code].append(fee)
@@ -321,22 +321,22 @@ def _states_due(fact: course.Fact) -> bool:
 def _step(event: Any) -> dict[str, Any]:
     """Whose turn it is."""
     match event:
-        case e.DossierReceived():
+        case facts.DossierReceived():
             return {"step_code": event.next_step_code, "step_role": event.next_role}
-        case e.StepAssigned():
+        case facts.StepAssigned():
             return {"step_code": event.step_code, "step_role": event.role, "assignee_id": event.assignee_id}
-        case e.StepCompleted():
+        case facts.StepCompleted():
             return {"step_code": event.next_step_code, "step_role": event.next_role, "assignee_id": ""}
-        case e.DossierTransferred() if not event.succession:
+        case facts.DossierTransferred() if not event.succession:
             return {"assignee_id": ""}
-        case e.ResultIssued():
+        case facts.ResultIssued():
             return {"step_code": "", "step_role": "", "assignee_id": ""}
         case _:
             return {}
 
 
 def _keep_fee(db: Connection, event: Any, after: Course) -> None:
-    if isinstance(event, e.FeeAssessed):
+    if isinstance(event, facts.FeeAssessed):
         row = {"fee_id": event.fee_id, "code": event.code, "condition": event.condition, "finance": Finance.DUE.value}
         db.execute(_ASSESS, row | {"pay_by": from_timestamp(event.pay_by) if event.stops_unpaid else None})
         return
@@ -349,8 +349,8 @@ def _utc(at: datetime | None) -> datetime | None:
     return utc(at) if at else None
 
 
-@lists.on(e.DraftSaved)
-def draft_saved(db: Connection, fact: Fact[e.DraftSaved]) -> None:
+@lists.on(facts.DraftSaved)
+def draft_saved(db: Connection, fact: Fact[facts.DraftSaved]) -> None:
     event = fact.event
     last = {"event_id": str(fact.event_id), "revision": fact.revision, "saved": event.SerializeToString()}
     if db.execute(update(drafts).where(drafts.c.draft_id == event.draft_id).values(last)).rowcount:
@@ -359,18 +359,18 @@ def draft_saved(db: Connection, fact: Fact[e.DraftSaved]) -> None:
     db.execute(insert(drafts).values(whose | last))
 
 
-@lists.on(e.DraftClaimed)
-def draft_claimed(db: Connection, fact: Fact[e.DraftClaimed]) -> None:
+@lists.on(facts.DraftClaimed)
+def draft_claimed(db: Connection, fact: Fact[facts.DraftClaimed]) -> None:
     db.execute(update(drafts).where(drafts.c.draft_id == fact.event.draft_id).values(revision=fact.revision))
 
 
-@lists.on(e.DraftDiscarded, e.DraftSubmitted)
+@lists.on(facts.DraftDiscarded, facts.DraftSubmitted)
 def draft_closed(db: Connection, fact: Fact[Any]) -> None:
     db.execute(delete(drafts).where(drafts.c.draft_id == fact.event.draft_id))
 
 
-@lists.on(i.AccountRegistered)
-def account_registered(db: Connection, fact: Fact[i.AccountRegistered]) -> None:
+@lists.on(identity.AccountRegistered)
+def account_registered(db: Connection, fact: Fact[identity.AccountRegistered]) -> None:
     event = fact.event
     db.execute(
         insert(accounts).values(
@@ -382,8 +382,8 @@ def account_registered(db: Connection, fact: Fact[i.AccountRegistered]) -> None:
     )
 
 
-@lists.on(i.LoginSucceeded)
-def logged_in(db: Connection, fact: Fact[i.LoginSucceeded]) -> None:
+@lists.on(identity.LoginSucceeded)
+def logged_in(db: Connection, fact: Fact[identity.LoginSucceeded]) -> None:
     level = fact.event.level_of_assurance
     lower = (accounts.c.account_id == fact.event.account_id) & (accounts.c.level < level)
     db.execute(update(accounts).where(lower).values(level=level))

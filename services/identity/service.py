@@ -18,7 +18,7 @@ from services.chassis.deciding.codec import from_timestamp
 from services.chassis.deciding.facts import Fact
 from services.chassis.deciding.handler import Outcome
 from services.chassis.following.erasures import shreds
-from services.chassis.following.in_force import law
+from services.chassis.following.in_force import definitions_view
 from services.chassis.following.views import position_token
 from services.chassis.frame import dependencies
 from services.chassis.frame.entrypoints import api, every, observed, on
@@ -93,7 +93,7 @@ class IdentityService:
     signing_history = dependencies.decisions("signing", signing_keys, signing_codec)
     lists = dependencies.view(lists)
     uses = dependencies.view(uses)
-    offices = dependencies.snapshot(law, Offices)
+    offices = dependencies.snapshot(definitions_view, Offices)
     vault = dependencies.part(lambda parts: Vault.of(parts.platform))
     private_keys = dependencies.part(lambda parts: PrivateKeys(Vault.of(parts.platform)))
     national = dependencies.part(National.of, National.close)

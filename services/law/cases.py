@@ -1,4 +1,4 @@
-"""What a form's answers and an applicant's standing say of a case: the same for a quote and for an assessment."""
+"""What a form's answers and an applicant's eligibility say of a case: the same for a quote and for an assessment."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _BIRTH = re.compile(r"(\d{4})(?:-(\d{2}))?(?:-(\d{2}))?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class Eligibility:
     """What is known of who applies, beside the form.
 
     `account_level`: of a citizen's electronic identity. `document_kinds`: in the warehouse, valid, and may be reused. `confirmed`:
@@ -30,7 +30,7 @@ class Standing:
     used: Collection[str] = ()
 
 
-NOBODY = Standing()
+NO_ELIGIBILITY = Eligibility()
 
 
 def circumstances(procedure: Procedure, answers: Mapping[str, Any]) -> frozenset[str]:
@@ -48,11 +48,11 @@ def is_so(answers: Mapping[str, Any], field: str, value: str) -> bool:
     return field in answers and isinstance(said, bool) is isinstance(meant, bool) and bool(said == meant)
 
 
-def following(procedure: Procedure, day: str, answers: Mapping[str, Any], standing: Standing) -> dict[str, str]:
+def following(procedure: Procedure, day: str, answers: Mapping[str, Any], eligibility: Eligibility) -> dict[str, str]:
     """The exemptions that follow by themselves, each with the document kind that proves it, or empty."""
     found: dict[str, str] = {}
     for exemption in exemptions_on(procedure, day):
-        held = [ground for ground in exemption.grounds if _holds(ground, day, answers, standing)]
+        held = [ground for ground in exemption.grounds if _holds(ground, day, answers, eligibility)]
         if held:
             # What needs no document is preferred.
             found[exemption.code] = min(ground.document_kind for ground in held)
@@ -65,9 +65,9 @@ def case_of(
     channel: Channel,
     day: str,
     answers: Mapping[str, Any],
-    standing: Standing = NOBODY,
+    eligibility: Eligibility = NO_ELIGIBILITY,
 ) -> Case:
-    exempt = {*following(procedure, day, answers, standing), *standing.confirmed} - {*standing.used}
+    exempt = {*following(procedure, day, answers, eligibility), *eligibility.confirmed} - {*eligibility.used}
     so, counted = circumstances(procedure, answers), counts(procedure.form, answers)
     return Case(province, channel, day, counted, so, frozenset(exempt))
 
@@ -80,16 +80,16 @@ def priced_by(procedure: Procedure) -> frozenset[str]:
     return counted(procedure.form) | named - {""}
 
 
-def _holds(ground: Ground, day: str, answers: Mapping[str, Any], standing: Standing) -> bool:
+def _holds(ground: Ground, day: str, answers: Mapping[str, Any], eligibility: Eligibility) -> bool:
     stated = []
     if ground.form_value:
         stated.append(is_so(answers, ground.form_field, ground.form_value))
     if ground.age_from or ground.age_under:
         stated.append(_aged(ground, answers.get(ground.form_field), day))
     if ground.document_kind:
-        stated.append(ground.document_kind in standing.document_kinds)
+        stated.append(ground.document_kind in eligibility.document_kinds)
     if ground.account_level:
-        stated.append(standing.account_level >= ground.account_level)
+        stated.append(eligibility.account_level >= ground.account_level)
     return bool(stated) and all(stated)
 
 

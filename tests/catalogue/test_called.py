@@ -22,7 +22,7 @@ from services.catalogue.views import Definitions
 from services.chassis.decider import Rejected
 from services.chassis.deciding.codec import Shape
 from services.chassis.following.agency_names import called, drop, put
-from services.chassis.following.in_force import law
+from services.chassis.following.in_force import definitions_view
 from services.law.definitions import Text
 from services.law.validity import Validity, in_turn, nearest
 from tests.catalogue.test_domain import AGENCY, AT, BY
@@ -136,11 +136,11 @@ def test_every_view_knows_the_agency_of_a_day_as_it_was_decided(steps: list[tupl
     shapes = {kind: Shape(kind, getattr(events_pb2, kind.__name__)) for kind in get_args(AgencyEvent)}
     with create_engine("sqlite://").begin() as db:
         names.create(db)
-        law.metadata.create_all(db)
+        definitions_view.metadata.create_all(db)
         status.metadata.create_all(db)
         for revision, event in enumerate(told):
             fact = fact_of(shapes[type(event)].write(event), revision=revision)
-            for view in (law, status):
+            for view in (definitions_view, status):
                 view.folds[fact.event_type](db, [fact])
             match fact.event:
                 case events_pb2.AgencyOpened() | events_pb2.AgencyChanged():

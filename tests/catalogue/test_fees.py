@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from services.chassis.decider import Rejected
-from services.law.cases import NOBODY, Standing, case_of
+from services.law.cases import NO_ELIGIBILITY, Eligibility, case_of
 from services.law.definitions import Channel, Exemption, Fee, FeeCondition, FeeOverlay, Procedure
 from services.law.fees import Case, QuotedItem, quote
 from tests.catalogue.samples import CHARGE, PROCEDURE, catalogue, text
@@ -80,18 +80,18 @@ DIGITAL = ("1.004222", "1.004194", "2.000986", "2.000635", "1.014063", "1.014064
 ADULT = {"birth_date": "1990-02-14", "child_birth_date": "2005-01-01", "copies": 2}
 
 
-def owed(code: str, day: str, answers: Mapping[str, Any], standing: Standing = NOBODY) -> int:
-    return total(code, case_of(procedure(code), "56", COUNTER, day, answers, standing))
+def owed(code: str, day: str, answers: Mapping[str, Any], eligibility: Eligibility = NO_ELIGIBILITY) -> int:
+    return total(code, case_of(procedure(code), "56", COUNTER, day, answers, eligibility))
 
 
 @pytest.mark.parametrize("code", DIGITAL)
 def test_holders_of_a_level_2_account_owe_nothing_from_15_august_2026_to_28_february_2027(code: str) -> None:
-    citizen = Standing(account_level=2)
+    citizen = Eligibility(account_level=2)
     full = owed(code, "2026-08-14", ADULT)
     assert full > 0
     days = {"2026-08-14": full, "2026-08-15": 0, "2027-02-28": 0, "2027-03-01": full}
     assert {day: owed(code, day, ADULT, citizen) for day in days} == days
-    assert [owed(code, day, ADULT, Standing(account_level=1)) for day in days] == [full] * 4
+    assert [owed(code, day, ADULT, Eligibility(account_level=1)) for day in days] == [full] * 4
     assert [owed(code, day, ADULT) for day in days] == [full] * 4
 
 
@@ -138,8 +138,8 @@ def test_a_child_under_six_owes_nothing_for_the_interlinked_procedure() -> None:
 
 
 def test_a_document_in_the_warehouse_or_an_answer_of_the_form_proves_an_exemption() -> None:
-    assert owed("1.004222", "2026-03-02", ADULT, Standing(document_kinds=("disability-certificate",))) == 0
-    assert owed("1.004222", "2026-03-02", ADULT, Standing(document_kinds=("driving-licence",))) == 20_000
+    assert owed("1.004222", "2026-03-02", ADULT, Eligibility(document_kinds=("disability-certificate",))) == 0
+    assert owed("1.004222", "2026-03-02", ADULT, Eligibility(document_kinds=("driving-licence",))) == 20_000
     for relation, amount in (("none", 400_000), ("step-parent", 0), ("aunt-uncle", 0)):
         assert owed("2.001263", "2026-03-02", {"relation": relation}) == amount
 

@@ -48,7 +48,7 @@ from services.catalogue.events import (
 from services.catalogue.values import in_force
 from services.chassis.decider import Rejected
 from services.chassis.deciding.codec import Shape
-from services.chassis.following.in_force import law, versions_of, versions_table
+from services.chassis.following.in_force import definitions_view, versions_of, versions_table
 from services.law.definitions import Circumstance, FeeOverlay, Json, Text
 from tests.catalogue.samples import PROCEDURE, form, text
 from tests.catalogue.test_domain import AGENCY, AT, BY, CALENDAR, CODE, EARLIER, ONLINE_FREE
@@ -313,7 +313,7 @@ STEPS = st.lists(
 def told(db: Connection, shape: Shape, event: Any, revision: int) -> None:
     name = shape.message.DESCRIPTOR.full_name
     fact = fact_of(shape.write(event), stream="procedure-x", revision=revision)
-    law.folds[name](db, [fact])
+    definitions_view.folds[name](db, [fact])
 
 
 @trying(STEPS)

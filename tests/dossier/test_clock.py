@@ -17,8 +17,7 @@ from services.catalogue.answers import deadline
 from services.catalogue.views import Definitions
 from services.chassis.decider import Rejected
 from services.chassis.deciding.codec import from_timestamp
-from services.chassis.following.in_force import SHAPES
-from services.chassis.following.in_force import law as kept_law
+from services.chassis.following.in_force import SHAPES, definitions_view
 from services.dossier import commands as c
 from services.dossier import events as e
 from services.dossier import values as v
@@ -367,7 +366,7 @@ def written(kind: str, each: Any) -> Any:
 def published(*calendars: CalendarVersion) -> Any:
     engine = create_engine("sqlite://")
     db = engine.connect()
-    kept_law.metadata.create_all(db)
+    definitions_view.metadata.create_all(db)
     facts: list[Any] = [
         *(
             events_pb2.CalendarPublished(calendar=written("calendar", each))
@@ -377,7 +376,7 @@ def published(*calendars: CalendarVersion) -> Any:
         events_pb2.AgencyOpened(agency=written("agency", SHOP)),
     ]
     for fact in facts:
-        kept_law.folds[fact.DESCRIPTOR.full_name](db, [fact_of(fact)])
+        definitions_view.folds[fact.DESCRIPTOR.full_name](db, [fact_of(fact)])
     return Law(db), Definitions(db)
 
 

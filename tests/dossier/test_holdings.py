@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, create_engine
 
-from motcua.warehouse.events.v1 import events_pb2 as w
+from motcua.warehouse.events.v1 import events_pb2 as warehouse
 from services.chassis.deciding.codec import to_timestamp
 from services.chassis.deciding.facts import Fact
 from services.dossier.holdings import document_gone, document_kept, holdings_of, metadata
@@ -29,9 +29,12 @@ def db() -> Connection:
     metadata.create_all(connection)
     kept: dict[str, Any] = {"valid_from": to_timestamp(ISSUED), "document_kind": "confirmation"}
     document_kept(
-        connection, fact(w.DocumentKept(document_id="mine", account_id="me", valid_until=to_timestamp(LAST), **kept))
+        connection,
+        fact(warehouse.DocumentKept(document_id="mine", account_id="me", valid_until=to_timestamp(LAST), **kept)),
     )
-    document_kept(connection, fact(w.DocumentKept(document_id="a child's", account_id="x", guardian_id="me", **kept)))
+    document_kept(
+        connection, fact(warehouse.DocumentKept(document_id="a child's", account_id="x", guardian_id="me", **kept))
+    )
     return connection
 
 
@@ -48,5 +51,5 @@ def test_a_child_s_is_the_guardian_s_to_use_and_the_child_s_own(db: Connection) 
     assert found["me"].others("me", LAST) == {"confirmation": frozenset({"a child's"})}
     assert (found["x"].own("x", LAST), found["x"].others("x", LAST)) == ({"confirmation": "a child's"}, {})
     assert found["somebody"].rows == ()
-    document_gone(db, fact(w.DocumentRevoked(document_id="a child's")))
+    document_gone(db, fact(warehouse.DocumentRevoked(document_id="a child's")))
     assert holdings_of(db, ["me"])["me"].others("me", LAST) == {}

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import true
 
-from motcua.dossier.events.v1 import events_pb2 as e
+from motcua.dossier.events.v1 import events_pb2 as facts
 from motcua.dossier.v1 import dossier_pb2
 from motcua.dossier.v1 import dossier_service_pb2 as pb
 from services.chassis.calls.paging import Pages
@@ -52,7 +52,7 @@ class Office:
 
     def submitted(self, code: str, agency: str, at: datetime = RECEIVED, applicant: str = "citizen-1") -> str:
         return self.tell(
-            e.DossierSubmitted(
+            facts.DossierSubmitted(
                 code=code, applicant_id=applicant, reception_agency=agency, competent_agency=agency, at=to_timestamp(at)
             ),
             f"dossier-{code}",
@@ -62,11 +62,11 @@ class Office:
         due, now = to_timestamp(RECEIVED + timedelta(days=days)), to_timestamp(RECEIVED)
         about: dict[str, Any] = {"code": code, "at": now}
         events: dict[str, Message] = {
-            "received": e.DossierReceived(**about, due_at=due),
-            "extended": e.DeadlineExtended(**about, due_at=due),
-            "supplement": e.SupplementRequested(**about),
-            "supplied": e.SupplementSupplied(**about, due_at=due),
-            "refused": e.DossierRefused(**about),
+            "received": facts.DossierReceived(**about, due_at=due),
+            "extended": facts.DeadlineExtended(**about, due_at=due),
+            "supplement": facts.SupplementRequested(**about),
+            "supplied": facts.SupplementSupplied(**about, due_at=due),
+            "refused": facts.DossierRefused(**about),
         }
         return self.tell(events[move], f"dossier-{code}")
 
@@ -152,7 +152,7 @@ def test_a_draft_that_is_saved_again_keeps_its_place(office: Office) -> None:
     me = str(uuid4())
 
     def save(draft_id: str) -> str:
-        return office.tell(e.DraftSaved(draft_id=draft_id, applicant_id=me, at=to_timestamp(RECEIVED)), draft_id)
+        return office.tell(facts.DraftSaved(draft_id=draft_id, applicant_id=me, at=to_timestamp(RECEIVED)), draft_id)
 
     ids = [f"{me}-{number}" for number in range(3)]
     head = [save(draft_id) for draft_id in ids][-1]

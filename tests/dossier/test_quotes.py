@@ -16,18 +16,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import create_engine
 
-from motcua.catalogue.events.v1 import events_pb2 as e
+from motcua.catalogue.events.v1 import events_pb2 as stored
 from motcua.catalogue.v1 import catalogue_service_pb2 as pb
 from motcua.dossier.events.v1 import events_pb2 as facts
 from services.catalogue import answers
 from services.catalogue.views import Definitions
 from services.chassis.calls.answers import form_answers
 from services.chassis.decider import Rejected
-from services.chassis.following.in_force import SHAPES
-from services.chassis.following.in_force import law as kept
+from services.chassis.following.in_force import SHAPES, definitions_view
 from services.dossier.law import Law
 from services.dossier.values import Channel
-from services.law.cases import Standing
+from services.law.cases import Eligibility
 from tests.catalogue.samples import catalogue
 from tests.support.facts import fact_of
 
@@ -43,19 +42,19 @@ values = dates | st.booleans() | st.integers(0, 3) | st.sampled_from(["step-pare
 def law() -> tuple[Law, Definitions]:
     """Both services' views of the sample catalogue, folded from the same facts."""
     with create_engine("sqlite://").connect() as db:
-        kept.metadata.create_all(db)
+        definitions_view.metadata.create_all(db)
         known = catalogue()
         told: list[tuple[str, Callable[[Any], Any], Any]] = [
-            *(("calendar", lambda x: e.CalendarPublished(calendar=x), each) for each in known.calendars),
-            *(("territory", lambda x: e.TerritoryPublished(territory=x), each) for each in known.territories),
-            *(("procedure", lambda x: e.ProcedurePublished(procedure=x), each) for each in known.procedures),
-            *(("agency", lambda x: e.AgencyOpened(agency=x), each) for each in known.agencies("56")),
-            *(("overlay", lambda x: e.FeeOverlayAdopted(overlay=x), each) for each in known.overlays),
+            *(("calendar", lambda x: stored.CalendarPublished(calendar=x), each) for each in known.calendars),
+            *(("territory", lambda x: stored.TerritoryPublished(territory=x), each) for each in known.territories),
+            *(("procedure", lambda x: stored.ProcedurePublished(procedure=x), each) for each in known.procedures),
+            *(("agency", lambda x: stored.AgencyOpened(agency=x), each) for each in known.agencies("56")),
+            *(("overlay", lambda x: stored.FeeOverlayAdopted(overlay=x), each) for each in known.overlays),
         ]
         for number, (kind, event, definition) in enumerate(told):
             message = event(SHAPES[kind].write(definition))
             fact = fact_of(message, stream=f"{kind}-{number}", revision=number, event_id=uuid4())
-            kept.folds[message.DESCRIPTOR.full_name](db, [fact])
+            definitions_view.folds[message.DESCRIPTOR.full_name](db, [fact])
         return Law(db), Definitions(db)
 
 
@@ -98,8 +97,8 @@ def test_the_quote_and_the_assessment_agree(
         with pytest.raises(Rejected, match="CHANNEL_NOT_OFFERED"):
             answers.fee(quoting, request, day)
         return
-    standing = Standing(level, kinds)
-    terms = assessing.terms(procedure, channel, AGENCY, form_answers(request.form), at, standing=standing)
+    eligibility = Eligibility(level, kinds)
+    terms = assessing.terms(procedure, channel, AGENCY, form_answers(request.form), at, eligibility=eligibility)
     quoted = None
     try:
         quoted = answers.fee(quoting, request, day)
@@ -130,6 +129,6 @@ def test_a_claim_is_quoted_beside_what_is_assessed_without_it() -> None:
         ("student", False, True),
     ]
     at = datetime(2026, 3, 2, 10, tzinfo=ZONE)
-    granted = Standing(confirmed={"student"})
-    terms = assessing.terms(assessing.in_force("3.000333", at), Channel.COUNTER, AGENCY, {}, at, standing=granted)
+    granted = Eligibility(confirmed={"student"})
+    terms = assessing.terms(assessing.in_force("3.000333", at), Channel.COUNTER, AGENCY, {}, at, eligibility=granted)
     assert [(item.amount, item.waived) for item in terms.fee_items] == [(100_000, 100_000)]

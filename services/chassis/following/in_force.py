@@ -46,7 +46,7 @@ versions_table = Table(
     Column("revision", Integer, nullable=False),
     Column("definition", LargeBinary, nullable=False),
 )
-law = Projection("law_v3", metadata)
+definitions_view = Projection("law_v3", metadata)
 
 SHAPES = {
     "procedure": Shape(definitions.Procedure, definitions_pb2.Procedure),
@@ -137,23 +137,23 @@ def _scope(event: Any) -> str:
     return f"{event.province}/{event.procedure_code}/{event.charge_code}/{channels}"
 
 
-@law.on(events_pb2.ProcedurePublished)
+@definitions_view.on(events_pb2.ProcedurePublished)
 def procedure_published(db: Connection, fact: Fact[events_pb2.ProcedurePublished]) -> None:
     procedure = fact.event.procedure
     _put(db, fact, "procedure", procedure.code, procedure.version, procedure)
 
 
-@law.on(events_pb2.ProcedureWithdrawn)
+@definitions_view.on(events_pb2.ProcedureWithdrawn)
 def procedure_withdrawn(db: Connection, fact: Fact[events_pb2.ProcedureWithdrawn]) -> None:
     _end(db, fact, "procedure")
 
 
-@law.on(events_pb2.ProcedureVersionWithdrawn)
+@definitions_view.on(events_pb2.ProcedureVersionWithdrawn)
 def procedure_version_withdrawn(db: Connection, fact: Fact[events_pb2.ProcedureVersionWithdrawn]) -> None:
     _drop(db, fact, "procedure", fact.event.code, fact.event.version)
 
 
-@law.on(events_pb2.ProcedureRepaired)
+@definitions_view.on(events_pb2.ProcedureRepaired)
 def procedure_repaired(db: Connection, fact: Fact[events_pb2.ProcedureRepaired]) -> None:
     """In force as long as the version was."""
     t, procedure = versions_table, fact.event.procedure
@@ -163,54 +163,54 @@ def procedure_repaired(db: Connection, fact: Fact[events_pb2.ProcedureRepaired])
     db.execute(update(t).where(of_key).values(revision=fact.revision))
 
 
-@law.on(events_pb2.FeeOverlayAdopted)
+@definitions_view.on(events_pb2.FeeOverlayAdopted)
 def overlay_adopted(db: Connection, fact: Fact[events_pb2.FeeOverlayAdopted]) -> None:
     _put(db, fact, "overlay", _scope(fact.event.overlay), fact.revision, fact.event.overlay)
 
 
-@law.on(events_pb2.FeeOverlayWithdrawn)
+@definitions_view.on(events_pb2.FeeOverlayWithdrawn)
 def overlay_withdrawn(db: Connection, fact: Fact[events_pb2.FeeOverlayWithdrawn]) -> None:
     withdrawn = _of("overlay", _scope(fact.event)) & (versions_table.c.valid_from == fact.event.valid_from)
     db.execute(delete(versions_table).where(withdrawn))
 
 
-@law.on(events_pb2.AgencyOpened)
+@definitions_view.on(events_pb2.AgencyOpened)
 def agency_opened(db: Connection, fact: Fact[events_pb2.AgencyOpened]) -> None:
     _put(db, fact, "agency", fact.event.agency.code, fact.event.agency.version or 1, fact.event.agency)
 
 
-@law.on(events_pb2.AgencyChanged)
+@definitions_view.on(events_pb2.AgencyChanged)
 def agency_changed(db: Connection, fact: Fact[events_pb2.AgencyChanged]) -> None:
     _put(db, fact, "agency", fact.event.agency.code, fact.event.agency.version, fact.event.agency)
 
 
-@law.on(events_pb2.AgencyVersionWithdrawn)
+@definitions_view.on(events_pb2.AgencyVersionWithdrawn)
 def agency_version_withdrawn(db: Connection, fact: Fact[events_pb2.AgencyVersionWithdrawn]) -> None:
     _drop(db, fact, "agency", fact.event.code, fact.event.version)
 
 
-@law.on(events_pb2.AgencyClosed)
+@definitions_view.on(events_pb2.AgencyClosed)
 def agency_closed(db: Connection, fact: Fact[events_pb2.AgencyClosed]) -> None:
     _end(db, fact, "agency", fact.event.successor)
 
 
-@law.on(events_pb2.CalendarPublished)
+@definitions_view.on(events_pb2.CalendarPublished)
 def calendar_published(db: Connection, fact: Fact[events_pb2.CalendarPublished]) -> None:
     calendar = fact.event.calendar
     _put(db, fact, "calendar", calendar.calendar_id, calendar.version, calendar)
 
 
-@law.on(events_pb2.CalendarVersionWithdrawn)
+@definitions_view.on(events_pb2.CalendarVersionWithdrawn)
 def calendar_version_withdrawn(db: Connection, fact: Fact[events_pb2.CalendarVersionWithdrawn]) -> None:
     _drop(db, fact, "calendar", fact.event.calendar_id, fact.event.version)
 
 
-@law.on(events_pb2.TerritoryPublished)
+@definitions_view.on(events_pb2.TerritoryPublished)
 def territory_published(db: Connection, fact: Fact[events_pb2.TerritoryPublished]) -> None:
     territory = fact.event.territory
     _put(db, fact, "territory", territory.province.code, territory.version, territory)
 
 
-@law.on(events_pb2.ProvinceMerged)
+@definitions_view.on(events_pb2.ProvinceMerged)
 def province_merged(db: Connection, fact: Fact[events_pb2.ProvinceMerged]) -> None:
     _end(db, fact, "territory", fact.event.successor)

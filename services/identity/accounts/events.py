@@ -16,7 +16,7 @@ from services.identity.accounts.values import (
     Role,
 )
 
-NOTHING = Sealed()
+NO_TEXT = Sealed()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +89,7 @@ class PopulationLookedUp:
     dossier_code: str
     wanted: tuple[PersonField, ...] = ()
     gap: LookupGap = LookupGap.UNSPECIFIED
-    full_name: Sealed = NOTHING
+    full_name: Sealed = NO_TEXT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
