@@ -109,12 +109,15 @@ class Benefits:
         return self.turns.turn(account_id)
 
     async def turn_of(self, code: str) -> asyncio.Lock:
-        """Of the dossier's applicant."""
+        """The turn of the dossier's applicant."""
         state, _ = await self.dossiers.load(code)
         return self.turns.turn(state.applicant_id)
 
     async def used_up(self, procedure: Procedure, applicant_id: str, day: str, own: str = "") -> frozenset[str]:
-        """By other dossiers than `own`. Raises Rejected NOT_READY while the view is behind the log."""
+        """The exemptions that other dossiers of the applicant than `own` used up.
+
+        Raises Rejected NOT_READY while the view is behind the log.
+        """
         if not is_limited(procedure, day):
             return frozenset()
         head = position_token(await self.store.head())
@@ -122,7 +125,7 @@ class Benefits:
         return await used_up(rows, procedure, day, own, self.dossiers.load, self.keys)
 
     async def used_by_others(self, state: Dossier, now: datetime) -> frozenset[str]:
-        """On the day of the dossier's submission. Raises as used_up."""
+        """The exemptions that the applicant's other dossiers used up, on the day of this one's submission. Raises as used_up."""
         procedure = (await self.law.get()).version(state.procedure_code, state.procedure_version)
         day = local_day(state.submitted_at or now)
         return await self.used_up(procedure, state.applicant_id, day, state.code)

@@ -54,7 +54,7 @@ class DossierCall(Generic[Q]):
 
     @property
     def procedure(self) -> Procedure:
-        """The version that the dossier keeps."""
+        """The procedure in the version that the dossier keeps."""
         return self.law.version(self.state.procedure_code, self.state.procedure_version)
 
     @property
@@ -77,7 +77,7 @@ class DossierCall(Generic[Q]):
 
     @property
     def receipt_number(self) -> str:
-        """Of the receipt and appointment, form 01: one per dossier."""
+        """The number of the receipt and appointment, form 01: one per dossier."""
         return f"TN-{self.state.code}"
 
 
@@ -133,7 +133,7 @@ class Casework:
         return history, state
 
     async def require_still_party(self, call: Call[Any]) -> None:
-        """Of the newest state. Raises as require_party."""
+        """Refuses a caller who is no party of the newest state. Raises as require_party."""
         state, _ = await self.dossiers.load(call.request.code)
         self._require_party(call, state, await self.law.get())
 

@@ -13,7 +13,11 @@ def total(items: Sequence[FeeItem]) -> int:
 
 
 def left(items: Sequence[FeeItem], paid: Sequence[FeeItem]) -> tuple[FeeItem, ...]:
-    """The items less what was paid: of the same charge first, then of the others. Not less than nothing altogether."""
+    """The items less what was paid, without those of which nothing is left.
+
+    A payment counts first for items of its own charge, then for the others; no item falls below zero, and what is left of the
+    payment is dropped.
+    """
     credit: dict[str, int] = {}
     for item in paid:
         credit[item.charge_code] = credit.get(item.charge_code, 0) + item.amount

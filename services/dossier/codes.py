@@ -117,7 +117,7 @@ def codes_of_request(db: Connection, request_id: str) -> list[str]:
 
 
 def forget(db: Connection, code: str) -> None:
-    """The code turned out to be taken: the next call allocates another."""
+    """Forgets a code that turned out to be taken: the next call allocates another."""
     db.execute(given.delete().where(given.c.code == code))
 
 

@@ -64,7 +64,7 @@ class Submission:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubmitDossier:
-    """`code`: of the dossier. `fee_id`: of what it owes."""
+    """Submits a dossier under `code`. `fee_id`: of the fee that it may owe."""
 
     code: str
     fee_id: str
@@ -98,7 +98,7 @@ class RefuseDossier:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Correction:
-    """All of the form's answers, as they are now to be. Rules never read sealed text: what it changes is said beside it.
+    """New answers to the whole form. Rules cannot read sealed text, so what they need to know of the answers stands beside it.
 
     `changed`: the paths of the answers that differ. `version`: how often the form that they were compared with had been corrected.
     `terms`: the law that the dossier keeps, for these answers. `before`: what the answers before owed by the same law.
@@ -118,7 +118,7 @@ class Correction:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CorrectForm:
-    """`components`: those that only these answers need."""
+    """New answers take the place of those before. `components`: those that only the new answers need."""
 
     at: datetime
     by: Actor
@@ -130,7 +130,7 @@ class CorrectForm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestSupplement:
-    """`unknown_fields`: those of the `form_fields` that the procedure's form does not have."""
+    """Asks for components and answers. `unknown_fields`: those of the `form_fields` that the procedure's form does not have."""
 
     at: datetime
     by: Actor
@@ -228,7 +228,7 @@ class AssessFee:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaiveFee:
-    """`left_id`: of the fee that is left."""
+    """Grants an exemption from a fee. `left_id`: the id of the fee that is left."""
 
     at: datetime
     by: Actor
@@ -263,7 +263,7 @@ class LapseFee:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PayFee:
-    """The payment service confirmed it."""
+    """The payment service confirmed that the fee was paid."""
 
     at: datetime
     by: Actor

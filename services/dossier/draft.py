@@ -180,14 +180,14 @@ def _claim(command: ClaimDraft, draft: Draft) -> Sequence[Event]:
 
 
 def require_usable(draft: Draft, by: str, draft_id: str, procedure_code: str) -> None:
-    """Raises Rejected DRAFT_NOT_FOUND, DRAFT_CLOSED, DRAFT_OF_OTHER_PROCEDURE."""
+    """Refuses a draft that cannot become a dossier of this procedure. Raises Rejected as require_open, DRAFT_OF_OTHER_PROCEDURE."""
     require_open(draft, by, draft_id)
     if draft.procedure_code != procedure_code:
         raise Refused("DRAFT_OF_OTHER_PROCEDURE", draft_id=draft_id, procedure_code=draft.procedure_code)
 
 
 def require_open(draft: Draft, by: str, draft_id: str) -> None:
-    """Raises Rejected DRAFT_NOT_FOUND, DRAFT_CLOSED."""
+    """Refuses a draft that is another's or closed. Raises Rejected DRAFT_NOT_FOUND, DRAFT_CLOSED."""
     # Another person's draft looks like none.
     if draft.stage is Stage.ABSENT or draft.applicant_id != by:
         raise Refused("DRAFT_NOT_FOUND", draft_id=draft_id)

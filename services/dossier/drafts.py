@@ -86,7 +86,7 @@ class Drafts:
             raise Refused("TOO_MANY_DRAFTS", limit=str(MOST_DRAFTS))
 
     async def get(self, call: Call[pb.GetDraftRequest]) -> dossier_pb2.Draft:
-        """The caller's own, while it is open. Raises Rejected DRAFT_NOT_FOUND."""
+        """The caller's own draft, while it is open. Raises Rejected DRAFT_NOT_FOUND."""
         history = await self.drafts.read(call.request.draft_id)
         for recorded in reversed(history):
             event = fact_of(recorded).event
@@ -108,7 +108,7 @@ class Drafts:
         return await self.drafts.execute(call.request.draft_id, command, call.origin)
 
     async def require_usable(self, call: Call[pb.SubmitDossierRequest]) -> None:
-        """That the draft, if one is named, is the applicant's, of this procedure and no dossier yet. Raises as ClaimDraft."""
+        """Refuses a named draft that is not the applicant's, of another procedure or a dossier already. Raises as ClaimDraft."""
         request = call.request
         if request.draft_id:
             state, _ = await self.drafts.load(request.draft_id)
@@ -118,7 +118,10 @@ class Drafts:
                 raise Refused("DRAFT_CLOSED")
 
     async def claim(self, command: c.SubmitDossier, origin: Origin) -> None:
-        """Of submissions of one draft at the same time one goes on. Raises Rejected DRAFT_CLOSED, DRAFT_BEING_SUBMITTED, ..."""
+        """Claims the draft for this submission: of several at the same time one goes on.
+
+        Raises Rejected DRAFT_CLOSED, DRAFT_BEING_SUBMITTED, ...
+        """
         submission = command.submission
         if not submission.draft_id:
             return

@@ -23,7 +23,9 @@ class Forms:
         self._answers = Answers()
 
     async def check(self, procedure: Procedure, answers: Mapping[str, Any], at: datetime, *, required: bool) -> None:
-        """As of then. Raises RequestInvalid FORM_INVALID with the faults.
+        """Refuses answers that the procedure's form does not take at that moment.
+
+        Raises RequestInvalid FORM_INVALID with the faults.
 
         Raises Rejected DEFINITION_FAULTY, FORM_UNCHECKABLE, OVERLOADED.
         """
@@ -43,7 +45,7 @@ class Forms:
 
 
 def faulty(procedure: Procedure) -> Refused:
-    """Of a definition that was published before what is wrong with it was known. Counted, for an alert."""
+    """The refusal where a definition was published before what is wrong with it was known. Counted, for an alert."""
     telemetry.DEFINITION_FAULTS.inc()
     log.error("a definition in force is faulty", procedure=procedure.code, version=procedure.version, exc_info=True)
     return Refused("DEFINITION_FAULTY", procedure_code=procedure.code, version=str(procedure.version))

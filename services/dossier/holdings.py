@@ -76,7 +76,7 @@ class Holdings:
         }
 
     def others(self, account_id: str, at: datetime) -> Mapping[str, frozenset[str]]:
-        """The same of those that the account holds as a guardian: all of each."""
+        """Ids of the documents that the account holds as a guardian and that are valid then, by kind: all of each."""
         found = defaultdict(set)
         for row in self.rows:
             if row.guardian_id == account_id and _valid(row, at):

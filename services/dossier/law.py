@@ -43,7 +43,7 @@ from services.law.validity import Validity, nearest, newest
 
 @dataclass(frozen=True, slots=True)
 class _Calendar:
-    """One version, with its law."""
+    """One version of a calendar, with the law that it follows from."""
 
     validity: Validity
     calendar: Calendar
@@ -51,7 +51,7 @@ class _Calendar:
 
 
 class Law:
-    """All of it, in memory."""
+    """The catalogue's definitions, all of them, in memory."""
 
     def __init__(self, db: Connection) -> None:
         self._procedures: defaultdict[str, dict[int, Version]] = defaultdict(dict)
@@ -75,7 +75,7 @@ class Law:
                     self._calendars[one.key].append(known)
 
     def in_force(self, procedure_code: str, at: datetime) -> Procedure:
-        """The newest version in force on that day. Raises Rejected PROCEDURE_UNKNOWN."""
+        """The procedure's newest version in force on that day. Raises Rejected PROCEDURE_UNKNOWN."""
         if (procedure := self.offered(procedure_code, at)) is None:
             raise Refused("PROCEDURE_UNKNOWN", procedure_code=procedure_code)
         return procedure
@@ -85,7 +85,7 @@ class Law:
         return found.value if found else None
 
     def version(self, procedure_code: str, version: int) -> Procedure:
-        """Raises Rejected NOT_READY where this replica has not read of it yet."""
+        """This version of the procedure. Raises Rejected NOT_READY where this replica has not read of it yet."""
         known = self._procedures.get(procedure_code, {}).get(version)
         if known is None:
             raise Refused("NOT_READY")
@@ -93,12 +93,12 @@ class Law:
         return procedure
 
     def name_of(self, procedure_code: str, version: int) -> definitions.Text | None:
-        """None where this replica has not read of it yet."""
+        """The name of this version of the procedure; None where this replica has not read of it yet."""
         known = self._procedures.get(procedure_code, {}).get(version)
         return known.value.name if known else None
 
     def agency(self, code: str, at: datetime) -> Agency:
-        """As it is on that day. Raises Rejected AGENCY_UNKNOWN."""
+        """The agency as it is on that day. Raises Rejected AGENCY_UNKNOWN where it is not in force."""
         found = newest(self._agencies.get(code, ()), local_day(at))
         if found is None:
             raise Refused("AGENCY_UNKNOWN", agency=code)
@@ -106,14 +106,17 @@ class Law:
         return agency
 
     def agency_here(self, code: str, at: datetime, site: str) -> Agency:
-        """The same of one that this site decides for. Raises Rejected AGENCY_UNKNOWN, AGENCY_ELSEWHERE."""
+        """The agency as it is on that day, if this site decides for it. Raises Rejected AGENCY_UNKNOWN, AGENCY_ELSEWHERE."""
         agency = self.agency(code, at)
         if not decides_for(site, agency.province):
             raise Refused("AGENCY_ELSEWHERE", agency=code, province=agency.province)
         return agency
 
     def known_agency(self, code: str, at: datetime) -> Agency:
-        """In force or not. Raises Rejected NOT_READY where this replica has not read of it yet."""
+        """The agency, in force or not, as it is nearest to that day.
+
+        Raises Rejected NOT_READY where this replica has not read of it yet.
+        """
         versions = self._agencies.get(code)
         if not versions:
             raise Refused("NOT_READY")
@@ -131,7 +134,10 @@ class Law:
         return {code: successor for code, (until, successor) in self._closures.items() if until < day}
 
     def calendar(self, calendar_id: str, at: datetime) -> Calendar:
-        """The newest version in force on that day. Raises Rejected NOT_READY where this replica has not read of it yet."""
+        """The calendar's newest version in force on that day.
+
+        Raises Rejected NOT_READY where this replica has not read of it yet.
+        """
         if (found := self._calendar(calendar_id, at)) is None:
             raise Refused("NOT_READY")
         return found.calendar
@@ -165,7 +171,7 @@ class Law:
         return (found.value for each in self._agencies.values() if (found := newest(each, day)))
 
     def route(self, reception: str, competent: str, channel: Channel, at: datetime) -> Route:
-        """How what is received there now comes to who is competent."""
+        """How what the reception agency receives now comes to the competent agency."""
         if reception == competent:
             return HERE
         calendar, at_counter = self.calendar_of(reception, at), channel is Channel.COUNTER
@@ -175,7 +181,8 @@ class Law:
         return Route(forward_by(calendar, at, at_counter), counts_from(calendar, at, at_counter) if across else None)
 
     def named(self, procedure: Procedure, code: str, reception: Agency, at: datetime, site: str) -> Agency:
-        """The agency that somebody wants to settle it: of the province, or where anybody may of all for which the site decides.
+        """The agency that somebody wants as the competent one: of the province, or where anybody may of all for which the site
+        decides.
 
         Raises AGENCY_UNKNOWN, AGENCY_ELSEWHERE, AGENCY_NOT_COMPETENT.
         """
@@ -286,8 +293,11 @@ class Law:
         day: str,
         eligibility: Eligibility,
     ) -> tuple[QuotedItem, ...]:
-        """Empty where nothing is owed, and where the Council set nothing or the form does not say how many: then an official
-        assesses the fee."""
+        """The fee's items.
+
+        Empty where nothing is owed, and where the Council set nothing or the form does not say how many: then an official assesses
+        the fee.
+        """
         case = case_of(procedure, agency.province, definitions.Channel(channel.value), day, form, eligibility)
         try:
             items = quote(procedure, self._overlays, case)

@@ -22,7 +22,10 @@ NOT_THE_FEE = (payment.RefundCause.REFUND_CAUSE_SURPLUS, payment.RefundCause.REF
 def noted(
     event: payment.PaymentConfirmed | payment.RefundConfirmed, now: datetime, law: Law
 ) -> Callable[[Dossier], c.Command] | None:
-    """None for what does not change the fee. The command raises Rejected NOT_FOUND for a dossier that is not there."""
+    """What builds the command that notes a payment or a refund; None for what does not change the fee.
+
+    Building it raises Rejected NOT_FOUND for a dossier that is not there.
+    """
     if isinstance(event, payment.RefundConfirmed) and event.cause in NOT_THE_FEE:
         return None
 

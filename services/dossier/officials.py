@@ -52,7 +52,7 @@ def ended(db: Connection, fact: Fact[identity.AppointmentEnded]) -> None:
 
 
 def roles_of(db: Connection, account_id: str, agency: str, at: datetime) -> frozenset[str]:
-    """In force then."""
+    """The roles in which the account is appointed at the agency at that moment."""
     t = appointments.c
     here = (t.account_id == account_id) & (t.agency == agency) & (t.starts_at <= at)
     rows = db.scalars(select(t.roles).where(here, or_(t.ends_at.is_(None), t.ends_at > at)))

@@ -35,7 +35,7 @@ def is_party(caller: Caller, state: Dossier, law: Law) -> bool:
 
 
 def require_party(caller: Caller, state: Dossier, law: Law, standing: Standing, code: str) -> None:
-    """That the caller may read it and act on it. Raises Rejected NOT_FOUND, OWN_AFFAIR, ACCOUNT_RESTRICTED."""
+    """Refuses a caller who may not read the dossier and act on it. Raises Rejected NOT_FOUND, OWN_AFFAIR, ACCOUNT_RESTRICTED."""
     if not is_party(caller, state, law):
         raise Refused("NOT_FOUND", code=code)
     require_impartial(caller, state.applicant_id)
@@ -49,7 +49,7 @@ def may_act(caller: Caller, state: Dossier, law: Law, standing: Standing) -> boo
 
 
 def names(caller: Caller, law: Law) -> ColumnElement[bool]:
-    """The same of rows, for an official."""
+    """The condition on rows of dossiers that an official may know of, as require_party has it."""
     t, own = dossiers.c, office_of(caller, law)
     if not own:
         return false()

@@ -49,7 +49,7 @@ def mine(applicant_id: str, settlement: int) -> Listing:
 def work(
     allowed: ColumnElement[bool], agency: str, account_id: str, request: pb.ListWorkRequest, now: datetime
 ) -> AsOf:
-    """The most urgent first, by the due dates of the moment when the list was begun: they move while it is read."""
+    """The work list, the most urgent first, by the due dates of the moment when the list was begun: they move while it is read."""
     states = [request.settlement] if request.settlement else _OPEN
     query = select(dossiers).where(allowed, dossiers.c.holder == agency, dossiers.c.settlement.in_(states))
     if request.step_role:
@@ -146,7 +146,7 @@ def homed_query(agencies: Collection[str]) -> Select[Any]:
 
 
 async def summaries(rows: Sequence[Any], now: datetime, law: Law, keys: KeyRing) -> list[dossier_pb2.DossierSummary]:
-    """With the applicants' names, where the call may open them."""
+    """The rows as messages, with the applicants' names where the call may open them."""
     names = [""] * len(rows)
     if may_open():
         sealed = [Row(row.applicant_id, row.code, UUID(row.event_id), row.applicant_name) for row in rows]

@@ -99,7 +99,7 @@ async def shown(history: Sequence[RecordedEvent], state: Dossier, keys: KeyRing,
 
 
 def files_of(history: Sequence[RecordedEvent], state: Dossier) -> dict[str, str]:
-    """The media types of its attachments and its result, by their hashes."""
+    """The media types of the dossier's attachments and its result, by their hashes."""
     attached = ComponentSource.ATTACHMENT
     files = {held.sha256: held.media_type for held in state.components if held.source is attached}
     for event in map(message_of, history):
@@ -111,7 +111,7 @@ def files_of(history: Sequence[RecordedEvent], state: Dossier) -> dict[str, str]
 async def content_of(
     history: Sequence[RecordedEvent], state: Dossier, sha256: str, blobs: SealedBlobs
 ) -> AsyncIterator[pb.GetAttachmentResponse]:
-    """Of one of its files, in pieces. Raises Rejected ATTACHMENT_UNKNOWN."""
+    """The content of one of the dossier's files, in pieces. Raises Rejected ATTACHMENT_UNKNOWN."""
     files = files_of(history, state)
     if sha256 not in files:
         raise Refused("ATTACHMENT_UNKNOWN", sha256=sha256, component="-")
@@ -268,7 +268,7 @@ async def entry_of(fact: Fact[Any], keys: KeyRing) -> dossier_pb2.HistoryEntry:
 
 
 def public_entry_of(fact: Fact[Any]) -> dossier_pb2.HistoryEntry:
-    """What everyone may see of an event."""
+    """The entry of an event with what everyone may see of it."""
     fields = MessageToDict(public_view(fact.event), preserving_proto_field_name=True)
     return dossier_pb2.HistoryEntry(
         event_id=str(fact.event_id),

@@ -80,7 +80,10 @@ def actor_of(caller: Caller) -> Actor:
 
 
 def components_of(given: Any, at: datetime) -> tuple[Component, ...]:
-    """Raises RequestInvalid for a component without a code or a source, or with a day of issue that is none or to come."""
+    """The components that a request names.
+
+    Raises RequestInvalid for one without a code or a source, or with a day of issue that is none or to come.
+    """
     violations = [
         Violation(f"components[{index}]", "Thiếu mã hoặc nguồn.", "It lacks component_code or source.")
         for index, component in enumerate(given)
@@ -93,7 +96,10 @@ def components_of(given: Any, at: datetime) -> tuple[Component, ...]:
 
 
 def paper_days_of(given: Any, at: datetime) -> tuple[PaperDay, ...]:
-    """Raises RequestInvalid for a component that is named twice, or without a day, or with one that is to come."""
+    """The days that an official read on papers.
+
+    Raises RequestInvalid for a component that is named twice, or without a day, or with one that is to come.
+    """
     codes = [day.component_code for day in given]
     violations = [
         Violation(f"paper_days[{index}]", "Thiếu ngày, hoặc thành phần lặp lại.", "It has no day, or names one twice.")
@@ -119,7 +125,7 @@ def _days(given: Any, field: str, at: datetime) -> list[Violation]:
 
 
 def data_faults_of(given: Any) -> tuple[DataFault, ...]:
-    """Raises RequestInvalid for a fault of no database or of no kind."""
+    """The faults of data that a request names. Raises RequestInvalid for a fault of no database or of no kind."""
     violations = [
         Violation(
             f"data_faults[{index}]",
@@ -152,7 +158,8 @@ def require_open_window(settings: Settings, channel: Channel, caller: Caller, at
 
 
 def _of_national_portal(caller: Caller) -> bool:
-    """A system that states the purpose, or a person whom a nation sent that is registered for it; where, its scope says."""
+    """Whether the call comes from the national portal: a system that is registered for this purpose and states it, or a person whom
+    such a system sent (`act`). For which agencies and procedures is checked with its scope."""
     enrolled = any(scope.purpose == NATIONAL for scope in caller.scopes)
     return enrolled and (bool(caller.act) or NATIONAL in caller.purposes)
 
@@ -208,7 +215,10 @@ async def _opened(registration: Registered, keys: KeyRing) -> Mapping[str, str]:
 
 
 def channel_of(request: pb.SubmitDossierRequest, caller: Caller) -> Channel:
-    """Applicants submit online; receptionists at the counter or what came by post. Raises Rejected, RequestInvalid."""
+    """The channel of a submission: applicants submit online, receptionists at the counter or what came by post.
+
+    Raises RequestInvalid.
+    """
     channel = Channel(request.channel)
     by_official = "receptionist" in caller.roles
     if by_official is (channel is Channel.ONLINE):
@@ -340,7 +350,7 @@ def _claims(
 
 
 def require_unused(codes: Collection[str], used: Collection[str]) -> None:
-    """Raises Rejected EXEMPTION_USED."""
+    """Refuses exemptions that are used up. Raises Rejected EXEMPTION_USED."""
     if again := [code for code in codes if code in used]:
         raise Refused("EXEMPTION_USED", exemption=", ".join(again))
 
@@ -353,5 +363,5 @@ def _account_level(applicant: Applicant, known: KnownAccount, caller: Caller) ->
 
 
 def fee_id_of(request_id: str, code: str) -> str:
-    """Of the fee that this request assesses for this dossier."""
+    """The id of the fee that this request assesses for this dossier."""
     return str(uuid5(UUID(request_id), f"fee of {code}"))

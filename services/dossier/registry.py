@@ -16,7 +16,11 @@ from services.dossier.values import ApplicantKind
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """An account: its kind, 0 for none; and what tells its names, of the first login or before it of a look-up."""
+    """An account as the log has it.
+
+    `kind`: of the account, 0 if there is none. `event`: the stored event with its names, the registration at the first login or
+    before that a look-up in the population database. `event_id`: of that event.
+    """
 
     kind: int = 0
     event_id: str = ""
@@ -32,7 +36,7 @@ class Registry:
         self._standing = standing
 
     async def require(self, account_id: str, kind: ApplicantKind, registered: Registered) -> Registered:
-        """`registered`: as the views hold it already, if they do. Returned as it is then, or as the log has it.
+        """The account, if it is there, of this kind and open: `registered` if the views hold it already, else as the log has it.
 
         Raises Rejected ACCOUNT_UNKNOWN, SUBJECT_ERASED, ACCOUNT_RESTRICTED.
         """
@@ -43,7 +47,7 @@ class Registry:
         return found
 
     def require_open(self, account_id: str) -> None:
-        """Raises Rejected SUBJECT_ERASED, ACCOUNT_RESTRICTED."""
+        """Refuses an account that was erased or restricted. Raises Rejected SUBJECT_ERASED, ACCOUNT_RESTRICTED."""
         if account_id in self._standing.erased:
             raise Refused("SUBJECT_ERASED")
         if account_id in self._standing.restricted:

@@ -36,7 +36,7 @@ def received(outcome: Outcome[Event]) -> pb.ReceiveDossierResponse:
 
 
 def supplied(outcome: Outcome[Event]) -> pb.SupplySupplementResponse:
-    """What made a dossier complete that was not received before received it as well."""
+    """The reply with the due date: a supplement that makes a dossier complete which was not received before receives it as well."""
     event = outcome.first(DossierReceived) or outcome.one(SupplementSupplied)
     due: dict[str, Any] = {"due_at": _due(event.due_at), "provisional": event.provisional}
     return replied(pb.SupplySupplementResponse, outcome, **due)
@@ -48,7 +48,7 @@ def assessed(outcome: Outcome[Event]) -> pb.AssessFeeResponse:
 
 
 def waived(outcome: Outcome[Event]) -> pb.WaiveFeeResponse:
-    """With the fee that is left, if one is."""
+    """The reply with the fee that is left, if one is."""
     reply = replied(pb.WaiveFeeResponse, outcome, waived=outcome.one(FeeWaived).amount)
     if left := outcome.first(FeeAssessed):
         reply.fee_id, reply.amount = left.fee_id, left.amount

@@ -42,7 +42,10 @@ class Submissions:
     allocation: Batched[Wanted, Given]
 
     async def submit(self, call: Call[pb.SubmitDossierRequest]) -> Outcome[Event]:
-        """Raises as Reception.submission and SubmitDossier; Rejected CODES_EXHAUSTED, OVERLOADED."""
+        """What submitting leads to, now or before.
+
+        Raises as Reception.submission and SubmitDossier; Rejected CODES_EXHAUSTED, OVERLOADED.
+        """
         procedure = (await self.law.get()).offered(call.request.procedure_code, call.now)
         if procedure is None or not is_limited(procedure, local_day(call.now)):
             return await self._submit(call)

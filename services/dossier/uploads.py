@@ -88,7 +88,8 @@ uploads = Table(
     metadata,
     Column("upload_id", String, primary_key=True),
     Column("owner", String, nullable=False, index=True),
-    # Whose file it is. Empty: that of whoever's dossier takes it, until when it stays among the growing ones.
+    # The account under whose key the file is sealed. Empty if uploaded for somebody else: it waits among the growing uploads until
+    # a dossier takes it.
     Column("subject", String, nullable=False),
     Column("media_type", String, nullable=False),
     Column("size", BigInteger, nullable=False),
@@ -119,7 +120,11 @@ _UPLOADS = _UPLOADS.outerjoin_from(uploads, kept, uploads.c.upload_id == kept.c.
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Who uploads, and whose the file is: the uploader's own, or empty for who uploads for others."""
+    """Who uploads, and for whom.
+
+    `subject`: the account under whose key the file is sealed, the uploader's own. Empty if uploaded for somebody else: the file
+    waits among the growing uploads until a dossier takes it.
+    """
 
     account: str
     subject: str
@@ -130,7 +135,7 @@ def owner_of(caller: Caller) -> Owner:
 
 
 class Uploads:
-    """Each belongs to the account that began it: nobody attaches another's file by its hash.
+    """Files that are uploaded in chunks. Each belongs to the account that began it: nobody attaches another's file by its hash.
 
     Whose file is whose stands in no event before a dossier takes the file: the database is durable.
     """
@@ -174,7 +179,10 @@ class Uploads:
         return self._database
 
     async def create(self, owner: Owner, media_type: str, size: int, sha256: str) -> dossier_pb2.Upload:
-        """Raises RequestInvalid, Rejected UPLOAD_TYPE_REFUSED, UPLOAD_EMPTY, UPLOAD_TOO_LARGE, UPLOAD_QUOTA."""
+        """The upload of this content, begun or as far as it is.
+
+        Raises RequestInvalid, Rejected UPLOAD_TYPE_REFUSED, UPLOAD_EMPTY, UPLOAD_TOO_LARGE, UPLOAD_QUOTA.
+        """
         declared, media_type = media_type, media_type_of(media_type) or ""
         if not media_type:
             raise Refused("UPLOAD_TYPE_REFUSED", media_type=declared[:80], accepted=", ".join(KINDS))
@@ -226,11 +234,11 @@ class Uploads:
         return await self._shown(await database.write(begin))
 
     async def get(self, owner: Owner, upload_id: str) -> dossier_pb2.Upload:
-        """Raises Rejected UPLOAD_UNKNOWN."""
+        """The owner's upload as far as it is. Raises Rejected UPLOAD_UNKNOWN."""
         return await self._shown(await self._row(owner, upload_id))
 
     async def read(self, owner: Owner, upload_id: str) -> tuple[str, AsyncIterator[bytes]]:
-        """Its media type and content, for who made it. Raises Rejected UPLOAD_UNKNOWN, UPLOAD_UNFINISHED."""
+        """The media type and content of an upload, for who made it. Raises Rejected UPLOAD_UNKNOWN, UPLOAD_UNFINISHED."""
         row = await self._row(owner, upload_id)
         if not row.complete:
             offset = await self._growing.offset(upload_id)
@@ -238,7 +246,11 @@ class Uploads:
         return row.kept_media_type, self._content(row)
 
     async def add(self, owner: Owner, upload_id: str, offset: int, data: bytes) -> dossier_pb2.Upload:
-        """Raises Rejected UPLOAD_UNKNOWN, UPLOAD_TOO_LARGE, UPLOAD_OFFSET_WRONG, OVERLOADED; the last chunk as _finish."""
+        """Writes a chunk; the last one finishes the upload.
+
+        Raises Rejected UPLOAD_UNKNOWN, UPLOAD_TOO_LARGE, UPLOAD_BEYOND_SIZE, UPLOAD_OFFSET_WRONG, OVERLOADED; the last chunk as
+        _finish.
+        """
         async with self._locks.setdefault(upload_id, asyncio.Lock()):
             row = await self._row(owner, upload_id)
             if row.complete:

@@ -75,7 +75,7 @@ class DeliveryMethod(Enum):
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """As it is kept."""
+    """An uploaded file as it is kept."""
 
     sha256: str
     media_type: str
@@ -113,7 +113,7 @@ class DataFault:
 
 @dataclass(frozen=True, slots=True)
 class FeeItem:
-    """In đồng. `waived`: what an exemption took off."""
+    """A part of a fee, in đồng. `waived`: what an exemption took off."""
 
     name: str
     amount: int
@@ -135,7 +135,7 @@ class Exempt:
     maximum: int = 0
 
     def of(self, item: FeeItem) -> FeeItem:
-        """What is left of the item: exemptions never add up."""
+        """The item as this exemption leaves it: exemptions never add up."""
         if self.charge_codes and item.charge_code not in self.charge_codes:
             return item
         off = taken_off(item.full, self.percent, self.maximum)
@@ -144,7 +144,7 @@ class Exempt:
 
 @dataclass(frozen=True, slots=True)
 class Waiver:
-    """What follows at submission: which exemptions, and the document kinds that prove them."""
+    """The exemptions that follow at submission, and the document kinds that prove them."""
 
     exemption_codes: tuple[str, ...] = ()
     document_kinds: tuple[str, ...] = ()
@@ -218,6 +218,6 @@ class Actor:
 
 
 def require_reason(text: str) -> None:
-    """A reason is words for a person to read, never a code. Raises Rejected REASON_REQUIRED."""
+    """Refuses a reason that is not words for a person to read. Raises Rejected REASON_REQUIRED."""
     if len(text.strip()) < SHORTEST_REASON or len(text.split()) < 2:
         raise Refused("REASON_REQUIRED", length=str(SHORTEST_REASON))

@@ -129,7 +129,7 @@ _DUE = insert(due_dates)
 
 @cache
 def _update(columns: tuple[str, ...]) -> Update:
-    """Made once: building a statement costs more than running it."""
+    """The statement that changes these columns of one row. Made once: building a statement costs more than running it."""
     return (
         update(dossiers).where(dossiers.c.code == bindparam("of")).values({name: bindparam(name) for name in columns})
     )
@@ -218,7 +218,7 @@ _OF_FEES = (facts.FeeAssessed, facts.FeePaid, facts.FeeCancelled, facts.FeeRefun
     facts.DossierSynchronised,
 )
 def moved(db: Connection, moves: Sequence[Fact[Any]]) -> None:
-    """All are of one type."""
+    """Moves the rows as these facts, all of one type, say."""
     courses = _courses(db, moves) if course_fact_of(moves[0].event) else {}
     rows: defaultdict[str, dict[str, Any]] = defaultdict(dict)
     due: list[dict[str, Any]] = []
@@ -256,7 +256,11 @@ def _courses(db: Connection, moves: Sequence[Fact[Any]]) -> dict[str, Course]:
 
 
 def _course(row: Any, held: tuple[course.Fee, ...]) -> Course:
-    """What the row keeps of it; moments of which it keeps only that they were are empty, and so are pauses."""
+    """The course as far as the row keeps it.
+
+    Of some moments the row keeps only that there was one (`reached`, `reception_passed`); they stay None here, and pauses stay
+    empty.
+    """
     due_at = _utc(row.due_at)
     return Course(
         settlement=Settlement(row.settlement),
@@ -319,7 +323,7 @@ def _states_due(fact: course.Fact) -> bool:
 
 
 def _step(event: Any) -> dict[str, Any]:
-    """Whose turn it is."""
+    """The columns that say whose turn it is, where the event says so."""
     match event:
         case facts.DossierReceived():
             return {"step_code": event.next_step_code, "step_role": event.next_role}

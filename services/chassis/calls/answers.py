@@ -32,7 +32,9 @@ class Answers:
     async def faults(
         self, procedure: Procedure, answers: Mapping[str, Any], at: datetime, among: frozenset[str] | None = None
     ) -> list[Violation] | None:
-        """As of then; of the answers that are given `among` these, or of all with what lacks. None for an unusable schema.
+        """The faults of answers as of then: of those that are given `among` these, or of all with what lacks.
+
+        None for an unusable schema.
 
         Raises WorkExhausted, Rejected OVERLOADED.
         """
@@ -66,7 +68,7 @@ class Answers:
 
 
 def form_answers(form: Struct) -> dict[str, Any]:
-    """Whole numbers without a fraction, as they were typed."""
+    """The answers as JSON has them, whole numbers without a fraction, as they were typed."""
     answers: dict[str, Any] = _whole(MessageToDict(form))
     return answers
 

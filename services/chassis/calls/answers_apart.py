@@ -11,7 +11,7 @@ contact.load_all()
 
 
 def wrong(schema: str, answers: str, today: str) -> list[tuple[tuple[str, ...], str, str]] | None:
-    """As JSON has it; None for an unusable schema."""
+    """The faults of the answers, as JSON has them; None for an unusable schema."""
     try:
         form = compiled(schema)
     except FormUnusable:

@@ -34,7 +34,7 @@ class Call(Generic[Q]):
 
     @cached_property
     def origin(self) -> Origin:
-        """Of a mutation: the same however often the request is sent."""
+        """The origin of a mutation: the same however often the request is sent."""
         return Origin.of_request(self.request, self.caller, telemetry.traceparent(), stated=astuple(self.stated))
 
     async def page(self, view: RunningView, listing: Listing | AsOf) -> Page[Any]:
@@ -42,5 +42,5 @@ class Call(Generic[Q]):
         return await self.pages.read(self.request, self.caller, view, listing)
 
     def cut(self, rows: Sequence[T], key: Callable[[T], Key]) -> Page[T]:
-        """The same of what is in memory. Raises Rejected INVALID_POSITION."""
+        """The page of rows in memory that the request asks for. Raises Rejected INVALID_POSITION."""
         return self.pages.cut(self.request, self.caller, rows, key)

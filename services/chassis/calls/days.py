@@ -8,7 +8,7 @@ from google.type.date_pb2 import Date
 
 
 def to_day(text: str) -> Date:
-    """Raises ValueError for what is no whole day."""
+    """The day as a message has it. Raises ValueError for what is no whole day."""
     day = date.fromisoformat(text)
     if day.isoformat() != text:
         raise ValueError(text)
@@ -16,5 +16,5 @@ def to_day(text: str) -> Date:
 
 
 def from_day(day: Date) -> str:
-    """Raises ValueError for a day that there is not, and for one without its year, month or day."""
+    """The day that a message says. Raises ValueError for a day that there is not, and for one without its year, month or day."""
     return date(day.year, day.month, day.day).isoformat()

@@ -12,7 +12,7 @@ def to_money(amount: int) -> Money:
 
 
 def from_money(money: Money) -> int:
-    """Raises ValueError for another currency, and for parts of a đồng."""
+    """The đồng that a message says. Raises ValueError for another currency, and for parts of a đồng."""
     if money.currency_code != DONG or money.nanos:
         raise ValueError(f"{money.units}.{money.nanos:09} {money.currency_code}")
     return money.units

@@ -47,7 +47,7 @@ class By:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Rows, and by what they are ordered: together it tells each from all others."""
+    """Rows and what they are ordered by: all of it together tells each row from all others."""
 
     query: Select[Any]
     by: tuple[By, ...]
@@ -77,7 +77,7 @@ class Pages:
         self._cipher = AESGCM(key)
 
     async def read(self, request: Any, caller: Caller, view: RunningView, listing: Listing | AsOf) -> Page[Any]:
-        """Raises Rejected INVALID_POSITION, and as RunningView.read does."""
+        """A page of the view's rows. Raises Rejected INVALID_POSITION, and as RunningView.read does."""
         bound, size = _bound(request, caller, view.name), page_size(request)
         cursor = self._opened(request.page_token, bound)
         await view.reach(request.min_position)
@@ -92,7 +92,7 @@ class Pages:
         return Page(rows[:size], token, as_of)
 
     def cut(self, request: Any, caller: Caller, found: Sequence[T], key: Callable[[T], Key]) -> Page[T]:
-        """Of what is in memory. Raises Rejected INVALID_POSITION."""
+        """A page of rows in memory. Raises Rejected INVALID_POSITION."""
         bound, size = _bound(request, caller), page_size(request)
         cursor = self._opened(request.page_token, bound)
         ordered = sorted(found, key=key)

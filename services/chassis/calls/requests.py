@@ -80,7 +80,10 @@ Read = Callable[[str, str, list[Violation]], str]
 
 
 def check(request: Message | Unread, beside: Sequence[Violation] = ()) -> None:
-    """`beside`: what is wrong beside the request. Raises RequestInvalid."""
+    """Reads the request's texts as they were meant, and refuses what breaks its limits. Raises RequestInvalid.
+
+    `beside`: what is wrong beside the request.
+    """
     if isinstance(request, Unread):
         raise RequestInvalid([Violation("", request.vi, request.en), *beside])
     violations = Violations(beside)
@@ -221,7 +224,7 @@ def _entries(field: FieldDescriptor) -> Check:
 
 
 def kind_of(field: FieldDescriptor) -> int:
-    """What the text of the field is; 0 where nothing says so."""
+    """The kind of text that the field holds; 0 where nothing says so."""
     return int(field.GetOptions().Extensions[options_pb2.text])
 
 

@@ -57,7 +57,7 @@ class Errors:
             self._errors |= _declared(values) if values else {}
 
     def status(self, rejected: Rejected) -> Status:
-        """Small enough for a trailer. Raises KeyError for a reason that no proto lists."""
+        """The refusal as a status, small enough for a trailer. Raises KeyError for a reason that no proto lists."""
         violations = rejected.violations[:MOST_VIOLATIONS] if isinstance(rejected, RequestInvalid) else []
         status = self._status(rejected, violations)
         while violations and status.ByteSize() > LARGEST_STATUS_BYTES:

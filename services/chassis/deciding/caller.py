@@ -31,7 +31,7 @@ class Scope:
     all_procedures: bool = False
 
     def has_agency(self, code: str) -> bool:
-        """It is one of the scope's, or lies below one."""
+        """Whether the agency is one of the scope's, or lies below one."""
         return any(within(code, agency) for agency in self.agencies)
 
     def has_procedure(self, code: str) -> bool:
@@ -92,7 +92,7 @@ def decides_for(site: str, province: str) -> bool:
 
 
 def require_of_site(caller: Caller, site: str) -> None:
-    """Of officials, only those of the site's own authority. Raises Rejected SITE_AUTHORITY_REQUIRED."""
+    """Refuses officials who are not of the site's own authority. Raises Rejected SITE_AUTHORITY_REQUIRED."""
     if caller.kind == "official" and not of_site(caller.agency, caller.province, site):
         raise Rejected("SITE_AUTHORITY_REQUIRED", agency=caller.agency)
 

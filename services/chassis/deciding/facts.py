@@ -45,7 +45,7 @@ class Fact(Generic[M]):
 
 @cache
 def message_class(event_type: str) -> type[Message]:
-    """Raises KeyError if no proto of this name was imported."""
+    """The message of a stored event's type. Raises KeyError if no proto of this name was imported."""
     return message_factory.GetMessageClass(descriptor_pool.Default().FindMessageTypeByName(event_type))
 
 

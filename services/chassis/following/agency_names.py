@@ -36,7 +36,7 @@ def drop(db: Connection, agencies: Table, code: str, version: int) -> None:
 
 
 def called(db: Connection, agencies: Table, code: str, day: str) -> Row[Any] | None:
-    """On that day; None where the catalogue does not know it."""
+    """What the agency is called on that day; None where the catalogue does not know it."""
     known = or_(agencies.c.code == code, agencies.c.code.startswith(f"{code}@", autoescape=True))
     names = sorted(
         (_name(row, code) for row in db.execute(select(agencies).where(known))), key=lambda each: each.version

@@ -25,6 +25,9 @@ def _reader(event_type: str) -> Callable[[Any], Fact] | None:
 
 
 def fact_of(event: Message) -> Fact | None:
-    """None where the course stays as it was. Raises TypeError of an event that nobody thought of."""
+    """The event as a fact of the dossier's course; None where the course stays as it was.
+
+    Raises TypeError of an event that nobody thought of.
+    """
     read = _reader(event.DESCRIPTOR.full_name)
     return read(event) if read else None

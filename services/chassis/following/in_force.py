@@ -75,7 +75,7 @@ class Version:
 
 
 def versions_of(db: Connection, *kinds: str) -> Iterator[Version]:
-    """By key and version. One that is open-ended ends on the eve of a later one."""
+    """All versions of definitions of these kinds, by key and version. One that is open-ended ends on the eve of a later one."""
     t = versions_table
     rows = db.execute(select(t).where(t.c.kind.in_(kinds)).order_by(t.c.kind, t.c.key, t.c.version))
     for _, versions in groupby(rows, key=lambda row: (row.kind, row.key)):
@@ -93,7 +93,7 @@ def _versions(rows: list[Row[Any]]) -> Iterator[Version]:
 
 
 def span(versions: Sequence[Version]) -> Validity:
-    """From the first day of all to the last."""
+    """The days from the first of all these versions to the last."""
     return Validity(versions[0].validity.since, versions[-1].validity.until)
 
 

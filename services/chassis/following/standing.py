@@ -57,5 +57,5 @@ def decided(db: Connection, fact: Fact[identity.ErasureDecided]) -> None:
 
 
 def unrestricted(account_id: ColumnElement[str]) -> ColumnElement[bool]:
-    """Of rows with that column."""
+    """The condition on rows whose column names no restricted account."""
     return account_id.not_in(select(restricted_table.c.account_id))

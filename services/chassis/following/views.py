@@ -188,7 +188,7 @@ async def create(view: Projection, database: Database) -> list[str]:
 
 
 def fold(db: Connection, view: Projection, events: Sequence[RecordedEvent], old: int, new: int) -> None:
-    """Rows and position in one transaction. Raises PositionLost."""
+    """Folds the events: rows and position in one transaction. Raises PositionLost."""
     positions.move(db, view.name, old, new)
     for type_, run in groupby(_side_by_side(events) if view.by_stream else events, attrgetter("type")):
         view.folds[type_](db, [fact_of(event) for event in run])
@@ -211,7 +211,7 @@ class Snapshot(Generic[T]):
         self._held: tuple[int, T] | None = None
 
     async def get(self, min_position: str = "") -> T:
-        """At least as new as `min_position`, as RunningView.read has it."""
+        """What was built, at least as new as `min_position`, as RunningView.read has it."""
         await self._view.reach(min_position)
         async with self._lock:
             generation = self._view.generation
@@ -225,7 +225,7 @@ def position_token(position: int) -> str:
 
 
 def parse_position(token: str) -> int:
-    """Raises Rejected INVALID_POSITION."""
+    """The position that a token says. Raises Rejected INVALID_POSITION."""
     digits = token[1:]
     plain = digits.isascii() and digits.isdigit() and len(digits) <= LONGEST_NUMBER
     if token[:1] != "p" or not plain or position_token(int(digits)) != token:

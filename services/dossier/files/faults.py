@@ -13,5 +13,5 @@ class FileFaulty(Exception):
 
 
 def damaged(media_type: str) -> FileFaulty:
-    """It ends too early, or cannot be read to its end."""
+    """The fault of a file that ends too early, or cannot be read to its end."""
     return FileFaulty("UPLOAD_DAMAGED", media_type=media_type)

@@ -41,7 +41,7 @@ def parts(content: bytes) -> Iterator[tuple[int, bytes, bytes]]:
 
 
 def is_kept(marker: int, segment: bytes) -> bool:
-    """What is beside the picture goes: place, time, device, owner, remarks, previews."""
+    """Whether the segment stays. What is beside the picture goes: place, time, device, owner, remarks, previews."""
     match marker:
         case 0xE0:
             return segment.startswith(_JFIF)

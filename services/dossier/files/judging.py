@@ -22,9 +22,10 @@ Keep = Callable[[bytearray, str], tuple[bytes | bytearray, str]]
 
 
 def judged(keep: Keep, content: bytearray, media_type: str, sha256: str, largest: int) -> Any:
-    """Of what is kept instead of the content: its type, hash and size, with it; nothing where that is the content itself.
+    """What becomes of a content.
 
-    Or the reason for which it is not taken, and its facts.
+    {} if it is kept as it is; {"kept": {media_type, sha256, size}} with the bytes if others are kept in its place;
+    {"reason": ..., "facts": ...} if it is refused.
     """
     found = hashlib.sha256(content).hexdigest()
     if found != sha256:
@@ -44,7 +45,7 @@ def judged(keep: Keep, content: bytearray, media_type: str, sha256: str, largest
 
 
 def judge(content: bytearray, media_type: str, sha256: str, largest: int) -> Any:
-    """Of drawings and signed XML."""
+    """What becomes of a drawing or a signed XML, as `judged` has it."""
     return judged(_keep, content, media_type, sha256, largest)
 
 
