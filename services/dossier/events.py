@@ -1,4 +1,10 @@
-"""The facts of dossiers, as domain.py decides them. Each has its protobuf twin in motcua.dossier.events.v1."""
+"""What happened to dossiers, as domain decides it.
+
+Each class has its message in protos/motcua/dossier/events/v1/events.proto, which says more of every field. Everywhere: `code` the
+dossier, `at` and `by` when and who, `applicant_id` whose dossier it is, `agency` the office that acts, or that owes what is spoken
+of. `due_at`, `provisional`, `calendar`: the new due date, whether it rests on days whose holidays are not announced, and the
+calendar's version by which it was counted, empty where that is as before.
+"""
 
 from __future__ import annotations
 
@@ -34,6 +40,13 @@ class Stamp(TypedDict):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DossierSubmitted:
+    """`place_of_submission`: where it was handed in, an agency's code or "online".
+
+    `through`: the system that handed it in, or by which the applicant came; empty for none. `claimed_exemptions`: codes with a
+    comma between, for an official to confirm. `reception_due_at`: online, by when it is to be received; None while a fee is to be
+    paid before.
+    """
+
     code: str
     at: datetime
     by: str
@@ -62,6 +75,12 @@ class DossierSubmitted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeeAssessed:
+    """`amount`: in đồng, the sum of the items.
+
+    `agency`: the competent one, whose account receives the money. `stops_unpaid`: the dossier stops if the fee is not paid by
+    `pay_by`. `of_form`: follows from the form's answers and changes with them.
+    """
+
     code: str
     at: datetime
     by: str
@@ -78,6 +97,11 @@ class FeeAssessed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeeWaived:
+    """`fee_id`: the fee that `amount` is not owed of.
+
+    `exemptions`: codes with a comma between. `document_ids`: the warehouse's documents that it follows from.
+    """
+
     code: str
     at: datetime
     by: str
@@ -91,6 +115,9 @@ class FeeWaived:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeeCancelled:
+    """`due_at`: the dossier's new due date where this ends a pause, else None. `reception_due_at`: where this was the last fee that
+    reception waited for. `paid`: it had been paid, the money goes back."""
+
     code: str
     at: datetime
     by: str
@@ -108,6 +135,9 @@ class FeeCancelled:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeePaid:
+    """`due_at`: the dossier's new due date where this ends a pause, else None. `reception_due_at`: where this was the last fee that
+    reception waited for."""
+
     code: str
     at: datetime
     by: str
@@ -134,6 +164,13 @@ class FeeRefunded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DossierReceived:
+    """`procedure_version`: of the law of this day, which the dossier keeps.
+
+    `next_step_code`, `next_role`: the first internal step. `forward_by`: until when it passes to the competent agency, where that
+    is another one. `counts_from`: taken across boundaries, when the competent agency is expected to get it; the time counts from
+    then. `paper_days`: of papers that the official looked at.
+    """
+
     code: str
     at: datetime
     by: str
@@ -163,6 +200,11 @@ class DossierRefused:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SupplementRequested:
+    """`form_fields`: answers that are to be corrected, as paths ("children.0.name").
+
+    `data_faults`: what could not be taken from the state's own databases.
+    """
+
     code: str
     at: datetime
     by: str
@@ -175,6 +217,8 @@ class SupplementRequested:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FormCorrected:
+    """`form`: all answers, in place of those before. `components`: those that the answers need in addition."""
+
     code: str
     at: datetime
     by: str
@@ -185,6 +229,8 @@ class FormCorrected:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SupplementSupplied:
+    """`due_at`: the new due date where the clock was running before, else None."""
+
     code: str
     at: datetime
     by: str
@@ -218,6 +264,8 @@ class StepAssigned:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepCompleted:
+    """`next_step_code`, `next_role`: empty after the last step."""
+
     code: str
     at: datetime
     by: str
@@ -231,6 +279,12 @@ class StepCompleted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DossierTransferred:
+    """`succession`: the agency closed, `to_agency` takes its place wherever the dossier names it.
+
+    `reached`: the competent agency got it for the first time. `due_at`: where it was taken across boundaries and is reached, the
+    due date: the time counts from now on.
+    """
+
     code: str
     at: datetime
     by: str
@@ -284,6 +338,12 @@ class DossierApproved:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResultIssued:
+    """`document_kind`: what the result is, as the procedure names it ("birth-certificate").
+
+    `on_time`: no due date
+    had passed; an apology does not make a late result timely.
+    """
+
     code: str
     at: datetime
     by: str
@@ -309,6 +369,8 @@ class ResultReturned:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadlinePassed:
+    """`due_at`: the due date that passed; once for each."""
+
     code: str
     at: datetime
     by: str
@@ -319,6 +381,9 @@ class DeadlinePassed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadlineRecounted:
+    """Another version of the calendar counts another due date, or makes a provisional one certain. `legal_basis`: what the calendar
+    follows from."""
+
     code: str
     at: datetime
     by: str
@@ -344,6 +409,8 @@ class ReceptionDeadlinePassed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadlineExtended:
+    """The apology and new appointment, form 04. `signer`: the office that signs it."""
+
     code: str
     at: datetime
     by: str
@@ -356,6 +423,8 @@ class DeadlineExtended:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DossierRated:
+    """`score`: 1 (poor) to 5 (excellent)."""
+
     code: str
     at: datetime
     by: str
@@ -366,6 +435,8 @@ class DossierRated:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DossierSynchronised:
+    """`peer` holds the dossier up to `peer_revision`."""
+
     code: str
     at: datetime
     by: str
