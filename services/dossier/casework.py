@@ -16,12 +16,13 @@ from services.chassis.following.views import Snapshot
 from services.chassis.store.port import RecordedEvent
 from services.chassis.work.batching import Batched
 from services.dossier import commands as c
+from services.dossier.accounts import KnownAccount
 from services.dossier.domain import Dossier
 from services.dossier.events import Event
 from services.dossier.law import Law
 from services.dossier.parties import may_act, require_party
 from services.dossier.reading import state_of
-from services.dossier.reception import KnownAccount, actor_of
+from services.dossier.request_parts import actor_of
 from services.dossier.uploads import Uploads, owner_of
 from services.dossier.values import Actor, File, Route, Terms
 from services.law.deadlines import Calendar

@@ -16,6 +16,7 @@ from services.chassis.deciding.codec import from_timestamp
 from services.chassis.deciding.facts import Fact, fact_of
 from services.chassis.privacy.sealing import ERASED, LOST, KeyLost, KeyRing, SubjectErased, open_message, unshown
 from services.chassis.store.port import RecordedEvent
+from services.dossier.accounts import KnownAccount
 from services.dossier.benefits import Benefits
 from services.dossier.casework import Casework
 from services.dossier.commands import Correction
@@ -24,7 +25,7 @@ from services.dossier.domain import Dossier
 from services.dossier.forms import Forms
 from services.dossier.law import Law
 from services.dossier.reading import form_of, form_text
-from services.dossier.reception import KnownAccount, attached, components_of, fee_id_of
+from services.dossier.request_parts import attached, components_of, fee_id_of
 from services.dossier.values import Channel, Component, File
 from services.law import fields
 from services.law.cases import Eligibility, following

@@ -21,14 +21,15 @@ from services.chassis.store.port import NO_STREAM
 from services.chassis.work.batching import Batched
 from services.dossier import commands as c
 from services.dossier import draft as d
+from services.dossier.accounts import KnownAccount
 from services.dossier.components import named
 from services.dossier.domain import Dossier
 from services.dossier.events import Event
 from services.dossier.law import Law
 from services.dossier.queries import begun, draft_of, drafts_of
 from services.dossier.reading import form_text
-from services.dossier.reception import KnownAccount, attached, components_of
 from services.dossier.refusals import Refused
+from services.dossier.request_parts import attached, components_of
 from services.dossier.uploads import Uploads, owner_of
 
 MOST_DRAFTS = 50

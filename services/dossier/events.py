@@ -340,8 +340,7 @@ class DossierApproved:
 class ResultIssued:
     """`document_kind`: what the result is, as the procedure names it ("birth-certificate").
 
-    `on_time`: no due date
-    had passed; an apology does not make a late result timely.
+    `on_time`: no due date had passed; an apology does not make a late result timely.
     """
 
     code: str

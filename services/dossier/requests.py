@@ -13,7 +13,8 @@ from services.chassis.deciding.codec import from_timestamp
 from services.dossier import commands as c
 from services.dossier.casework import DossierCall
 from services.dossier.correcting import Supply, unknown_fields
-from services.dossier.reception import data_faults_of, fee_id_of, paper_days_of, require_unused
+from services.dossier.intake import require_unused
+from services.dossier.request_parts import data_faults_of, fee_id_of, paper_days_of
 from services.dossier.values import DeliveryMethod, FeeItem, File, StopCause
 from services.law.course import FeeCondition
 from services.law.dated import holds

@@ -38,6 +38,7 @@ from services.chassis.frame.watching import Happened, watching
 from services.chassis.telemetry.gauges import Sample
 from services.dossier import draft as d
 from services.dossier import gauges, replies, requests
+from services.dossier.accounts import known_accounts
 from services.dossier.benefits import Benefits, Turns, benefits
 from services.dossier.casework import Casework
 from services.dossier.codec import dossier_codec, draft_codec
@@ -49,13 +50,13 @@ from services.dossier.drafts import Drafts
 from services.dossier.events import ResultIssued, StepCompleted
 from services.dossier.forms import Forms
 from services.dossier.holdings import holdings
+from services.dossier.intake import Intake
 from services.dossier.law import Law
 from services.dossier.money import noted
 from services.dossier.officials import officials, roles_of
 from services.dossier.parties import names, office_of
 from services.dossier.queries import mine, oldest_due_query, search, summaries, work
 from services.dossier.reading import content_of, entry_of, public_entry_of, shown
-from services.dossier.reception import Reception, known_accounts
 from services.dossier.refusals import Refused
 from services.dossier.registry import Registry
 from services.dossier.submissions import Submissions
@@ -121,7 +122,7 @@ class DossierService:
     @property
     def submissions(self) -> Submissions:
         settings = self.platform.settings
-        reception = Reception(
+        intake = Intake(
             settings=settings,
             people=self.people,
             registry=Registry(self.platform.store, self.platform.verifier.standing),
@@ -129,9 +130,9 @@ class DossierService:
             keys=self.keys,
             forms=self.forms,
             benefits=self.benefits,
-            terms=site_terms(settings.reception_terms),
+            reply_terms=site_terms(settings.reception_terms),
         )
-        return Submissions(self.dossiers, self.drafts, reception, self.benefits, self.law, self.codes, self.allocation)
+        return Submissions(self.dossiers, self.drafts, intake, self.benefits, self.law, self.codes, self.allocation)
 
     @property
     def timekeeping(self) -> Timekeeping:

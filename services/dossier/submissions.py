@@ -21,9 +21,10 @@ from services.dossier.codes import Given, Wanted, codes_of_request, forget
 from services.dossier.domain import Dossier, require_acceptable
 from services.dossier.drafts import Drafts
 from services.dossier.events import Event
+from services.dossier.intake import Intake, require_open_window
 from services.dossier.law import Law
-from services.dossier.reception import Reception, fee_id_of, require_open_window
 from services.dossier.refusals import Refused
+from services.dossier.request_parts import fee_id_of
 from services.dossier.uploads import owner_of
 from services.dossier.values import Channel
 from services.law.days import ZONE, local_day
@@ -35,7 +36,7 @@ CODE_ATTEMPTS = 5
 class Submissions:
     dossiers: Handler[c.Command, Dossier, Event]
     drafts: Drafts
-    reception: Reception
+    intake: Intake
     benefits: Benefits
     law: Snapshot[Law]
     codes: RunningView
@@ -44,7 +45,7 @@ class Submissions:
     async def submit(self, call: Call[pb.SubmitDossierRequest]) -> Outcome[Event]:
         """What submitting leads to, now or before.
 
-        Raises as Reception.submission and SubmitDossier; Rejected CODES_EXHAUSTED, OVERLOADED.
+        Raises as Intake.submission and SubmitDossier; Rejected CODES_EXHAUSTED, OVERLOADED.
         """
         procedure = (await self.law.get()).offered(call.request.procedure_code, call.now)
         if procedure is None or not is_limited(procedure, local_day(call.now)):
@@ -66,11 +67,11 @@ class Submissions:
     async def _acceptable(self, call: Call[pb.SubmitDossierRequest]) -> c.Submission:
         """What is refused takes no code, and its files stay the uploader's."""
         channel = Channel(call.request.channel)
-        sender = require_open_window(self.reception.settings, channel, call.caller, call.now)
+        sender = require_open_window(self.intake.settings, channel, call.caller, call.now)
         await self.drafts.require_usable(call)
-        submission = await self.reception.submission(call, sender, await self.law.get())
+        submission = await self.intake.submission(call, sender, await self.law.get())
         require_acceptable(submission)
-        await self.reception.uploads.take(owner_of(call.caller), submission.applicant_id, submission.uploaded)
+        await self.intake.uploads.take(owner_of(call.caller), submission.applicant_id, submission.uploaded)
         return submission
 
     async def _accept(self, submission: c.Submission, origin: Origin) -> Outcome[Event]:

@@ -1,61 +1,48 @@
-"""From a submission request to the command: who applies, what the law says, what the state already holds."""
+"""Makes of a SubmitDossier request the Submission that is decided: who applies, what the law says on this day, which documents the
+state holds."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
-from typing import Any
-from uuid import UUID, uuid5
+from uuid import UUID
 
-from sqlalchemy import Connection, bindparam, select
-
-from motcua.dossier.events.v1 import events_pb2 as facts
 from motcua.dossier.v1 import dossier_service_pb2 as pb
-from motcua.identity.events.v1 import events_pb2 as identity
 from services.chassis.calls.answers import form_answers
 from services.chassis.calls.call import Call
 from services.chassis.calls.statuses import RequestInvalid, Violation
 from services.chassis.decider import Sealed
 from services.chassis.deciding.caller import NATIONAL, Caller
-from services.chassis.deciding.codec import Shape
 from services.chassis.grounds.concern import ONLINE, require_impartial, require_scope
 from services.chassis.platform.settings import Settings
 from services.chassis.privacy.sealing import UNREADABLE, KeyRing, open_message, unshown
 from services.chassis.text.names import same_name
 from services.chassis.text.plain import name_fault
 from services.chassis.work.batching import Batched
+from services.dossier.accounts import KnownAccount
 from services.dossier.benefits import Benefits
 from services.dossier.commands import Submission
 from services.dossier.forms import Forms
-from services.dossier.holdings import NO_HOLDINGS, Holdings, holdings_of
 from services.dossier.law import Law
 from services.dossier.reading import form_text
 from services.dossier.refusals import Refused
-from services.dossier.registry import UNREGISTERED, Registered, Registry
+from services.dossier.registry import Registered, Registry
+from services.dossier.request_parts import actor_of, attached, components_of
 from services.dossier.uploads import Uploads, owner_of
 from services.dossier.values import (
-    Actor,
     ApplicantKind,
     Channel,
-    Component,
-    ComponentSource,
-    DataFault,
-    DataFaultKind,
     DeliveryMethod,
-    PaperDay,
     require_reason,
 )
-from services.dossier.views import accounts
 from services.law.cases import Eligibility
 from services.law.dated import reply_term
-from services.law.days import is_past, local_day
+from services.law.days import local_day
 from services.law.deadlines import Term
 from services.law.definitions import Procedure
 from services.law.fees import exemptions_on
 
-_COMPONENT = Shape(Component, facts.Component)
-LONGEST_NAME = 200
 _SELF = frozenset({"citizen", "organisation"})
 
 
@@ -75,76 +62,6 @@ _ANOTHER_NAME = (
 )
 
 
-def actor_of(caller: Caller) -> Actor:
-    return Actor(caller.actor, caller.roles, caller.agency)
-
-
-def components_of(given: Any, at: datetime) -> tuple[Component, ...]:
-    """The components that a request names.
-
-    Raises RequestInvalid for one without a code or a source, or with a day of issue that is none or to come.
-    """
-    violations = [
-        Violation(f"components[{index}]", "Thiếu mã hoặc nguồn.", "It lacks component_code or source.")
-        for index, component in enumerate(given)
-        if not component.component_code or not component.source
-    ]
-    if violations := violations + _days(given, "components", at):
-        raise RequestInvalid(violations)
-    read = (_COMPONENT.read(component) for component in given)
-    return tuple(replace(component, sha256=component.sha256.lower()) for component in read)
-
-
-def paper_days_of(given: Any, at: datetime) -> tuple[PaperDay, ...]:
-    """The days that an official read on papers.
-
-    Raises RequestInvalid for a component that is named twice, or without a day, or with one that is to come.
-    """
-    codes = [day.component_code for day in given]
-    violations = [
-        Violation(f"paper_days[{index}]", "Thiếu ngày, hoặc thành phần lặp lại.", "It has no day, or names one twice.")
-        for index, day in enumerate(given)
-        if not day.issued_on or codes.count(day.component_code) > 1
-    ]
-    if violations := violations + _days(given, "paper_days", at):
-        raise RequestInvalid(violations)
-    return tuple(PaperDay(day.component_code, day.issued_on) for day in given)
-
-
-def _days(given: Any, field: str, at: datetime) -> list[Violation]:
-    today = local_day(at)
-    return [
-        Violation(
-            f"{field}[{index}].issued_on",
-            "Phải là ngày cấp có thật, dạng 2026-03-02, không sau hôm nay.",
-            "It must be a day such as 2026-03-02, not after today.",
-        )
-        for index, each in enumerate(given)
-        if each.issued_on and not is_past(each.issued_on, today)
-    ]
-
-
-def data_faults_of(given: Any) -> tuple[DataFault, ...]:
-    """The faults of data that a request names. Raises RequestInvalid for a fault of no database or of no kind."""
-    violations = [
-        Violation(
-            f"data_faults[{index}]",
-            f"Thiếu loại lỗi, hoặc tên cơ sở dữ liệu không dài 1–{LONGEST_NAME} ký tự.",
-            f"It lacks its kind, or database is not 1 to {LONGEST_NAME} characters long.",
-        )
-        for index, fault in enumerate(given)
-        if not 0 < len(fault.database.strip()) <= LONGEST_NAME
-        or fault.kind not in {kind.value for kind in DataFaultKind}
-    ]
-    if violations:
-        raise RequestInvalid(violations)
-    return tuple(DataFault(fault.database.strip(), DataFaultKind(fault.kind), fault.component_code) for fault in given)
-
-
-def attached(components: tuple[Component, ...]) -> set[str]:
-    return {component.sha256 for component in components if component.source is ComponentSource.ATTACHMENT}
-
-
 def require_open_window(settings: Settings, channel: Channel, caller: Caller, at: datetime) -> Caller:
     """The caller, with the purpose that it submits for now. Raises Rejected NATIONAL_PORTAL_ONLY, TRIAL_ENDED."""
     day, cutover = local_day(at), settings.submission_cutover
@@ -162,30 +79,6 @@ def _of_national_portal(caller: Caller) -> bool:
     such a system sent (`act`). For which agencies and procedures is checked with its scope."""
     enrolled = any(scope.purpose == NATIONAL for scope in caller.scopes)
     return enrolled and (bool(caller.act) or NATIONAL in caller.purposes)
-
-
-@dataclass(frozen=True, slots=True)
-class KnownAccount:
-    """What is known of an account: its registration as it was stored, and its documents in the warehouse."""
-
-    registration: Registered = UNREGISTERED
-    # The highest that the person logged in with.
-    level: int = 0
-    documents: Holdings = NO_HOLDINGS
-
-
-_IDS: Any = bindparam("ids", expanding=True)
-_ACCOUNTS = select(accounts).where(accounts.c.account_id.in_(_IDS))
-
-
-def known_accounts(db: Connection, account_ids: Sequence[str]) -> dict[str, KnownAccount]:
-    held = holdings_of(db, account_ids)
-    found = {account_id: KnownAccount(documents=documents) for account_id, documents in held.items()}
-    for row in db.execute(_ACCOUNTS, {"ids": account_ids}):
-        event = identity.AccountRegistered.FromString(row.registered)
-        registration = Registered(event.kind, row.event_id, event)
-        found[row.account_id] = KnownAccount(registration, row.level, held[row.account_id])
-    return found
 
 
 async def _name_of(kind: ApplicantKind, written: str, registration: Registered, keys: KeyRing) -> str:
@@ -228,8 +121,11 @@ def channel_of(request: pb.SubmitDossierRequest, caller: Caller) -> Channel:
 
 
 @dataclass(frozen=True, slots=True)
-class Reception:
-    """Where submissions are taken in. `terms`: the province's own terms of reception, by the day since when."""
+class Intake:
+    """Makes submissions of requests.
+
+    `reply_terms`: the province's own times to answer online dossiers, by their first day.
+    """
 
     settings: Settings
     people: Batched[str, KnownAccount]
@@ -238,7 +134,7 @@ class Reception:
     keys: KeyRing
     forms: Forms
     benefits: Benefits
-    terms: tuple[tuple[date, Term], ...]
+    reply_terms: tuple[tuple[date, Term], ...]
 
     async def submission(self, call: Call[pb.SubmitDossierRequest], caller: Caller, law: Law) -> Submission:
         """What is submitted, with what the law says of it. `caller`: as require_open_window has it.
@@ -293,7 +189,7 @@ class Reception:
             through=caller.act or (caller.account_id if caller.kind == "system" else ""),
             claimed_exemptions=claimed,
             exemption_reason=Sealed(request.exemption_reason if granted else ""),
-            reception_term=reply_term(at, self.terms) if channel is Channel.ONLINE else None,
+            reception_term=reply_term(at, self.reply_terms) if channel is Channel.ONLINE else None,
             reception_calendar=law.calendar_of(reception.code, at),
         )
 
@@ -360,8 +256,3 @@ def _account_level(applicant: Applicant, known: KnownAccount, caller: Caller) ->
     if applicant.kind is not ApplicantKind.CITIZEN:
         return 0
     return max(known.level, caller.loa if caller.account_id == applicant.account_id else 0)
-
-
-def fee_id_of(request_id: str, code: str) -> str:
-    """The id of the fee that this request assesses for this dossier."""
-    return str(uuid5(UUID(request_id), f"fee of {code}"))
