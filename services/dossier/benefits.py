@@ -62,7 +62,7 @@ def is_limited(procedure: Procedure, day: str) -> bool:
     return any(exemption.uses for exemption in exemptions_on(procedure, day))
 
 
-async def used_up(
+async def _used_up_in(
     rows: Sequence[Any],
     procedure: Procedure,
     day: str,
@@ -105,9 +105,6 @@ class Benefits:
     keys: KeyRing
     turns: Turns
 
-    def turn(self, account_id: str) -> asyncio.Lock:
-        return self.turns.turn(account_id)
-
     async def turn_of(self, code: str) -> asyncio.Lock:
         """The turn of the dossier's applicant."""
         state, _ = await self.dossiers.load(code)
@@ -122,7 +119,7 @@ class Benefits:
             return frozenset()
         head = position_token(await self.store.head())
         rows = await self.view.read(lambda db: waived_for(db, applicant_id), head)
-        return await used_up(rows, procedure, day, own, self.dossiers.load, self.keys)
+        return await _used_up_in(rows, procedure, day, own, self.dossiers.load, self.keys)
 
     async def used_by_others(self, state: Dossier, now: datetime) -> frozenset[str]:
         """The exemptions that the applicant's other dossiers used up, on the day of this one's submission. Raises as used_up."""

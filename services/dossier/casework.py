@@ -19,7 +19,7 @@ from services.dossier import commands as c
 from services.dossier.accounts import KnownAccount
 from services.dossier.domain import Dossier
 from services.dossier.events import Event
-from services.dossier.law import Law
+from services.dossier.law import Law, Question
 from services.dossier.parties import may_act, require_party
 from services.dossier.reading import state_of
 from services.dossier.request_parts import actor_of
@@ -89,7 +89,17 @@ def terms_of(state: Dossier, law: Law, at: datetime, version: int = 0) -> Terms:
     """The law that the dossier keeps, or that of another version of its procedure."""
     procedure = law.version(state.procedure_code, version or state.procedure_version)
     agency, calendar_id = law.known_agency(state.competent_agency, at), state.calendar.partition("@")[0]
-    return law.terms(procedure, state.channel, agency, {}, at, calendar_id, submitted_at=state.submitted_at)
+    return law.terms(
+        Question(
+            procedure=procedure,
+            channel=state.channel,
+            agency=agency,
+            answers={},
+            at=at,
+            submitted_at=state.submitted_at,
+            calendar_id=calendar_id,
+        )
+    )
 
 
 @dataclass(frozen=True, slots=True)

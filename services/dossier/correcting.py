@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Any
 
 from motcua.dossier.events.v1 import events_pb2 as facts
@@ -16,69 +15,21 @@ from services.chassis.deciding.codec import from_timestamp
 from services.chassis.deciding.facts import Fact, fact_of
 from services.chassis.privacy.sealing import ERASED, LOST, KeyLost, KeyRing, SubjectErased, open_message, unshown
 from services.chassis.store.port import RecordedEvent
-from services.dossier.accounts import KnownAccount
 from services.dossier.benefits import Benefits
 from services.dossier.casework import Casework
 from services.dossier.commands import Correction
 from services.dossier.comparing import changes
-from services.dossier.domain import Dossier
 from services.dossier.forms import Forms
-from services.dossier.law import Law
+from services.dossier.law import Question
 from services.dossier.reading import form_of, form_text
 from services.dossier.request_parts import attached, components_of, fee_id_of
-from services.dossier.values import Channel, Component, File
+from services.dossier.values import Channel, Component, File, Terms
 from services.law import fields
 from services.law.cases import Eligibility, following
 from services.law.days import local_day
 from services.law.definitions import Procedure
 
 CHANGED = Sealed("Nội dung tờ khai được sửa nên phí, lệ phí được tính lại.")
-
-
-async def correction_of(
-    history: Sequence[RecordedEvent],
-    state: Dossier,
-    given: Any,
-    at: datetime,
-    law: Law,
-    known: KnownAccount,
-    forms: Forms,
-    keys: KeyRing,
-    fee_id: str,
-    used: frozenset[str],
-) -> Correction:
-    """`state`: of this history. `known`: of the applicant. `fee_id`: of what the answers may owe.
-    `used`: exemptions that other dossiers used up.
-
-    Raises RequestInvalid FORM_INVALID, Rejected FORM_UNCHECKABLE, OVERLOADED; SubjectErased, KeyLost.
-    """
-    procedure = law.version(state.procedure_code, state.procedure_version)
-    answers = form_answers(given)
-    await forms.check(procedure, answers, at, required=state.channel is Channel.ONLINE)
-    submitted = fact_of(history[0]).event
-    submitted_at = from_timestamp(submitted.at)
-    agency, day = law.known_agency(state.competent_agency, submitted_at), local_day(submitted_at)
-    documents = known.documents.own(state.applicant_id, at)
-    citizen = submitted.applicant_kind == facts.APPLICANT_KIND_CITIZEN
-    eligibility = Eligibility(known.level if citizen else 0, frozenset(documents) if submitted.reuse_consent else ())
-    before, granted = await _held(history, procedure, day, eligibility, keys)
-    eligibility = replace(eligibility, confirmed=granted, used=used)
-    # The price is that of the day of submission, as it was when the fee was assessed.
-    now, then = (
-        law.terms(procedure, state.channel, agency, one, submitted_at, eligibility=eligibility)
-        for one in (answers, before)
-    )
-    return Correction(
-        form=Sealed(form_text(answers)),
-        changed=tuple(change.path for change in changes(before, answers)),
-        version=state.corrections,
-        terms=now,
-        before=then.fee_items,
-        fee_id=fee_id,
-        reason=CHANGED,
-        documents=documents,
-        reception_calendar=law.calendar_of(state.reception_agency, at),
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +51,7 @@ class Corrections:
     keys: KeyRing
 
     async def supply(self, call: Call[pb.CorrectFormRequest | pb.SupplySupplementRequest], *, form: bool) -> Supply:
-        """`form`: whether answers are given. Raises RequestInvalid; where they are, also as require_party and correction_of."""
+        """What a request supplies. `form`: whether answers are given, and then raises as _correction. Raises RequestInvalid."""
         components = components_of(call.request.components, call.now)
         state, _ = await self.casework.dossiers.load(call.request.code)
         correction = await self._correction(call) if form else None
@@ -110,12 +61,51 @@ class Corrections:
         return Supply(components, uploaded, own, others, correction)
 
     async def _correction(self, call: Call[pb.CorrectFormRequest | pb.SupplySupplementRequest]) -> Correction:
-        request = call.request
+        """What the answers change and owe.
+
+        Raises RequestInvalid FORM_INVALID, Rejected FORM_UNCHECKABLE, OVERLOADED; SubjectErased, KeyLost; as require_party.
+        """
+        request, at = call.request, call.now
         history, state = await self.casework.history(call)
         law, known = await self.casework.law.get(), await self.casework.applicant(state)
-        fee_id, used = fee_id_of(request.request_id, request.code), await self.benefits.used_by_others(state, call.now)
-        return await correction_of(
-            history, state, request.form, call.now, law, known, self.forms, self.keys, fee_id, used
+        used = await self.benefits.used_by_others(state, at)
+        procedure = law.version(state.procedure_code, state.procedure_version)
+        answers = form_answers(request.form)
+        await self.forms.check(procedure, answers, at, required=state.channel is Channel.ONLINE)
+        submitted = fact_of(history[0]).event
+        submitted_at = from_timestamp(submitted.at)
+        agency = law.known_agency(state.competent_agency, submitted_at)
+        documents = known.documents.own(state.applicant_id, at)
+        citizen = submitted.applicant_kind == facts.APPLICANT_KIND_CITIZEN
+        eligibility = Eligibility(
+            known.level if citizen else 0, frozenset(documents) if submitted.reuse_consent else ()
+        )
+        before, granted = await _held(history, procedure, local_day(submitted_at), eligibility, self.keys)
+        eligibility = replace(eligibility, confirmed=granted, used=used)
+
+        def priced(form: Mapping[str, Any]) -> Terms:
+            # The price is that of the day of submission, as it was when the fee was assessed.
+            return law.terms(
+                Question(
+                    procedure=procedure,
+                    channel=state.channel,
+                    agency=agency,
+                    answers=form,
+                    at=submitted_at,
+                    eligibility=eligibility,
+                )
+            )
+
+        return Correction(
+            form=Sealed(form_text(answers)),
+            changed=tuple(change.path for change in changes(before, answers)),
+            version=state.corrections,
+            terms=priced(answers),
+            before=priced(before).fee_items,
+            fee_id=fee_id_of(request.request_id, request.code),
+            reason=CHANGED,
+            documents=documents,
+            reception_calendar=law.calendar_of(state.reception_agency, at),
         )
 
 

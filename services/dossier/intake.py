@@ -24,7 +24,7 @@ from services.dossier.accounts import KnownAccount
 from services.dossier.benefits import Benefits
 from services.dossier.commands import Submission
 from services.dossier.forms import Forms
-from services.dossier.law import Law
+from services.dossier.law import Law, Question
 from services.dossier.reading import form_text
 from services.dossier.refusals import Refused
 from services.dossier.registry import Registered, Registry
@@ -162,7 +162,11 @@ class Intake:
         require_unused(granted, used)
         reusable = frozenset(documents) if request.reuse_consent else ()
         eligibility = Eligibility(_account_level(applicant, known, caller), reusable, granted, used)
-        terms = law.terms(procedure, channel, competent, answers, at, eligibility=eligibility)
+        terms = law.terms(
+            Question(
+                procedure=procedure, channel=channel, agency=competent, answers=answers, at=at, eligibility=eligibility
+            )
+        )
         components = components_of(request.components, at)
         return Submission(
             by=actor_of(caller),

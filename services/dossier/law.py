@@ -50,6 +50,28 @@ class _Calendar:
     legal_basis: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What the law is asked for: one procedure, for this channel, agency, answers and applicant, on this day.
+
+    `submitted_at`: None if it is submitted now. `calendar_id`: empty for the agency's own.
+    """
+
+    procedure: Procedure
+    channel: Channel
+    agency: Agency
+    answers: Mapping[str, Any]
+    at: datetime
+    submitted_at: datetime | None = None
+    calendar_id: str = ""
+    eligibility: Eligibility = NO_ELIGIBILITY
+
+    @property
+    def day(self) -> str:
+        """The day whose law counts: that of submission."""
+        return local_day(self.submitted_at or self.at)
+
+
 class Law:
     """The catalogue's definitions, all of them, in memory."""
 
@@ -202,49 +224,23 @@ class Law:
                     return agency
         raise Refused("AGENCY_NOT_COMPETENT", agency=reception.code, procedure_code=procedure.code)
 
-    def terms(
-        self,
-        procedure: Procedure,
-        channel: Channel,
-        agency: Agency,
-        form: Mapping[str, Any],
-        at: datetime,
-        calendar_id: str = "",
-        *,
-        submitted_at: datetime | None = None,
-        eligibility: Eligibility = NO_ELIGIBILITY,
-    ) -> Terms:
-        """The procedure resolved for one dossier; `calendar_id`: not the agency's. Without `submitted_at` it is submitted now.
-
-        Raises Rejected CHANNEL_NOT_OFFERED, DEFINITION_FAULTY, FEE_INVALID.
-        """
+    def terms(self, question: Question) -> Terms:
+        """The procedure resolved for one dossier. Raises Rejected CHANNEL_NOT_OFFERED, DEFINITION_FAULTY, FEE_INVALID."""
         try:
-            day = local_day(submitted_at or at)
-            return self._terms(
-                procedure, channel, agency, form, at, day, eligibility, calendar_id or agency.calendar_id
-            )
+            return self._terms(question)
         except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError) as error:
-            raise faulty(procedure) from error
+            raise faulty(question.procedure) from error
 
-    def _terms(
-        self,
-        procedure: Procedure,
-        channel: Channel,
-        agency: Agency,
-        form: Mapping[str, Any],
-        at: datetime,
-        day: str,
-        eligibility: Eligibility,
-        calendar_id: str,
-    ) -> Terms:
+    def _terms(self, question: Question) -> Terms:
+        procedure, channel, form = question.procedure, question.channel, question.answers
         rule = next((rule for rule in procedure.channels if rule.channel.value == channel.value), None)
         if rule is None:
             raise Refused("CHANNEL_NOT_OFFERED", procedure_code=procedure.code, channel=channel.name)
         so = circumstances(procedure, form)
         fee = procedure.fee or definitions.Fee()
-        items = self._fee_items(procedure, channel, agency, form, day, eligibility)
+        items = self._fee_items(question)
         used = {item.exemption_code for item in items} - {""}
-        proofs = following(procedure, day, form, eligibility)
+        proofs = following(procedure, question.day, form, question.eligibility)
         requirements = tuple(
             Requirement(
                 component.code,
@@ -262,7 +258,7 @@ class Law:
             procedure_code=procedure.code,
             procedure_version=procedure.version,
             term=rule.term,
-            calendar=self.calendar(calendar_id, at),
+            calendar=self.calendar(question.calendar_id or question.agency.calendar_id, question.at),
             requirements=requirements,
             steps=tuple(StepRule(step.code, step.role) for step in procedure.steps),
             fee_items=tuple(
@@ -277,28 +273,22 @@ class Law:
             ),
             exemptions=tuple(
                 Exempt(known.code, known.percent, known.charge_codes, known.maximum)
-                for known in exemptions_on(procedure, day)
+                for known in exemptions_on(procedure, question.day)
             ),
             charge_codes=frozenset(charge.code for charge in fee.charges),
             pay_within=fee.pay_within,
             stops_unpaid=fee.unpaid is definitions.UnpaidConsequence.STOP,
         )
 
-    def _fee_items(
-        self,
-        procedure: Procedure,
-        channel: Channel,
-        agency: Agency,
-        form: Mapping[str, Any],
-        day: str,
-        eligibility: Eligibility,
-    ) -> tuple[QuotedItem, ...]:
+    def _fee_items(self, question: Question) -> tuple[QuotedItem, ...]:
         """The fee's items.
 
         Empty where nothing is owed, and where the Council set nothing or the form does not say how many: then an official assesses
         the fee.
         """
-        case = case_of(procedure, agency.province, definitions.Channel(channel.value), day, form, eligibility)
+        procedure, channel = question.procedure, definitions.Channel(question.channel.value)
+        province = question.agency.province
+        case = case_of(procedure, province, channel, question.day, question.answers, question.eligibility)
         try:
             items = quote(procedure, self._overlays, case)
         except Rejected as rejected:

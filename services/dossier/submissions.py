@@ -50,7 +50,7 @@ class Submissions:
         procedure = (await self.law.get()).offered(call.request.procedure_code, call.now)
         if procedure is None or not is_limited(procedure, local_day(call.now)):
             return await self._submit(call)
-        async with self.benefits.turn(call.request.applicant_id or call.caller.account_id):
+        async with self.benefits.turns.turn(call.request.applicant_id or call.caller.account_id):
             return await self._submit(call)
 
     async def _submit(self, call: Call[pb.SubmitDossierRequest]) -> Outcome[Event]:

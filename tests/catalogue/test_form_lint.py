@@ -20,7 +20,7 @@ from services.catalogue.form_sense import Sense
 from services.catalogue.linter import lint
 from services.chassis.decider import Rejected
 from services.chassis.following.in_force import SHAPES, versions_table
-from services.dossier.law import Law
+from services.dossier.law import Law, Question
 from services.dossier.values import Channel
 from services.law import forms
 from services.law.definitions import Circumstance, Form, Json, Procedure
@@ -366,7 +366,7 @@ def test_a_form_whose_rules_contradict_each_other_is_refused_and_another_is_not(
 
 def reason(procedure: Procedure, channel: Channel, answers: Mapping[str, Any]) -> str:
     try:
-        LAW.terms(procedure, channel, AGENCY, answers, AT)
+        LAW.terms(Question(procedure=procedure, channel=channel, agency=AGENCY, answers=answers, at=AT))
     except Rejected as rejected:
         return rejected.reason
     return ""
@@ -409,7 +409,7 @@ def test_the_samples_can_be_answered(procedure: Procedure, data: st.DataObject) 
 )
 def test_a_broken_one_that_was_published_is_its_own_refusal(broken: Procedure) -> None:
     with pytest.raises(Rejected) as rejected:
-        LAW.terms(broken, Channel.COUNTER, AGENCY, {"late": True}, AT)
+        LAW.terms(Question(procedure=broken, channel=Channel.COUNTER, agency=AGENCY, answers={"late": True}, at=AT))
     assert (rejected.value.reason, rejected.value.facts) == (
         "DEFINITION_FAULTY",
         {"procedure_code": PROCEDURE.code, "version": "1"},

@@ -22,7 +22,7 @@ from services.dossier import commands as c
 from services.dossier import events as e
 from services.dossier import values as v
 from services.dossier.domain import dossier
-from services.dossier.law import Law
+from services.dossier.law import Law, Question
 from services.law.course import FeeCondition, Settlement
 from services.law.deadlines import Calendar, Term, Unit, is_provisional
 from services.law.definitions import CalendarVersion, calendar_of
@@ -389,7 +389,13 @@ def test_preview_and_reception_count_alike(offered: Any, received_at: datetime) 
     request = pb.PreviewDeadlineRequest(procedure_code=procedure.code, channel=channel.value, agency=SHOP.code)
     told = deadline(DEFINITIONS, request, received_at)
     law = LAW_OF_56.terms(
-        LAW_OF_56.in_force(procedure.code, received_at), v.Channel(channel.value), SHOP, {}, received_at
+        Question(
+            procedure=LAW_OF_56.in_force(procedure.code, received_at),
+            channel=v.Channel(channel.value),
+            agency=SHOP,
+            answers={},
+            at=received_at,
+        )
     )
     promised = w.story(w.submit(at=received_at), w.receive(received_at, law))[-1]
     assert isinstance(promised, e.DossierReceived)

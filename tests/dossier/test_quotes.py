@@ -24,7 +24,7 @@ from services.catalogue.views import Definitions
 from services.chassis.calls.answers import form_answers
 from services.chassis.decider import Rejected
 from services.chassis.following.in_force import SHAPES, definitions_view
-from services.dossier.law import Law
+from services.dossier.law import Law, Question
 from services.dossier.values import Channel
 from services.law.cases import Eligibility
 from tests.catalogue.samples import catalogue
@@ -98,7 +98,16 @@ def test_the_quote_and_the_assessment_agree(
             answers.fee(quoting, request, day)
         return
     eligibility = Eligibility(level, kinds)
-    terms = assessing.terms(procedure, channel, AGENCY, form_answers(request.form), at, eligibility=eligibility)
+    terms = assessing.terms(
+        Question(
+            procedure=procedure,
+            channel=channel,
+            agency=AGENCY,
+            answers=form_answers(request.form),
+            at=at,
+            eligibility=eligibility,
+        )
+    )
     quoted = None
     try:
         quoted = answers.fee(quoting, request, day)
@@ -130,5 +139,14 @@ def test_a_claim_is_quoted_beside_what_is_assessed_without_it() -> None:
     ]
     at = datetime(2026, 3, 2, 10, tzinfo=ZONE)
     granted = Eligibility(confirmed={"student"})
-    terms = assessing.terms(assessing.in_force("3.000333", at), Channel.COUNTER, AGENCY, {}, at, eligibility=granted)
+    terms = assessing.terms(
+        Question(
+            procedure=assessing.in_force("3.000333", at),
+            channel=Channel.COUNTER,
+            agency=AGENCY,
+            answers={},
+            at=at,
+            eligibility=granted,
+        )
+    )
     assert [(item.amount, item.waived) for item in terms.fee_items] == [(100_000, 100_000)]
