@@ -21,6 +21,7 @@ from gateway.ledger.format import tiles
 from gateway.ledger.format.errors import LedgerError
 from gateway.ledger.format.merkle import TILE_WIDTH, leaf_hash, tile_root
 from gateway.ledger.format.note import Verifier
+from gateway.ledger.format.tiles import TileName
 from gateway.ledger.keep.comparing import EventComparison, Stored
 from gateway.ledger.keep.entries import of_dossiers
 from services.chassis.following.erasures import DECIDED, erased_by
@@ -160,9 +161,9 @@ class SavedLog:
     def read(self, path: str, /) -> bytes | None:
         if path == CHECKPOINT:
             return self._note
-        name = tiles.parse_path(path)
+        name = TileName.parse(path)
         if name.level is None:
-            return tiles.encode_bundle(self._entries(name.index * TILE_WIDTH, name.width))
+            return tiles.format_bundle(self._entries(name.index * TILE_WIDTH, name.width))
         return b"".join(self._hashes(name.level, name.index * TILE_WIDTH, name.width))
 
     def _entries(self, start: int, count: int) -> list[bytes]:

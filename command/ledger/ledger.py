@@ -22,7 +22,7 @@ from gateway.ledger.audit.reading import Wrong
 from gateway.ledger.audit.remembering import Memory, Remembered
 from gateway.ledger.audit.source import FolderSource, HttpSource, LedgerUnreachable, open_source
 from gateway.ledger.format.errors import LedgerError
-from gateway.ledger.format.note import ED25519, Verifier
+from gateway.ledger.format.note import COSIGNATURE, ED25519, Cosigned, Verifier
 from services.chassis.telemetry import output
 
 if TYPE_CHECKING:
@@ -89,15 +89,22 @@ def follow(asked: Asked, seconds: float, once: bool) -> int:
             time.sleep(seconds)
 
 
-def keys_of(vkeys: Sequence[str]) -> list[Verifier]:
-    return [key_of(vkey) for vkey in vkeys]
+def log_key_of(vkey: str) -> Verifier:
+    return _key_of(vkey, ED25519)
 
 
-def key_of(vkey: str) -> Verifier:
+def witness_keys_of(vkeys: Sequence[str]) -> list[Verifier]:
+    return [_key_of(vkey, COSIGNATURE) for vkey in vkeys]
+
+
+def _key_of(vkey: str, type_: int) -> Verifier:
+    """Ends the program if the key is none, or of another type."""
     try:
-        return Verifier.parse(vkey.strip())
+        key = Verifier.parse(vkey.strip())
+        key.require_type(type_)
     except LedgerError as unusable:
         could_not(str(unusable), "Copy the whole key, as the site's page /ledger/ shows it.")
+    return key
 
 
 def could_not(what: str, action: str = "") -> NoReturn:
@@ -110,12 +117,12 @@ def could_not(what: str, action: str = "") -> NoReturn:
 def _prepare(
     asked: Asked, settings: Settings | None = None
 ) -> tuple[HttpSource | FolderSource, Verifier, list[Verifier], Remembered | None]:
-    witnesses = keys_of(asked.witnesses)
+    witnesses = witness_keys_of(asked.witnesses)
     try:
         source = open_source(asked.address)
         old = asked.memory.load(source.address)
         if asked.key:
-            key = key_of(asked.key)
+            key = log_key_of(asked.key)
         elif old:
             key = old.key
         elif settings:
@@ -127,8 +134,7 @@ def _prepare(
                 f"The key is taken from {source.address} itself: compare it with one from elsewhere, or give it with "
                 f"--key. {key.vkey}",
             )
-        if key.type != ED25519:
-            could_not(f"{key.vkey} is a witness's key, a log's is needed.")
+        key.require_type(ED25519)
         following.require_same_key(old, key)
     except LedgerError as unusable:
         could_not(str(unusable))
@@ -291,7 +297,7 @@ def _tell_faults(faults: Sequence[Fault], evidence: Path | None) -> None:
         err.print(f"\n  Both signed checkpoints are in {evidence}", highlight=False, soft_wrap=True)
 
 
-def _tell_witnesses(witnesses: Sequence[tuple[str, int]]) -> None:
+def _tell_witnesses(witnesses: Sequence[Cosigned]) -> None:
     for name, seconds in witnesses:
         _line(f"{name} witnessed this checkpoint at {datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC.")
 

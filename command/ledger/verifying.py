@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from command.console import harmless, out
-from command.ledger.ledger import RIGHT, UNKNOWN, WRONG, key_of, keys_of
+from command.ledger.ledger import RIGHT, UNKNOWN, WRONG, log_key_of, witness_keys_of
 from gateway.ledger.audit.remembering import Memory
 from gateway.ledger.format.errors import LedgerError, SignatureError
 from gateway.ledger.format.leaf import Leaf
-from gateway.ledger.format.note import Note, Verifier
+from gateway.ledger.format.note import Cosigned, Note, Verifier
 from gateway.ledger.format.proof import (
     DOSSIER_RECEIPT,
     TLOG_PROOF,
@@ -50,8 +50,8 @@ class _Verdict:
 
 
 def verify(files: Sequence[Path], key: str, witnesses: Sequence[str], memory: Path, as_json: bool) -> int:
-    given = key_of(key) if key else None
-    trusted = keys_of(witnesses)
+    given = log_key_of(key) if key else None
+    trusted = witness_keys_of(witnesses)
     outcomes = set()
     for file in files:
         verdict = _judge(file, given, trusted, Memory(memory))
@@ -152,7 +152,7 @@ def _told(leaf: Leaf) -> str:
     return f"{leaf.code}, revision {leaf.revision}, {moment}: {leaf.type.rpartition('.')[2]}"
 
 
-def _witnessed(witnesses: Sequence[tuple[str, int]]) -> list[str]:
+def _witnessed(witnesses: Sequence[Cosigned]) -> list[str]:
     if not witnesses:
         return ["No witness was asked for (--witness): the log alone vouches for its checkpoint."]
     return [

@@ -8,7 +8,6 @@ from starlette.applications import Starlette
 
 from gateway.ledger import web
 from gateway.ledger.format.checkpoint import Checkpoint
-from gateway.ledger.format.errors import LedgerError
 from gateway.ledger.format.note import COSIGNATURE, ED25519, Note, Verifier
 from gateway.ledger.keep import metrics, tables
 from gateway.ledger.keep.cosigning import Cosigning, Remote, cosigned
@@ -117,6 +116,5 @@ def keys_of(vkeys: str, type_: int) -> list[Verifier]:
 
 def _verifier(vkey: str, type_: int) -> Verifier:
     verifier = Verifier.parse(vkey)
-    if verifier.type != type_:
-        raise LedgerError(f"the key {vkey} is of type {verifier.type:#04x}, here it must be {type_:#04x}")
+    verifier.require_type(type_)
     return verifier

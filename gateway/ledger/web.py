@@ -22,7 +22,7 @@ from gateway.ledger.format.checkpoint import Checkpoint, decimal
 from gateway.ledger.format.errors import FormatError, LedgerError
 from gateway.ledger.format.leaf import MAX_REVISION, require_code
 from gateway.ledger.format.note import Note, Verifier
-from gateway.ledger.format.tiles import parse_path
+from gateway.ledger.format.tiles import TileName
 from gateway.ledger.keep import metrics
 from gateway.ledger.keep.publishing import Publisher
 from gateway.ledger.keep.receipts import ReceiptPending, Receipts
@@ -125,7 +125,7 @@ class _Web:
 
     async def tile(self, request: Request) -> Response:
         try:
-            name = parse_path(f"tile/{request.path_params['name']}")
+            name = TileName.parse(f"tile/{request.path_params['name']}")
         except FormatError as unknown:
             return _plain(f"{unknown}\n", 404, ABSENT)
         content = await self._publisher.file(name)
@@ -212,9 +212,9 @@ class _Web:
             "witness_vkey": self._site.witness.vkey,
             "size": Checkpoint.parse(note.text).size if note else 0,
             "cosigned": [
-                (witness.name, datetime.fromtimestamp(signed[witness.vkey] or 0, UTC))
+                (witness.name, datetime.fromtimestamp(time, UTC))
                 for witness in self._site.witnesses
-                if witness.vkey in signed
+                if (time := signed.get(witness.vkey)) is not None
             ],
             "missing": [witness.name for witness in self._site.witnesses if witness.vkey not in signed],
         }

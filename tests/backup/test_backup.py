@@ -517,7 +517,7 @@ async def test_another_history_than_the_published_one_is_never_signed(saved: Sav
     """Somebody holds a checkpoint of ours that the restored events do not lead to."""
     signer = log_key(settings_of(saved.site))
     for size in (7, LEAVES, LEAVES + 3):
-        text = replace(Checkpoint.parse(Note.parse(saved.checkpoint).text), size=size, root=b"f" * 32).text()
+        text = replace(Checkpoint.parse(Note.parse(saved.checkpoint).text), size=size, root=b"f" * 32).format()
         settings = settings_of(tmp_path / f"site-{size}")
         note = saved.note(tmp_path, Note(text, (signer.sign(text),)).format())
         with pytest.raises(LedgerError, match="are not the history that was published"):

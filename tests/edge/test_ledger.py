@@ -129,7 +129,7 @@ async def test_operations_stay_inside(client: httpx.AsyncClient) -> None:
 
 
 async def test_another_site_gets_its_cosignature(client: httpx.AsyncClient) -> None:
-    text = TreeHead(OTHER.verifier.name, 0, merkle.EMPTY_ROOT).text()
+    text = TreeHead(OTHER.verifier.name, 0, merkle.EMPTY_ROOT).format()
     asked = AddCheckpoint(0, (), Note(text, (OTHER.sign(text),)))
     answer = await client.post("/ledger/witness/add-checkpoint", content=asked.format())
     assert answer.status_code == 200

@@ -75,7 +75,7 @@ class SmallLog:
         }
         leaf = Leaf(**values | changes)
         self.leaves.append(leaf)
-        self.tree.add([leaf.entry()])
+        self.tree.add([leaf.format()])
         self.known[name] = Head(leaf.revision + 1, leaf.hash())
         heads.update(self.pages, {name: self.known[name]})
         return leaf
@@ -85,15 +85,15 @@ class SmallLog:
         return Checkpoint(ORIGIN, size, merkle.root(self.tree.read, size), heads.root(self.pages))
 
     def note(self, *, signer: Signer = LOG, witnessed: bool = False) -> Note:
-        text = self.checkpoint().text()
+        text = self.checkpoint().format()
         cosigned = (WITNESS.sign(text, 1782867800),) if witnessed else ()
         return Note(text, (signer.sign(text), *cosigned))
 
     def event_receipt(self, index: int, **signing: Any) -> TlogProof:
         hashes = merkle.inclusion_proof(self.tree.read, index, len(self.leaves))
-        return TlogProof(index, tuple(hashes), self.note(**signing), self.leaves[index].entry())
+        return TlogProof(index, tuple(hashes), self.note(**signing), self.leaves[index].format())
 
     def dossier_receipt(self, number: int, **signing: Any) -> DossierReceipt:
-        entries = tuple(leaf.entry() for leaf in self.leaves if leaf.code == code(number))
+        entries = tuple(leaf.format() for leaf in self.leaves if leaf.code == code(number))
         _, proof = heads.prove(self.pages, code(number))
         return DossierReceipt(code(number), entries, proof, self.note(**signing))

@@ -133,7 +133,7 @@ def reread(folder: Path, log: Verifier) -> list[Leaf]:
     found: list[bytes] = []
     while len(found) < checkpoint.size:
         name = TileName(None, len(found) // TILE_WIDTH, min(TILE_WIDTH, checkpoint.size - len(found)))
-        found += tiles.decode_bundle(gzip.decompress((folder / name.path).read_bytes()), name.width)
+        found += tiles.parse_bundle(gzip.decompress((folder / name.path).read_bytes()), name.width)
     assert naive.tree_hash(found) == checkpoint.root
     tree = Tree(found)
     for level, index, width in tiles.new_tiles(0, checkpoint.size):

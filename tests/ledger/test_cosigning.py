@@ -104,9 +104,9 @@ async def test_a_witness_that_fails_does_not_hold_the_ledger_up(tmp_path: Path, 
             case "garbage":
                 return PlainTextResponse("— witness.test AAAA\n")
             case "another key":
-                return PlainTextResponse(stranger.sign(note.text, 1).line())
+                return PlainTextResponse(stranger.sign(note.text, 1).format())
             case "another text":
-                return PlainTextResponse(WITNESS.sign(note.text + "more\n", 1).line())
+                return PlainTextResponse(WITNESS.sign(note.text + "more\n", 1).format())
             case "endless":
                 return PlainTextResponse("x" * 100_000)
             case _:
@@ -133,7 +133,7 @@ async def test_a_witness_that_was_away_is_asked_again(tmp_path: Path, monkeypatc
         if failures:
             failures -= 1
             return PlainTextResponse("not now", 503)
-        return PlainTextResponse(WITNESS.sign(note.text, 1_800_000_000).line())
+        return PlainTextResponse(WITNESS.sign(note.text, 1_800_000_000).format())
 
     async with witnessing(answer) as witness, site(tmp_path, ledger_witnesses=witness) as at, running(at.ledger()):
         await play(at.store, at.keys, 5, 2)
@@ -150,7 +150,7 @@ async def test_until_the_witnesses_answer_a_receipt_stands_under_the_checkpoint_
 
     async def answer(request: Request) -> Response:
         note = Note.parse((await request.body()).partition(b"\n\n")[2])
-        return PlainTextResponse("", 503) if silent else PlainTextResponse(WITNESS.sign(note.text, 1).line())
+        return PlainTextResponse("", 503) if silent else PlainTextResponse(WITNESS.sign(note.text, 1).format())
 
     async with witnessing(answer) as witness, site(tmp_path, ledger_witnesses=witness) as at:
         ledger = at.ledger()

@@ -48,7 +48,7 @@ VALUES = st.recursive(
 
 
 def test_an_entry_is_canonical_json() -> None:
-    assert LEAF.entry() == ENTRY
+    assert LEAF.format() == ENTRY
     assert Leaf.parse(ENTRY) == LEAF
     assert LEAF.hash() == merkle.leaf_hash(ENTRY)
 
@@ -63,7 +63,7 @@ def test_an_entry_is_canonical_json() -> None:
 def test_every_leaf_is_read_back(event: dict[str, Any], revision: int, time: datetime, committed: bytes) -> None:
     previous = bytes(32) if revision else b""
     leaf = replace(LEAF, event=event, revision=revision, time=time, commitment=committed, previous=previous)
-    assert Leaf.parse(leaf.entry()) == leaf
+    assert Leaf.parse(leaf.format()) == leaf
 
 
 @settings(max_examples=800)
@@ -73,7 +73,7 @@ def test_a_mutated_entry_is_refused_or_another(changed: bytes) -> None:
         leaf = Leaf.parse(changed)
     except FormatError:
         return
-    assert leaf.entry() == changed
+    assert leaf.format() == changed
     assert leaf != LEAF
 
 
@@ -125,11 +125,11 @@ def test_entries_in_another_form_are_refused(entry: bytes, what: str) -> None:
 
 def test_what_cannot_be_a_leaf() -> None:
     with pytest.raises(LedgerError, match=r"needs 66\d\d\d bytes, an entry has at most 65535"):
-        replace(LEAF, event={"x": "y" * 66_000}).entry()
+        replace(LEAF, event={"x": "y" * 66_000}).format()
     with pytest.raises(LedgerError, match="has no canonical form"):
-        replace(LEAF, event={"x": 2**60}).entry()
+        replace(LEAF, event={"x": 2**60}).format()
     with pytest.raises(LedgerError, match="has no canonical form"):
-        replace(LEAF, event={"x": "\ud800"}).entry()
+        replace(LEAF, event={"x": "\ud800"}).format()
     with pytest.raises(LedgerError, match="is not in UTC"):
         replace(LEAF, time=datetime(2026, 7, 1, tzinfo=timezone(timedelta(hours=7))))
 

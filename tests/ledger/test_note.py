@@ -36,7 +36,7 @@ COSIGNED = "example.com/behind-the-sofa\n20852163\nCsUYapGGPo4dkMgIAUqom/Xajj7h2
 def test_the_reference_example_is_made_and_read() -> None:
     peter = Signer("PeterNeumann", PETER_SEED)
     assert peter.vkey == PETER_KEY
-    assert peter.sign(PETER_TEXT).line() == PETER_LINE
+    assert peter.sign(PETER_TEXT).format() == PETER_LINE
     note = Note.parse(f"{PETER_TEXT}\n{PETER_LINE}".encode())
     assert note == Note(PETER_TEXT, (peter.sign(PETER_TEXT),))
     assert note.signed_by([Verifier.parse(PETER_KEY)]) == {PETER_KEY: None}
@@ -47,7 +47,7 @@ def test_a_real_logs_checkpoint_is_read_and_verified() -> None:
     assert note.require(Verifier.parse(SUMDB_KEY)) is None
     head = TreeHead.parse(note.text)
     assert (head.origin, head.size) == ("go.sum database tree", 65664258)
-    assert head.text() == note.text
+    assert head.format() == note.text
     with pytest.raises(FormatError, match="has no fourth line 'heads <base64>'"):
         Checkpoint.parse(note.text)
 
@@ -98,7 +98,7 @@ def test_the_independent_implementation_reads_ours_and_we_read_its() -> None:
     log = Signer("example.com/log", PETER_SEED).verifier
     witness = CoSigner("example.com/w", WITNESS_SEED).verifier
     assert read.signed_by([log, witness]) == {log.vkey: None, witness.vkey: 1700000000}
-    assert read.text == TreeHead("example.com/log", 7, bytes(32)).text()
+    assert read.text == TreeHead("example.com/log", 7, bytes(32)).format()
     assert read.format() == theirs.encode()
     assert proofbundle.checkpoint.vkey("a/b", log.public) == Verifier("a/b", 1, log.public).vkey
     assert proofbundle.checkpoint.cosign_vkey("a/b", log.public) == Verifier("a/b", 4, log.public).vkey
@@ -173,15 +173,15 @@ CHECKPOINT = Checkpoint(ORIGIN, 1234, bytes(range(32)), bytes(range(32, 64)))
 
 
 def test_the_text_of_a_checkpoint() -> None:
-    assert CHECKPOINT.text() == (
+    assert CHECKPOINT.format() == (
         "vn-56.motcua.local/ledger\n1234\nAAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n"
         "heads ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8=\n"
     )
-    assert Checkpoint.parse(CHECKPOINT.text()) == CHECKPOINT
+    assert Checkpoint.parse(CHECKPOINT.format()) == CHECKPOINT
 
 
 @settings(max_examples=500)
-@given(mutated(CHECKPOINT.text().encode()))
+@given(mutated(CHECKPOINT.format().encode()))
 def test_a_checkpoint_is_read_in_one_form_only(changed: bytes) -> None:
     text = changed.decode(errors="replace")
     for kind in (Checkpoint, TreeHead):
@@ -189,7 +189,7 @@ def test_a_checkpoint_is_read_in_one_form_only(changed: bytes) -> None:
             found = kind.parse(text)
         except FormatError:
             continue
-        assert found.text() == text
+        assert found.format() == text
         assert found != CHECKPOINT
 
 

@@ -16,6 +16,7 @@ import pytest
 from gateway.ledger.format import tiles
 from gateway.ledger.format.errors import LedgerError
 from gateway.ledger.format.note import Note
+from gateway.ledger.format.tiles import TileName
 from tests.ledger.site import Site, append, assigned, code_of, of_dossiers, play, reread, running, site
 from tests.support.keys import MemoryKeys
 from tests.support.postgresql import Engine, current
@@ -134,7 +135,7 @@ async def test_a_lost_file_is_made_again_when_it_is_asked_for(folder: Path, keys
     async with site(folder, keys) as at:
         ledger = at.ledger()
         async with running(ledger):
-            assert await ledger._publisher.file(tiles.parse_path(str(path.relative_to("ledger")))) == content
+            assert await ledger._publisher.file(TileName.parse(str(path.relative_to("ledger")))) == content
     assert (folder / path).read_bytes() == content
 
 
@@ -143,8 +144,8 @@ async def test_a_partial_tile_that_was_removed_is_still_served(folder: Path, key
         ledger = at.ledger()
         async with running(ledger):
             whole = (folder / TILE).read_bytes()
-            assert await ledger._publisher.file(tiles.parse_path("tile/0/000.p/7")) == whole[: 7 * 32]
-            assert await ledger._publisher.file(tiles.parse_path("tile/0/001.p/45")) is None
+            assert await ledger._publisher.file(TileName.parse("tile/0/000.p/7")) == whole[: 7 * 32]
+            assert await ledger._publisher.file(TileName.parse("tile/0/001.p/45")) is None
     assert not (folder / "ledger/tile/0/000.p").exists()
 
 
@@ -153,8 +154,8 @@ def _entry(
 ) -> Callable[[Path], None]:
     def run(folder: Path) -> None:
         target = folder / path
-        entries = tiles.decode_bundle(gzip.decompress(target.read_bytes()), width)
-        target.write_bytes(gzip.compress(tiles.encode_bundle(change(entries))))
+        entries = tiles.parse_bundle(gzip.decompress(target.read_bytes()), width)
+        target.write_bytes(gzip.compress(tiles.format_bundle(change(entries))))
 
     return run
 
@@ -262,7 +263,7 @@ async def test_another_checkpoint_of_the_same_size_is_not_published_over(folder:
         ledger = at.ledger()
         async with running(ledger):
             forked = at.checkpoint()
-            text = type(forked)(forked.origin, forked.size, forked.root, b"f" * 32).text()
+            text = type(forked)(forked.origin, forked.size, forked.root, b"f" * 32).format()
             note = Note(text, (ledger._signer.sign(text),))
             (at.folder / "checkpoint").write_bytes(note.format())
             with pytest.raises(LedgerError, match="the published checkpoint of size 300 says"):

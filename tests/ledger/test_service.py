@@ -15,6 +15,7 @@ from gateway.ledger.format.checkpoint import Checkpoint
 from gateway.ledger.format.leaf import Leaf
 from gateway.ledger.format.note import COSIGNATURE, Note, Verifier
 from gateway.ledger.format.proof import DossierReceipt, TlogProof
+from gateway.ledger.format.tiles import TileName
 from gateway.ledger.service import LedgerService
 from services.chassis.store.sqlite import SqliteStore
 from tests.ledger.site import append, assigned, code_of, play
@@ -73,7 +74,7 @@ def test_tiles_may_be_kept_for_ever(client: httpx.Client, name: str) -> None:
     assert answer.headers["content-type"] == "application/octet-stream"
     assert answer.headers["cache-control"] == "public, max-age=31536000, immutable"
     assert "content-encoding" not in answer.headers
-    assert len(answer.content) == 32 * tiles.parse_path(f"tile/{name}").width
+    assert len(answer.content) == 32 * TileName.parse(f"tile/{name}").width
 
 
 def test_entries_travel_compressed(client: httpx.Client) -> None:
@@ -81,7 +82,7 @@ def test_entries_travel_compressed(client: httpx.Client) -> None:
         raw = b"".join(answer.iter_raw())
         assert answer.headers["content-encoding"] == "gzip"
         assert answer.headers["cache-control"] == "public, max-age=31536000, immutable"
-    entries = tiles.decode_bundle(gzip.decompress(raw), 14)
+    entries = tiles.parse_bundle(gzip.decompress(raw), 14)
     assert [Leaf.parse(entry).revision for entry in entries] == [2] * 14
 
 

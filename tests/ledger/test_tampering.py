@@ -78,7 +78,7 @@ class Copy:
         for index in range(-(-size // TILE_WIDTH)):
             width = min(TILE_WIDTH, size - index * TILE_WIDTH)
             content = gzip.decompress((self.log / tiles.entries_path(index, width)).read_bytes())
-            found += tiles.decode_bundle(content, width)
+            found += tiles.parse_bundle(content, width)
         return found
 
     def write_entries(self, entries: list[bytes]) -> None:
@@ -86,7 +86,7 @@ class Copy:
             part = entries[index * TILE_WIDTH : (index + 1) * TILE_WIDTH]
             path = self.log / tiles.entries_path(index, len(part))
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(gzip.compress(tiles.encode_bundle(part)))
+            path.write_bytes(gzip.compress(tiles.format_bundle(part)))
 
     def rewrite(self, entries: list[bytes], signer: Signer | None = None, **changes: Any) -> Checkpoint:
         """As an operator who holds the log's key could: entries, tiles, map and a signed checkpoint that fit together."""
@@ -107,7 +107,7 @@ class Copy:
         return made
 
     def sign(self, checkpoint: Checkpoint, signer: Signer) -> None:
-        text = checkpoint.text()
+        text = checkpoint.format()
         (self.log / "checkpoint").write_bytes(Note(text, (signer.sign(text),)).format())
 
     def sql(self, statement: str, *values: object) -> list[Any]:
@@ -326,7 +326,7 @@ def test_the_log_is_forked(copy: Copy) -> None:
         leaf = Leaf.parse(entries[at])
         if leaf.code == code_of(5):  # the chain is made to fit, too
             before = [entry for entry in entries[:at] if Leaf.parse(entry).code == leaf.code][-1]
-            entries[at] = replace(leaf, previous=leaf_hash(before)).entry()
+            entries[at] = replace(leaf, previous=leaf_hash(before)).format()
     forked = copy.rewrite(entries)
     for run in (copy.check, copy.follow):
         code, found = run()
@@ -390,7 +390,7 @@ def test_an_event_is_left_out_of_the_middle_of_a_dossier(copy: Copy) -> None:
 def test_an_event_follows_on_something_else(copy: Copy) -> None:
     shutil.rmtree(copy.memory)
     entries = copy.entries()
-    entries[DOSSIERS] = replace(Leaf.parse(entries[DOSSIERS]), previous=bytes(32)).entry()
+    entries[DOSSIERS] = replace(Leaf.parse(entries[DOSSIERS]), previous=bytes(32)).format()
     copy.rewrite(entries)
     code, found = copy.check()
     assert code == 1
@@ -437,7 +437,7 @@ def test_a_leaf_that_is_no_event(copy: Copy) -> None:
 def test_no_witness_has_seen_it(copy: Copy) -> None:
     code, found = copy.follow("--witness", WITNESS.vkey)
     assert (code, kinds(found)) == (1, ["WITNESS"])
-    text = copy.checkpoint.text()
+    text = copy.checkpoint.format()
     note = Note.parse((copy.log / "checkpoint").read_bytes()).with_signatures([WITNESS.sign(text, 1782867800)])
     (copy.log / "checkpoint").write_bytes(note.format())
     assert copy.follow("--witness", WITNESS.vkey)[0] == 0

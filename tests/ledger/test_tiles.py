@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from gateway.ledger.format import tiles
 from gateway.ledger.format.errors import FormatError, LedgerError
-from gateway.ledger.format.tiles import MAX_LEVEL, TileName, decode_bundle, encode_bundle, new_tiles, parse_path
+from gateway.ledger.format.tiles import MAX_LEVEL, TileName, format_bundle, new_tiles, parse_bundle
 from tests.ledger.mutations import mutated
 from tests.ledger.tree import Tree
 
@@ -29,12 +29,12 @@ NAMES = st.builds(TileName, st.none() | st.integers(0, MAX_LEVEL), st.integers(0
 def test_paths(level: int | None, index: int, width: int, path: str) -> None:
     named = tiles.entries_path(index, width) if level is None else tiles.tile_path(level, index, width)
     assert named == path
-    assert parse_path(path) == TileName(level, index, width)
+    assert TileName.parse(path) == TileName(level, index, width)
 
 
 @given(NAMES)
 def test_every_path_is_read_back(name: TileName) -> None:
-    assert parse_path(name.path) == name
+    assert TileName.parse(name.path) == name
 
 
 @pytest.mark.parametrize(
@@ -67,14 +67,14 @@ def test_every_path_is_read_back(name: TileName) -> None:
 )
 def test_other_paths_are_refused(path: str) -> None:
     with pytest.raises(FormatError, match="names no tile"):
-        parse_path(path)
+        TileName.parse(path)
 
 
 @given(data=st.data(), name=NAMES)
 def test_a_mutated_path_is_another_or_none(data: st.DataObject, name: TileName) -> None:
     path = data.draw(mutated(name.path.encode())).decode(errors="replace")
     try:
-        found = parse_path(path)
+        found = TileName.parse(path)
     except FormatError:
         return
     assert found.path == path
@@ -101,17 +101,17 @@ def test_new_tiles_are_those_that_growing_changes(old: int, more: int) -> None:
 
 @given(st.lists(st.binary(max_size=40), min_size=1, max_size=256))
 def test_bundles(entries: list[bytes]) -> None:
-    bundle = encode_bundle(entries)
+    bundle = format_bundle(entries)
     assert bundle == b"".join(len(entry).to_bytes(2, "big") + entry for entry in entries)
-    assert decode_bundle(bundle, len(entries)) == entries
+    assert parse_bundle(bundle, len(entries)) == entries
     for wrong in (bundle[:-1], bundle + b"\0", bundle + b"\0\0"):
         with pytest.raises(FormatError, match="the bundle"):
-            decode_bundle(wrong, len(entries))
+            parse_bundle(wrong, len(entries))
 
 
 def test_what_no_bundle_holds() -> None:
-    assert len(encode_bundle([bytes(65_535)])) == 65_537
+    assert len(format_bundle([bytes(65_535)])) == 65_537
     with pytest.raises(LedgerError, match="entry 1 of the bundle has 65536 bytes, at most 65535 are possible"):
-        encode_bundle([b"", bytes(65_536)])
+        format_bundle([b"", bytes(65_536)])
     with pytest.raises(LedgerError, match="a bundle holds 1 to 256 entries, not 0"):
-        encode_bundle([])
+        format_bundle([])

@@ -115,6 +115,23 @@ def test_a_key_that_is_none(tmp_path: Path, event: str) -> None:
     assert "Copy the whole key" in words(result)
 
 
+@pytest.mark.parametrize("command", ["verify", "check", "follow"])
+def test_a_logs_key_is_no_witness_and_a_witnesss_no_log(tmp_path: Path, event: str, command: str) -> None:
+    asked = ["verify", event] if command == "verify" else ["ledger", command, str(tmp_path)]
+    wrong = {
+        ("--key", LOG.vkey, "--witness", LOG.vkey): (
+            f"the key {LOG.vkey} is of type 0x01 (a log's), here it must be of type 0x04 (a witness's)"
+        ),
+        (
+            "--key",
+            WITNESS.vkey,
+        ): f"the key {WITNESS.vkey} is of type 0x04 (a witness's), here it must be of type 0x01 (a log's)",
+    }
+    for options, what in wrong.items():
+        result = CliRunner().invoke(app, [*asked, *options, "--memory", str(tmp_path / "memory")])
+        assert (result.exit_code, what in words(result)) == (2, True), result.output
+
+
 Answer = Callable[[str], tuple[int, bytes, dict[str, str]]]
 
 
@@ -152,10 +169,10 @@ def files(log: SmallLog) -> dict[str, bytes]:
     found = {"checkpoint": log.note().format(), "vkey": f"{LOG.vkey}\n".encode()}
     for level, index, width in tiles.new_tiles(0, size):
         found[tiles.tile_path(level, index, width)] = log.tree.read(level, index, width)
-    entries = [leaf.entry() for leaf in log.leaves]
+    entries = [leaf.format() for leaf in log.leaves]
     for index in range(-(-size // TILE_WIDTH)):
         part = entries[index * TILE_WIDTH : (index + 1) * TILE_WIDTH]
-        found[tiles.entries_path(index, len(part))] = gzip.compress(tiles.encode_bundle(part))
+        found[tiles.entries_path(index, len(part))] = gzip.compress(tiles.format_bundle(part))
     return found
 
 
@@ -281,11 +298,11 @@ def test_a_hostile_log_does_not_write_to_the_terminal(tmp_path: Path) -> None:
     log = SmallLog([1])
     bad = b'{"\x1b]0;owned\x07\xe2\x80\xae[bold]":1}'
     log.tree.add([bad])
-    text = replace(log.checkpoint(), size=2, root=merkle.root(log.tree.read, 2)).text()
+    text = replace(log.checkpoint(), size=2, root=merkle.root(log.tree.read, 2)).format()
     found = files(log) | {
         "checkpoint": Note(text, (LOG.sign(text),)).format(),
         "tile/0/000.p/2": log.tree.read(0, 0, 2),
-        "tile/entries/000.p/2": gzip.compress(tiles.encode_bundle([log.leaves[0].entry(), bad])),
+        "tile/entries/000.p/2": gzip.compress(tiles.format_bundle([log.leaves[0].format(), bad])),
     }
     with served(static(found)) as url:
         result = ledger(tmp_path, "check", url)

@@ -34,7 +34,7 @@ def head(size: int, tree: Tree = TREE, origin: str = LOG.verifier.name) -> TreeH
 
 
 def request(old: int, size: int, tree: Tree = TREE, signer: Signer = LOG) -> AddCheckpoint:
-    text = head(size, tree, signer.verifier.name).text()
+    text = head(size, tree, signer.verifier.name).format()
     proof = merkle.consistency_proof(tree.read, old, size) if old <= size else []
     return AddCheckpoint(old, tuple(proof), Note(text, (signer.sign(text),)))
 
@@ -62,7 +62,7 @@ async def test_a_checkpoint_that_follows_is_cosigned(at: At) -> None:
         answer = await at.add(asked)
         assert answer.status == 200, (old, size, answer)
         (signature,) = parse_signatures(answer.body)
-        assert WITNESS.verifier.made(signature)
+        assert WITNESS.verifier.is_named_in(signature)
         assert WITNESS.verifier.verify(asked.note.text, signature) == NOW
 
 
@@ -130,7 +130,7 @@ async def test_an_unknown_log_is_not_found(at: At) -> None:
 async def test_a_checkpoint_that_no_known_key_signed_is_forbidden(at: At) -> None:
     assert (await at.add(request(0, 300, signer=OTHER))).status == 403
     asked = request(0, 300)
-    changed = Note(head(299).text(), asked.note.signatures)
+    changed = Note(head(299).format(), asked.note.signatures)
     assert (await at.add(AddCheckpoint(0, (), changed))).status == 403
     assert await at.add(request(1, 2)) == Answer(409, "0\n", "text/x.tlog.size")  # none of them was written down
 

@@ -18,7 +18,7 @@ from gateway.ledger.format.checkpoint import Checkpoint
 from gateway.ledger.format.leaf import Leaf
 from gateway.ledger.format.merkle import TILE_WIDTH
 from gateway.ledger.format.note import Note
-from gateway.ledger.format.tiles import TileName, decode_bundle
+from gateway.ledger.format.tiles import TileName, parse_bundle
 from services.chassis.deciding.facts import Fact, fact_of
 from services.chassis.platform.platform import open_store
 from services.chassis.platform.settings import Settings
@@ -77,7 +77,7 @@ def published(data: Path) -> list[UUID]:
     while len(events) < size:
         name = TileName(None, len(events) // TILE_WIDTH, min(TILE_WIDTH, size - len(events)))
         bundle = gzip.decompress((folder / name.path).read_bytes())
-        events += [Leaf.parse(entry).id for entry in decode_bundle(bundle, name.width)]
+        events += [Leaf.parse(entry).id for entry in parse_bundle(bundle, name.width)]
     return events
 
 

@@ -11,7 +11,7 @@ from gateway.ledger.format import merkle, tiles
 from gateway.ledger.format.checkpoint import Checkpoint
 from gateway.ledger.format.errors import LedgerError, ProofError, SignatureError
 from gateway.ledger.format.merkle import HASH_BYTES, TILE_WIDTH, ReadTile
-from gateway.ledger.format.note import Note, Verifier
+from gateway.ledger.format.note import Cosigned, Note, Verifier
 
 CHECKPOINT = "checkpoint"
 
@@ -22,7 +22,7 @@ class Head:
 
     note: Note
     checkpoint: Checkpoint
-    witnesses: tuple[tuple[str, int], ...]
+    witnesses: tuple[Cosigned, ...]
 
 
 class Wrong(Exception):
@@ -60,7 +60,7 @@ def read_head(source: Source, key: Verifier, witnesses: Sequence[Verifier] = ())
     faults, cosigned = [], []
     for witness in witnesses:
         try:
-            cosigned.append((witness.name, note.require(witness) or 0))
+            cosigned.append(note.require_cosigned(witness))
         except SignatureError as missing:
             faults.append(Fault(Kind.WITNESS, CHECKPOINT, str(missing)))
     return Head(note, checkpoint, tuple(cosigned)), faults
@@ -86,11 +86,11 @@ def read_bundle(source: Source, index: int, width: int) -> list[bytes]:
     path = tiles.entries_path(index, width)
     found = source.read(path)
     if found is not None:
-        return tiles.decode_bundle(found, width)
+        return tiles.parse_bundle(found, width)
     full = source.read(tiles.entries_path(index, TILE_WIDTH)) if width < TILE_WIDTH else None
     if full is None:
         raise FileMissing(path)
-    return tiles.decode_bundle(full, TILE_WIDTH)[:width]
+    return tiles.parse_bundle(full, TILE_WIDTH)[:width]
 
 
 class FileMissing(LedgerError):

@@ -17,6 +17,19 @@ HEADER = "motcua.ledger-memory/v1"
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
+    """What is remembered of one log, as it lies in a file:
+
+        motcua.ledger-memory/v1
+        address https://dichvucong.example/ledger
+        key vn-56.motcua.local/ledger+c27bed49+AZsfhHkc/HZjBFhU04netcqVRJ2HXydqg4QLBgqznPxx
+
+        vn-56.motcua.local/ledger
+        3
+        …
+
+    Where the log was read, its key, an empty line, and the newest signed checkpoint.
+    """
+
     address: str
     key: Verifier
     note: Note
@@ -33,7 +46,6 @@ class Remembered:
 
     @classmethod
     def parse(cls, content: bytes) -> Remembered:
-        """Accepts only what `format` gives."""
         before, _, note = content.partition(b"\n\n")
         lines = before.decode(errors="replace").split("\n")
         if (
@@ -43,10 +55,11 @@ class Remembered:
             or not lines[2].startswith("key ")
         ):
             raise FormatError(f"it has not the lines '{HEADER}', 'address <address>', 'key <vkey>', '', checkpoint")
-        found = cls(lines[1].removeprefix("address "), Verifier.parse(lines[2].removeprefix("key ")), Note.parse(note))
-        if found.format() != content:
+        address, vkey = lines[1].removeprefix("address "), lines[2].removeprefix("key ")
+        remembered = cls(address, Verifier.parse(vkey), Note.parse(note))
+        if remembered.format() != content:
             raise FormatError("it is not in the form in which it was written")
-        return found
+        return remembered
 
 
 class Memory:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from gateway.ledger.format.errors import FormatError, LedgerError
+from gateway.ledger.format.errors import FormatError, LedgerError, parsing
 from gateway.ledger.format.merkle import EMPTY_ROOT, HASH_BYTES, MAX_SIZE
 from gateway.ledger.format.note import decode_hash, encode64, require_name
 
@@ -14,7 +14,7 @@ _DECIMAL = re.compile(r"0|[1-9][0-9]{0,18}")
 
 @dataclass(frozen=True, slots=True)
 class TreeHead:
-    """Any log's checkpoint, as a witness reads it: `extensions` are lines whose meaning it does not know."""
+    """Any log's checkpoint, as a witness reads it: origin, size, root, and `extensions`, lines whose meaning it does not know."""
 
     origin: str
     size: int
@@ -29,27 +29,30 @@ class TreeHead:
         _require(all(self.extensions), "an extension line is empty")
         _require("\n" not in self.origin + "".join(self.extensions), "a line holds a line feed")
 
-    def text(self) -> str:
+    def format(self) -> str:
         return "".join(f"{line}\n" for line in (self.origin, self.size, encode64(self.root), *self.extensions))
 
     @classmethod
     def parse(cls, text: str) -> TreeHead:
-        """Accepts only what `text` gives."""
         lines = text.removesuffix("\n").split("\n")
         if not text.endswith("\n") or len(lines) < 3:
             raise FormatError("a checkpoint has three lines or more: origin, size, root")
         origin, size, root, *extensions = lines
-        try:
+        with parsing("the checkpoint"):
             return cls(origin, decimal(size, "the size"), decode_hash(root, "the root"), tuple(extensions))
-        except FormatError:
-            raise
-        except LedgerError as unusable:
-            raise FormatError(f"the checkpoint is not usable: {unusable}") from None
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """Our ledger's: besides the tree's root it commits to the map of all dossiers' heads (heads.py)."""
+    """Our ledger's checkpoint: besides the tree's root it commits to the map of all dossiers' heads (heads.py).
+
+        vn-56.motcua.local/ledger
+        3
+        n9YLoWqPYP2MbIr1wF9JsYwOdsKR4rbZ8/l7cjW0z5w=
+        heads nM1sgCGgMNSf80A0Cl4C+SiF9X5KKbRBjUxeLiMS+Cc=
+
+    Origin, size, root, and the map's root; each line ends in a line feed.
+    """
 
     origin: str
     size: int
@@ -61,20 +64,17 @@ class Checkpoint:
         _require(len(self.heads) == HASH_BYTES, f"the map's root has {len(self.heads)} bytes, not {HASH_BYTES}")
         self._tree_head()
 
-    def text(self) -> str:
-        return self._tree_head().text()
+    def format(self) -> str:
+        return self._tree_head().format()
 
     @classmethod
     def parse(cls, text: str) -> Checkpoint:
-        """Accepts only what `text` gives."""
         head = TreeHead.parse(text)
         if len(head.extensions) != 1 or not head.extensions[0].startswith("heads "):
             raise FormatError(f"the checkpoint of {head.origin} has no fourth line 'heads <base64>', or more than that")
         heads = decode_hash(head.extensions[0].removeprefix("heads "), "the root of the map of heads")
-        try:
+        with parsing("the checkpoint"):
             return cls(head.origin, head.size, head.root, heads)
-        except LedgerError as unusable:
-            raise FormatError(f"the checkpoint is not usable: {unusable}") from None
 
     def _tree_head(self) -> TreeHead:
         return TreeHead(self.origin, self.size, self.root, (f"heads {encode64(self.heads)}",))

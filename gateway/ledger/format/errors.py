@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class LedgerError(Exception):
     """Something of a ledger is not as it must be. The text says what, where, what was expected and what was found."""
@@ -15,3 +18,18 @@ class ProofError(LedgerError):
 
 class SignatureError(LedgerError):
     """A signature is missing, or does not fit."""
+
+
+@contextmanager
+def parsing(what: str, *refusals: type[Exception]) -> Iterator[None]:
+    """Within, what a constructor refuses is a form that `what` may not have: FormatError.
+
+    It refuses by LedgerError, and by these `refusals`. A FormatError stays as it is.
+    """
+    kinds: tuple[type[Exception], ...] = (LedgerError, *refusals)
+    try:
+        yield
+    except FormatError:
+        raise
+    except kinds as refused:
+        raise FormatError(f"{what} is not usable: {refused}") from None

@@ -13,7 +13,7 @@ from uuid import UUID
 
 import rfc8785
 
-from gateway.ledger.format.errors import FormatError, LedgerError
+from gateway.ledger.format.errors import FormatError, LedgerError, parsing
 from gateway.ledger.format.merkle import HASH_BYTES, leaf_hash
 from gateway.ledger.format.tiles import MAX_ENTRY
 
@@ -24,6 +24,19 @@ _TIME = "%Y-%m-%dT%H:%M:%S.%fZ"
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
+    """An entry is one line of JSON, broken here:
+
+        {"code":"G09.20-20260701-0000001",
+          "commitment":"8e2371be01bdad7f29d8558a280b1f444bdda77d9fb6e3e4e5f1030c76ece6e7",
+          "event":{"agency":"G09.20","at":"2026-07-01T01:02:05.000456Z","code":"G09.20-20260701-0000001",
+          "next_step_code":"approval","step_code":"review"},
+          "id":"f4305650-b81f-58c8-a196-8d3d7abe5d14",
+          "previous":"286fd06e1fc59e062634951605fe63cca315c3e64c8fcc39570e913f7635509f",
+          "revision":1,"time":"2026-07-01T01:02:05.000456Z","type":"motcua.dossier.events.v1.StepCompleted"}
+
+    It ends without a line feed.
+    """
+
     code: str
     revision: int
     id: UUID
@@ -48,7 +61,8 @@ class Leaf:
         )
         _require(len(self.commitment) in (0, HASH_BYTES), f"the commitment has {len(self.commitment)} bytes")
 
-    def entry(self) -> bytes:
+    def format(self) -> bytes:
+        """The entry."""
         try:
             entry = rfc8785.dumps(
                 {
@@ -71,11 +85,10 @@ class Leaf:
         return entry
 
     def hash(self) -> bytes:
-        return leaf_hash(self.entry())
+        return leaf_hash(self.format())
 
     @classmethod
     def parse(cls, entry: bytes) -> Leaf:
-        """Accepts only what `entry` gives."""
         if len(entry) > MAX_ENTRY:
             raise FormatError(f"the entry has {len(entry)} bytes, at most {MAX_ENTRY} are possible")
         try:
@@ -83,9 +96,9 @@ class Leaf:
         except (ValueError, RecursionError) as unreadable:
             raise FormatError(f"the entry is no JSON: {unreadable}") from None
         if not isinstance(values, dict) or tuple(values) != FIELDS:
-            found = ", ".join(values) if isinstance(values, dict) else type(values).__name__
-            raise FormatError(f"the entry has not the fields {', '.join(FIELDS)}: {found[:200]}")
-        try:
+            instead = ", ".join(values) if isinstance(values, dict) else type(values).__name__
+            raise FormatError(f"the entry has not the fields {', '.join(FIELDS)}: {instead[:200]}")
+        with parsing("the entry", ValueError, RecursionError):
             leaf = cls(
                 code=_text(values, "code"),
                 revision=_whole(values, "revision"),
@@ -96,11 +109,7 @@ class Leaf:
                 previous=bytes.fromhex(_text(values, "previous")),
                 commitment=bytes.fromhex(_text(values, "commitment")),
             )
-            again = leaf.entry()
-        except FormatError:
-            raise
-        except (LedgerError, ValueError, RecursionError) as unusable:
-            raise FormatError(f"the entry is not usable: {unusable}") from None
+            again = leaf.format()
         if again != entry:
             at = next(
                 (at for at, (a, b) in enumerate(zip(again, entry, strict=False)) if a != b), min(len(again), len(entry))

@@ -59,7 +59,7 @@ def consistency_proof(read: ReadTile, old: int, new: int) -> list[bytes]:
         return []
     proof = []
     start, end = 0, new
-    whole = True  # start..old is all of the old tree, whose root the verifier knows
+    whole = True  # start..old is all of the old tree: the verifier has its root
     while old != end:
         middle = start + _split(end - start)
         if old <= middle:
@@ -69,7 +69,9 @@ def consistency_proof(read: ReadTile, old: int, new: int) -> list[bytes]:
             proof.append(_range(read, new, start, middle))
             start = middle
             whole = False
-    if not whole:
+    if (
+        not whole
+    ):  # an old tree of 2**n leaves is one node of the new one: its hash is its root, the proof leaves it out
         proof.append(_range(read, new, start, end))
     proof.reverse()
     return proof
@@ -80,24 +82,25 @@ def verify_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes],
     _require_hashes(proof)
     if not 0 <= index < size <= MAX_SIZE:
         raise ProofError(f"there is no leaf {index} in a tree of {size} leaves")
-    last, position, found = size - 1, index, leaf
+    # position: the node's number on its level, last: the number of the level's last node.
+    position, last, node = index, size - 1, leaf
     for number, sibling in enumerate(proof):
         if last == 0:
             raise ProofError(f"the inclusion proof has {len(proof)} hashes, leaf {index} of {size} needs {number}")
         if position & 1 or position == last:
-            found = node_hash(sibling, found)
-            while not position & 1 and position:
+            node = node_hash(sibling, node)
+            while not position & 1 and position:  # a last node with an even number has no sibling: it goes up as it is
                 position >>= 1
                 last >>= 1
         else:
-            found = node_hash(found, sibling)
+            node = node_hash(node, sibling)
         position >>= 1
         last >>= 1
     if last:
         raise ProofError(f"the inclusion proof of leaf {index} of {size} is too short: it has {len(proof)} hashes")
-    if found != expected_root:
+    if node != expected_root:
         raise ProofError(
-            f"the inclusion proof of leaf {index} of {size} leads to root {found.hex()}, expected {expected_root.hex()}"
+            f"the inclusion proof of leaf {index} of {size} leads to root {node.hex()}, expected {expected_root.hex()}"
         )
 
 
@@ -119,34 +122,35 @@ def verify_consistency(old_size: int, new_size: int, proof: Sequence[bytes], old
     if not proof:
         raise ProofError(f"the consistency proof of {old_size} in {new_size} is empty")
     path = list(proof)
-    if old_size & (old_size - 1) == 0:
+    if old_size & (old_size - 1) == 0:  # the old tree is one node of the new one, whose hash the proof leaves out
         path.insert(0, old_root)
+    # position: the node's number on its level, last: the number of the level's last node in the new tree.
     position, last = old_size - 1, new_size - 1
-    while position & 1:
+    while position & 1:  # up to the largest complete subtree at the old tree's right edge
         position >>= 1
         last >>= 1
-    old_found = new_found = path[0]
+    old_node = new_node = path[0]
     for sibling in path[1:]:
         if last == 0:
             raise ProofError(
                 f"the consistency proof of {old_size} in {new_size} is too long: it has {len(proof)} hashes"
             )
         if position & 1 or position == last:
-            old_found = node_hash(sibling, old_found)
-            new_found = node_hash(sibling, new_found)
-            while not position & 1 and position:
+            old_node = node_hash(sibling, old_node)
+            new_node = node_hash(sibling, new_node)
+            while not position & 1 and position:  # as in verify_inclusion
                 position >>= 1
                 last >>= 1
         else:
-            new_found = node_hash(new_found, sibling)
+            new_node = node_hash(new_node, sibling)
         position >>= 1
         last >>= 1
     if last:
         raise ProofError(f"the consistency proof of {old_size} in {new_size} is too short: it has {len(proof)} hashes")
-    if old_found != old_root:
-        raise ProofError(f"the tree of {old_size} leaves has the root {old_found.hex()}, expected {old_root.hex()}")
-    if new_found != new_root:
-        raise ProofError(f"the tree of {new_size} leaves has the root {new_found.hex()}, expected {new_root.hex()}")
+    if old_node != old_root:
+        raise ProofError(f"the tree of {old_size} leaves has the root {old_node.hex()}, expected {old_root.hex()}")
+    if new_node != new_root:
+        raise ProofError(f"the tree of {new_size} leaves has the root {new_node.hex()}, expected {new_root.hex()}")
 
 
 def tile_root(tile: bytes) -> bytes:
@@ -184,16 +188,19 @@ def _split(count: int) -> int:
 
 
 def _range(read: ReadTile, size: int, start: int, end: int) -> bytes:
-    """The hash of the leaves start..end-1, a subtree of the tree of `size` leaves."""
+    """The hash of the leaves start..end-1 of the tree of `size` leaves.
+
+    `start` must be where a split of the tree falls: the leaves are then complete subtrees, largest first.
+    """
     complete = []
     while end > start:
         height = (end - start).bit_length() - 1
         complete.append(_complete(read, size, height, start >> height))
         start += 1 << height
-    found = complete.pop()
+    node = complete.pop()
     while complete:
-        found = node_hash(complete.pop(), found)
-    return found
+        node = node_hash(complete.pop(), node)
+    return node
 
 
 def _complete(read: ReadTile, size: int, height: int, number: int) -> bytes:
@@ -233,6 +240,6 @@ def _require_size(size: int) -> None:
 
 
 def _require_hashes(proof: Sequence[bytes]) -> None:
-    for number, found in enumerate(proof):
-        if len(found) != HASH_BYTES:
-            raise ProofError(f"hash {number} of the proof has {len(found)} bytes, not {HASH_BYTES}")
+    for number, sibling in enumerate(proof):
+        if len(sibling) != HASH_BYTES:
+            raise ProofError(f"hash {number} of the proof has {len(sibling)} bytes, not {HASH_BYTES}")

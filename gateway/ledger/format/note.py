@@ -8,11 +8,12 @@ from binascii import Error as NoBase64
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from hashlib import sha256
+from typing import NamedTuple
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from gateway.ledger.format.errors import FormatError, LedgerError, SignatureError
+from gateway.ledger.format.errors import FormatError, LedgerError, SignatureError, parsing
 
 ED25519 = 0x01
 COSIGNATURE = 0x04
@@ -20,13 +21,18 @@ MAX_NOTE = 1 << 20
 MAX_SIGNATURES = 100
 MAX_TIME = 2**63 - 1
 
+_WHOSE = {ED25519: "a log's", COSIGNATURE: "a witness's"}
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f]")
 _VKEY = re.compile(r"([^+]+)\+([0-9a-f]{8})\+([A-Za-z0-9+/]+={0,2})")
 
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """A signature line. `data` is what follows the key's id, by the key's type."""
+    """A signature line: `— <name of the key> <base64 of key_id and data>`.
+
+    `data` is, by the key's type, 64 bytes of Ed25519 over the text; or 8 bytes of seconds since 1970, big-endian, and 64 of Ed25519
+    over `cosignature/v1`, `time <seconds>` and the text.
+    """
 
     name: str
     key_id: bytes
@@ -37,27 +43,31 @@ class Signature:
         if len(self.key_id) != 4 or not self.data:
             raise LedgerError(f"a signature of {self.name} has a key id of 4 bytes and at least one byte more")
 
-    def line(self) -> str:
+    def format(self) -> str:
+        """One line, with its line feed."""
         return f"— {self.name} {encode64(self.key_id + self.data)}\n"
 
     @classmethod
     def parse(cls, line: str) -> Signature:
-        """One line, with its line feed."""
         parts = line.removesuffix("\n").split(" ")
         if not line.endswith("\n") or len(parts) != 3 or parts[0] != "—":
             raise FormatError(f"{line!r} is no signature line: expected '— <key name> <base64>'")
-        found = decode64(parts[2], "the signature")
-        if len(found) < 5:
-            raise FormatError(f"the signature of {parts[1]!r} has {len(found)} bytes, expected more than 4")
-        try:
-            return cls(parts[1], found[:4], found[4:])
-        except LedgerError as unusable:
-            raise FormatError(str(unusable)) from None
+        signed = decode64(parts[2], "the signature")
+        if len(signed) < 5:
+            raise FormatError(f"the signature of {parts[1]!r} has {len(signed)} bytes, expected more than 4")
+        with parsing("the signature"):
+            return cls(parts[1], signed[:4], signed[4:])
 
 
 @dataclass(frozen=True, slots=True)
 class Verifier:
-    """A public key by which notes are trusted."""
+    """A public key by which notes are trusted. Its `vkey`:
+
+        vn-56.motcua.local/ledger+c27bed49+AZsfhHkc/HZjBFhU04netcqVRJ2HXydqg4QLBgqznPxx
+
+    The name; the id (4 bytes of SHA-256 over the name, a line feed, and what follows); base64 of the type's byte and the key's 32.
+    `type` is ED25519 (a log's) or COSIGNATURE (a witness's).
+    """
 
     name: str
     type: int
@@ -65,7 +75,7 @@ class Verifier:
 
     def __post_init__(self) -> None:
         require_name(self.name)
-        if self.type not in (ED25519, COSIGNATURE):
+        if self.type not in _WHOSE:
             raise LedgerError(f"the key of {self.name} is of type {self.type:#04x}, known are 0x01 and 0x04")
         if len(self.public) != 32:
             raise LedgerError(f"the Ed25519 key of {self.name} has {len(self.public)} bytes, not 32")
@@ -80,22 +90,27 @@ class Verifier:
 
     @classmethod
     def parse(cls, vkey: str) -> Verifier:
-        """Accepts only what `vkey` gives."""
-        found = _VKEY.fullmatch(vkey)
-        if not found:
+        matched = _VKEY.fullmatch(vkey)
+        if not matched:
             raise FormatError(f"{vkey!r} is no verifier key: expected <name>+<8 hex digits>+<base64>")
-        name, key_id, encoded = found.groups()
+        name, key_id, encoded = matched.groups()
         material = decode64(encoded, "the key")
-        try:
+        with parsing(f"the verifier key {vkey!r}"):
             verifier = cls(name, material[0], material[1:])
-        except LedgerError as unusable:
-            raise FormatError(f"{vkey!r} is no verifier key: {unusable}") from None
         if verifier.key_id.hex() != key_id:
             raise FormatError(f"the verifier key {vkey!r} says its id is {key_id}, it is {verifier.key_id.hex()}")
         return verifier
 
-    def made(self, signature: Signature) -> bool:
-        """Whether the signature claims to be of this key."""
+    def require_type(self, type_: int) -> None:
+        """Raises LedgerError: who expects a witness's key is not served by a log's, nor the other way round."""
+        if self.type != type_:
+            raise LedgerError(
+                f"the key {self.vkey} is of type {self.type:#04x} ({_WHOSE[self.type]}), here it must be of type {type_:#04x} "
+                f"({_WHOSE[type_]})"
+            )
+
+    def is_named_in(self, signature: Signature) -> bool:
+        """Whether the signature says that it is of this key. `verify` tells whether that is true."""
         return signature.name == self.name and signature.key_id == self.key_id
 
     def verify(self, text: str, signature: Signature) -> int | None:
@@ -117,9 +132,29 @@ class Verifier:
         return time
 
 
+class Cosigned(NamedTuple):
+    """Who has seen a checkpoint, and when."""
+
+    name: str
+    """Of the witness's key."""
+    time: int
+    """Seconds since 1970."""
+
+
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Text, which ends in a line feed, and at least one signature."""
+    """Text, which ends in a line feed, an empty line, and at least one signature:
+
+        vn-56.motcua.local/ledger
+        3
+        n9YLoWqPYP2MbIr1wF9JsYwOdsKR4rbZ8/l7cjW0z5w=
+        heads nM1sgCGgMNSf80A0Cl4C+SiF9X5KKbRBjUxeLiMS+Cc=
+
+        — vn-56.motcua.local/ledger wnvtSUQU…jXws=
+        — vn-01.motcua.local/witness 7ZschwAAAABqRGdY…7Dw==
+
+    This text is a checkpoint, which its log signed, and a witness.
+    """
 
     text: str
     signatures: tuple[Signature, ...]
@@ -131,11 +166,10 @@ class Note:
             raise LedgerError(f"a note has 1 to {MAX_SIGNATURES} signatures, not {len(self.signatures)}")
 
     def format(self) -> bytes:
-        return (self.text + "\n" + "".join(signature.line() for signature in self.signatures)).encode()
+        return (self.text + "\n" + "".join(signature.format() for signature in self.signatures)).encode()
 
     @classmethod
     def parse(cls, note: bytes) -> Note:
-        """Accepts only what `format` gives."""
         if len(note) > MAX_NOTE:
             raise FormatError(f"the note has {len(note)} bytes, at most {MAX_NOTE} are read")
         try:
@@ -145,33 +179,36 @@ class Note:
         text, blank, lines = content.rpartition("\n\n")
         if not blank or not lines:
             raise FormatError("the note has no empty line with signatures after it")
-        try:
+        with parsing("the note"):
             return cls(text + "\n", parse_signatures(lines))
-        except FormatError:
-            raise
-        except LedgerError as unusable:
-            raise FormatError(str(unusable)) from None
 
     def signed_by(self, verifiers: Iterable[Verifier]) -> dict[str, int | None]:
-        """Which of these keys (as vkeys) signed, and when if they say so. Others' signatures are ignored.
+        """Which of these keys (as vkeys) signed, with the time of a cosignature. Others' signatures are ignored.
 
         Raises SignatureError if one signature of a known key does not fit.
         """
-        found = {}
+        times = {}
         for verifier in verifiers:
-            for signature in filter(verifier.made, self.signatures):
-                found[verifier.vkey] = verifier.verify(self.text, signature)
-        return found
+            for signature in filter(verifier.is_named_in, self.signatures):
+                times[verifier.vkey] = verifier.verify(self.text, signature)
+        return times
 
     def require(self, verifier: Verifier) -> int | None:
-        """Raises SignatureError if this key did not sign."""
-        found = self.signed_by([verifier])
-        if verifier.vkey not in found:
+        """The time of a cosignature, None of a log's own signature. Raises SignatureError if this key did not sign."""
+        times = self.signed_by([verifier])
+        if verifier.vkey not in times:
             signers = ", ".join(f"{other.name} (key {other.key_id.hex()})" for other in self.signatures)
             raise SignatureError(
                 f"{verifier.name} (key {verifier.key_id.hex()}) did not sign; it is signed by {signers}"
             )
-        return found[verifier.vkey]
+        return times[verifier.vkey]
+
+    def require_cosigned(self, witness: Verifier) -> Cosigned:
+        """Raises SignatureError if this witness did not sign, LedgerError if the key is not a witness's."""
+        witness.require_type(COSIGNATURE)
+        time = self.require(witness)
+        assert time is not None  # a cosignature has its time
+        return Cosigned(witness.name, time)
 
     def with_signatures(self, more: Iterable[Signature]) -> Note:
         """A newer signature of a key takes the place of its older one."""
@@ -217,10 +254,10 @@ def parse_signatures(lines: str) -> tuple[Signature, ...]:
     """Signature lines, as a note ends in and as a witness answers."""
     if not lines.endswith("\n"):
         raise FormatError("the last signature line does not end in a line feed")
-    found = lines[:-1].split("\n")
-    if len(found) > MAX_SIGNATURES:
-        raise FormatError(f"there are {len(found)} signature lines, at most {MAX_SIGNATURES} are read")
-    return tuple(Signature.parse(line + "\n") for line in found)
+    split = lines[:-1].split("\n")
+    if len(split) > MAX_SIGNATURES:
+        raise FormatError(f"there are {len(split)} signature lines, at most {MAX_SIGNATURES} are read")
+    return tuple(Signature.parse(line + "\n") for line in split)
 
 
 def require_name(name: str) -> None:

@@ -1,14 +1,5 @@
 """What a person keeps and checks offline: that one event is in the ledger (https://c2sp.org/tlog-proof), and that these are
 all events of a dossier, or that there is no such dossier, as of a checkpoint.
-
-The receipt of a dossier is text, each line ending in a line feed:
-  motcua.dossier-receipt/v1
-  code <code>
-  event <base64 entry>     one for each event, in order
-  other <base64>           only without events: the head that stands in the code's place (heads.Placed), if one does
-  head <base64>            the siblings in the map of heads, from the code's place up to the root
-  (empty line)
-  the checkpoint, verbatim
 """
 
 from __future__ import annotations
@@ -18,11 +9,11 @@ from dataclasses import dataclass
 
 from gateway.ledger.format import heads, merkle
 from gateway.ledger.format.checkpoint import Checkpoint, decimal
-from gateway.ledger.format.errors import FormatError, LedgerError, ProofError
+from gateway.ledger.format.errors import FormatError, LedgerError, ProofError, parsing
 from gateway.ledger.format.heads import Head, HeadProof, Placed
 from gateway.ledger.format.leaf import Leaf, require_code
 from gateway.ledger.format.merkle import HASH_BYTES
-from gateway.ledger.format.note import Note, Verifier, decode64, decode_hash, encode64
+from gateway.ledger.format.note import Cosigned, Note, Verifier, decode64, decode_hash, encode64
 
 TLOG_PROOF = "c2sp.org/tlog-proof@v1"
 DOSSIER_RECEIPT = "motcua.dossier-receipt/v1"
@@ -32,17 +23,32 @@ MAX_HASHES = 63
 
 @dataclass(frozen=True, slots=True)
 class TlogProof:
-    """`extra` is the entry itself, so that a receipt needs nothing beside it."""
+    """The receipt of one event:
+
+        c2sp.org/tlog-proof@v1
+        extra eyJjb2RlIjoi…cGxldGVkIn0=
+        index 2
+        igDJBB63zaq/1JnrBzpHwOk6I2Qb/ScSf3XRgpQX2Y4=
+
+        vn-56.motcua.local/ledger
+        3
+        …
+
+    Between `index` and the empty line stand the hashes of the inclusion proof, after it the signed checkpoint.
+    """
 
     index: int
+    """Of the leaf."""
     hashes: tuple[bytes, ...]
+    """From the leaf upwards."""
     checkpoint: Note
     extra: bytes = b""
+    """The entry itself, so that a receipt needs nothing beside it."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.index <= merkle.MAX_SIZE:
             raise LedgerError(f"{self.index} is no index of a leaf")
-        if len(self.hashes) > MAX_HASHES or any(len(found) != HASH_BYTES for found in self.hashes):
+        if len(self.hashes) > MAX_HASHES or any(len(sibling) != HASH_BYTES for sibling in self.hashes):
             raise LedgerError(f"a proof has at most {MAX_HASHES} hashes of {HASH_BYTES} bytes")
 
     def format(self) -> bytes:
@@ -54,7 +60,6 @@ class TlogProof:
 
     @classmethod
     def parse(cls, proof: bytes) -> TlogProof:
-        """Accepts only what `format` gives."""
         lines, checkpoint = _lines(proof, TLOG_PROOF)
         extra = (
             decode64(lines.pop(0).removeprefix("extra "), "extra") if lines and lines[0].startswith("extra ") else b""
@@ -63,17 +68,33 @@ class TlogProof:
             raise FormatError(f"the proof has no line 'index <number>' where one must be: {' '.join(lines[:1])!r}")
         index = decimal(lines.pop(0).removeprefix("index "), "index")
         hashes = tuple(decode_hash(line, f"hash {number} of the proof") for number, line in enumerate(lines))
-        try:
+        with parsing("the proof"):
             return cls(index, hashes, checkpoint, extra)
-        except LedgerError as unusable:
-            raise FormatError(str(unusable)) from None
 
 
 @dataclass(frozen=True, slots=True)
 class DossierReceipt:
+    """The receipt of a whole dossier:
+
+        motcua.dossier-receipt/v1
+        code G09.20-20260701-0000001
+        event eyJjb2RlIjoi…c2lnbmVkIn0=
+        event eyJjb2RlIjoi…cGxldGVkIn0=
+        head QmNMShF95CohPgNpT7qy+lhie5+yTUICa3AIxn7MdmM=
+        head AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=
+
+        vn-56.motcua.local/ledger
+        3
+        …
+
+    One `event` for each entry, in order. `head` are the siblings in the map of heads, from the code's place up to the root. Without
+    events, if another head stands in the code's place, the line `other <base64>` before them has it (heads.Placed). After the empty
+    line stands the signed checkpoint.
+    """
+
     code: str
     entries: tuple[bytes, ...]
-    """All of the dossier's, in order; none says that there is no such dossier."""
+    """All entries of the dossier, in order. None at all says that there is no such dossier."""
     proof: HeadProof
     checkpoint: Note
 
@@ -89,7 +110,6 @@ class DossierReceipt:
 
     @classmethod
     def parse(cls, receipt: bytes) -> DossierReceipt:
-        """Accepts only what `format` gives."""
         lines, checkpoint = _lines(receipt, DOSSIER_RECEIPT)
         if not lines or not lines[0].startswith("code ") or lines[0] == "code ":
             raise FormatError("the receipt has no line 'code <code>' where one must be")
@@ -100,13 +120,9 @@ class DossierReceipt:
         if lines or len(others) > 1 or (others and entries):
             unexpected = lines[0] if lines else "other"
             raise FormatError(f"the receipt has a line where none may be: {unexpected[:60]!r}")
-        try:
+        with parsing("the receipt"):
             other = Placed.parse(decode64(others[0], "other")) if others else None
             return cls(code, entries, HeadProof(siblings, other), checkpoint)
-        except FormatError:
-            raise
-        except LedgerError as unusable:
-            raise FormatError(str(unusable)) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +130,7 @@ class VerifiedEvent:
     leaf: Leaf
     index: int
     checkpoint: Checkpoint
-    witnesses: tuple[tuple[str, int], ...]
-    """Names of the witnesses that cosigned, with the seconds since 1970."""
+    witnesses: tuple[Cosigned, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +138,7 @@ class VerifiedDossier:
     code: str
     leaves: tuple[Leaf, ...]
     checkpoint: Checkpoint
-    witnesses: tuple[tuple[str, int], ...]
+    witnesses: tuple[Cosigned, ...]
 
 
 def verify_event(proof: TlogProof, log: Verifier, witnesses: Iterable[Verifier] = ()) -> VerifiedEvent:
@@ -148,12 +163,16 @@ def verify_dossier(receipt: DossierReceipt, log: Verifier, witnesses: Iterable[V
 
 def verify_checkpoint(
     note: Note, log: Verifier, witnesses: Iterable[Verifier] = ()
-) -> tuple[Checkpoint, tuple[tuple[str, int], ...]]:
+) -> tuple[Checkpoint, tuple[Cosigned, ...]]:
+    """The log's checkpoint and its cosignatures. Every one of `witnesses` must have signed, with a key of type COSIGNATURE.
+
+    Raises LedgerError.
+    """
     note.require(log)
     checkpoint = Checkpoint.parse(note.text)
     if checkpoint.origin != log.name:
         raise ProofError(f"the checkpoint is of the log {checkpoint.origin}, the key is {log.name}'s")
-    return checkpoint, tuple((witness.name, note.require(witness) or 0) for witness in witnesses)
+    return checkpoint, tuple(map(note.require_cosigned, witnesses))
 
 
 def chain(code: str, entries: Sequence[bytes]) -> tuple[Leaf, ...]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gateway.ledger.format.errors import FormatError, LedgerError
+from gateway.ledger.format.errors import FormatError, LedgerError, parsing
 from gateway.ledger.format.merkle import MAX_SIZE, TILE_HEIGHT, TILE_WIDTH
 
 MAX_ENTRY = 65535
@@ -17,7 +17,15 @@ _PATH = re.compile(r"tile/(entries|0|[1-9]\d?)/((?:x\d{3}/)*)(\d{3})(?:\.p/([1-9
 
 @dataclass(frozen=True, slots=True)
 class TileName:
-    """A tile, or where `level` is None an entry bundle."""
+    """A tile, or where `level` is None a bundle of entries.
+
+    >>> TileName(0, 1234067, 112).path
+    'tile/0/x001/x234/067.p/112'
+    >>> TileName(None, 1234067, 256).path
+    'tile/entries/x001/x234/067'
+    >>> TileName.parse("tile/1/004.p/17")
+    TileName(level=1, index=4, width=17)
+    """
 
     level: int | None
     index: int
@@ -37,6 +45,24 @@ class TileName:
         partial = f".p/{self.width}" if self.width < TILE_WIDTH else ""
         return f"tile/{level}/{_number(self.index)}{partial}"
 
+    @classmethod
+    def parse(cls, path: str) -> TileName:
+        """`path` is relative to the log's prefix, without a leading slash."""
+        matched = _PATH.fullmatch(path)
+        if matched:
+            level, higher, lowest, width = matched.groups()
+            with parsing(f"{path!r} names no tile: it"):
+                name = cls(
+                    None if level == "entries" else int(level),
+                    int(higher.replace("x", "").replace("/", "") + lowest),
+                    int(width or TILE_WIDTH),
+                )
+            if name.path == path:
+                return name
+        raise FormatError(
+            f"{path!r} names no tile: expected tile/<level or entries>/<index>, then .p/<width> if partial"
+        )
+
 
 def tile_path(level: int, index: int, width: int) -> str:
     return TileName(level, index, width).path
@@ -46,39 +72,27 @@ def entries_path(index: int, width: int) -> str:
     return TileName(None, index, width).path
 
 
-def parse_path(path: str) -> TileName:
-    """The path below the log's prefix, without a leading slash. Accepts only what `TileName.path` gives."""
-    if found := _PATH.fullmatch(path):
-        level, higher, lowest, width = found.groups()
-        try:
-            name = TileName(
-                None if level == "entries" else int(level),
-                int(higher.replace("x", "").replace("/", "") + lowest),
-                int(width or TILE_WIDTH),
-            )
-        except LedgerError as unusable:
-            raise FormatError(f"{path!r} names no tile: {unusable}") from None
-        if name.path == path:
-            return name
-    raise FormatError(f"{path!r} names no tile: expected tile/<level or entries>/<index>, then .p/<width> if partial")
-
-
 def new_tiles(old_size: int, new_size: int) -> list[tuple[int, int, int]]:
     """Level, index and width of each tile that a checkpoint of `new_size` needs and one of `old_size` did not."""
     if not 0 <= old_size <= new_size <= MAX_SIZE:
         raise LedgerError(f"a log of {old_size} leaves does not grow to {new_size}")
-    found = []
+    changed = []
     level, old, new = 0, old_size, new_size
     while new > old:
         full = new // TILE_WIDTH
-        found += [(level, index, TILE_WIDTH) for index in range(old // TILE_WIDTH, full)]
+        changed += [(level, index, TILE_WIDTH) for index in range(old // TILE_WIDTH, full)]
         if partial := new % TILE_WIDTH:
-            found.append((level, full, partial))
+            changed.append((level, full, partial))
         level, old, new = level + 1, old >> TILE_HEIGHT, new >> TILE_HEIGHT
-    return found
+    return changed
 
 
-def encode_bundle(entries: Sequence[bytes]) -> bytes:
+def format_bundle(entries: Sequence[bytes]) -> bytes:
+    """Of each entry its length, two bytes big-endian, and the entry.
+
+    >>> format_bundle([b"first", b"2nd"]).hex(" ")
+    '00 05 66 69 72 73 74 00 03 32 6e 64'
+    """
     if not 1 <= len(entries) <= TILE_WIDTH:
         raise LedgerError(f"a bundle holds 1 to {TILE_WIDTH} entries, not {len(entries)}")
     parts = []
@@ -89,7 +103,12 @@ def encode_bundle(entries: Sequence[bytes]) -> bytes:
     return b"".join(parts)
 
 
-def decode_bundle(bundle: bytes, width: int) -> list[bytes]:
+def parse_bundle(bundle: bytes, width: int) -> list[bytes]:
+    """Its entries, which must be `width`: a bundle does not say how many it has.
+
+    >>> parse_bundle(bytes.fromhex("00 05 66 69 72 73 74 00 03 32 6e 64"), 2)
+    [b'first', b'2nd']
+    """
     entries: list[bytes] = []
     at = 0
     while len(entries) < width:

@@ -134,7 +134,7 @@ class Cosigning:
         if self._client is None:
             self._client = httpx.AsyncClient(timeout=TIMEOUT_SECONDS)
         size = Checkpoint.parse(note.text).size
-        own = Note(note.text, tuple(filter(self._verifier.made, note.signatures)))
+        own = Note(note.text, tuple(filter(self._verifier.is_named_in, note.signatures)))
         for _ in range(2):
             old = self._known[witness.url]
             proof = await self._database.read(partial(_consistency, old=old, new=size))
@@ -158,7 +158,7 @@ class Cosigning:
 
 
 def _signature(verifier: Verifier, note: Note, lines: str) -> Signature:
-    for signature in filter(verifier.made, parse_signatures(lines)):
+    for signature in filter(verifier.is_named_in, parse_signatures(lines)):
         verifier.verify(note.text, signature)
         return signature
     raise SignatureError(f"the answer has no signature of {verifier.vkey}")
@@ -174,7 +174,7 @@ def _known_size(body: str, old: int, newest: int) -> int:
 
 
 def cosigned(note: Note, witnesses: Sequence[Remote]) -> set[str]:
-    return {w.verifier.vkey for w in witnesses if any(map(w.verifier.made, note.signatures))}
+    return {w.verifier.vkey for w in witnesses if any(map(w.verifier.is_named_in, note.signatures))}
 
 
 def _consistency(db: Connection, old: int, new: int) -> list[bytes]:

@@ -52,7 +52,7 @@ async def open_log(
         if published:
             await _recover(database, storage, store, signer, published)
         else:
-            empty = Checkpoint(signer.verifier.name, 0, merkle.EMPTY_ROOT, heads.EMPTY).text()
+            empty = Checkpoint(signer.verifier.name, 0, merkle.EMPTY_ROOT, heads.EMPTY).format()
             note = Note(empty, (signer.sign(empty),))
             await database.write(partial(tables.begin, vkey=signer.vkey, size=0, note=note))
         standing = await database.read(tables.standing)
@@ -90,7 +90,7 @@ async def _recover(database: Database, storage: Storage, store: EventStore, sign
     for index in range(-(-checkpoint.size // TILE_WIDTH)):
         name = TileName(None, index, min(TILE_WIDTH, checkpoint.size - size))
         leaves = []
-        for entry in tiles.decode_bundle(plain(name, await _file(storage, name)), name.width):
+        for entry in tiles.parse_bundle(plain(name, await _file(storage, name)), name.width):
             leaves.append((Leaf.parse(entry), entry))
             position = await require_same_event(events, size + len(leaves) - 1, leaves[-1][0])
         size = await database.write(partial(add_leaves, size=size, leaves=leaves))

@@ -123,5 +123,5 @@ def _content(db: Connection, name: TileName) -> bytes:
         entries = tables.entries_of_tile(db, name.index, name.width)
         if len(entries) < name.width:
             raise LedgerError(f"the database has no entries for {name.path}")
-        return gzip.compress(tiles.encode_bundle(entries), FASTEST, mtime=0)
+        return gzip.compress(tiles.format_bundle(entries), FASTEST, mtime=0)
     return tables.tile_reader(db)(name.level, name.index, name.width)

@@ -136,12 +136,12 @@ def grown(db: Connection, size: int, found: Sequence[DossierEvent], keys: Keys) 
     for each in found:
         revision = each.event.revision
         leaf = entries.leaf_of(each, keys, chains.previous(each.code, revision, str(each.event.id)))
-        entry = leaf.entry()
+        entry = leaf.format()
         chains.add(each.code, revision, leaf_hash(entry))
         leaves.append((leaf, entry))
     return growth.grow(db, size, leaves)
 
 
 def signed(signer: Signer, growth: Growth) -> Note:
-    text = Checkpoint(signer.verifier.name, growth.size, growth.root, growth.heads).text()
+    text = Checkpoint(signer.verifier.name, growth.size, growth.root, growth.heads).format()
     return Note(text, (signer.sign(text),))

@@ -31,9 +31,20 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class AddCheckpoint:
-    """The request's body."""
+    """The request's body:
+
+        old 2
+        1+7oWyMeGedst0UXnaUTtWwHQ9o4b6rIJS2ebz0/4bI=
+
+        vn-56.motcua.local/ledger
+        3
+        …
+
+    The hashes of the consistency proof, an empty line, and the log's checkpoint with its own signature.
+    """
 
     old: int
+    """Leaves of the log that the witness has cosigned, 0 if none."""
     proof: tuple[bytes, ...]
     note: Note
 
@@ -43,7 +54,6 @@ class AddCheckpoint:
 
     @classmethod
     def parse(cls, body: bytes) -> AddCheckpoint:
-        """Accepts only what `format` gives."""
         before, blank, note = body.partition(b"\n\n")
         try:
             first, *lines = before.decode().split("\n")
@@ -94,7 +104,7 @@ class Witness:
         refused = await self._database.write(partial(_witness, asked=asked, head=head))
         if refused:
             return refused
-        return Answer(200, self._cosigner.sign(asked.note.text, int(self._now())).line())
+        return Answer(200, self._cosigner.sign(asked.note.text, int(self._now())).format())
 
 
 def _witness(db: Connection, asked: AddCheckpoint, head: TreeHead) -> Answer | None:
