@@ -87,7 +87,7 @@ async def _used_up_in(
 
 
 class Turns:
-    """One submission of a person at a time, where what one uses another cannot. Within this process."""
+    """Lets one submission of a person through at a time, where what one uses another cannot. Within this process."""
 
     def __init__(self) -> None:
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()

@@ -50,7 +50,7 @@ codes = Projection("codes_v2", metadata, kept=(counters,))
 
 
 class Wanted(NamedTuple):
-    """A code for a request, `day` as YYYYMMDD."""
+    """What a code is wanted for: an organisation, a day as YYYYMMDD, a request."""
 
     organisation: str
     day: str
@@ -59,7 +59,7 @@ class Wanted(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """The request's code here and today; and those it was given elsewhere or on another day."""
+    """The codes of a request: `code` here and today, `others` that it was given elsewhere or on another day."""
 
     code: str
     others: tuple[str, ...] = ()
@@ -72,7 +72,7 @@ _RAISE = update(counters).where(_HERE, counters.c.last < bindparam("to")).values
 
 
 def allocate(db: Connection, wanted: Sequence[Wanted]) -> dict[Wanted, Given]:
-    """For each the code that it has, or a new one; none where the organisation has given all of the day's."""
+    """The code that each of the requests has, or a new one; none where the organisation has given all of the day's."""
     held = _held(db, wanted)
     rows = []
     lacking = sorted(one for one in wanted if one[:2] not in held[one.request_id])
@@ -102,7 +102,7 @@ def _held(db: Connection, wanted: Iterable[Wanted]) -> defaultdict[str, dict[tup
 
 
 def _count(db: Connection, organisation: str, day: str, more: int) -> int:
-    """The last number after as many more."""
+    """Counts so many more, and returns the last number."""
     values = {"organisation_": organisation, "day_": day, "more": more}
     last = db.execute(_COUNT, values).scalar()
     if last is None:
@@ -112,7 +112,7 @@ def _count(db: Connection, organisation: str, day: str, more: int) -> int:
 
 
 def codes_of_request(db: Connection, request_id: str) -> list[str]:
-    """The request's codes, of whatever organisation and day."""
+    """All codes of the request, of whatever organisation and day."""
     return [row.code for row in db.execute(_GIVEN, {"ids": [request_id]})]
 
 

@@ -29,8 +29,11 @@ from services.law.deadlines import Calendar, Term
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
-    """`uploaded`: the submitter's own files, by the hash that names them. `documents`: reusable document ids by kind;
-    `others_documents`: those that the applicant holds as a guardian."""
+    """What is submitted, with what the law says of it.
+
+    `uploaded`: the submitter's own files, by the hash that names them. `documents`: reusable document ids by kind;
+    `others_documents`: those that the applicant holds as a guardian.
+    """
 
     at: datetime
     by: Actor
@@ -146,7 +149,7 @@ class RequestSupplement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SupplySupplement:
-    """`terms`: the law that the dossier keeps.
+    """Supplies what was asked for. `terms`: the law that the dossier keeps.
 
     Where the dossier was not received before, the supplement makes it complete: then `receipt_number` and `reception_terms`
     count, the law of this day.
@@ -197,7 +200,7 @@ class TransferDossier:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForwardDossier:
-    """What was received elsewhere passes to the competent agency, whether or not an official came round to it."""
+    """Passes what was received elsewhere to the competent agency, whether or not an official came round to it."""
 
     at: datetime
     by: Actor
@@ -207,7 +210,7 @@ class ForwardDossier:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RehomeDossier:
-    """`closed` was closed, and `successor` takes its place."""
+    """Puts `successor` in the place of the agency `closed`, which was closed."""
 
     at: datetime
     by: Actor

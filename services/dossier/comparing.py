@@ -9,7 +9,7 @@ from typing import Any
 
 
 class Absent(Enum):
-    """There is nothing; null is something."""
+    """What stands where there is nothing; null is something."""
 
     ABSENT = 0
 
@@ -19,7 +19,7 @@ ABSENT = Absent.ABSENT
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """`path`: names and places with dots between, as violations name them; empty for all of it."""
+    """One difference. `path`: names and places with dots between, as violations name them; empty for all of it."""
 
     path: str
     before: Any
@@ -27,7 +27,7 @@ class Change:
 
 
 def changes(before: Any, after: Any) -> list[Change]:
-    """In the order of the paths' names and places. What was added or removed as a whole is one change."""
+    """What differs, in the order of the paths' names and places. What was added or removed as a whole is one change."""
     return list(_changes(before, after, ""))
 
 
@@ -52,5 +52,5 @@ def _below(path: str, name: str) -> str:
 
 
 def _differ(before: Any, after: Any) -> bool:
-    """JSON's true is not 1, to Python it is; 1 and 1.0 are one number."""
+    """Whether two values differ in JSON: true is not 1, to Python it is; 1 and 1.0 are one number."""
     return isinstance(before, bool) is not isinstance(after, bool) or before != after

@@ -142,6 +142,6 @@ async def _opened(fact: Fact[Any], name: str, keys: KeyRing) -> str:
 
 
 def unknown_fields(procedure: Procedure, wanted: Sequence[str]) -> tuple[str, ...]:
-    """Those that the procedure's form does not ask for."""
+    """The wanted paths that the procedure's form does not ask for."""
     schema = str(procedure.form.schema) if procedure.form else ""
     return tuple(path for path in wanted if not fields.has(schema, path))

@@ -39,7 +39,7 @@ _OF_A_PAGE = ("page_size", "page_token", "min_position")
 
 @dataclass(frozen=True, slots=True)
 class By:
-    """Never null."""
+    """What rows are ordered by; never null."""
 
     what: ColumnElement[Any]
     newest_first: bool = False

@@ -340,7 +340,7 @@ def _string(name: str, read: Read) -> Check:
 
 
 def _languages(field: FieldDescriptor, read: Read) -> Check:
-    """The same of each language."""
+    """The check of a text's languages, each as a text."""
     name = field.name
     assert field.message_type is not None
     each = [_string(language.name, read) for language in field.message_type.fields]

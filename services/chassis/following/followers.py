@@ -135,13 +135,13 @@ class SharedFollower:
         raise NotImplementedError
 
     async def begin(self) -> None:
-        """Before the log is followed, also after a failure."""
+        """Called before the log is followed, also after a failure."""
 
     async def reached(self, position: int, *, worked: bool) -> None:
-        """All up to here is done. `worked`: there was something to do, here or by another replica."""
+        """Called when all up to here is done. `worked`: there was something to do, here or by another replica."""
 
     async def left(self) -> None:
-        """Another replica took what this one saw."""
+        """Called when another replica took what this one saw."""
 
     async def start(self) -> None:
         await self._database.create(positions.metadata)
@@ -200,7 +200,7 @@ class SharedFollower:
                         self.caught_up.set()
 
     async def _advance(self, stored: int, new: int) -> int:
-        """Until the position is past what waits, be it by another replica; returns it."""
+        """Works or stands by until the position is past what waits; returns the position."""
         while self._waiting:
             if self._standby:
                 stored = await self._stand_by(stored, self._waiting[-1].position)

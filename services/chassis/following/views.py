@@ -81,7 +81,7 @@ class Projection:
         return register
 
     def on_many(self, *events: type[Message]) -> Callable[[FoldMany], FoldMany]:
-        """The same for a fold that takes several of one type at a time: `fold(db, facts)`, in order."""
+        """Fold these events, several of one type at a time: `fold(db, facts)`, in order."""
 
         def register(fold: FoldMany) -> FoldMany:
             for event in events:
