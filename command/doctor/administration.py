@@ -49,7 +49,7 @@ def _portal(settings: Settings, cutover: date, portals: list[str]) -> Finding:
         "national portal",
         f"no system is registered to submit for it, {'needed' if ahead else 'and has been needed'} from {cutover} on",
         "From that day on online dossiers come by the national portal alone, and it is refused.",
-        f"RegisterSystem, or ChangeSystem, with the purpose {NATIONAL} for the site's agencies and procedures. "
+        f"RegisterSystem, or UpdateSystem, with the purpose {NATIONAL} for the site's agencies and procedures. "
         'docs/operations.md, "The first administrator".',
     )
 

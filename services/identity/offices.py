@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from itertools import groupby
+from typing import Protocol
 
 from sqlalchemy import Connection, select
 
 from motcua.identity.events.v1 import events_pb2 as facts
 from motcua.identity.v1 import identity_service_pb2 as pb
+from services.chassis.calls.call import Call
 from services.chassis.deciding.caller import Caller
 from services.chassis.following.in_force import span, versions_of, versions_table
 from services.chassis.grounds.uses import purposes
 from services.identity.refusals import Refused
+from services.identity.systems.commands import UpdateSystem
+from services.identity.systems.domain import System
 from services.identity.systems.values import PurposeScope
 from services.identity.values import Office, Reach, require_reach
 from services.law.days import local_day
@@ -58,19 +62,48 @@ def require_known_purposes(wanted: Sequence[str]) -> None:
             raise Refused("PURPOSE_UNKNOWN", purpose=code, known=", ".join(known))
 
 
-def without_scope(
-    request: pb.RegisterSystemRequest | pb.ChangeSystemRequest,
-) -> list[pb.PurposeWithoutScope]:
-    scoped = {scope.purpose for scope in request.scopes}
+def system_updated(
+    call: Call[pb.UpdateSystemRequest], updates: frozenset[str], offices: Offices, state: System
+) -> UpdateSystem:
+    """A purpose that is taken away takes its scope along. Raises Rejected PURPOSE_UNKNOWN, and as `Offices.scopes` does."""
+    request, reach = call.request, reach_of(call.caller)
+    stated = tuple(request.purposes) if "purposes" in updates else state.purposes
+    if "purposes" in updates:
+        require_known_purposes(stated)
+    if "scopes" in updates:
+        scopes = offices.scopes(request.scopes, reach, call.now)
+    else:
+        scopes = tuple(scope for scope in state.scopes if scope.purpose in stated)
+    required = request.certificate_required if "certificate_required" in updates else state.certificate_required
+    return UpdateSystem(
+        client_id=request.client_id,
+        at=call.now,
+        by=call.caller.actor,
+        purposes=stated,
+        certificate_required=required,
+        reach=reach,
+        scopes=scopes,
+    )
+
+
+class Scoped(Protocol):
+    """A scope as it is asked for, or as it is stored."""
+
+    @property
+    def purpose(self) -> str: ...
+
+
+def without_scope(stated: Sequence[str], scopes: Iterable[Scoped]) -> list[pb.PurposeWithoutScope]:
+    scoped = {scope.purpose for scope in scopes}
     return [
         pb.PurposeWithoutScope(
             purpose=purpose,
             vi=f"Mục đích {purpose} chưa có phạm vi nên hệ thống chưa mở hay gửi được gì: thêm cơ quan và thủ tục vào scopes"
-            " bằng ChangeSystem.",
+            " bằng UpdateSystem.",
             en=f"The purpose {purpose} has no scope, so the system opens and submits nothing for it: add agencies and"
-            " procedures to scopes with ChangeSystem.",
+            " procedures to scopes with UpdateSystem.",
         )
-        for purpose in dict.fromkeys(request.purposes)
+        for purpose in dict.fromkeys(stated)
         if purpose not in scoped
     ]
 

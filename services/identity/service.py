@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, cast
 from uuid import UUID, uuid5
@@ -26,6 +27,7 @@ from services.chassis.frame.http_server import client_certificate, http
 from services.chassis.frame.replies import replied
 from services.chassis.grounds.uses import Ground, purposes
 from services.chassis.privacy.sealing import require_concerned
+from services.chassis.store.port import RecordedEvent
 from services.chassis.telemetry.gauges import Sample
 from services.identity import endpoints, gauges, tokens, walk_ins
 from services.identity import pages as own_pages
@@ -39,7 +41,7 @@ from services.identity.accounts.commands import (
 )
 from services.identity.accounts.domain import account, require_personal_number
 from services.identity.accounts.events import AccountEvent
-from services.identity.accounts.values import AccountKind, ErasureOutcome, Language, Role
+from services.identity.accounts.values import AccountKind, ErasureOutcome, Role
 from services.identity.assertions import UsedAssertions
 from services.identity.codec import account_codec, signing_codec, system_codec
 from services.identity.identifiers import Identifiers
@@ -47,7 +49,8 @@ from services.identity.keys import SubjectKeys
 from services.identity.logins import Accounts, Systems
 from services.identity.lookup import look_up, told
 from services.identity.national import CALLBACK, National
-from services.identity.offices import Offices, reach_of, require_known_purposes, without_scope
+from services.identity.offices import Offices, reach_of, require_known_purposes, system_updated, without_scope
+from services.identity.profiles import profile_changed
 from services.identity.queries import (
     account_summary_of,
     accounts_listed,
@@ -63,7 +66,6 @@ from services.identity.sessions import Sessions
 from services.identity.signing import PrivateKeys, Signing, introduced_by
 from services.identity.signing_keys.domain import signing_keys
 from services.identity.systems.commands import (
-    ChangeSystem,
     RegisterSystem,
     ReinstateSystem,
     RotateSystemKey,
@@ -71,7 +73,7 @@ from services.identity.systems.commands import (
     SystemCommand,
 )
 from services.identity.systems.domain import System, system
-from services.identity.systems.events import SystemEvent
+from services.identity.systems.events import SystemChanged, SystemEvent
 from services.identity.uses import uses
 from services.identity.values import require_reach
 from services.identity.vault import Vault
@@ -135,15 +137,12 @@ class IdentityService:
 
     @api
     async def update_profile(self, call: Call[pb.UpdateProfileRequest]) -> pb.UpdateProfileResponse:
-        command = ChangeProfile(
-            account_id=call.caller.account_id,
-            at=call.now,
-            by=call.caller.actor,
-            email=call.request.email,
-            phone=call.request.phone,
-            language=member(Language, call.request.language, "language"),
-        )
-        return replied(pb.UpdateProfileResponse, await self._change(call, command))
+        me, updates = call.caller.account_id, call.updates
+
+        async def change(history: Sequence[RecordedEvent]) -> ChangeProfile:
+            return profile_changed(call, updates, await account_of(me, history, self.keys))
+
+        return replied(pb.UpdateProfileResponse, await self.accounts.execute_on_history(me, change, call.origin))
 
     @api
     async def list_my_data_uses(self, call: Call[pb.ListMyDataUsesRequest]) -> pb.ListMyDataUsesResponse:
@@ -274,27 +273,18 @@ class IdentityService:
             )
 
         outcome = await self.systems.execute(request.client_id, register, call.origin)
-        return replied(pb.RegisterSystemResponse, outcome, kid=kid, opens_nothing=without_scope(request))
+        return replied(
+            pb.RegisterSystemResponse, outcome, kid=kid, opens_nothing=without_scope(request.purposes, request.scopes)
+        )
 
     @api
-    async def change_system(self, call: Call[pb.ChangeSystemRequest]) -> pb.ChangeSystemResponse:
+    async def update_system(self, call: Call[pb.UpdateSystemRequest]) -> pb.UpdateSystemResponse:
         request = call.request
-        now, offices = call.now, await self.offices.get()
-
-        def change(_: System) -> ChangeSystem:
-            require_known_purposes(request.purposes)
-            return ChangeSystem(
-                client_id=request.client_id,
-                at=now,
-                by=call.caller.actor,
-                purposes=tuple(request.purposes),
-                certificate_required=request.certificate_required,
-                reach=reach_of(call.caller),
-                scopes=offices.scopes(request.scopes, reach_of(call.caller), now),
-            )
-
+        updates, offices = call.updates, await self.offices.get()
+        change = partial(system_updated, call, updates, offices)
         outcome = await self.systems.execute(request.client_id, change, call.origin)
-        return replied(pb.ChangeSystemResponse, outcome, opens_nothing=without_scope(request))
+        changed = outcome.one(SystemChanged)
+        return replied(pb.UpdateSystemResponse, outcome, opens_nothing=without_scope(changed.purposes, changed.scopes))
 
     @api
     async def rotate_system_key(self, call: Call[pb.RotateSystemKeyRequest]) -> pb.RotateSystemKeyResponse:

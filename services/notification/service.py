@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import Enum
 from typing import Any, TypeVar
 
@@ -16,6 +17,7 @@ from services.chassis.frame import dependencies
 from services.chassis.frame.entrypoints import api, every, observed, on
 from services.chassis.frame.replies import replied
 from services.chassis.privacy.sealing import SubjectErased
+from services.chassis.store.port import RecordedEvent
 from services.chassis.telemetry.gauges import Sample
 from services.notification import gauges
 from services.notification.channels.carriers import CARRIERS, senders_of
@@ -95,17 +97,27 @@ class NotificationService:
 
     @api
     async def update_preferences(self, call: Call[pb.UpdatePreferencesRequest]) -> pb.UpdatePreferencesResponse:
+        request, me, updates = call.request, call.caller.account_id, call.updates
         choices = tuple(
             ChannelChoice(
                 _known(MessageKind, choice.kind), tuple(_known(Channel, channel) for channel in choice.channels)
             )
-            for choice in call.request.choices
+            for choice in request.choices
         )
-        me, language = call.caller.account_id, _known(Language, call.request.language)
-        command = UpdatePreferences(
-            account_id=me, at=call.now, by=me, language=language, choices=choices, email=call.request.email
-        )
-        return replied(pb.UpdatePreferencesResponse, await self.preferences.execute(me, command, call.origin))
+
+        async def change(history: Sequence[RecordedEvent]) -> UpdatePreferences:
+            before = await self._chosen_in(me, history)
+            return UpdatePreferences(
+                account_id=me,
+                at=call.now,
+                by=me,
+                language=_known(Language, request.language) if "language" in updates else before.language,
+                choices=choices if "choices" in updates else before.choices,
+                email=request.email if "email" in updates else before.email,
+            )
+
+        outcome = await self.preferences.execute_on_history(me, change, call.origin)
+        return replied(pb.UpdatePreferencesResponse, outcome)
 
     @api
     async def list_failures(self, call: Call[pb.ListFailuresRequest]) -> pb.ListFailuresResponse:
@@ -175,8 +187,11 @@ class NotificationService:
         return found
 
     async def _chosen(self, account_id: str) -> Chosen:
+        return await self._chosen_in(account_id, await self.preferences.read(account_id))
+
+    async def _chosen_in(self, account_id: str, history: Sequence[RecordedEvent]) -> Chosen:
         contact = await self.known.read(lambda db: contact_of(db, account_id))
-        return await chosen_of(await self.preferences.read(account_id), contact, self.keys)
+        return await chosen_of(history, contact, self.keys)
 
 
 def _known(kind: type[N], number: int) -> N:

@@ -303,8 +303,8 @@ def rotate_system_key(world: World) -> Sending:
 
 
 @case
-def change_system(world: World) -> Sending:
-    return world.sending("ChangeSystem", "administrator", client_id=_registered(world), purposes=["settle"])
+def update_system(world: World) -> Sending:
+    return world.sending("UpdateSystem", "administrator", client_id=_registered(world), purposes=["settle"])
 
 
 @case

@@ -39,7 +39,7 @@ REFUSED: dict[str, dict[str, str]] = {
     "EndAppointment": {"account_id": "ACCOUNT_UNKNOWN", "appointment_id": "APPOINTMENT_UNKNOWN"},
     "RegisterSystem": {"operator_agency": "AGENCY_UNKNOWN", "purposes": "PURPOSE_UNKNOWN", **SCOPES},
     "RotateSystemKey": {"client_id": "SYSTEM_UNKNOWN"},
-    "ChangeSystem": {"client_id": "SYSTEM_UNKNOWN", "purposes": "PURPOSE_UNKNOWN", **SCOPES},
+    "UpdateSystem": {"client_id": "SYSTEM_UNKNOWN", "purposes": "PURPOSE_UNKNOWN", **SCOPES},
     "SuspendSystem": {"client_id": "SYSTEM_UNKNOWN"},
     "ReinstateSystem": {"client_id": "SYSTEM_UNKNOWN"},
     "WithdrawProcedure": {"code": "PROCEDURE_UNKNOWN"},
@@ -109,7 +109,7 @@ SOURCES = {
 OF_ANOTHER_PROVINCE: dict[str, dict[str, str]] = {
     "AppointOfficial": {"agency": "BEYOND_REACH"},
     "RegisterSystem": {"operator_agency": "BEYOND_REACH", "scopes.agencies": "BEYOND_REACH"},
-    "ChangeSystem": {"scopes.agencies": "BEYOND_REACH"},
+    "UpdateSystem": {"scopes.agencies": "BEYOND_REACH"},
     "OpenAgency": {"agency.parent": "PARENT_ELSEWHERE"},
     "CloseAgency": {"successor": "SUCCESSOR_ELSEWHERE"},
     "SaveDraft": {"reception_agency": "AGENCY_ELSEWHERE"},

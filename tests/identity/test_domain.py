@@ -46,11 +46,11 @@ from services.identity.signing_keys.commands import RotateSigningKey
 from services.identity.signing_keys.domain import signing_keys
 from services.identity.signing_keys.events import SigningKeyIntroduced, SigningKeyRetired
 from services.identity.systems.commands import (
-    ChangeSystem,
     RegisterSystem,
     ReinstateSystem,
     RotateSystemKey,
     SuspendSystem,
+    UpdateSystem,
 )
 from services.identity.systems.domain import system
 from services.identity.systems.events import (
@@ -585,7 +585,7 @@ def test_a_suspension_and_a_reinstatement_are_refused() -> None:
     )
 
 
-change = ChangeSystem(
+change = UpdateSystem(
     client_id="tax.g12", at=AT, by=BINH, purposes=("settle", "reconcile"), certificate_required=True, reach=Reach("G12")
 )
 changed = SystemChanged(

@@ -20,6 +20,7 @@ from urllib.parse import parse_qsl, urlsplit
 import grpc
 import httpx
 import pytest
+from google.protobuf.field_mask_pb2 import FieldMask
 from google.rpc import error_details_pb2, status_pb2
 from joserfc import jwt
 from joserfc.jwk import KeySet, OKPKey
@@ -229,10 +230,57 @@ def test_an_organisation_has_its_own_account(world: World) -> None:
     assert claims(world, token)["roles"] == ["organisation"]
 
 
-def test_the_profile_replaces_the_contact_data(world: World) -> None:
+def test_an_update_of_the_profile_changes_what_it_names(world: World) -> None:
+    token = world.token(AN.personal_number)
+
+    def shown() -> tuple[str, str, int]:
+        account = world.call("GetMyAccount", token).account
+        return account.email, account.phone, account.language
+
+    english, vietnamese = facts.LANGUAGE_ENGLISH, facts.LANGUAGE_VIETNAMESE
+    before = shown()
+    world.call("UpdateProfile", token, phone="0912345678")
+    assert shown() == (before[0], "0912345678", vietnamese)
+    world.call("UpdateProfile", token, email="an@example.org", language=english)
+    assert shown() == ("an@example.org", "0912345678", english)
+    world.call("UpdateProfile", token, email="other@example.org", update_mask=FieldMask(paths=["phone"]))
+    assert shown() == ("an@example.org", "", english)
+    again = {"request_id": str(uuid.uuid4()), "phone": "0987654321"}
+    first = world.call("UpdateProfile", token, **again)
+    world.call("UpdateProfile", token, phone="0911111111")
+    assert world.call("UpdateProfile", token, **again) == first
+    assert shown() == ("an@example.org", "0911111111", english)
+    for wrong in ({}, {"update_mask": FieldMask(paths=["name"])}, {"update_mask": FieldMask(paths=["request_id"])}):
+        assert world.refusal("UpdateProfile", token, **wrong)[0] == "INVALID_REQUEST"
+    unsaid = {"update_mask": FieldMask(paths=["language"])}
+    assert world.refusal("UpdateProfile", token, **unsaid)[0] == "LANGUAGE_MISSING"
+    stale = world.call("GetMyAccount", token).account.revision - 1
+    assert world.refusal("UpdateProfile", token, phone="0912345678", expected_revision=stale)[0] == "REVISION_CONFLICT"
+
+
+def test_updates_at_once_lose_nothing(world: World) -> None:
+    token = world.token(AN.personal_number)
+    parts: list[dict[str, Any]] = [
+        {"phone": "0922222222"},
+        {"email": "both@example.org"},
+        {"language": facts.LANGUAGE_ENGLISH},
+    ]
+    with ThreadPoolExecutor(len(parts)) as pool:
+        list(pool.map(lambda part: world.call("UpdateProfile", token, **part), parts))
+    account = world.call("GetMyAccount", token).account
+    assert (account.phone, account.email, account.language) == (
+        "0922222222",
+        "both@example.org",
+        parts[2]["language"],
+    )
+
+
+def test_the_profile_is_replaced_where_all_of_it_is_named(world: World) -> None:
     token = world.token(AN.personal_number)
     language = facts.Language.LANGUAGE_ENGLISH
-    changed = world.call("UpdateProfile", token, email="an@example.org", language=language)
+    changed = world.call(
+        "UpdateProfile", token, email="an@example.org", language=language, update_mask=FieldMask(paths=["*"])
+    )
     account = world.call("GetMyAccount", token).account
     assert (account.email, account.phone, account.language) == ("an@example.org", "", language)
     assert account.revision == changed.revision
@@ -473,7 +521,7 @@ def test_an_administrator_rules_over_systems(world: World) -> None:
     other = json.dumps(OKPKey.generate_key("Ed25519").as_dict(private=False))
     rotated = world.call("RotateSystemKey", administrator, client_id="land", public_jwk=other)
     assert (made.kid, rotated.revision) == (key.thumbprint(), 1)
-    assert [(one.purpose, "ChangeSystem" in one.vi and "ChangeSystem" in one.en) for one in made.opens_nothing] == [
+    assert [(one.purpose, "UpdateSystem" in one.vi and "UpdateSystem" in one.en) for one in made.opens_nothing] == [
         ("settle", True)
     ]
     suspended = world.call("SuspendSystem", administrator, client_id="land", reason="Lộ khóa")
@@ -487,9 +535,24 @@ def test_an_administrator_rules_over_systems(world: World) -> None:
     assert refused[0] == "KEY_NOT_ACCEPTED"
     scope = {"purpose": "settle", "agencies": ["P56.5.1"], "all_procedures": True}
     changed = world.call(
-        "ChangeSystem", administrator, client_id="land", purposes=["settle", "look-up"], scopes=[scope]
+        "UpdateSystem", administrator, client_id="land", purposes=["settle", "look-up"], scopes=[scope]
     )
     assert [one.purpose for one in changed.opens_nothing] == ["look-up"]
+    bound = world.call("UpdateSystem", administrator, client_id="land", certificate_required=True)
+    assert [one.purpose for one in bound.opens_nothing] == ["look-up"]
+    listed = eventually(
+        lambda: next(
+            (
+                one
+                for one in world.call("ListSystems", administrator, min_position=bound.position).systems
+                if one.client_id == "land" and one.certificate_required
+            ),
+            None,
+        )
+    )
+    assert (list(listed.purposes), [one.purpose for one in listed.scopes]) == (["settle", "look-up"], ["settle"])
+    narrowed = world.call("UpdateSystem", administrator, client_id="land", purposes=["look-up"])
+    assert [one.purpose for one in narrowed.opens_nothing] == ["look-up"]
 
 
 def test_an_official_s_token_tells_which_organisations_the_person_represents(world: World) -> None:

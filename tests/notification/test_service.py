@@ -197,6 +197,11 @@ def test_preferences(tmp_path: Path) -> None:
         assert (chosen.language, chosen.email, chosen.revision) == (e.LANGUAGE_ENGLISH, "new@example.vn", 0)
         assert chosen.choices[0] == quiet
         assert len(chosen.choices) == 5
+        w.stub.UpdatePreferences(
+            pb.UpdatePreferencesRequest(request_id=request_id(), language=e.LANGUAGE_VIETNAMESE), metadata=me
+        )
+        kept = w.stub.GetPreferences(pb.GetPreferencesRequest(), metadata=me).preferences
+        assert (kept.language, kept.email, kept.choices) == (e.LANGUAGE_VIETNAMESE, "new@example.vn", chosen.choices)
         w.submit(email=MAIL)
         assessed = dossier.FeeAssessed(
             code=CODE, applicant_id=ME, at=to_timestamp(AT), amount=20_000, condition=dossier.FEE_CONDITION_RECEPTION

@@ -8,6 +8,7 @@ from typing import Any
 import grpc
 import pytest
 import pytest_asyncio
+from google.protobuf.field_mask_pb2 import FieldMask
 
 from motcua.identity.events.v1 import events_pb2 as facts
 from tests.security.site import DAY, PURPOSE, Site, System, grpc_reason, reason_of, scopes, site
@@ -79,11 +80,11 @@ async def test_a_purpose_taken_away_is_gone_from_living_tokens(running: Site) ->
     tax = await running.register([PURPOSE, "settle"])
     token = await tax.token()
     assert (await read(running, token))[0] == 200
-    await running.administer("ChangeSystem", client_id=tax.client_id, purposes=["settle"])
+    await running.administer("UpdateSystem", client_id=tax.client_id, purposes=["settle"])
     await until(running, token, (403, "PURPOSE_MISSING"))
     await scope_refused(tax, PURPOSE)
     await running.administer(
-        "ChangeSystem", client_id=tax.client_id, purposes=["settle", PURPOSE], scopes=scopes(PURPOSE)
+        "UpdateSystem", client_id=tax.client_id, purposes=["settle", PURPOSE], scopes=scopes(PURPOSE)
     )
     await until(running, token, (200, ""))
 
@@ -92,7 +93,7 @@ async def test_a_purpose_given_later_is_not_in_older_tokens(running: Site) -> No
     tax = await running.register(["settle"])
     token = (await tax.ask(scope="settle")).json()["access_token"]
     await running.administer(
-        "ChangeSystem", client_id=tax.client_id, purposes=["settle", PURPOSE], scopes=scopes(PURPOSE)
+        "UpdateSystem", client_id=tax.client_id, purposes=["settle", PURPOSE], scopes=scopes(PURPOSE)
     )
     new = await tax.token()
     assert (await read(running, new))[0] == 200
@@ -104,10 +105,10 @@ async def test_a_scope_taken_away_is_gone_from_living_tokens(running: Site) -> N
     token = await tax.token()
     assert (await read(running, token))[0] == 200
     # As a registration from before there were scopes.
-    await running.administer("ChangeSystem", client_id=tax.client_id, purposes=[PURPOSE])
+    await running.administer("UpdateSystem", client_id=tax.client_id, update_mask=FieldMask(paths=["scopes"]))
     await until(running, token, (403, "SCOPE_MISSING"))
     assert tax.client_id in (await read(running, token))[2]
-    await running.administer("ChangeSystem", client_id=tax.client_id, purposes=[PURPOSE], scopes=scopes(PURPOSE))
+    await running.administer("UpdateSystem", client_id=tax.client_id, purposes=[PURPOSE], scopes=scopes(PURPOSE))
     await until(running, token, (200, ""))
 
 
@@ -125,5 +126,5 @@ async def test_a_scope_taken_away_is_gone_from_living_tokens(running: Site) -> N
 async def test_nobody_gives_what_is_not_theirs_or_not_there(running: Site, change: dict[str, Any], reason: str) -> None:
     tax = await running.register([PURPOSE])
     with pytest.raises(grpc.RpcError) as refused:
-        await running.administer("ChangeSystem", **({"client_id": tax.client_id, "purposes": [PURPOSE]} | change))
+        await running.administer("UpdateSystem", **({"client_id": tax.client_id, "purposes": [PURPOSE]} | change))
     assert grpc_reason(refused.value) == reason

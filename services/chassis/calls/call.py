@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 
 from google.protobuf.message import Message
 
+from services.chassis.calls.masks import updated
 from services.chassis.calls.paging import AsOf, Key, Listing, Page, Pages
 from services.chassis.calls.stated import NOTHING, Stated
 from services.chassis.deciding.caller import Caller, Origin
@@ -36,6 +37,11 @@ class Call(Generic[Q]):
     def origin(self) -> Origin:
         """The origin of a mutation: the same however often the request is sent."""
         return Origin.of_request(self.request, self.caller, telemetry.traceparent(), stated=astuple(self.stated))
+
+    @cached_property
+    def updates(self) -> frozenset[str]:
+        """Of an update: the fields that it changes. Raises RequestInvalid."""
+        return updated(self.request)
 
     async def page(self, view: RunningView, listing: Listing | AsOf) -> Page[Any]:
         """The page of a view's rows that the request asks for. Raises Rejected INVALID_POSITION, and as RunningView.read does."""

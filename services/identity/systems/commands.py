@@ -24,7 +24,7 @@ class RegisterSystem:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ChangeSystem:
+class UpdateSystem:
     client_id: str
     at: datetime
     by: str
@@ -63,4 +63,4 @@ class ReinstateSystem:
     reach: Reach
 
 
-SystemCommand = RegisterSystem | ChangeSystem | RotateSystemKey | SuspendSystem | ReinstateSystem
+SystemCommand = RegisterSystem | UpdateSystem | RotateSystemKey | SuspendSystem | ReinstateSystem

@@ -10,12 +10,12 @@ from typing import assert_never
 from services.chassis.decider import Decider, Words
 from services.identity.refusals import Refused
 from services.identity.systems.commands import (
-    ChangeSystem,
     RegisterSystem,
     ReinstateSystem,
     RotateSystemKey,
     SuspendSystem,
     SystemCommand,
+    UpdateSystem,
 )
 from services.identity.systems.events import (
     SystemChanged,
@@ -42,12 +42,16 @@ class SystemKey:
 class System:
     purposes: tuple[str, ...] = ()
     operator_agency: str = ""
-    # The agencies of all its scopes.
-    agencies: frozenset[str] = frozenset()
+    scopes: tuple[PurposeScope, ...] = ()
     # Every key it ever had, the newest last.
     keys: tuple[SystemKey, ...] = ()
     suspended: bool = False
     certificate_required: bool = False
+
+    @property
+    def agencies(self) -> frozenset[str]:
+        """Of all its scopes."""
+        return _agencies(self.scopes)
 
     @property
     def registered(self) -> bool:
@@ -67,7 +71,7 @@ def decide_system(command: SystemCommand, state: System) -> Sequence[SystemEvent
     match command:
         case RegisterSystem():
             return _register(command, state)
-        case ChangeSystem():
+        case UpdateSystem():
             _require_purposes(command.purposes)
             _require_scopes(command.scopes, command.purposes)
             return (
@@ -185,7 +189,7 @@ def evolve_system(state: System, event: SystemEvent) -> System:
             return System(
                 event.purposes,
                 event.operator_agency,
-                _agencies(event.scopes),
+                event.scopes,
                 keys,
                 certificate_required=event.certificate_required,
             )
@@ -193,7 +197,7 @@ def evolve_system(state: System, event: SystemEvent) -> System:
             return replace(
                 state,
                 purposes=event.purposes,
-                agencies=_agencies(event.scopes),
+                scopes=event.scopes,
                 certificate_required=event.certificate_required,
             )
         case SystemKeyRotated():
