@@ -340,7 +340,7 @@ objects = st.recursive(
 )  # fmt: skip
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(x=rules, y=rules, more=st.lists(objects, max_size=2))
 def test_a_form_whose_rules_contradict_each_other_is_refused_and_another_is_not(
     x: Any, y: Any, more: list[Any]
@@ -372,7 +372,7 @@ def reason(procedure: Procedure, channel: Channel, answers: Mapping[str, Any]) -
     return ""
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
 @given(procedure=bent(), data=st.data())
 def test_a_bent_definition_is_refused_with_its_place_or_takes_every_answer_that_its_form_accepts(
     procedure: Procedure, data: st.DataObject

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -257,10 +258,15 @@ def test_a_trial_is_played_by_the_sandbox(monkeypatch: pytest.MonkeyPatch) -> No
             )
 
 
+@cache
+def motcua() -> Any:
+    return typer.main.get_command(app)
+
+
 def command(words: list[str], folder: Path) -> None:
     """Click reads it as the process would, and does not run it. Raises UsageError."""
     program, *arguments = words
-    found: Any = typer.main.get_command(app)
+    found: Any = motcua()
     if program == "python":
         assert arguments[:2] == ["-m", "gateway.edge"]
         lone = typer.Typer()

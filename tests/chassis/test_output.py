@@ -93,7 +93,7 @@ def logging_to(path: Path | None) -> Iterator[Any]:
         sys.stdout, sys.stderr = streams
 
 
-@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     level=LEVELS,
     event=VALUES,

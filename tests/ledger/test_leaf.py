@@ -66,7 +66,7 @@ def test_every_leaf_is_read_back(event: dict[str, Any], revision: int, time: dat
     assert Leaf.parse(leaf.format()) == leaf
 
 
-@settings(max_examples=800)
+@settings(max_examples=200)
 @given(mutated(ENTRY))
 def test_a_mutated_entry_is_refused_or_another(changed: bytes) -> None:
     try:

@@ -122,7 +122,7 @@ def test_signatures_of_unknown_keys_are_ignored_of_known_ones_checked() -> None:
 NOTE = Note(PETER_TEXT, (Signer("PeterNeumann", PETER_SEED).sign(PETER_TEXT), LOG.sign(PETER_TEXT))).format()
 
 
-@settings(max_examples=500)
+@settings(max_examples=150)
 @given(mutated(NOTE))
 def test_a_note_is_read_in_one_form_only(changed: bytes) -> None:
     try:
@@ -180,7 +180,7 @@ def test_the_text_of_a_checkpoint() -> None:
     assert Checkpoint.parse(CHECKPOINT.format()) == CHECKPOINT
 
 
-@settings(max_examples=500)
+@settings(max_examples=150)
 @given(mutated(CHECKPOINT.format().encode()))
 def test_a_checkpoint_is_read_in_one_form_only(changed: bytes) -> None:
     text = changed.decode(errors="replace")

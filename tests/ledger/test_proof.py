@@ -86,7 +86,7 @@ def test_only_a_witnesss_key_can_witness() -> None:
             verify_dossier(DOSSIER, LOG.verifier, [WITNESS.verifier, key.verifier])
 
 
-@settings(max_examples=600)
+@settings(max_examples=200)
 @given(mutated(EVENT.format()))
 def test_a_changed_receipt_of_an_event_is_refused(changed: bytes) -> None:
     try:
@@ -164,7 +164,7 @@ def test_an_event_that_does_not_name_the_one_before_it() -> None:
         verify_dossier(log.dossier_receipt(1), LOG.verifier)
 
 
-@settings(max_examples=600)
+@settings(max_examples=200)
 @given(mutated(DOSSIER.format()) | mutated(SMALL.dossier_receipt(ABSENT, witnessed=True).format()))
 def test_a_changed_receipt_of_a_dossier_is_refused(changed: bytes) -> None:
     try:

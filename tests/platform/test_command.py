@@ -8,7 +8,6 @@ import json
 import os
 import socket
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -16,7 +15,7 @@ import pytest
 
 from command.trial.sample_system import CLIENT_ID
 from tests.ledger.site import running, site
-from tests.platform.deployment import Deployment, free_port_pair, read_until
+from tests.platform.deployment import COMMAND, Deployment, free_port_pair, read_until
 from tests.platform.world import BIRTH, BIRTH_FORM, People, World
 from tests.support.waiting import free_port
 
@@ -256,8 +255,7 @@ def test_a_server_that_is_to_be_used_is_away(
 @pytest.mark.parametrize("command", [["up"], ["serve", "status"]])
 def test_too_few_files_may_be_open(tmp_path: Path, command: list[str]) -> None:
     """Libraries end the program with a signal where there are none left."""
-    motcua = [sys.executable, "-c", "from command.main import main; main()", *command]
-    limited = ["bash", "-c", 'ulimit -n 64 && exec "$0" "$@"', *motcua]
+    limited = ["bash", "-c", 'ulimit -n 64 && exec "$0" "$@"', *COMMAND, *command]
     environment = os.environ | {"MOTCUA_DATA": str(tmp_path / "data")}
     done = subprocess.run(limited, env=environment, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 1

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -75,3 +76,23 @@ def test_what_is_refused_at_once_loads_no_platform() -> None:
     ended = [line.split()[1:] for line in said if line.startswith("ended ")]
     assert ended == [[words[0], "0" if "--help" in words else "1"] for words in REFUSED]
     assert HEAVY & set(json.loads(modules)) == set()
+
+
+def sources() -> Iterator[tuple[str, str]]:
+    for path in sorted((ROOT / "tests").rglob("*.py")):
+        if path != Path(__file__):
+            yield path.relative_to(ROOT).as_posix(), path.read_text("utf-8")
+
+
+def test_commands_are_started_where_their_libraries_are_loaded_already() -> None:
+    """By Deployment; loading them takes seconds, of which there were a hundred times."""
+    starting = {path for path, text in sources() if "command.main import main" in text}
+    assert starting == {"tests/platform/deployment.py", "tests/support/forked.py"}
+    deployment = (ROOT / "tests/platform/deployment.py").read_text("utf-8")
+    assert deployment.count("*COMMAND,") == 2  # what goes on until it is stopped, and `up`
+
+
+def test_what_a_test_collects_is_its_own() -> None:
+    """A list of the module would hold what other tests sent, in another order each time."""
+    collecting = re.compile(r"^[a-z_]+(: [^=\n]+)? = (\[\]|(list|set|deque)(\[.*\])?\(\))$", re.MULTILINE)
+    assert [path for path, text in sources() if collecting.search(text)] == []

@@ -9,11 +9,10 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from functools import cache
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import IO
-
-_context: list[ForkServerContext] = []
 
 
 def run(
@@ -37,13 +36,12 @@ def _text(file: IO[bytes]) -> str:
     return file.read().decode()
 
 
+@cache
 def _server() -> ForkServerContext:
-    if not _context:
-        context = multiprocessing.get_context("forkserver")
-        # What reads its environment when it is loaded, the command itself, is not among them.
-        context.set_forkserver_preload(["tests.support.loaded"])
-        _context.append(context)
-    return _context[0]
+    context = multiprocessing.get_context("forkserver")
+    # What reads its environment when it is loaded, the command itself, is not among them.
+    context.set_forkserver_preload(["tests.support.loaded"])
+    return context
 
 
 def _motcua(arguments: tuple[str, ...], environment: dict[str, str], folder: Path, files: tuple[str, str]) -> None:
