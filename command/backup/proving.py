@@ -16,7 +16,7 @@ from rich.progress import Progress
 from command.backup.archive import Archive, ArchiveError, Ledger, Manifest, Segment, pages, unpacked
 from gateway.ledger.audit import checking
 from gateway.ledger.audit.faults import Fault
-from gateway.ledger.audit.reading import CHECKPOINT, Wrong
+from gateway.ledger.audit.reading import CHECKPOINT, CheckpointWrong
 from gateway.ledger.format import tiles
 from gateway.ledger.format.errors import LedgerError
 from gateway.ledger.format.merkle import TILE_WIDTH, leaf_hash, tile_root
@@ -126,7 +126,7 @@ async def _prove_ledger(
     source = SavedLog(archive.address, ledger, note, lambda segment: wait(_rows(archive, segment)))
     try:
         report = await asyncio.to_thread(checking.check, source, Verifier.parse(ledger.vkey), comparison=comparison)
-    except Wrong as wrong:
+    except CheckpointWrong as wrong:
         raise ArchiveError(faulty([wrong.fault])) from None
     except LedgerError as unusable:
         raise ArchiveError(f"the ledger of the backup is unusable: {unusable}") from None

@@ -27,7 +27,7 @@ from command.backup.proving import Proved, bundles, faulty, prove, saved_events
 from command.console import err, fail, harmless, out
 from command.site import belonging
 from gateway.ledger.audit import checking
-from gateway.ledger.audit.reading import CHECKPOINT, Wrong
+from gateway.ledger.audit.reading import CHECKPOINT, CheckpointWrong
 from gateway.ledger.audit.remembering import HEADER, Remembered
 from gateway.ledger.audit.source import LedgerUnreachable, open_source
 from gateway.ledger.format.checkpoint import Checkpoint
@@ -436,7 +436,7 @@ async def _check(
         report = await asyncio.to_thread(
             checking.check, _Published(storage, loop), log, progress=advance, comparison=comparison
         )
-    except Wrong as wrong:
+    except CheckpointWrong as wrong:
         raise ArchiveError(faulty([wrong.fault])) from None
     if report.faults:
         raise ArchiveError(faulty(report.faults))

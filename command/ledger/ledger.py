@@ -18,7 +18,7 @@ from command.console import err, harmless, out
 from gateway.ledger.audit import checking, following, reading
 from gateway.ledger.audit.checking import Report
 from gateway.ledger.audit.faults import Fault, Kind
-from gateway.ledger.audit.reading import Wrong
+from gateway.ledger.audit.reading import CheckpointWrong
 from gateway.ledger.audit.remembering import Memory, Remembered
 from gateway.ledger.audit.source import FolderSource, HttpSource, LedgerUnreachable, open_source
 from gateway.ledger.format.errors import LedgerError
@@ -41,8 +41,11 @@ class Asked:
     """What the user said of the log."""
 
     address: str
+    """A URL or a folder."""
     key: str
+    """The log's vkey. Empty if it was not given."""
     witnesses: Sequence[str]
+    """The vkeys of those whose cosignatures are asked for."""
     memory: Memory
     as_json: bool
 
@@ -56,9 +59,9 @@ def check(asked: Asked, settings: Settings | None) -> int:
                 report, compared = asyncio.run(_check_with_events(asked, source, key, witnesses, old, settings))
             else:
                 report, compared = _check(asked, source, key, witnesses, old, None), None
-        except (Wrong, LedgerUnreachable) as failed:
+        except (CheckpointWrong, LedgerUnreachable) as failed:
             return _failed(asked, failed)
-    return _tell_report(asked, Remembered(source.address, key, report.head.note), report, compared, old)
+    return _tell_report(asked, Remembered(source.address, key, report.signed.note), report, compared, old)
 
 
 def follow(asked: Asked, seconds: float, once: bool) -> int:
@@ -72,7 +75,7 @@ def follow(asked: Asked, seconds: float, once: bool) -> int:
         while True:
             try:
                 look = following.look(source, key, asked.memory, witnesses)
-            except (Wrong, LedgerUnreachable) as failed:
+            except (CheckpointWrong, LedgerUnreachable) as failed:
                 code = _failed(asked, failed)
                 if once or code == WRONG:
                     return code
@@ -81,9 +84,9 @@ def follow(asked: Asked, seconds: float, once: bool) -> int:
             else:
                 if any(fault.kind is not Kind.WITNESS for fault in look.faults) or (look.faults and once):
                     return _tell_look(asked, source.address, look)
-                if look.head.checkpoint.size != size or once:
+                if look.signed.checkpoint.size != size or once:
                     _tell_look(asked, source.address, look)
-                size = look.head.checkpoint.size
+                size = look.signed.checkpoint.size
                 if once:
                     return RIGHT
             time.sleep(seconds)
@@ -117,6 +120,7 @@ def could_not(what: str, action: str = "") -> NoReturn:
 def _prepare(
     asked: Asked, settings: Settings | None = None
 ) -> tuple[HttpSource | FolderSource, Verifier, list[Verifier], Remembered | None]:
+    """Where the log is read, its key, the witnesses' keys, and what is remembered of it. Ends the program where one is unusable."""
     witnesses = witness_keys_of(asked.witnesses)
     try:
         source = open_source(asked.address)
@@ -191,7 +195,7 @@ async def _check_with_events(
 
 
 def _own_key(settings: Settings) -> Verifier:
-    """The one with which this very site signs."""
+    """The key with which this very site signs."""
     from gateway.ledger.keep.own_keys import log_key
 
     if not settings.data.exists():
@@ -213,7 +217,6 @@ async def _opened(settings: Settings) -> AsyncIterator[Platform]:
 def _tell_report(
     asked: Asked, found: Remembered, report: Report, compared: EventComparison | None, old: Remembered | None
 ) -> int:
-    head = report.head
     contradiction = any(fault.kind in (Kind.FORK, Kind.ROLLBACK) for fault in report.faults)
     evidence = asked.memory.keep_evidence(found.address, (old.note, found.note)) if old and contradiction else None
     if all(fault.kind is Kind.WITNESS for fault in report.faults):
@@ -226,7 +229,7 @@ def _tell_report(
         if not report.judged:
             err.print("  The dossiers' chains and the map of heads were not judged: not all entries are as signed.")
         return WRONG
-    size = head.checkpoint.size
+    size = report.signed.checkpoint.size
     out.print(f"[bold green]✓[/] {found.key.name}: all is as signed.", highlight=False)
     leaves, dossiers = _count(report.leaves, "leaf", "leaves"), _count(report.dossiers, "dossier", "dossiers")
     _line(f"{leaves} of {dossiers}, every tile, the map of heads, the checkpoint of {size}.")
@@ -234,7 +237,7 @@ def _tell_report(
         _line(
             f"It is the log of {old.checkpoint.size} leaves that was remembered, with {size - old.checkpoint.size} more."
         )
-    _tell_witnesses(head.witnesses)
+    _tell_witnesses(report.signed.witnesses)
     if compared:
         _line(
             f"{compared.compared} stored events are as the ledger shows them; {compared.committed} commitments hold, "
@@ -245,7 +248,7 @@ def _tell_report(
 
 def _tell_look(asked: Asked, address: str, look: following.Look) -> int:
     evidence = asked.memory.keep_evidence(address, look.contradiction) if look.contradiction else None
-    checkpoint = look.head.checkpoint
+    checkpoint = look.signed.checkpoint
     if asked.as_json:
         value = {
             "origin": checkpoint.origin,
@@ -266,20 +269,20 @@ def _tell_look(asked: Asked, address: str, look: following.Look) -> int:
     return WRONG if look.faults else RIGHT
 
 
-def _failed(asked: Asked, failed: Wrong | LedgerUnreachable) -> int:
+def _failed(asked: Asked, failed: CheckpointWrong | LedgerUnreachable) -> int:
     if asked.as_json:
-        faults = [_fault(failed.fault)] if isinstance(failed, Wrong) else []
+        faults = [_fault(failed.fault)] if isinstance(failed, CheckpointWrong) else []
         print(json.dumps({"faults": faults, "unknown": "" if faults else str(failed)}, ensure_ascii=False), flush=True)
-    elif isinstance(failed, Wrong):
+    elif isinstance(failed, CheckpointWrong):
         _tell_faults([failed.fault], None)
     else:
         err.print(f"[bold yellow]?[/] could not check: {harmless(str(failed))}", highlight=False, soft_wrap=True)
         err.print("  Nothing follows from that about the log. Try again later.", highlight=False)
-    return WRONG if isinstance(failed, Wrong) else UNKNOWN
+    return WRONG if isinstance(failed, CheckpointWrong) else UNKNOWN
 
 
 def _tell_faults(faults: Sequence[Fault], evidence: Path | None) -> None:
-    """Told once for each kind: what it means and what to do."""
+    """Prints the faults by kind, and once for each kind what it means and what to do."""
     kinds = dict.fromkeys(fault.kind for fault in faults)
     err.print(
         f"[bold red]✗[/] The ledger is not as it must be: {_count(len(faults), 'fault', 'faults')}.", highlight=False
@@ -322,14 +325,14 @@ def _fault(fault: Fault) -> dict[str, str]:
 
 
 def _summary(report: Report, compared: EventComparison | None, evidence: Path | None) -> dict[str, Any]:
-    checkpoint = report.head.checkpoint
+    checkpoint = report.signed.checkpoint
     found: dict[str, Any] = {
         "origin": checkpoint.origin,
         "size": checkpoint.size,
         "leaves": report.leaves,
         "dossiers": report.dossiers,
         "judged": report.judged,
-        "witnesses": [name for name, _ in report.head.witnesses],
+        "witnesses": [name for name, _ in report.signed.witnesses],
         "faults": list(map(_fault, report.faults)),
         "evidence": str(evidence or ""),
     }

@@ -14,12 +14,20 @@ from typing import Protocol
 from uuid import UUID
 
 from gateway.ledger.audit.faults import Fault, Kind
-from gateway.ledger.audit.reading import FileMissing, Head, compare_sizes, fork, read_bundle, read_head, tile_reader
+from gateway.ledger.audit.reading import (
+    FileMissing,
+    SignedCheckpoint,
+    compare_sizes,
+    fork,
+    read_bundle,
+    read_checkpoint,
+    tile_reader,
+)
 from gateway.ledger.audit.source import LedgerUnreachable, Source
 from gateway.ledger.format import heads, merkle, tiles
 from gateway.ledger.format.checkpoint import Checkpoint
 from gateway.ledger.format.errors import LedgerError
-from gateway.ledger.format.heads import Head as DossierHead
+from gateway.ledger.format.heads import Head
 from gateway.ledger.format.leaf import Leaf
 from gateway.ledger.format.merkle import EMPTY_ROOT, HASH_BYTES, TILE_HEIGHT, TILE_WIDTH, leaf_hash
 from gateway.ledger.format.note import Verifier
@@ -28,21 +36,28 @@ AT_ONCE = 8
 
 
 class Comparison(Protocol):
-    """With what the site itself has stored (comparing.py)."""
+    """What each leaf is compared with beside the log itself: the site's own event store (keep/comparing.py)."""
 
-    def leaf(self, index: int, leaf: Leaf, /) -> Iterator[Fault]: ...
+    def leaf(self, index: int, leaf: Leaf, /) -> Iterator[Fault]:
+        """Is given the leaves in the log's order."""
+        ...
 
     def unreadable(self) -> None:
         """There is a leaf, but nobody can say of which event."""
         ...
 
-    def finish(self) -> Iterator[Fault]: ...
+    def finish(self) -> Iterator[Fault]:
+        """After the last leaf: what is stored and has no leaf, and what has a leaf and is not stored."""
+        ...
 
 
 @dataclass
 class Report:
-    head: Head
+    """What was found out of a log. Without `faults` all is as signed."""
+
+    signed: SignedCheckpoint
     leaves: int = 0
+    """How many entries were read."""
     dossiers: int = 0
     faults: list[Fault] = field(default_factory=list)
     judged: bool = True
@@ -92,13 +107,13 @@ def check(
     progress: Callable[[int, int], None] = lambda done, size: None,
     comparison: Comparison | None = None,
 ) -> Report:
-    """Raises Wrong where there is no checkpoint to check against, LedgerUnreachable where the log does not answer."""
-    head, faults = read_head(source, key, witnesses)
-    report = Report(head, faults=faults)
-    size = head.checkpoint.size
-    if remembered and (fault := compare_sizes(remembered, head.checkpoint)):
+    """Raises CheckpointWrong where there is no checkpoint to check against, LedgerUnreachable where the log does not answer."""
+    signed, faults = read_checkpoint(source, key, witnesses)
+    report = Report(signed, faults=faults)
+    size = signed.checkpoint.size
+    if remembered and (fault := compare_sizes(remembered, signed.checkpoint)):
         faults.append(fault)
-    work = _Work(report, head.checkpoint, remembered, comparison)
+    work = _Work(report, signed.checkpoint, remembered, comparison)
     progress(0, size)
     for content in _contents(source, size):
         work.bundle(content)
@@ -131,16 +146,16 @@ def _content(source: Source, size: int, index: int) -> _Content:
         found.entries = read_bundle(source, index, width)
     except LedgerError as unusable:
         found.faults.append(_file_fault(tiles.entries_path(index, width), unusable))
-    hashes, fault = _tile(source, size, 0, index, width)
+    hashes, fault = _tile(source, 0, index, width)
     found.hashes = hashes
     found.faults += [fault] if fault else []
     return found
 
 
-def _tile(source: Source, size: int, level: int, index: int, width: int) -> tuple[bytes | None, Fault | None]:
+def _tile(source: Source, level: int, index: int, width: int) -> tuple[bytes | None, Fault | None]:
     path = tiles.tile_path(level, index, width)
     try:
-        hashes = tile_reader(source, size)(level, index, width)
+        hashes = tile_reader(source)(level, index, width)
     except LedgerError as unusable:
         return None, _file_fault(path, unusable)
     if len(hashes) != width * HASH_BYTES:
@@ -161,10 +176,16 @@ class _Difference:
 
     index: int
     entry: bytes
-    hashed: bytes
+    said: bytes
+    """The tile's hash."""
 
 
 class _Work:
+    """One check of a log: `bundle` for each bundle in order, then `higher_tiles`, then `judge`.
+
+    What is found on the way is kept, and told by `judge`, which knows whether the entries or the tiles are what was signed.
+    """
+
     def __init__(
         self, report: Report, checkpoint: Checkpoint, remembered: Checkpoint | None, comparison: Comparison | None
     ) -> None:
@@ -173,17 +194,20 @@ class _Work:
         self.remembered = remembered if remembered and remembered.size < checkpoint.size else None
         self.comparison = comparison
         self.by_entries: Compact | None = Compact()
+        """The tree made of the entries; None once one could not be read. `by_tiles`: of the tiles of level 0."""
         self.by_tiles: Compact | None = Compact()
         self.past_by_entries: bytes | None = None
+        """The root at the remembered size, of the same trees."""
         self.past_by_tiles: bytes | None = None
         self.differences: list[_Difference] = []
-        self.chains: dict[str, DossierHead] = {}
+        self.chains: dict[str, Head] = {}
+        """The newest leaf of each dossier so far."""
         self.chain_faults: list[Fault] = []
         self.event_faults: list[Fault] = []
         self.ids: set[UUID] = set()
         self.full: bytearray | None = bytearray()
-        """What the next level must hold: the hashes of the full tiles."""
-        self._remember()
+        """What level 1 must hold: the hashes of the full tiles below. None once a tile could not be read."""
+        self._note_past()
 
     def bundle(self, content: _Content) -> None:
         first = content.index * TILE_WIDTH
@@ -203,7 +227,7 @@ class _Work:
                 self._entry(first + offset, entries[offset], said)
             elif self.comparison:
                 self.comparison.unreadable()
-            self._remember()
+            self._note_past()
 
     def _entry(self, index: int, entry: bytes, said: bytes | None) -> None:
         hashed = leaf_hash(entry)
@@ -247,9 +271,9 @@ class _Work:
                 Fault(Kind.EVENT_TWICE, where, f"the event {leaf.id} stands in an earlier leaf, too")
             )
         self.ids.add(leaf.id)
-        self.chains[leaf.code] = DossierHead(leaf.revision + 1, hashed)
+        self.chains[leaf.code] = Head(leaf.revision + 1, hashed)
 
-    def _remember(self) -> None:
+    def _note_past(self) -> None:
         if self.remembered:
             if self.by_entries and self.by_entries.size == self.remembered.size:
                 self.past_by_entries = self.by_entries.root()
@@ -257,14 +281,14 @@ class _Work:
                 self.past_by_tiles = self.by_tiles.root()
 
     def higher_tiles(self, source: Source) -> None:
-        """Each level's hashes are the full tiles below it."""
+        """Compares each level above the first with the full tiles below it."""
         size, level = self.checkpoint.size >> TILE_HEIGHT, 1
         expected = self.full
         while size:
             above: bytearray | None = bytearray()
             for index in range(-(-size // TILE_WIDTH)):
                 width = min(TILE_WIDTH, size - index * TILE_WIDTH)
-                found, fault = _tile(source, self.checkpoint.size, level, index, width)
+                found, fault = _tile(source, level, index, width)
                 if fault:
                     self.report.faults.append(fault)
                 if expected is not None:
@@ -316,11 +340,11 @@ class _Work:
         if entries_hold:
             where = tiles.tile_path(0, bundle, width)
             what = (
-                f"hash {within} is {difference.hashed.hex()}, leaf {index} hashes to {made}, and that is what is signed"
+                f"hash {within} is {difference.said.hex()}, leaf {index} hashes to {made}, and that is what is signed"
             )
             return Fault(Kind.TILE_CHANGED, where, what)
         which = "that is what is signed" if tiles_hold else "the signed root fits neither"
-        what = f"the entry hashes to {made}, its tile says {difference.hashed.hex()}, and {which}"
+        what = f"the entry hashes to {made}, its tile says {difference.said.hex()}, and {which}"
         return Fault(Kind.ENTRY_CHANGED, f"{_at(index)}{_whose(difference.entry)}", what)
 
     def _judge_past(self, entries_hold: bool, tiles_hold: bool) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gateway.ledger.audit.faults import Fault, Kind
-from gateway.ledger.audit.reading import FileMissing, Head, grew_from, read_head, tile_reader
+from gateway.ledger.audit.reading import FileMissing, SignedCheckpoint, grew_from, read_checkpoint, tile_reader
 from gateway.ledger.audit.remembering import Memory, Remembered
 from gateway.ledger.audit.source import LedgerUnreachable, Source
 from gateway.ledger.format.errors import LedgerError
@@ -15,28 +15,32 @@ from gateway.ledger.format.note import Note, Verifier
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """One look at a log. `old` is None the first time."""
+    """One look at a log: what was found, and in what that differs from what was remembered."""
 
-    head: Head
+    signed: SignedCheckpoint
     old: Remembered | None
+    """What was remembered. None the first time."""
     faults: tuple[Fault, ...]
 
     @property
     def contradiction(self) -> tuple[Note, Note] | None:
         """The two signed checkpoints that exclude each other."""
         if self.old and any(fault.kind in (Kind.FORK, Kind.ROLLBACK) for fault in self.faults):
-            return self.old.note, self.head.note
+            return self.old.note, self.signed.note
         return None
 
 
 def look(source: Source, key: Verifier, memory: Memory, witnesses: Sequence[Verifier] = ()) -> Look:
-    """Remembers what it found if nothing is wrong with it. Raises Wrong, LedgerUnreachable, LedgerError for an unusable memory."""
+    """Reads the newest checkpoint, compares it with the remembered one, and remembers it if nothing is wrong.
+
+    Raises CheckpointWrong, LedgerUnreachable, and LedgerError for an unusable memory.
+    """
     old = memory.load(source.address)
     require_same_key(old, key)
-    head, faults = read_head(source, key, witnesses)
+    signed, faults = read_checkpoint(source, key, witnesses)
     if old:
         try:
-            fault = grew_from(tile_reader(source, head.checkpoint.size), old.checkpoint, head.checkpoint)
+            fault = grew_from(tile_reader(source), old.checkpoint, signed.checkpoint)
         except LedgerUnreachable:
             raise
         except LedgerError as unusable:
@@ -44,12 +48,12 @@ def look(source: Source, key: Verifier, memory: Memory, witnesses: Sequence[Veri
             fault = Fault(kind, "tiles", str(unusable))
         faults += [fault] if fault else []
     if all(fault.kind is Kind.WITNESS for fault in faults):
-        memory.keep(Remembered(source.address, key, head.note))
-    return Look(head, old, tuple(faults))
+        memory.keep(Remembered(source.address, key, signed.note))
+    return Look(signed, old, tuple(faults))
 
 
 def require_same_key(old: Remembered | None, key: Verifier) -> None:
-    """Raises LedgerError."""
+    """Raises LedgerError if the log was remembered with another key."""
     if old and old.key != key:
         raise LedgerError(
             f"{old.address} was remembered with the key {old.key.vkey}, now it is {key.vkey}. A log never changes its key: "

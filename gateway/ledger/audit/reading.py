@@ -17,16 +17,16 @@ CHECKPOINT = "checkpoint"
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
-    """A checkpoint whose signatures hold."""
+class SignedCheckpoint:
+    """A checkpoint whose signatures hold: the log's, and those of `witnesses`."""
 
     note: Note
     checkpoint: Checkpoint
     witnesses: tuple[Cosigned, ...]
 
 
-class Wrong(Exception):
-    """Nothing more can be said about the log."""
+class CheckpointWrong(Exception):
+    """There is no checkpoint to go by, so that nothing more can be said about the log."""
 
     def __init__(self, fault: Fault) -> None:
         super().__init__(str(fault))
@@ -34,40 +34,48 @@ class Wrong(Exception):
 
 
 def read_key(source: Source) -> Verifier:
-    """As the log itself gives it: good to find it out once, no protection against who answers in its place."""
+    """The log's key as the log itself gives it: good to find it out once, no protection against who answers in its place."""
     content = source.read("vkey")
     if content is None:
         raise LedgerUnreachable(f"{source.address} does not tell its key: give it with --key")
     return Verifier.parse(content.decode(errors="replace").removesuffix("\n"))
 
 
-def read_head(source: Source, key: Verifier, witnesses: Sequence[Verifier] = ()) -> tuple[Head, list[Fault]]:
-    """Raises Wrong. Only missing witnesses leave something to go on with."""
+def read_checkpoint(
+    source: Source, key: Verifier, witnesses: Sequence[Verifier] = ()
+) -> tuple[SignedCheckpoint, list[Fault]]:
+    """The log's newest checkpoint, and a fault for each witness that did not sign it.
+
+    Raises CheckpointWrong for whatever else is wrong with it.
+    """
     content = source.read(CHECKPOINT)
     if content is None:
-        raise Wrong(Fault(Kind.CHECKPOINT_MISSING, CHECKPOINT, f"{source.address} has no file 'checkpoint'"))
+        raise CheckpointWrong(Fault(Kind.CHECKPOINT_MISSING, CHECKPOINT, f"{source.address} has no file 'checkpoint'"))
     try:
         note = Note.parse(content)
         note.require(key)
         checkpoint = Checkpoint.parse(note.text)
     except SignatureError as unsigned:
-        raise Wrong(Fault(Kind.SIGNATURE, CHECKPOINT, str(unsigned))) from None
+        raise CheckpointWrong(Fault(Kind.SIGNATURE, CHECKPOINT, str(unsigned))) from None
     except LedgerError as unusable:
-        raise Wrong(Fault(Kind.CHECKPOINT_UNUSABLE, CHECKPOINT, str(unusable))) from None
+        raise CheckpointWrong(Fault(Kind.CHECKPOINT_UNUSABLE, CHECKPOINT, str(unusable))) from None
     if checkpoint.origin != key.name:
         what = f"it is of the log {checkpoint.origin}, the key is {key.name}'s"
-        raise Wrong(Fault(Kind.CHECKPOINT_UNUSABLE, CHECKPOINT, what))
+        raise CheckpointWrong(Fault(Kind.CHECKPOINT_UNUSABLE, CHECKPOINT, what))
     faults, cosigned = [], []
     for witness in witnesses:
         try:
             cosigned.append(note.require_cosigned(witness))
         except SignatureError as missing:
             faults.append(Fault(Kind.WITNESS, CHECKPOINT, str(missing)))
-    return Head(note, checkpoint, tuple(cosigned)), faults
+    return SignedCheckpoint(note, checkpoint, tuple(cosigned)), faults
 
 
-def tile_reader(source: Source, size: int) -> ReadTile:
-    """A partial tile may be gone once the full one is there: its beginning is the same."""
+def tile_reader(source: Source) -> ReadTile:
+    """Reads tiles of a log. A partial tile may be gone once the full one is there, which begins with the same hashes.
+
+    The reader raises FileMissing where there is neither.
+    """
 
     def read(level: int, index: int, width: int) -> bytes:
         found = source.read(tiles.tile_path(level, index, width))
@@ -82,7 +90,7 @@ def tile_reader(source: Source, size: int) -> ReadTile:
 
 
 def read_bundle(source: Source, index: int, width: int) -> list[bytes]:
-    """Raises LedgerError."""
+    """The first `width` entries of a bundle. Raises LedgerError: FileMissing, or for bytes that are none."""
     path = tiles.entries_path(index, width)
     found = source.read(path)
     if found is not None:
@@ -94,13 +102,15 @@ def read_bundle(source: Source, index: int, width: int) -> list[bytes]:
 
 
 class FileMissing(LedgerError):
+    """The log has no file `path`, and its checkpoint says that it must."""
+
     def __init__(self, path: str) -> None:
         super().__init__(f"the file {path} is missing, the checkpoint needs it")
         self.path = path
 
 
 def compare_sizes(remembered: Checkpoint, found: Checkpoint) -> Fault | None:
-    """What two checkpoints say about each other without looking at the log."""
+    """ROLLBACK or FORK, as far as two checkpoints show it without the log's tiles. None if one may have grown from the other."""
     if found.origin != remembered.origin:
         what = f"the log was {remembered.origin}, it is {found.origin} now"
         return Fault(Kind.FORK, CHECKPOINT, what)
@@ -113,6 +123,7 @@ def compare_sizes(remembered: Checkpoint, found: Checkpoint) -> Fault | None:
 
 
 def fork(remembered: Checkpoint, found: Checkpoint) -> Fault:
+    """The FORK that two checkpoints, which exclude each other, are proof of."""
     if found.size == remembered.size and found.root == remembered.root:
         what = (
             f"two checkpoints of {found.size} leaves have the maps of heads {remembered.heads.hex()} (remembered) "
@@ -132,7 +143,10 @@ def fork(remembered: Checkpoint, found: Checkpoint) -> Fault:
 
 
 def grew_from(read: ReadTile, remembered: Checkpoint, found: Checkpoint) -> Fault | None:
-    """Whether the log is the remembered one, with more after it: proved from its tiles. Raises LedgerError for those."""
+    """What is wrong if the log is not the remembered one with more after it: proved from its tiles.
+
+    Raises LedgerError for tiles that are missing or damaged.
+    """
     if fault := compare_sizes(remembered, found):
         return fault
     proof = merkle.consistency_proof(read, remembered.size, found.size)

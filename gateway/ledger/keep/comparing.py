@@ -64,6 +64,8 @@ class EventComparison:
 
     def __init__(self, stored: Iterator[Stored]) -> None:
         self.compared = 0
+        """Leaves whose event was found. The commitments of `committed` could be compared; the others are of persons who were
+        `erased`, or whose key is `lost`."""
         self.committed = 0
         self.erased = 0
         self.lost = 0
@@ -71,13 +73,16 @@ class EventComparison:
         """Events newer than the checkpoint."""
         self._stored = stored
         self._leaves: dict[UUID, tuple[int, Leaf]] = {}
+        """Those whose event was not met yet, with their indexes; `_events`: those whose leaf was not."""
         self._events: dict[UUID, Stored] = {}
         self._unreadable = False
         self._position = START
+        """Of the event that was compared last."""
         self._highest = START
         """The newest event with a leaf."""
 
     def leaf(self, index: int, leaf: Leaf, /) -> Iterator[Fault]:
+        """Takes one more event, which is this leaf's as long as both are in the same order."""
         stored = next(self._stored, None)
         if stored and stored.event.id == leaf.id:
             yield from self._compare(index, leaf, stored)

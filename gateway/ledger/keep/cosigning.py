@@ -40,6 +40,8 @@ class Remote:
 
 
 class Cosigning:
+    """Asks witnesses for their signatures under each published checkpoint, and has them published with `publish`."""
+
     def __init__(
         self,
         database: Database,
@@ -54,6 +56,7 @@ class Cosigning:
         self._newest: Note | None = None
         self._changed = asyncio.Event()
         self._known = {witness.url: 0 for witness in witnesses}
+        """Leaves of our log that each witness has seen, as far as we know."""
         self._owned = Owned("ledger: witnesses", self._run, proving=True)
         self._client: httpx.AsyncClient | None = None
 
@@ -98,6 +101,7 @@ class Cosigning:
                     self._changed.set()
 
     async def _collect(self, note: Note) -> Note:
+        """The note with the signatures that came: stored, and published if it is still the newest."""
         done = cosigned(note, self._witnesses)
         missing = [witness for witness in self._witnesses if witness.verifier.vkey not in done]
         answers = await asyncio.gather(*(self._ask(witness, note) for witness in missing))
@@ -113,6 +117,7 @@ class Cosigning:
         return note
 
     async def _ask(self, witness: Remote, note: Note) -> Signature | None:
+        """None if no usable answer came in time: logged and counted, and asked again later."""
         import httpx  # only a log with witnesses needs it
 
         try:
@@ -165,6 +170,7 @@ def _signature(verifier: Verifier, note: Note, lines: str) -> Signature:
 
 
 def _known_size(body: str, old: int, newest: int) -> int:
+    """The size that a witness has seen, from its 409. Raises LedgerError if it is none that our log had after `old` leaves."""
     known = decimal(body.removesuffix("\n"), "the witness's size")
     if known > newest:
         raise LedgerError(f"it cosigned {known} leaves of this log, which has {newest}: this log was rolled back")
@@ -174,6 +180,7 @@ def _known_size(body: str, old: int, newest: int) -> int:
 
 
 def cosigned(note: Note, witnesses: Sequence[Remote]) -> set[str]:
+    """The vkeys of the witnesses that the note names. Their signatures were verified when they came."""
     return {w.verifier.vkey for w in witnesses if any(map(w.verifier.is_named_in, note.signatures))}
 
 

@@ -28,6 +28,7 @@ class DossierEvent:
     event: RecordedEvent
     message: Message
     subject: str
+    """The account of the applicant, under whose key it is committed to."""
 
     @property
     def code(self) -> str:
@@ -62,7 +63,7 @@ def _read(event: RecordedEvent) -> DossierEvent:
 
 
 def leaf_of(found: DossierEvent, keys: Keys, previous: bytes) -> Leaf:
-    """`keys` holds the key of every subject that was not erased."""
+    """The event's leaf. `keys` holds the key of every subject that was not erased; `previous` is Leaf.previous."""
     event = found.event
     key = keys.get(found.subject)
     return Leaf(

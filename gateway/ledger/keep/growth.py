@@ -18,12 +18,18 @@ from gateway.ledger.keep import tables
 
 @dataclass(frozen=True, slots=True)
 class Growth:
+    """What new leaves change, and the log's values after them."""
+
     size: int
     rows: list[dict[str, Any]]
+    """Of the table `leaves`."""
     tiles: Mapping[tuple[int, int], bytes]
+    """By level and index, as merkle.grow gives them."""
     pages: Mapping[str, bytes]
+    """Of the map of heads, by name."""
     root: bytes
     heads: bytes
+    """The root of the map of heads."""
 
     def store(self, db: Connection) -> None:
         if self.rows:
@@ -33,7 +39,7 @@ class Growth:
 
 
 def grow(db: Connection, size: int, leaves: Iterable[tuple[Leaf, bytes]]) -> Growth:
-    """A log of `size` leaves, and these with their entries after them."""
+    """Plans to add leaves, each with its entry, to a log of `size` leaves. Nothing is written."""
     rows: list[dict[str, Any]] = []
     changed: dict[str, Head] = {}
     for index, (leaf, entry) in enumerate(leaves, start=size):

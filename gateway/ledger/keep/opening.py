@@ -38,7 +38,7 @@ log = structlog.get_logger()
 async def open_log(
     database: Database, storage: Storage, store: EventStore, signer: Signer, publisher: Publisher
 ) -> None:
-    """Raises LedgerError, with what the operator can do."""
+    """Begins the log, goes on with it, or makes its lost database again. Raises LedgerError, with what the operator can do."""
     await database.create(positions.metadata)
     await database.create(tables.metadata)
     published = await publisher.current()
@@ -116,7 +116,7 @@ async def dossier_events(store: EventStore) -> AsyncIterator[RecordedEvent]:
 
 
 async def require_same_event(events: AsyncIterator[RecordedEvent], index: int, leaf: Leaf) -> int:
-    """The position of the leaf's event."""
+    """Takes the next event, which must be the leaf's, and returns its position. Raises LedgerError."""
     event = await anext(events, None)
     if event is None:
         raise LedgerError(f"leaf {index} is event {leaf.id} of {leaf.code}, the event store ends before it")
@@ -131,6 +131,10 @@ async def require_same_event(events: AsyncIterator[RecordedEvent], index: int, l
 
 
 def add_leaves(db: Connection, size: int, leaves: Sequence[tuple[Leaf, bytes]]) -> int:
+    """Stores leaves that were published before, each with its entry, after `size` others. Returns the new size.
+
+    Raises LedgerError if they do not follow on each other.
+    """
     chains = Chains(tables.heads_of(db, {leaf.code for leaf, _ in leaves}))
     for index, (leaf, entry) in enumerate(leaves, start=size):
         previous = chains.previous(leaf.code, leaf.revision, str(leaf.id))

@@ -21,7 +21,7 @@ from gateway.ledger.keep.storage import Storage
 from services.chassis.database.database import Database
 
 CHECKPOINT = "checkpoint"
-FASTEST = 6  # levels of gzip: more of them save little here
+GZIP_LEVEL = 6  # higher ones save little here
 
 
 class Publisher:
@@ -31,7 +31,10 @@ class Publisher:
         self._verifier = verifier
 
     async def publish(self) -> Note:
-        """Returns the checkpoint that is out. Raises LedgerError where the published files say something else."""
+        """Writes the files that are missing, and returns the published checkpoint: this one, or a faster replica's newer one.
+
+        Raises LedgerError where the published files say something else than the database.
+        """
         standing = await self._database.read(tables.standing)
         assert standing is not None
         note, size = Note.parse(standing.note), standing.size
@@ -49,7 +52,7 @@ class Publisher:
                 note = current.with_signatures(note.signatures)
                 if note == current:
                     break
-            for name in _new(out, size):
+            for name in _new_files(out, size):
                 await self._create(name)
             if await self._storage.replace(CHECKPOINT, current.format() if current else None, note.format()):
                 await self._remove_partial(out, size)
@@ -92,12 +95,12 @@ class Publisher:
             raise LedgerError(f"the file {name.path} is there with other bytes than the database has")
 
     async def _remove_partial(self, old_size: int, new_size: int) -> None:
-        for name in _new(old_size, new_size):
+        for name in _new_files(old_size, new_size):
             if name.width == TILE_WIDTH:
                 await self._storage.remove_under(f"{name.path}.p")
 
 
-def _new(old_size: int, new_size: int) -> Iterator[TileName]:
+def _new_files(old_size: int, new_size: int) -> Iterator[TileName]:
     for level, index, width in tiles.new_tiles(old_size, new_size):
         if level == 0:
             yield TileName(None, index, width)
@@ -105,7 +108,7 @@ def _new(old_size: int, new_size: int) -> Iterator[TileName]:
 
 
 def plain(name: TileName, content: bytes) -> bytes:
-    """Entries are stored compressed, and compressors may differ. Raises LedgerError."""
+    """What a stored file says: bundles are stored compressed, and compressors may differ. Raises LedgerError for a damaged one."""
     if name.level is not None:
         return content
     try:
@@ -119,9 +122,10 @@ def _size(note: Note) -> int:
 
 
 def _content(db: Connection, name: TileName) -> bytes:
+    """The file as it is to be stored, made from the database."""
     if name.level is None:
         entries = tables.entries_of_tile(db, name.index, name.width)
         if len(entries) < name.width:
             raise LedgerError(f"the database has no entries for {name.path}")
-        return gzip.compress(tiles.format_bundle(entries), FASTEST, mtime=0)
+        return gzip.compress(tiles.format_bundle(entries), GZIP_LEVEL, mtime=0)
     return tables.tile_reader(db)(name.level, name.index, name.width)

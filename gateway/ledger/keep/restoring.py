@@ -87,16 +87,17 @@ async def restore_log(
     published: Note,
     progress: Progress = lambda done, size: None,
 ) -> int:
-    """`saved` is the backup's checkpoint of the entries in `bundles`, `published` the newest that the public has seen.
+    """Makes the log from a backup's entries and, up to what was published, from the restored events; it stays held.
 
-    Returns the size with which the log goes on, once it is released. Raises LedgerError.
+    `saved` is the backup's checkpoint of the entries in `bundles`, `published` the newest that the public has seen. Returns the
+    size with which the log goes on, once it is released. Raises LedgerError.
     """
     for note in filter(None, (saved, published)):
         note.require(verifier)
     newest = Checkpoint.parse(published.text)
     checkpoint = Checkpoint.parse(saved.text) if saved else None
     total = max(checkpoint.size if checkpoint else 0, newest.size)
-    await database.write(_again)
+    await database.write(_begin_again)
     events = dossier_events(store)
     size, position = 0, START
     async for bundle in bundles:
@@ -137,8 +138,8 @@ async def restore_log(
     return size
 
 
-def _again(db: Connection) -> None:
-    """What an earlier attempt left is gone; the hold stays."""
+def _begin_again(db: Connection) -> None:
+    """Removes what an earlier attempt left; the hold stays."""
     tables.empty(db)
     db.execute(delete(positions.positions).where(positions.positions.c.follower == FOLLOWER))
     _hold(db)
@@ -175,6 +176,7 @@ def _forked(said: Checkpoint, made: bytes) -> str:
 
 
 async def _next(events: AsyncIterator[RecordedEvent], most: int) -> list[RecordedEvent]:
+    """As many as there are, at most `most`."""
     found: list[RecordedEvent] = []
     while len(found) < most and (event := await anext(events, None)):
         found.append(event)
@@ -182,9 +184,9 @@ async def _next(events: AsyncIterator[RecordedEvent], most: int) -> list[Recorde
 
 
 async def _go_on(database: Database, keys: KeyRing, events: Sequence[RecordedEvent], size: int) -> int:
+    """Adds the leaves of these events as the sequencer does, and returns the new size."""
     found = entries.read(events)
     held = await keys.keys({each.subject for each in found}, create=True)
-
     growth = await database.read(partial(grown, size=size, found=found, keys=held))
     await database.write(growth.store)
     return growth.size

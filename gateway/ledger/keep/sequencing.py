@@ -36,6 +36,8 @@ log = structlog.get_logger()
 
 
 class Sequencer(SharedFollower):
+    """Adds leaves for what it follows, signs a checkpoint after them, and publishes it before it takes more."""
+
     most = MOST_LEAVES
 
     def __init__(
@@ -130,7 +132,7 @@ class Sequencer(SharedFollower):
 
 
 def grown(db: Connection, size: int, found: Sequence[DossierEvent], keys: Keys) -> Growth:
-    """The log of `size` leaves, with those of the events that follow."""
+    """Plans the leaves of these events, which follow on a log of `size` leaves. Raises LedgerError where a revision is missing."""
     chains = Chains(tables.heads_of(db, {each.code for each in found}))
     leaves = []
     for each in found:
@@ -143,5 +145,6 @@ def grown(db: Connection, size: int, found: Sequence[DossierEvent], keys: Keys) 
 
 
 def signed(signer: Signer, growth: Growth) -> Note:
+    """The log's checkpoint after this growth."""
     text = Checkpoint(signer.verifier.name, growth.size, growth.root, growth.heads).format()
     return Note(text, (signer.sign(text),))
