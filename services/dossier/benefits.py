@@ -22,7 +22,7 @@ from services.chassis.following.views import Projection, RunningView, Snapshot, 
 from services.chassis.privacy.sealing import KeyRing, open_message, unshown
 from services.chassis.store.port import EventStore
 from services.dossier.commands import Command
-from services.dossier.domain import Dossier
+from services.dossier.domain.state import Dossier
 from services.dossier.events import Event
 from services.dossier.law import Law
 from services.law.course import Settlement

@@ -17,7 +17,7 @@ from services.chassis.store.port import RecordedEvent
 from services.chassis.work.batching import Batched
 from services.dossier import commands as c
 from services.dossier.accounts import KnownAccount
-from services.dossier.domain import Dossier
+from services.dossier.domain.state import Dossier
 from services.dossier.events import Event
 from services.dossier.law import Law, Question
 from services.dossier.parties import may_act, require_party

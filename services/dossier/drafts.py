@@ -20,10 +20,12 @@ from services.chassis.privacy.sealing import KeyRing
 from services.chassis.store.port import NO_STREAM
 from services.chassis.work.batching import Batched
 from services.dossier import commands as c
-from services.dossier import draft as d
 from services.dossier.accounts import KnownAccount
-from services.dossier.components import named
-from services.dossier.domain import Dossier
+from services.dossier.domain.components import named
+from services.dossier.domain.state import Dossier
+from services.dossier.draft import commands as d
+from services.dossier.draft.domain import Draft, require_usable
+from services.dossier.draft.events import Event as DraftEvent
 from services.dossier.events import Event
 from services.dossier.law import Law
 from services.dossier.queries import begun, draft_of, drafts_of
@@ -37,7 +39,7 @@ MOST_DRAFTS = 50
 
 @dataclass(frozen=True, slots=True)
 class Drafts:
-    drafts: Handler[d.Command, d.Draft, d.Event]
+    drafts: Handler[d.Command, Draft, DraftEvent]
     dossiers: Handler[c.Command, Dossier, Event]
     lists: RunningView
     law: Snapshot[Law]
@@ -46,7 +48,7 @@ class Drafts:
     keys: KeyRing
     site: str
 
-    async def save(self, call: Call[pb.SaveDraftRequest]) -> tuple[str, Outcome[d.Event]]:
+    async def save(self, call: Call[pb.SaveDraftRequest]) -> tuple[str, Outcome[DraftEvent]]:
         """The draft's id, and what saving led to.
 
         Raises RequestInvalid, Rejected TOO_MANY_DRAFTS, COMPONENT_UNKNOWN, ...; as Law.in_force and Law.agency_here; as SaveDraft.
@@ -62,7 +64,7 @@ class Drafts:
         held = {*documents.own(applicant_id, now).values()}.union(*documents.others(applicant_id, now).values())
 
         # Asked within execute: a request that was answered once is answered so again, whatever the law says by now.
-        def command(_: d.Draft) -> d.SaveDraft:
+        def command(_: Draft) -> d.SaveDraft:
             procedure = law.in_force(request.procedure_code, now)
             if request.reception_agency:
                 law.agency_here(request.reception_agency, now, self.site)
@@ -104,7 +106,7 @@ class Drafts:
         found = [await draft_of(row.draft_id, row.event_id, row.revision, row.saved, self.keys) for row in page.rows]
         return Page(found, page.token)
 
-    async def discard(self, call: Call[pb.DiscardDraftRequest]) -> Outcome[d.Event]:
+    async def discard(self, call: Call[pb.DiscardDraftRequest]) -> Outcome[DraftEvent]:
         command = d.DiscardDraft(by=call.caller.actor, at=call.now)
         return await self.drafts.execute(call.request.draft_id, command, call.origin)
 
@@ -114,7 +116,7 @@ class Drafts:
         if request.draft_id:
             state, _ = await self.drafts.load(request.draft_id)
             applicant = request.applicant_id or call.caller.account_id
-            d.require_usable(state, applicant, request.draft_id, request.procedure_code)
+            require_usable(state, applicant, request.draft_id, request.procedure_code)
             if await self._is_there(state.claimed):
                 raise Refused("DRAFT_CLOSED")
 

@@ -1,4 +1,4 @@
-"""What happened to dossiers, as domain decides it.
+"""What happened to dossiers, as the rules in domain/ decide it.
 
 Each class has its message in protos/motcua/dossier/events/v1/events.proto, which says more of every field. Everywhere: `code` the
 dossier, `at` and `by` when and who, `applicant_id` whose dossier it is, `agency` the office that acts, or that owes what is spoken
@@ -473,3 +473,4 @@ Event = (
     | DossierRated
     | DossierSynchronised
 )
+Events = tuple[Event, ...]

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from services.chassis.decider import Rejected
 from services.chassis.deciding.caller import decides_for
 from services.chassis.following.in_force import Version, versions_of
-from services.dossier.domain import LARGEST_FEE
+from services.dossier.domain.fees import LARGEST_FEE
 from services.dossier.forms import faulty
 from services.dossier.refusals import Refused
 from services.dossier.values import (

@@ -8,7 +8,7 @@ from datetime import datetime
 from motcua.payment.events.v1 import events_pb2 as payment
 from services.dossier import commands as c
 from services.dossier.casework import terms_of
-from services.dossier.domain import Dossier
+from services.dossier.domain.state import Dossier
 from services.dossier.law import Law
 from services.dossier.refusals import Refused
 from services.dossier.values import Actor

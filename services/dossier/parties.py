@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, false, or_
 from services.chassis.deciding.caller import Caller
 from services.chassis.following.standing import Standing, unrestricted
 from services.chassis.grounds.concern import may_know, mine, office, own_affair, require_impartial
-from services.dossier.domain import Dossier
+from services.dossier.domain.state import Dossier
 from services.dossier.law import Law
 from services.dossier.refusals import Refused
 from services.dossier.views import dossiers

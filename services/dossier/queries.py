@@ -16,14 +16,14 @@ from services.chassis.calls.paging import AsOf, By, Listing
 from services.chassis.database.database import utc
 from services.chassis.deciding.codec import from_timestamp, to_timestamp
 from services.chassis.privacy.sealing import ERASED, LOST, KeyRing, Row, may_open, open_message, open_rows
-from services.dossier.domain import OPEN, PAUSED
+from services.dossier.domain.state import OPEN, PAUSED
 from services.dossier.law import Law
 from services.dossier.reading import form_of
 from services.dossier.views import dossiers, drafts, due_dates, fees
 from services.law.course import Settlement
 
 CLOCK_PAGE = 500
-# As domain.py lets a dossier lapse.
+# As domain/endings.py lets a dossier lapse.
 _WAITING = [
     Settlement.NEWLY_REGISTERED.value,
     Settlement.SUPPLEMENT_REQUESTED.value,

@@ -32,7 +32,8 @@ from services.chassis.privacy.sealing import (
 from services.chassis.store.port import RecordedEvent
 from services.dossier.codec import dossier_codec
 from services.dossier.comparing import ABSENT, changes
-from services.dossier.domain import Dossier, dossier
+from services.dossier.domain import dossier
+from services.dossier.domain.state import Dossier
 from services.dossier.refusals import Refused
 from services.dossier.values import ComponentSource
 

@@ -36,7 +36,6 @@ from services.chassis.frame.entrypoints import api, every, observed, on
 from services.chassis.frame.replies import replied, told
 from services.chassis.frame.watching import Happened, watching
 from services.chassis.telemetry.gauges import Sample
-from services.dossier import draft as d
 from services.dossier import gauges, replies, requests
 from services.dossier.accounts import known_accounts
 from services.dossier.benefits import Benefits, Turns, benefits
@@ -45,7 +44,8 @@ from services.dossier.codec import dossier_codec, draft_codec
 from services.dossier.codes import allocate, codes
 from services.dossier.correcting import Corrections
 from services.dossier.domain import dossier
-from services.dossier.draft import draft
+from services.dossier.draft.commands import CloseDraft
+from services.dossier.draft.domain import draft
 from services.dossier.drafts import Drafts
 from services.dossier.events import ResultIssued, StepCompleted
 from services.dossier.forms import Forms
@@ -368,7 +368,7 @@ class DossierService:
     @on(facts.DossierSubmitted, when=lambda event: bool(event.draft_id))
     async def close_draft(self, fact: Fact[facts.DossierSubmitted]) -> None:
         submitted, now = fact.event, self.clock.now()
-        command = d.CloseDraft(by=fact.actor, at=now, applicant_id=submitted.applicant_id, code=submitted.code)
+        command = CloseDraft(by=fact.actor, at=now, applicant_id=submitted.applicant_id, code=submitted.code)
         await self.draft_streams.execute(submitted.draft_id, command, Origin.of_fact(fact, "close_draft", self.name))
 
     @on(identity.ErasureDecided, when=shreds)

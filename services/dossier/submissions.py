@@ -15,10 +15,11 @@ from services.chassis.deciding.handler import Handler, Outcome
 from services.chassis.following.views import RunningView, Snapshot
 from services.chassis.work.batching import Batched
 from services.dossier import commands as c
-from services.dossier import draft as d
 from services.dossier.benefits import Benefits, is_limited
 from services.dossier.codes import Given, Wanted, codes_of_request, forget
-from services.dossier.domain import Dossier, require_acceptable
+from services.dossier.domain.state import Dossier
+from services.dossier.domain.submission import require_acceptable
+from services.dossier.draft.domain import CLAIMED
 from services.dossier.drafts import Drafts
 from services.dossier.events import Event
 from services.dossier.intake import Intake, require_open_window
@@ -88,7 +89,7 @@ class Submissions:
                 fee_id = fee_id_of(origin.request_id, found.code)
                 command = c.SubmitDossier(code=found.code, fee_id=fee_id, submission=submission)
                 await self.drafts.claim(command, origin)
-                async with asyncio.timeout(d.CLAIMED.total_seconds() / 2):
+                async with asyncio.timeout(CLAIMED.total_seconds() / 2):
                     return await self.dossiers.execute(found.code, command, origin, creates=True)
             except TimeoutError:
                 raise Refused("OVERLOADED") from None

@@ -18,7 +18,7 @@ from services.chassis.deciding.handler import Handler
 from services.chassis.following.views import RunningView
 from services.chassis.privacy.sealing import SubjectErased
 from services.dossier import commands as c
-from services.dossier.domain import Dossier
+from services.dossier.domain.state import Dossier
 from services.dossier.events import Event
 from services.dossier.law import Law
 from services.dossier.queries import (

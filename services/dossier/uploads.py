@@ -49,10 +49,10 @@ from services.chassis.platform.parts import Parts
 from services.chassis.privacy.sealing import KeyRing
 from services.chassis.text.sizes import sized
 from services.chassis.work.confined import Confined, WorkExhausted
-from services.dossier.files.kinds import KINDS, media_type_of
+from services.dossier.files.kinds import media_type_of
 from services.dossier.files.scanner import NoScanner, Scanner, ScannerUnavailable, scanner_of
 from services.dossier.refusals import Refused
-from services.dossier.values import File, FileKind
+from services.dossier.values import KINDS, File, FileKind
 
 log = structlog.get_logger()
 

@@ -50,6 +50,21 @@ class FileKind(Enum):
     SIGNED_XML = 4
 
 
+# The kinds of files, by their media types.
+PDF, PNG, JPEG, HEIC = "application/pdf", "image/png", "image/jpeg", "image/heic"
+DWG, DXF, XML = "image/vnd.dwg", "image/vnd.dxf", "application/xml"
+
+KINDS = {
+    PDF: FileKind.DOCUMENT,
+    PNG: FileKind.PICTURE,
+    JPEG: FileKind.PICTURE,
+    # Kept as JPEG.
+    HEIC: FileKind.PICTURE,
+    DWG: FileKind.DRAWING,
+    DXF: FileKind.DRAWING,
+    XML: FileKind.SIGNED_XML,
+}
+
 # What a procedure accepts that says nothing of it, and what a result may be.
 EVERYWHERE = frozenset({FileKind.DOCUMENT, FileKind.PICTURE})
 

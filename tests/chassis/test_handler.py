@@ -19,7 +19,8 @@ from services.chassis.store.memory import MemoryStore
 from services.chassis.store.port import NO_STREAM, Appended, Conflict, EventStore, NewEvent, RecordedEvent
 from services.dossier.codec import dossier_codec, draft_codec
 from services.dossier.domain import dossier
-from services.dossier.draft import CloseDraft, DiscardDraft, SaveDraft, draft
+from services.dossier.draft.commands import CloseDraft, DiscardDraft, SaveDraft
+from services.dossier.draft.domain import draft
 from tests.chassis.stores import ENGINES, opened
 from tests.dossier import world as w
 from tests.support.keys import MemoryKeys

@@ -29,7 +29,8 @@ from services.chassis.deciding.handler import Handler
 from services.chassis.store.port import ANY, NewEvent
 from services.dossier import commands as c
 from services.dossier.codec import dossier_codec
-from services.dossier.domain import Dossier, dossier
+from services.dossier.domain import dossier
+from services.dossier.domain.state import Dossier
 from services.dossier.service import DossierService
 from tests.access.callers import mint
 from tests.dossier import world as w

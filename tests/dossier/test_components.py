@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from services.chassis.decider import Rejected, Words
-from services.dossier.components import component_missing, missing, supplied
+from services.dossier.domain.components import component_missing, missing, supplied
 from services.dossier.values import Channel, Component, ComponentSource, File, FileKind, Requirement
 
 PAPER, ATTACHMENT = ComponentSource.PAPER, ComponentSource.ATTACHMENT

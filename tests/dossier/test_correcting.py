@@ -23,7 +23,8 @@ from services.chassis.following.in_force import SHAPES
 from services.dossier import commands as c
 from services.dossier import events as e
 from services.dossier import values as v
-from services.dossier.domain import MOST_CORRECTIONS, dossier
+from services.dossier.domain import dossier
+from services.dossier.domain.corrections import MOST_CORRECTIONS
 from services.dossier.service import DossierService
 from services.law import definitions as d
 from services.law.course import FeeCondition, Finance, Settlement

@@ -7,7 +7,8 @@ import pytest
 from services.chassis.decider import Sealed
 from services.dossier import commands as c
 from services.dossier import events as e
-from services.dossier.domain import LARGEST_FEE, dossier
+from services.dossier.domain import dossier
+from services.dossier.domain.fees import LARGEST_FEE
 from services.dossier.values import (
     Component,
     ComponentSource,

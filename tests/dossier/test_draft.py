@@ -4,20 +4,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from services.chassis.decider import Rejected, Sealed
-from services.dossier.draft import (
-    CLAIMED,
-    ClaimDraft,
-    CloseDraft,
-    Command,
-    DiscardDraft,
-    DraftClaimed,
-    DraftDiscarded,
-    DraftSaved,
-    DraftSubmitted,
-    Event,
-    SaveDraft,
-    draft,
-)
+from services.dossier.draft.commands import ClaimDraft, CloseDraft, Command, DiscardDraft, SaveDraft
+from services.dossier.draft.domain import CLAIMED, draft
+from services.dossier.draft.events import DraftClaimed, DraftDiscarded, DraftSaved, DraftSubmitted, Event
 from tests.support.given import given
 
 NOW = datetime(2026, 3, 2, tzinfo=UTC)

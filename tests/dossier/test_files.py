@@ -22,9 +22,8 @@ from services.chassis.blobs.sealed import SealedBlobs
 from services.chassis.database.database import Database
 from services.chassis.work.confined import Produced
 from services.dossier.files import documents, judging, pictures
-from services.dossier.files.kinds import DWG, DXF, HEIC, JPEG, PDF, PNG, XML
 from services.dossier.uploads import LARGEST_BYTES, LARGEST_CHUNK_BYTES, Owner, Uploads
-from services.dossier.values import File
+from services.dossier.values import DWG, DXF, HEIC, JPEG, PDF, PNG, XML, File
 from tests.support.files import ORIENTATION, REMARK, dwg, dxf, heic, photo, signed_xml
 from tests.support.keys import MemoryKeys
 from tests.support.papers import pdf

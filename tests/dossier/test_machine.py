@@ -18,7 +18,8 @@ from services.chassis.deciding.facts import message_class
 from services.dossier import commands as c
 from services.dossier import events as e
 from services.dossier.codec import dossier_codec
-from services.dossier.domain import Dossier, dossier
+from services.dossier.domain import dossier
+from services.dossier.domain.state import Dossier
 from services.dossier.values import Actor, Delivery, FeeItem, StopCause, Synchronisation, Terms
 from services.dossier.views import dossiers, lists
 from services.law.course import FeeCondition, Finance, Settlement

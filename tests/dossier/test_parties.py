@@ -18,7 +18,7 @@ from motcua.identity.events.v1 import events_pb2 as identity
 from services.chassis.grounds.concern import concern_of
 from services.dossier import commands as c
 from services.dossier import values as v
-from services.dossier.domain import OPEN, Dossier
+from services.dossier.domain.state import OPEN, Dossier
 from services.law.course import Settlement
 from tests.dossier import world as w
 from tests.dossier.site import Metadata, Site, refusal_of, site_in

@@ -14,8 +14,9 @@ from motcua.dossier.v1 import dossier_service_pb2, errors_pb2
 from services.chassis.calls.statuses import Errors
 from services.chassis.decider import Rejected
 from services.dossier import commands as c
-from services.dossier.domain import Dossier, dossier
-from services.dossier.states import DOINGS, NAMES, NOW, wrong_state
+from services.dossier.domain import dossier
+from services.dossier.domain.settlements import DOINGS, NAMES, NOW, wrong_state
+from services.dossier.domain.state import Dossier
 from services.law.course import Settlement
 from tests.dossier import world as w
 from tests.support.given import given

@@ -12,8 +12,8 @@ from services.dossier import commands as c
 from services.dossier import events as e
 from services.dossier import values as v
 from services.dossier.domain import dossier
+from services.dossier.domain.settlements import NOW
 from services.dossier.events import Event
-from services.dossier.states import NOW
 from services.law.course import FeeCondition, Settlement
 from services.law.deadlines import Calendar, Term, Unit
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import re
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 import services
 
@@ -41,16 +45,40 @@ def test_the_gateway_knows_no_service() -> None:
     assert {f"services.{name}" for name in parts(ROOT / "services") - {"chassis", "law", "registry"}} == set(forbidden)
 
 
+def domains() -> dict[str, Path]:
+    """Modules that decide, by name: every domain.py, and all that lies in a folder domain/."""
+    paths = [path for top in ("services", "gateway", "command") for path in (ROOT / top).rglob("*.py")]
+    rules = [path for path in paths if path.name == "domain.py" or path.parent.name == "domain"]
+    return {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in rules}
+
+
+def imported(path: Path) -> set[str]:
+    """Full names of what a module imports: of `from a import b` it is a.b."""
+    nodes = list(ast.walk(ast.parse(path.read_text("utf-8"))))
+    whole = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    parts = {
+        f"{node.module}.{alias.name}" for node in nodes if isinstance(node, ast.ImportFrom) for alias in node.names
+    }
+    return whole | parts
+
+
 def test_every_domain_is_pure() -> None:
     named = CONTRACTS["Rules are pure: no frame, no wire, no database"]["source_modules"]
-    pattern = re.compile("|".join(re.escape(name).replace(r"\*", "[^.]+") for name in named))
-    found = {
-        ".".join(path.relative_to(ROOT).with_suffix("").parts)
-        for top in ("services", "gateway", "command")
-        for path in (ROOT / top).rglob("domain.py")
-    }
-    assert {name for name in found if not pattern.fullmatch(name)} == set()
-    assert len(found) > 5
+    pattern = re.compile("(?:" + "|".join(re.escape(name).replace(r"\*", "[^.]+") for name in named) + r")(\.[^.]+)?")
+    assert {name for name in domains() if not pattern.fullmatch(name)} == set()
+    assert len(domains()) > 20
+
+
+@pytest.mark.parametrize("name", sorted(domains()))
+def test_a_domain_imports_commands_events_and_values_of_its_own_the_law_and_the_decider(name: str) -> None:
+    _, service, *inside = name.split(".")
+    # Of the service, and of the folder in which the rules lie.
+    own = rf"services\.{service}\." + rf"(?:{inside[0]}\.)?" * (inside[0] != "domain")
+    allowed = re.compile(
+        r"services\.chassis\.decider\..+|services\.law\..+"
+        rf"|{own}(?:commands|events|values|refusals|domain)(?:\..+)?|(?:{'|'.join(sys.stdlib_module_names)})(?:\..+)?"
+    )
+    assert {module for module in imported(domains()[name]) if not allowed.fullmatch(module)} == set()
 
 
 def test_every_room_says_what_it_is_for() -> None:

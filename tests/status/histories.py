@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from services.chassis.decider import Rejected, Sealed
 from services.dossier import commands as c
 from services.dossier import values as v
-from services.dossier.domain import Dossier, dossier
+from services.dossier.domain import dossier
+from services.dossier.domain.state import Dossier
 from services.dossier.events import Event
 from services.law.course import FeeCondition, Finance
 from services.law.deadlines import Calendar, Term, Unit

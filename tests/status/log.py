@@ -14,7 +14,8 @@ from services.chassis.deciding.handler import Handler
 from services.chassis.store.port import ANY, EventStore, NewEvent
 from services.dossier import commands as c
 from services.dossier.codec import dossier_codec
-from services.dossier.domain import Dossier, dossier
+from services.dossier.domain import dossier
+from services.dossier.domain.state import Dossier
 from services.dossier.events import Event
 from tests.status.samples import AGENCIES, NOW, PROCEDURES, PROVINCES
 from tests.support.keys import MemoryKeys

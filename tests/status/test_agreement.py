@@ -11,7 +11,8 @@ from gateway.status.model import DossierPage, Finance
 from services.chassis.deciding.facts import message_class
 from services.chassis.privacy.public_view import public_view
 from services.dossier.codec import dossier_codec
-from services.dossier.domain import Dossier, dossier
+from services.dossier.domain import dossier
+from services.dossier.domain.state import Dossier
 from services.dossier.events import Event
 from tests.status.histories import APPLICANT, PERSONAL, histories
 

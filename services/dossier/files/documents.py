@@ -10,7 +10,8 @@ import pikepdf
 from services.dossier.files import jpeg
 from services.dossier.files.faults import FileFaulty, damaged
 from services.dossier.files.judging import judged
-from services.dossier.files.kinds import HEADER_WITHIN, PDF
+from services.dossier.files.kinds import HEADER_WITHIN
+from services.dossier.values import PDF
 
 # ISO 32000-1, annex H, note 18: where readers look for the end.
 END_WITHIN = 1024

@@ -6,7 +6,7 @@ import re
 import struct
 
 from services.dossier.files.faults import damaged
-from services.dossier.files.kinds import DWG, DXF
+from services.dossier.values import DWG, DXF
 
 # AutoCAD R13 to 2018 and later.
 DWG_VERSIONS = (b"AC1012", b"AC1014", b"AC1015", b"AC1018", b"AC1021", b"AC1024", b"AC1027", b"AC1032")

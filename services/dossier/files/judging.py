@@ -13,7 +13,8 @@ from typing import Any
 from services.chassis.work.confined import Produced
 from services.dossier.files import drawings, signed
 from services.dossier.files.faults import FileFaulty
-from services.dossier.files.kinds import DWG, DXF, HEADER_WITHIN, HEIC, JPEG, PDF, PNG, XML
+from services.dossier.files.kinds import HEADER_WITHIN
+from services.dossier.values import DWG, DXF, HEIC, JPEG, PDF, PNG, XML
 
 _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 

@@ -1,24 +1,10 @@
-"""The kinds of files, by their media types."""
+"""The names under which browsers and programs state a media type."""
 
 from __future__ import annotations
 
 import re
 
-from services.dossier.values import FileKind
-
-PDF, PNG, JPEG, HEIC = "application/pdf", "image/png", "image/jpeg", "image/heic"
-DWG, DXF, XML = "image/vnd.dwg", "image/vnd.dxf", "application/xml"
-
-KINDS = {
-    PDF: FileKind.DOCUMENT,
-    PNG: FileKind.PICTURE,
-    JPEG: FileKind.PICTURE,
-    # Kept as JPEG.
-    HEIC: FileKind.PICTURE,
-    DWG: FileKind.DRAWING,
-    DXF: FileKind.DRAWING,
-    XML: FileKind.SIGNED_XML,
-}
+from services.dossier.values import DWG, DXF, HEIC, JPEG, KINDS, PDF, PNG, XML
 
 # ISO 32000-1, annex H, note 13: where readers look for a PDF's header.
 HEADER_WITHIN = 1024
@@ -62,7 +48,3 @@ def media_type_of(declared: str) -> str | None:
     name = match[1].lower()
     name = _OTHER_NAMES.get(name, name)
     return name if name in KINDS else None
-
-
-def kind_of(media_type: str) -> FileKind | None:
-    return KINDS.get(media_type)

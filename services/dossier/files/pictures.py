@@ -14,7 +14,7 @@ from PIL import Image, ImageFile, MpoImagePlugin, TiffImagePlugin
 from services.dossier.files import jpeg
 from services.dossier.files.faults import FileFaulty, damaged
 from services.dossier.files.judging import judged
-from services.dossier.files.kinds import HEIC, JPEG, PNG
+from services.dossier.values import HEIC, JPEG, PNG
 
 # A3 at 400 dpi has 31 million, the largest picture of a common phone 50.
 MOST_PIXELS = 52_000_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 from xml.parsers import expat
 
 from services.dossier.files.faults import FileFaulty, damaged
-from services.dossier.files.kinds import XML
+from services.dossier.values import XML
 
 DEEPEST = 200
 # https://www.w3.org/TR/xmldsig-core1/#sec-Signature

@@ -1,4 +1,4 @@
-"""A draft: what an applicant has filled in so far. It becomes a dossier once."""
+"""Who may save, discard and submit a draft, and that it becomes a dossier once."""
 
 from __future__ import annotations
 
@@ -8,96 +8,10 @@ from datetime import datetime, timedelta
 from enum import Enum, auto
 from typing import assert_never
 
-from services.chassis.decider import Decider, Sealed
+from services.chassis.decider import Decider
+from services.dossier.draft.commands import ClaimDraft, CloseDraft, Command, DiscardDraft, SaveDraft
+from services.dossier.draft.events import DraftClaimed, DraftDiscarded, DraftSaved, DraftSubmitted, Event
 from services.dossier.refusals import Refused
-from services.dossier.values import Component
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DraftSaved:
-    draft_id: str
-    at: datetime
-    by: str
-    applicant_id: str
-    procedure_code: str
-    form: Sealed
-    components: tuple[Component, ...]
-    reception_agency: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DraftDiscarded:
-    draft_id: str
-    at: datetime
-    by: str
-    applicant_id: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DraftClaimed:
-    draft_id: str
-    at: datetime
-    by: str
-    applicant_id: str
-    code: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DraftSubmitted:
-    draft_id: str
-    at: datetime
-    by: str
-    applicant_id: str
-    code: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SaveDraft:
-    draft_id: str
-    at: datetime
-    by: str
-    procedure_code: str
-    form: Sealed
-    components: tuple[Component, ...]
-    reception_agency: str
-    new: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DiscardDraft:
-    at: datetime
-    by: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClaimDraft:
-    """The applicant's dossier `code` is about to be submitted from it.
-
-    Of the dossier that claimed it before: `found` is its code if it is there, `absent` if it is not.
-    """
-
-    draft_id: str
-    at: datetime
-    by: str
-    applicant_id: str
-    procedure_code: str
-    code: str
-    found: str = ""
-    absent: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CloseDraft:
-    """The applicant's dossier `code` was submitted from it."""
-
-    at: datetime
-    by: str
-    applicant_id: str
-    code: str
-
-
-Event = DraftSaved | DraftDiscarded | DraftClaimed | DraftSubmitted
-Command = SaveDraft | DiscardDraft | ClaimDraft | CloseDraft
 
 # Longer than a submission takes from its claim to its dossier.
 CLAIMED = timedelta(seconds=60)

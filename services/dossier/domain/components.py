@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from typing import assert_never
 
 from services.chassis.decider import Words
-from services.dossier.files.kinds import KINDS, kind_of
 from services.dossier.refusals import Reason, Refused
-from services.dossier.values import EVERYWHERE, Channel, Component, ComponentSource, File, FileKind, Requirement
+from services.dossier.values import EVERYWHERE, KINDS, Channel, Component, ComponentSource, File, FileKind, Requirement
 
 NONE: Mapping[str, frozenset[str]] = {}
 BY_HAND = frozenset({ComponentSource.PAPER, ComponentSource.ATTACHMENT})
@@ -98,7 +98,7 @@ def require_result(file: File) -> None:
 
 
 def _require_kind(component_code: str, file: File, accepted: Collection[FileKind]) -> None:
-    if kind_of(file.media_type) not in accepted:
+    if KINDS.get(file.media_type) not in accepted:
         names = ", ".join(sorted(name for name, kind in KINDS.items() if kind in accepted))
         raise Refused("ATTACHMENT_KIND_REFUSED", component=component_code, media_type=file.media_type, accepted=names)
 
@@ -128,8 +128,10 @@ def _proven(given: Component, uploaded: Mapping[str, File], rule: Requirement) -
             return Component(given.component_code, given.source, issued_on=day)
         case ComponentSource.WAREHOUSE:
             return Component(given.component_code, given.source, document_id=given.document_id)
-        case _:
+        case ComponentSource.FORM:
             return Component(given.component_code, given.source)
+        case _:
+            assert_never(given.source)
 
 
 def _accepted(source: ComponentSource, rule: Requirement, channel: Channel) -> bool:
@@ -155,3 +157,8 @@ def _reusable(rule: Requirement, reuse_consent: bool) -> bool:
 def _refuse(reason: Reason, codes: Sequence[str]) -> None:
     if codes:
         raise Refused(reason, components=", ".join(codes))
+
+
+def with_replaced(held: Sequence[Component], new: Sequence[Component]) -> tuple[Component, ...]:
+    codes = {component.component_code for component in new}
+    return (*(component for component in held if component.component_code not in codes), *new)

@@ -44,7 +44,7 @@ DOINGS = {
     "StopProcessing": ("dừng xử lý", "stop it"),
     "RateDossier": ("đánh giá", "rate it"),
 }
-# What leads on, first; the same as domain.py allows, without what is always allowed while a dossier is open.
+# What leads on, first; the same as the rules allow, without what is always allowed while a dossier is open.
 NOW = {
     Settlement.ABSENT: ("SubmitDossier",),
     Settlement.NEWLY_REGISTERED: (

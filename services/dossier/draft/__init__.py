@@ -1,0 +1,1 @@
+"""A draft: what an applicant has filled in so far. It becomes a dossier once."""
