@@ -59,6 +59,9 @@ docs: .venv/dev protos ## Write the pages that are made from the code: settings,
 protos: .venv/run ## Build the protos: Python beside them, descriptors into build/
 	@$(PY) scripts/build_protos.py
 
+baseline: .venv/dev protos ## Promise the protos as they are: with a release, never to let a break through (protos/README.md)
+	@$(PY) -m scripts.check_protos --baseline
+
 wheels: .venv/dev protos ## Build both wheels into build/dist: motcua, and motcua-api for other systems
 	$(call say,"Building wheels")
 	@$(PY) -m pip wheel -q --no-deps --no-build-isolation -w build/dist . ./protos && ls -1 build/dist
@@ -105,4 +108,4 @@ clean: ## Remove what was built; data and .venv stay
 	@$(@D)/bin/uv pip check -q --python $(@D)/bin/python
 	@touch $@
 
-.PHONY: help run quick test test-long test-failed test-all check bench docs protos wheels images policies lock clean
+.PHONY: help baseline run quick test test-long test-failed test-all check bench docs protos wheels images policies lock clean

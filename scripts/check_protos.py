@@ -1,4 +1,4 @@
-"""buf lint, and buf breaking against the last release; without a network. protos/README.md says what may change."""
+"""buf lint, and buf breaking against the last commit and the baseline; without a network. protos/README.md says what may change."""
 
 from __future__ import annotations
 
@@ -10,9 +10,14 @@ import tarfile
 import tempfile
 from pathlib import Path
 
+from google.protobuf.descriptor_pb2 import FileDescriptorSet
+
 from scripts.build_protos import ROOT, googleapis
 
 BUF = Path(sys.executable).parent / "buf"
+IMAGE = "image.binpb"
+# What is promised, as an image of the protos.
+BASELINE = Path("protos", "baseline.binpb")
 
 
 def lint(root: Path = ROOT) -> bool:
@@ -22,29 +27,81 @@ def lint(root: Path = ROOT) -> bool:
 
 
 def breaking(root: Path = ROOT) -> bool:
-    """Whether nothing broke."""
+    """Whether nothing broke: of stored facts since the last commit, of everything since the baseline."""
     with tempfile.TemporaryDirectory(prefix="buf-") as temporary:
-        now, before = Path(temporary, "now"), Path(temporary, "before")
+        now = Path(temporary, "now")
         complete(now, root / "protos" / "motcua")
-        if not buf(now, "build", "-o", "image.binpb"):
+        if not buf(now, "build", "-o", IMAGE):
             return False
-        released, base = baseline(root)
-        with tarfile.open(fileobj=io.BytesIO(git(root, "archive", base, "protos/motcua"))) as tar:
-            tar.extractall(Path(temporary, base), filter="data")
-        complete(before, Path(temporary, base, "protos", "motcua"))
-        print(f"compared with {base}")
-        stored, api = split(before)
-        good = buf(before, "build", "-o", "image.binpb")
-        return good and compare(before, now, stored + api if released else stored)
+        before = of_commit(root, last_commit(root), Path(temporary, "before"))
+        stored = [package for package in packages(before) if {"events", "options"} & set(package.parts)]
+        good = compare(before, now, stored)
+        baseline = root / BASELINE
+        if not baseline.exists():
+            print(f"there is no {BASELINE} yet: only what is stored was compared")
+            return good
+        kept = of_image(baseline, Path(temporary, "baseline"))
+        return good & compare(kept, now, packages(kept)) & covers_release(root, kept, Path(temporary, "released"))
 
 
-def compare(before: Path, now: Path, packages: list[Path]) -> bool:
-    gone = [package for package in packages if not (now / package).exists()]
+def build_baseline(root: Path = ROOT) -> bool:
+    """Write the image anew: with what was added since, and never with what broke."""
+    with tempfile.TemporaryDirectory(prefix="buf-") as temporary:
+        now, baseline = Path(temporary, "now"), root / BASELINE
+        complete(now, root / "protos" / "motcua")
+        built = buf(now, "build", "-o", IMAGE) and buf(now, "build", "--exclude-source-info", "-o", "bare.binpb")
+        if built and baseline.exists():
+            kept = of_image(baseline, Path(temporary, "baseline"))
+            built = compare(kept, now, packages(kept))
+        if built:
+            shutil.copy(now / "bare.binpb", baseline)
+        return built
+
+
+def covers_release(root: Path, kept: Path, folder: Path) -> bool:
+    """Whether the baseline holds all that the newest release promised."""
+    if not (tags := git(root, "tag", "--list", "v*", "--sort=-version:refname").decode().split()):
+        return True
+    released = of_commit(root, tags[0], folder)
+    if compare(released, kept, packages(released)):
+        return True
+    print(f"{BASELINE} is older than {tags[0]}: build it anew (make baseline) and commit it")
+    return False
+
+
+def of_commit(root: Path, commit: str, folder: Path) -> Path:
+    """A workspace with the protos of a commit, and their image."""
+    with tarfile.open(fileobj=io.BytesIO(git(root, "archive", commit, "protos/motcua"))) as tar:
+        tar.extractall(folder / "archive", filter="data")
+    workspace = folder / "protos"
+    complete(workspace, folder / "archive" / "protos" / "motcua")
+    if not buf(workspace, "build", "-o", IMAGE):
+        raise SystemExit(f"the protos of {commit} do not build")
+    return workspace
+
+
+def of_image(image: Path, folder: Path) -> Path:
+    """A workspace with an image alone."""
+    folder.mkdir()
+    shutil.copy(image, folder / IMAGE)
+    shutil.copy(ROOT / "protos" / "buf.yaml", folder)
+    return folder
+
+
+def compare(before: Path, now: Path, wanted: list[Path]) -> bool:
+    """Whether nothing of these packages broke, by their workspaces' images."""
+    there = packages(now)
+    gone = [package for package in wanted if package not in there]
     for package in gone:
         print(f"protos/{package} was deleted")
-    paths = [f"--path={package}" for package in packages if package not in gone]
-    arguments = ["breaking", "image.binpb", "--against", str(before / "image.binpb"), *paths]
-    return not gone and (not paths or buf(now, *arguments))
+    paths = [f"--path={package}" for package in wanted if package in there]
+    return not gone and (not paths or buf(now, "breaking", IMAGE, "--against", str(before / IMAGE), *paths))
+
+
+def packages(workspace: Path) -> list[Path]:
+    """Ours, as folders."""
+    image = FileDescriptorSet.FromString((workspace / IMAGE).read_bytes())
+    return sorted({Path(file.name).parent for file in image.file if file.name.startswith("motcua/")})
 
 
 def complete(workspace: Path, protos: Path) -> None:
@@ -59,18 +116,10 @@ def complete(workspace: Path, protos: Path) -> None:
     shutil.copy(ROOT / "protos" / "buf.yaml", workspace)
 
 
-def split(before: Path) -> tuple[list[Path], list[Path]]:
-    """The packages of what is stored for ever, and those of the API."""
-    packages = sorted({proto.parent.relative_to(before) for proto in (before / "motcua").rglob("*.proto")})
-    stored = [p for p in packages if {"events", "options"} & set(p.parts)]
-    return stored, [p for p in packages if p not in stored]
-
-
-def baseline(root: Path) -> tuple[bool, str]:
-    if tags := git(root, "tag", "--list", "v*", "--sort=-version:refname").decode().split():
-        return True, tags[0]
+def last_commit(root: Path) -> str:
+    """The one before what is checked."""
     changed = git(root, "status", "--porcelain", "--untracked-files=no", "--", "protos/motcua")
-    return False, "HEAD" if changed else "HEAD~1"
+    return "HEAD" if changed else "HEAD~1"
 
 
 def git(root: Path, *arguments: str) -> bytes:
@@ -87,4 +136,4 @@ def buf(workspace: Path, *arguments: str) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(not (lint() and breaking()))
+    sys.exit(not (build_baseline() if "--baseline" in sys.argv else lint() and breaking()))

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from scripts.build_protos import ROOT, build
-from scripts.check_protos import breaking, lint
+from scripts.check_protos import BASELINE, breaking, build_baseline, lint
 from tests.support.spending import spending
 
 BUILDS = """
@@ -92,26 +92,74 @@ def test_buf_finds_nothing() -> None:
     assert lint()
 
 
+@pytest.fixture
+def promised(tmp_path: Path) -> Path:
+    """A repository whose protos are the baseline."""
+    copy_protos(tmp_path)
+    assert build_baseline(tmp_path)
+    commit(tmp_path)
+    return tmp_path
+
+
+def change(root: Path, file: str, before: str, after: str) -> None:
+    proto = root / "protos/motcua" / file
+    text = proto.read_text()
+    assert before in text
+    proto.write_text(text.replace(before, after, 1))
+
+
 def test_a_fact_may_not_be_renumbered(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Whether or not it is in a baseline yet."""
     copy_protos(tmp_path)
     commit(tmp_path)
-    events = tmp_path / "protos/motcua/dossier/events/v1/events.proto"
-    events.write_text(events.read_text().replace("string by = 4;", "string by = 40;", 1))
+    change(tmp_path, "dossier/events/v1/events.proto", "string by = 4;", "string by = 40;")
     assert not breaking(tmp_path)
-    assert 'field "4" with name "by" on message "DraftSaved" was deleted' in capfd.readouterr().out
+    said = capfd.readouterr().out
+    assert 'field "4" with name "by" on message "DraftSaved" was deleted' in said
+    assert "there is no protos/baseline.binpb yet" in said
 
 
-def test_the_api_may_be_added_to_before_a_release(tmp_path: Path) -> None:
-    copy_protos(tmp_path)
-    commit(tmp_path)
-    errors = tmp_path / "protos/motcua/options/v1/errors.proto"
-    errors.write_text(errors.read_text().replace("\n}\n", "\n  COMMON_ERROR_NEW = 99;\n}\n"))
-    assert breaking(tmp_path)
+@pytest.mark.parametrize(
+    ("file", "before", "after", "kept"),
+    [
+        ("operations/v1/operations_service.proto", "string reaction = 1", "string reaction_name = 1", False),
+        ("dossier/events/v1/events.proto", "string by = 4;", "string by = 40;", False),
+        ("operations/v1/errors.proto", "\n}\n", "\n  OPERATIONS_ERROR_NEW = 99;\n}\n", True),
+        ("options/v1/errors.proto", "\n}\n", "\n  COMMON_ERROR_NEW = 99;\n}\n", True),
+    ],
+    ids=["a renamed field", "a renumbered fact", "an added value", "an added common value"],
+)
+def test_what_is_promised_may_only_be_added_to(promised: Path, file: str, before: str, after: str, kept: bool) -> None:
+    change(promised, file, before, after)
+    commit(promised)  # the last commit hides nothing
+    commit(promised, empty=True)
+    assert breaking(promised) is kept
+    baseline = (promised / BASELINE).read_bytes()
+    assert build_baseline(promised) is kept
+    assert ((promised / BASELINE).read_bytes() != baseline) is kept
 
 
-def commit(folder: Path) -> None:
+def test_a_baseline_is_the_same_however_often_it_is_built(promised: Path) -> None:
+    baseline = (promised / BASELINE).read_bytes()
+    assert build_baseline(promised)
+    assert (promised / BASELINE).read_bytes() == baseline
+
+
+def test_a_baseline_that_lacks_what_was_released_is_told(promised: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    change(promised, "operations/v1/errors.proto", "\n}\n", "\n  OPERATIONS_ERROR_NEW = 99;\n}\n")
+    commit(promised)
+    subprocess.run(("git", "tag", "v0.1.0"), cwd=promised, check=True)
+    commit(promised, empty=True)
+    assert not breaking(promised)
+    assert "protos/baseline.binpb is older than v0.1.0: build it anew (make baseline)" in capfd.readouterr().out
+    assert build_baseline(promised)
+    assert breaking(promised)
+
+
+def commit(folder: Path, *, empty: bool = False) -> None:
     identity = ("-c", "user.name=test", "-c", "user.email=test@example.org")
-    for arguments in (("init", "-q"), ("add", "."), (*identity, "commit", "-qm", "before")):
+    more = ("--allow-empty",) if empty else ()
+    for arguments in (("init", "-q"), ("add", "."), (*identity, "commit", "-qm", "before", *more)):
         subprocess.run(("git", *arguments), cwd=folder, check=True)
 
 
