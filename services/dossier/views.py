@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
 from functools import cache
-from typing import Any
+from typing import Any, get_args
 
 from sqlalchemy import (
     BigInteger,
@@ -35,6 +35,7 @@ from services.chassis.deciding.codec import from_timestamp
 from services.chassis.deciding.facts import Fact
 from services.chassis.following.course import fact_of as course_fact_of
 from services.chassis.following.views import Projection
+from services.dossier.events import DossierSubmitted, Event
 from services.law import course
 from services.law.course import Course, FeeCondition, Finance, Settlement
 
@@ -192,31 +193,11 @@ _FEE_SETTLED = update(fees).where(fees.c.fee_id == bindparam("of")).values(finan
 _OF_FEES = (facts.FeeAssessed, facts.FeePaid, facts.FeeCancelled, facts.FeeRefunded)
 
 
-@lists.on_many(
-    *_OF_FEES,
-    facts.FeeWaived,
-    facts.FormCorrected,
-    facts.DossierReceived,
-    facts.DossierRefused,
-    facts.SupplementRequested,
-    facts.SupplementSupplied,
-    facts.ProcessingStarted,
-    facts.StepAssigned,
-    facts.StepCompleted,
-    facts.DossierTransferred,
-    facts.WithdrawalRequested,
-    facts.WithdrawalDeclined,
-    facts.ProcessingStopped,
-    facts.DossierApproved,
-    facts.ResultIssued,
-    facts.ResultReturned,
-    facts.DeadlinePassed,
-    facts.DeadlineExtended,
-    facts.DeadlineRecounted,
-    facts.ReceptionDeadlinePassed,
-    facts.DossierRated,
-    facts.DossierSynchronised,
-)
+# Whatever happens to a dossier moves its row, be it for its revision alone.
+_MOVES = tuple(getattr(facts, kind.__name__) for kind in get_args(Event) if kind is not DossierSubmitted)
+
+
+@lists.on_many(*_MOVES)
 def moved(db: Connection, moves: Sequence[Fact[Any]]) -> None:
     """Moves the rows as these facts, all of one type, say."""
     courses = _courses(db, moves) if course_fact_of(moves[0].event) else {}

@@ -18,6 +18,7 @@ from services.chassis.deciding.codec import to_timestamp
 from services.chassis.following.reactions import parked
 from services.notification import sending
 from services.notification.messages.values import RetryPolicy, message_id
+from services.notification.values import CHANNELS
 from tests.notification.world import (
     ADMIN,
     AT,
@@ -186,7 +187,7 @@ def test_preferences(tmp_path: Path) -> None:
         default = w.stub.GetPreferences(pb.GetPreferencesRequest(), metadata=me).preferences
         assert (default.language, default.email, default.revision) == (e.LANGUAGE_VIETNAMESE, "", -1)
         assert [(choice.kind, list(choice.channels)) for choice in default.choices] == [
-            (kind, [INBOX, EMAIL]) for kind in range(1, 6)
+            (kind, [channel.value for channel in CHANNELS]) for kind in range(1, 6)
         ]
         quiet = e.ChannelChoice(kind=e.MESSAGE_KIND_PROGRESS, channels=[INBOX])
         change = pb.UpdatePreferencesRequest(
