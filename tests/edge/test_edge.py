@@ -481,6 +481,17 @@ async def test_what_is_stated_reaches_the_service_and_no_log(edge: Running) -> N
     assert set(stated) <= set(allowed.headers["access-control-allow-headers"].split(", "))
 
 
+async def test_an_update_is_a_patch_with_a_mask(edge: Running) -> None:
+    body = {"requestId": "0b6c3f4e-5d0f-4a58-9d0e-2f8a3b1c7d66", "mostOften": 3}
+    masked = await edge.http.patch("/v1/changes/A-1", json=body | {"updateMask": "mostOften,trialCode"})
+    assert masked.json() == {"mostOften": "3", "paths": ["most_often", "trial_code"]}
+    assert (await edge.http.patch("/v1/changes/A-1", json=body)).json() == {"mostOften": "3", "paths": []}
+    assert (await edge.http.put("/v1/changes/A-1", json=body)).status_code == 405
+    asked = {"origin": "https://desk.example.vn", "access-control-request-method": "PATCH"}
+    allowed = await edge.http.options("/v1/changes/A-1", headers=asked)
+    assert "PATCH" in allowed.headers["access-control-allow-methods"]
+
+
 async def test_tls(edge: Running) -> None:
     reply = await asyncio.to_thread(_get_by_tls, edge)
     assert reply.status_code == 200

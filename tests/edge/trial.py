@@ -66,6 +66,9 @@ async def grpc_server(trial: Trial) -> AsyncIterator[int]:
             fields = {"trial_code": request.trial_code, "colour": request.colour, "amount": request.amount}
             return pb.GetTrialResponse(**fields, headers=headers)
 
+        async def UpdateTrial(self, request: Any, context: Any) -> Any:  # noqa: N802
+            return pb.UpdateTrialResponse(most_often=request.most_often, paths=request.update_mask.paths)
+
         async def ReadFlaky(self, request: Any, context: Any) -> Any:  # noqa: N802
             return pb.ReadFlakyResponse(calls=await self.fail(request.failures, context))
 
