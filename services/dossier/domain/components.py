@@ -62,7 +62,7 @@ def supplied(
 def named(
     given: Sequence[Component], codes: Collection[str], files: Collection[str], documents: Collection[str]
 ) -> None:
-    """That what a draft names is there; whether it will do is said when the draft is submitted.
+    """Refuses a draft that names what is not there; whether it will do is said when the draft is submitted.
 
     Raises Rejected COMPONENT_REPEATED, COMPONENT_UNKNOWN, ATTACHMENT_UNKNOWN, DOCUMENT_NOT_REUSABLE.
     """
@@ -93,7 +93,7 @@ def _not_reusable(component: Component) -> Refused:
 
 
 def require_result(file: File) -> None:
-    """Raises Rejected ATTACHMENT_KIND_REFUSED."""
+    """Refuses a file that no result may be. Raises Rejected ATTACHMENT_KIND_REFUSED."""
     _require_kind("result", file, EVERYWHERE)
 
 
@@ -109,7 +109,7 @@ def missing(held: Sequence[Component], requirements: Sequence[Requirement]) -> l
 
 
 def component_missing(codes: Sequence[str], requirements: Sequence[Requirement]) -> Refused:
-    """With the names that stand on papers."""
+    """The refusal that names what is missing, with the names that stand on papers."""
     names = {rule.component_code: rule.name for rule in requirements}
     vi, en = (
         ", ".join(f"{name} ({code})" if (name := names.get(code, ("", ""))[language]) else code for code in codes)

@@ -87,7 +87,11 @@ def owed_anew(command: CorrectForm | SupplySupplement, correction: Correction, d
 
 
 def _kept(standing: Sequence[Fee], owed: int) -> tuple[list[Fee], list[Fee]]:
-    """Of what was paid as much as is still owed: money goes back only whole, fee by fee. What is not paid is assessed anew."""
+    """Splits the fees into those that stand and those that end.
+
+    A paid fee stands while all that stand do not exceed what is owed; money goes back by whole fees. An unpaid fee always ends:
+    what is left to pay is assessed anew.
+    """
     kept: list[Fee] = []
     for fee in standing:
         if fee.finance is Finance.PAID and fee.amount + sum(one.amount for one in kept) <= owed:

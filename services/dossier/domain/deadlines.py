@@ -19,7 +19,7 @@ def reception_deadline(term: Term | None, calendar: Calendar | None, since: date
 
 
 def late_reception(command: Command, dossier: Dossier) -> Events:
-    """The lateness is a fact of its own, once, whether or not the clock came by before the office answered."""
+    """The fact that reception is late, if it is: once, whether or not the clock came by before the office answered."""
     due = dossier.reception_due_at
     if due is None or dossier.reception_passed is not None or not dossier.reception_overdue(command.at):
         return ()
@@ -27,19 +27,19 @@ def late_reception(command: Command, dossier: Dossier) -> Events:
 
 
 def note_reception_deadline(command: NoteReceptionDeadline, dossier: Dossier) -> Events:
-    """Nothing to say if the moment moved."""
+    """Notes that reception is late; nothing if the moment moved."""
     return late_reception(command, dossier) if command.reception_due_at == dossier.reception_due_at else ()
 
 
 def note_deadline(command: NoteDeadline, dossier: Dossier) -> Events:
-    """Nothing to say if the due date moved, was noted before or does not count any more."""
+    """Notes that the due date passed; nothing if it moved, was noted before or does not count any more."""
     if command.due_at != dossier.due_at or dossier.passed == dossier.due_at or not dossier.overdue(command.at):
         return ()
     return (DeadlinePassed(**stamp_of(command, dossier), due_at=command.due_at, agency=dossier.holder),)
 
 
 def recount(command: RecountDeadline, dossier: Dossier) -> Events:
-    """Nothing to say if no time runs any more, or if it was counted so before."""
+    """Counts the due date anew; nothing if no time runs any more, or if it was counted so before."""
     due, name = dossier.due_at, command.calendar.name
     if not dossier.settlement.open or due is None or name == dossier.calendar:
         return ()
@@ -87,7 +87,7 @@ def extend(command: ExtendDeadline, dossier: Dossier) -> Events:
 
 
 class Resumption(TypedDict):
-    """When it is due once time counts again. `calendar`: where it is another version than before."""
+    """When a dossier is due once time counts again. `calendar`: where it is another version than before."""
 
     due_at: datetime | None
     provisional: bool

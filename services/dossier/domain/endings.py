@@ -45,7 +45,10 @@ def stop(command: StopProcessing, dossier: Dossier) -> Events:
 
 
 def lapse(command: LapseFee, dossier: Dossier) -> Events:
-    """Nothing to say if it was paid or cancelled meanwhile, or the dossier waits for something else."""
+    """Stops a dossier whose fee was not paid in time.
+
+    Nothing if it was paid or cancelled meanwhile, or the dossier waits for something else.
+    """
     fee = fee_of(command.fee_id, dossier)
     waiting = dossier.settlement in (
         Settlement.NEWLY_REGISTERED,

@@ -36,7 +36,7 @@ def require_applicant(by: Actor, dossier: Dossier) -> None:
 
 
 def require_on_behalf(by: Actor, dossier: Dossier) -> None:
-    """The applicant, who submitted for them, or a receptionist of the holder for whom stands at the counter."""
+    """Refuses all but the applicant, who submitted for them, and a receptionist of the holder for whom stands at the counter."""
     if "receptionist" in by.roles:
         require_holder(by, dossier)
     elif by.actor_id != dossier.submitted_by:
@@ -44,7 +44,7 @@ def require_on_behalf(by: Actor, dossier: Dossier) -> None:
 
 
 def require_author(by: Actor, dossier: Dossier) -> None:
-    """The applicant; or who wrote the form down for the applicant, at the counter an official of that agency."""
+    """Refuses all but the applicant and who wrote the form down for the applicant, at the counter an official of that agency."""
     at_counter = dossier.channel is not Channel.ONLINE and by.agency == dossier.place_of_submission
     if not (at_counter and "receptionist" in by.roles) and by.actor_id != dossier.submitted_by:
         require_applicant(by, dossier)

@@ -68,7 +68,9 @@ class Dossier(course.Course):
     place_of_submission: str = ""
     components: tuple[Component, ...] = ()
     asked: tuple[str, ...] = ()
+    """Components that the last supplement request named; empty once supplied."""
     asked_fields: tuple[str, ...] = ()
+    """The same of answers, as paths ("children.0.name")."""
     corrections: int = 0
     """How often the form was corrected."""
     answered: bool = False
@@ -77,20 +79,26 @@ class Dossier(course.Course):
     submitted_at: datetime | None = None
     term: Term | None = None
     counts_from: datetime | None = None
+    """The moment from which `term` is counted."""
     appointed: datetime | None = None
     """The due date of an apology, from which later pauses are counted."""
     reception_term: Term | None = None
     notified: frozenset[str] = frozenset()
-    """What this stage's notice asked for."""
+    """All that was asked for since submission, or since reception: component codes, form paths, databases. Under the rule of one
+    notice nothing may be added."""
     data_faults: tuple[DataFault, ...] = ()
     done: tuple[str, ...] = ()
+    """Codes of completed steps; the next is terms.steps[len(done)]."""
     step_code: str = ""
+    """The step that is assigned now; empty between steps."""
     assignee_id: str = ""
     approved: bool = False
     fees: tuple[Fee, ...] = ()
     rated: bool = False
     revision: int = -1
+    """Of the last event folded; -1 before the first."""
     synchronised: int = -1
+    """Our newest revision that the peer confirmed; -1 for none."""
 
     @property
     def finance(self) -> Finance:
@@ -120,7 +128,10 @@ class Dossier(course.Course):
 
     @property
     def synchronisation(self) -> Synchronisation:
-        """The confirmation itself is one event that the peer need not hold."""
+        """PENDING while the peer lacks an event.
+
+        Our note that it confirmed (DossierSynchronised) is an event too, which it need not have: hence the - 1.
+        """
         return Synchronisation.DONE if self.synchronised >= self.revision - 1 else Synchronisation.PENDING
 
     @property
@@ -133,7 +144,7 @@ class Dossier(course.Course):
 
     @property
     def ended_pauses(self) -> tuple[tuple[datetime, datetime], ...]:
-        """Those that ended since the count began."""
+        """The pauses that ended since the count began."""
         return tuple(span(each.since, each.until) for each in self.pauses[self.counted :] if each.until)
 
     def reception_overdue(self, at: datetime) -> bool:

@@ -14,7 +14,7 @@ from services.law.course import Settlement
 
 
 class NextStep(TypedDict):
-    """Both empty after the last."""
+    """The step that follows, by code and role; both empty after the last."""
 
     next_step_code: str
     next_role: str

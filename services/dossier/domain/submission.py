@@ -23,7 +23,7 @@ def submit(command: SubmitDossier, dossier: Dossier) -> Events:
 
 
 def require_acceptable(submission: Submission) -> None:
-    """Raises Rejected as SubmitDossier is refused, whatever its code: what is refused takes none."""
+    """Refuses what SubmitDossier would be refused for, whatever its code: what is refused takes none. Raises Rejected."""
     _submitted(submission, code="", fee_id="")
 
 

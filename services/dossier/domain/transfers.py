@@ -25,7 +25,7 @@ def transfer(command: TransferDossier, dossier: Dossier) -> Events:
 
 
 def forward(command: ForwardDossier, dossier: Dossier) -> Events:
-    """Nothing to say if it is there, or went elsewhere, or waits for somebody."""
+    """Passes the dossier to the competent agency; nothing if it is there, or went elsewhere, or waits for somebody."""
     here = dossier.holder == dossier.reception_agency and dossier.competent_received_at is None
     if dossier.settlement not in (Settlement.RECEIVED, Settlement.BEING_PROCESSED) or not here:
         return ()
@@ -33,7 +33,7 @@ def forward(command: ForwardDossier, dossier: Dossier) -> Events:
 
 
 def rehome(command: RehomeDossier, dossier: Dossier) -> Events:
-    """Nothing to say if the dossier is done, or names the closed agency nowhere."""
+    """Puts the successor in the closed agency's place; nothing if the dossier is done, or names the closed agency nowhere."""
     homes = (dossier.reception_agency, dossier.competent_agency, dossier.holder)
     if not dossier.settlement.open or command.closed not in homes:
         return ()
