@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from motcua.identity.events.v1 import events_pb2 as facts
 from motcua.identity.v1 import identity_pb2
 from motcua.identity.v1 import identity_service_pb2 as pb
 from services.chassis.calls.call import Call
@@ -19,6 +18,7 @@ from services.identity.accounts.commands import RecordLookup
 from services.identity.accounts.domain import require_birth_date, require_lawful
 from services.identity.accounts.events import AccountEvent, PopulationLookedUp
 from services.identity.accounts.values import LookupOutcome, PersonField
+from services.identity.counterparts import LOOKUP_GAP, PERSON_FIELD
 from services.identity.population import Answer, Lookup, Person, Population, PopulationUnavailable, verified_data
 from services.identity.reading import member, person_of
 from services.identity.refusals import Refused
@@ -49,7 +49,7 @@ async def look_up(
     Raises Rejected IDENTIFIER_MALFORMED, BIRTH_DATE_INVALID, LEGAL_BASIS_UNKNOWN, UNAVAILABLE; RequestInvalid; PopulationRefused.
     """
     request, caller, stated, now = call.request, call.caller, call.stated, call.now
-    wanted = tuple(dict.fromkeys(member(PersonField, field, "wanted") for field in request.wanted))
+    wanted = tuple(dict.fromkeys(member(PersonField, PERSON_FIELD.stored(field), "wanted") for field in request.wanted))
     require_birth_date(request.birth_date, local_day(now))
     legal_basis = basis_of(purposes()[stated.purpose], request.legal_basis)
     require_lawful(request.personal_number, stated.purpose, legal_basis)
@@ -96,7 +96,7 @@ def told(outcome: Outcome[AccountEvent], account_id: str, person: Person | None)
     recorded = outcome.one(PopulationLookedUp)
     answer, position = ANSWERS[recorded.outcome], position_token(outcome.position)
     if recorded.outcome is not LookupOutcome.FOUND:
-        gap = facts.LookupGap.ValueType(recorded.gap.value)
+        gap = LOOKUP_GAP.shown(recorded.gap.value)
         return pb.LookUpPersonResponse(answer=answer, gap=gap, position=position)
     return pb.LookUpPersonResponse(
         answer=answer,

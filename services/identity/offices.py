@@ -9,7 +9,7 @@ from typing import Protocol
 
 from sqlalchemy import Connection, select
 
-from motcua.identity.events.v1 import events_pb2 as facts
+from motcua.identity.v1 import identity_pb2
 from motcua.identity.v1 import identity_service_pb2 as pb
 from services.chassis.calls.call import Call
 from services.chassis.deciding.caller import Caller
@@ -40,7 +40,9 @@ class Offices:
         validity, office = self._agencies.get(code, (Validity(""), None))
         return office if office and local_day(at) in validity else None
 
-    def scopes(self, wanted: Iterable[facts.PurposeScope], reach: Reach, at: datetime) -> tuple[PurposeScope, ...]:
+    def scopes(
+        self, wanted: Iterable[identity_pb2.PurposeScope], reach: Reach, at: datetime
+    ) -> tuple[PurposeScope, ...]:
         """As an administrator may give them. Raises Rejected AGENCY_UNKNOWN, BEYOND_REACH, PROCEDURE_UNKNOWN."""
         scopes = tuple(
             PurposeScope(one.purpose, tuple(one.agencies), tuple(one.procedures), one.all_procedures) for one in wanted

@@ -7,6 +7,7 @@ from motcua.identity.v1 import identity_service_pb2 as pb
 from services.chassis.calls.call import Call
 from services.identity.accounts.commands import ChangeProfile
 from services.identity.accounts.values import Language
+from services.identity.counterparts import LANGUAGE
 from services.identity.reading import member
 
 
@@ -16,9 +17,9 @@ def profile_changed(
     """The whole of it, as the event keeps it."""
     request = call.request
     if "language" in updates:
-        language = member(Language, request.language, "language")
+        language = member(Language, LANGUAGE.stored(request.language), "language")
     else:
-        language = Language(before.language or Language.VIETNAMESE.value)
+        language = Language(LANGUAGE.stored(before.language) or Language.VIETNAMESE.value)
     return ChangeProfile(
         account_id=before.account_id,
         at=call.now,

@@ -1,20 +1,17 @@
-"""Queries over the list tables, and their rows as messages."""
+"""Queries over the list tables."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import Any
 
-from google.protobuf.timestamp_pb2 import Timestamp
-from sqlalchemy import ColumnElement, Select, and_, or_, select
+from sqlalchemy import ColumnElement, Select, and_, literal, or_, select
 
-from motcua.identity.events.v1.events_pb2 import SystemChanged
-from motcua.identity.v1 import identity_pb2
 from motcua.identity.v1 import identity_service_pb2 as pb
-from motcua.options.v1.options_pb2 import Role
+from motcua.types.v1.types_pb2 import MomentOrder
 from services.chassis.calls.paging import By, Listing
-from services.chassis.database.database import utc
-from services.chassis.deciding.codec import from_timestamp, to_timestamp
+from services.chassis.deciding.codec import from_timestamp
+from services.identity.counterparts import ACCOUNT_KIND
 from services.identity.uses import data_uses
 from services.identity.views import accounts, appointments, systems
 
@@ -23,8 +20,13 @@ def accounts_listed(request: pb.ListAccountsRequest, now: datetime) -> Listing:
     official = select(appointments).where(appointments.c.account_id == accounts.c.account_id, in_force(now)).exists()
     query = select(accounts, official.label("official"))
     if request.kind:
-        query = query.where(accounts.c.kind == request.kind)
-    return Listing(query, (By(accounts.c.registered_at, newest_first=True), By(accounts.c.account_id)))
+        query = query.where(accounts.c.kind == ACCOUNT_KIND.stored(request.kind))
+    if request.HasField("registered_from"):
+        query = query.where(accounts.c.registered_at >= from_timestamp(request.registered_from))
+    if request.HasField("registered_until"):
+        query = query.where(accounts.c.registered_at < from_timestamp(request.registered_until))
+    newest_first = request.order != MomentOrder.MOMENT_ORDER_OLDEST_FIRST
+    return Listing(query, (By(accounts.c.registered_at, newest_first), By(accounts.c.account_id)))
 
 
 def appointments_listed(request: pb.ListAppointmentsRequest) -> Listing:
@@ -35,19 +37,45 @@ def appointments_listed(request: pb.ListAppointmentsRequest) -> Listing:
         query = query.where(appointments.c.agency == request.agency)
     if request.HasField("at"):
         query = query.where(in_force(from_timestamp(request.at)))
-    return Listing(query, (By(appointments.c.starts_at), By(appointments.c.appointment_id)))
+    if request.province:
+        query = query.where(appointments.c.province == request.province)
+    if request.role:
+        query = query.where(_among(appointments.c.roles, " ", str(request.role)))
+    newest_first = request.order == MomentOrder.MOMENT_ORDER_NEWEST_FIRST
+    return Listing(query, (By(appointments.c.starts_at, newest_first), By(appointments.c.appointment_id)))
 
 
-def systems_listed() -> Listing:
-    return Listing(select(systems), (By(systems.c.client_id),))
+def systems_listed(request: pb.ListSystemsRequest) -> Listing:
+    query = select(systems)
+    if request.operator_agency:
+        query = query.where(systems.c.operator_agency == request.operator_agency)
+    if request.HasField("suspended"):
+        query = query.where(systems.c.suspended.is_(request.suspended))
+    return Listing(query, (By(systems.c.client_id),))
 
 
 def data_uses_query(account_id: str) -> Select[Any]:
     return select(data_uses).where(data_uses.c.account_id == account_id)
 
 
-def data_uses_of(account_id: str) -> Listing:
-    return Listing(data_uses_query(account_id), (By(data_uses.c.position, newest_first=True),))
+def data_uses_listed(account_id: str, request: pb.ListMyDataUsesRequest) -> Listing:
+    query, columns = data_uses_query(account_id), data_uses.c
+    if request.dossier_code:
+        query = query.where(_among(columns.dossier_code, ", ", request.dossier_code))
+    if request.source:
+        query = query.where(columns.source == request.source)
+    if request.agency:
+        query = query.where(columns.agency == request.agency)
+    if request.HasField("used_from"):
+        query = query.where(columns.at >= from_timestamp(request.used_from))
+    if request.HasField("used_until"):
+        query = query.where(columns.at < from_timestamp(request.used_until))
+    return Listing(query, (By(columns.position, request.order != MomentOrder.MOMENT_ORDER_OLDEST_FIRST),))
+
+
+def _among(several: ColumnElement[str], between: str, one: str) -> ColumnElement[bool]:
+    """Of a column that holds several in one text."""
+    return (literal(between) + several + literal(between)).contains(f"{between}{one}{between}", autoescape=True)
 
 
 def in_force(at: datetime) -> ColumnElement[bool]:
@@ -57,65 +85,3 @@ def in_force(at: datetime) -> ColumnElement[bool]:
         or_(columns.ends_at.is_(None), columns.ends_at > at),
         or_(columns.ended_at.is_(None), columns.ended_at > at),
     )
-
-
-def account_summary_of(row: Any) -> identity_pb2.AccountSummary:
-    return identity_pb2.AccountSummary(
-        account_id=row.account_id,
-        kind=row.kind,
-        registered_at=_stamp(row.registered_at),
-        last_login_at=_stamp(row.last_login_at),
-        official=row.official,
-        erased=row.erased,
-    )
-
-
-def appointment_of(row: Any) -> identity_pb2.Appointment:
-    return identity_pb2.Appointment(
-        appointment_id=row.appointment_id,
-        account_id=row.account_id,
-        roles=[Role.ValueType(int(role)) for role in row.roles.split()],
-        agency=row.agency,
-        province=row.province,
-        starts_at=_stamp(row.starts_at),
-        ends_at=_stamp(row.ends_at),
-        title=row.title,
-        decision_number=row.decision_number,
-        ended_at=_stamp(row.ended_at),
-    )
-
-
-def system_of(row: Any) -> identity_pb2.System:
-    return identity_pb2.System(
-        client_id=row.client_id,
-        name=row.name,
-        operator_agency=row.operator_agency,
-        purposes=row.purposes.split(),
-        kid=row.kid,
-        public_jwk=row.public_jwk,
-        suspended=row.suspended,
-        registered_at=_stamp(row.registered_at),
-        revision=row.revision,
-        certificate_required=row.certificate_required,
-        scopes=SystemChanged.FromString(row.scopes).scopes,
-    )
-
-
-def data_use_of(row: Any) -> identity_pb2.DataUse:
-    return identity_pb2.DataUse(
-        at=_stamp(row.at),
-        by=row.by,
-        agency=row.agency,
-        purpose=row.purpose,
-        legal_basis=row.legal_basis,
-        dossier_code=row.dossier_code,
-        source=row.source,
-        roles=row.roles.split(),
-    )
-
-
-def _stamp(moment: datetime | None) -> Timestamp | None:
-    """SQLite gives back moments without their zone; all are UTC."""
-    if moment is None:
-        return None
-    return to_timestamp(utc(moment))

@@ -18,6 +18,7 @@ from services.chassis.deciding.codec import to_timestamp
 from services.chassis.deciding.facts import fact_of
 from services.chassis.privacy.sealing import KeyRing, open_message
 from services.chassis.store.port import RecordedEvent
+from services.identity.counterparts import ACCOUNT_KIND, LANGUAGE
 from services.identity.keys import Held
 from services.identity.logins import AccountHistory
 from services.identity.population import Person
@@ -38,11 +39,12 @@ async def account_of(account_id: str, history: Sequence[RecordedEvent], keys: Ke
         event = fact_of(recorded).event
         match event:
             case facts.AccountRegistered():
-                shown.kind, shown.level_of_assurance = event.kind, event.level_of_assurance
+                shown.kind = ACCOUNT_KIND.shown(event.kind)
+                shown.level_of_assurance = event.level_of_assurance
                 shown.registered_at.CopyFrom(event.at)
                 sealed[facts.AccountRegistered] = event, recorded.id
             case facts.ProfileChanged():
-                shown.language = event.language
+                shown.language = LANGUAGE.shown(event.language)
                 sealed[facts.ProfileChanged] = event, recorded.id
             case facts.LoginSucceeded():
                 shown.level_of_assurance = event.level_of_assurance

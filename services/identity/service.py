@@ -44,6 +44,7 @@ from services.identity.accounts.events import AccountEvent
 from services.identity.accounts.values import AccountKind, ErasureOutcome, Role
 from services.identity.assertions import UsedAssertions
 from services.identity.codec import account_codec, signing_codec, system_codec
+from services.identity.counterparts import ERASURE_OUTCOME
 from services.identity.identifiers import Identifiers
 from services.identity.keys import SubjectKeys
 from services.identity.logins import Accounts, Systems
@@ -52,16 +53,13 @@ from services.identity.national import CALLBACK, National
 from services.identity.offices import Offices, reach_of, require_known_purposes, system_updated, without_scope
 from services.identity.profiles import profile_changed
 from services.identity.queries import (
-    account_summary_of,
     accounts_listed,
-    appointment_of,
     appointments_listed,
-    data_use_of,
-    data_uses_of,
-    system_of,
+    data_uses_listed,
     systems_listed,
 )
 from services.identity.reading import account_of, member, own_account, signing_key_of, subject_keys_of
+from services.identity.replies import account_summary_of, appointment_of, data_use_of, system_of
 from services.identity.sessions import Sessions
 from services.identity.signing import PrivateKeys, Signing, introduced_by
 from services.identity.signing_keys.domain import signing_keys
@@ -146,7 +144,7 @@ class IdentityService:
 
     @api
     async def list_my_data_uses(self, call: Call[pb.ListMyDataUsesRequest]) -> pb.ListMyDataUsesResponse:
-        page = await call.page(self.uses, data_uses_of(call.caller.account_id))
+        page = await call.page(self.uses, data_uses_listed(call.caller.account_id, call.request))
         return pb.ListMyDataUsesResponse(data_uses=map(data_use_of, page.rows), next_page_token=page.token)
 
     @api
@@ -158,7 +156,7 @@ class IdentityService:
 
     @api
     async def decide_erasure(self, call: Call[pb.DecideErasureRequest]) -> pb.DecideErasureResponse:
-        outcome = member(ErasureOutcome, call.request.outcome, "outcome")
+        outcome = member(ErasureOutcome, ERASURE_OUTCOME.stored(call.request.outcome), "outcome")
         command = DecideErasure(
             account_id=call.request.account_id,
             at=call.now,
@@ -326,7 +324,7 @@ class IdentityService:
 
     @api
     async def list_systems(self, call: Call[pb.ListSystemsRequest]) -> pb.ListSystemsResponse:
-        page = await call.page(self.lists, systems_listed())
+        page = await call.page(self.lists, systems_listed(call.request))
         return pb.ListSystemsResponse(systems=map(system_of, page.rows), next_page_token=page.token)
 
     # Keys

@@ -11,6 +11,7 @@ from sqlalchemy import (
     Column,
     Connection,
     DateTime,
+    Index,
     Integer,
     LargeBinary,
     MetaData,
@@ -27,16 +28,17 @@ from services.chassis.following.views import Projection
 
 metadata = MetaData()
 accounts = Table(
-    "accounts_v4",
+    "accounts_v5",
     metadata,
     Column("account_id", String, primary_key=True),
     Column("kind", Integer, nullable=False),
     Column("registered_at", DateTime(timezone=True), nullable=False, index=True),
     Column("last_login_at", DateTime(timezone=True)),
     Column("erased", Boolean, nullable=False, default=False),
+    Index("accounts_v5_by_kind", "kind", "registered_at"),
 )
 appointments = Table(
-    "appointments_v4",
+    "appointments_v5",
     metadata,
     Column("appointment_id", String, primary_key=True),
     Column("account_id", String, nullable=False, index=True),
@@ -51,7 +53,7 @@ appointments = Table(
     Column("ended_at", DateTime(timezone=True)),
 )
 systems = Table(
-    "systems_v4",
+    "systems_v5",
     metadata,
     Column("client_id", String, primary_key=True),
     Column("name", String, nullable=False),
@@ -67,7 +69,7 @@ systems = Table(
     Column("revision", BigInteger, nullable=False),
 )
 
-lists = Projection("identity_v4", metadata)
+lists = Projection("identity_v5", metadata)
 
 
 @lists.on(e.AccountRegistered)

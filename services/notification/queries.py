@@ -1,30 +1,33 @@
-"""Queries over the list tables, and their rows as messages."""
+"""Queries over the list tables."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
-from google.protobuf.timestamp_pb2 import Timestamp
 from sqlalchemy import Connection, Select, func, select, tuple_, update
 
-from motcua.notification.events.v1 import events_pb2 as facts
-from motcua.notification.v1 import notification_pb2
 from motcua.notification.v1 import notification_service_pb2 as pb
+from motcua.types.v1.types_pb2 import MomentOrder
 from services.chassis.calls.paging import By, Listing
-from services.chassis.database.database import utc
-from services.chassis.deciding.codec import to_timestamp
-from services.chassis.privacy.sealing import KeyRing, open_message
+from services.notification.counterparts import CHANNEL, KIND
 from services.notification.values import Channel
 from services.notification.views import ABANDONED, PENDING, SENT, deliveries, messages
 
 
-def inbox(account_id: str, unread_only: bool) -> Listing:
+def inbox(account_id: str, request: pb.ListInboxRequest) -> Listing:
     query = select(messages).where(messages.c.account_id == account_id)
-    if unread_only:
+    if request.unread_only:
         query = query.where(messages.c.read_at.is_(None))
-    return Listing(query, (By(messages.c.composed_at, newest_first=True), By(messages.c.message_id)))
+    if request.dossier_code:
+        query = query.where(messages.c.code == request.dossier_code)
+    if request.kind:
+        query = query.where(messages.c.kind == KIND.stored(request.kind))
+    return Listing(query, (By(messages.c.composed_at, _newest_first(request)), By(messages.c.message_id)))
+
+
+def _newest_first(request: pb.ListInboxRequest | pb.ListFailuresRequest) -> bool:
+    return request.order != MomentOrder.MOMENT_ORDER_OLDEST_FIRST
 
 
 def unread_query(account_id: str) -> Select[Any]:
@@ -34,10 +37,14 @@ def unread_query(account_id: str) -> Select[Any]:
 def failures(request: pb.ListFailuresRequest) -> Listing:
     query = select(deliveries).where(deliveries.c.failed_at.is_not(None), deliveries.c.status != SENT)
     if request.channel:
-        query = query.where(deliveries.c.channel == request.channel)
+        query = query.where(deliveries.c.channel == CHANNEL.stored(request.channel))
     if request.abandoned_only:
         query = query.where(deliveries.c.status == ABANDONED)
-    composed = By(deliveries.c.composed_at, newest_first=True)
+    if request.dossier_code:
+        query = query.where(deliveries.c.code == request.dossier_code)
+    if request.template:
+        query = query.where(deliveries.c.template == request.template)
+    composed = By(deliveries.c.composed_at, _newest_first(request))
     return Listing(query, (composed, By(deliveries.c.message_id), By(deliveries.c.channel)))
 
 
@@ -58,38 +65,3 @@ def take_due(db: Connection, channel: Channel, now: datetime, until: datetime, m
         taken = tuple_(deliveries.c.message_id, deliveries.c.channel).in_([(r.message_id, r.channel) for r in rows])
         db.execute(update(deliveries).where(taken).values(due_at=until))
     return rows
-
-
-async def summary_of(row: Any, keys: KeyRing) -> notification_pb2.MessageSummary:
-    event = facts.MessageComposed.FromString(row.composed)
-    opened = await open_message(event, UUID(row.event_id), keys)
-    return notification_pb2.MessageSummary(
-        message_id=event.message_id,
-        kind=event.kind,
-        code=event.code,
-        language=event.language,
-        subject=opened.get("subject", ""),
-        composed_at=event.at,
-        read_at=_stamp(row.read_at),
-    )
-
-
-def failure_of(row: Any) -> notification_pb2.Failure:
-    return notification_pb2.Failure(
-        message_id=row.message_id,
-        channel=row.channel,
-        template=row.template,
-        code=row.code,
-        status=row.status,
-        attempts=row.attempts,
-        why=row.why,
-        failed_at=_stamp(row.failed_at),
-        retry_at=_stamp(row.retry_at),
-    )
-
-
-def _stamp(moment: datetime | None) -> Timestamp | None:
-    """SQLite gives back moments without their zone; all are UTC."""
-    if moment is None:
-        return None
-    return to_timestamp(utc(moment))

@@ -12,6 +12,7 @@ from services.chassis.privacy.sealing import ERASED, LOST, KeyRing, open_message
 from services.chassis.store.port import NO_STREAM, RecordedEvent
 from services.notification.channels.port import AddressKind
 from services.notification.codec import preferences_codec
+from services.notification.counterparts import CHANNEL, KIND, LANGUAGE
 from services.notification.known import KnownDossier, Stored
 from services.notification.values import CHANNELS, ChannelChoice, Language, MessageKind
 from services.notification.views import ABANDONED, PENDING, SENT
@@ -23,16 +24,18 @@ async def shown(history: Sequence[RecordedEvent], keys: KeyRing) -> notification
     opened = await open_message(composed, first.event_id, keys)
     reply = notification_pb2.Message(
         message_id=composed.message_id,
-        kind=composed.kind,
-        code=composed.code,
-        language=composed.language,
+        kind=KIND.shown(composed.kind),
+        dossier_code=composed.code,
+        language=LANGUAGE.shown(composed.language),
         subject=opened.get("subject", ""),
         body=opened.get("body", ""),
         composed_at=composed.at,
-        deliveries=[notification_pb2.Delivery(channel=channel, status=PENDING) for channel in composed.channels],
+        deliveries=[
+            notification_pb2.Delivery(channel=CHANNEL.shown(channel), status=PENDING) for channel in composed.channels
+        ],
         revision=history[-1].revision,
     )
-    by_channel = {delivery.channel: delivery for delivery in reply.deliveries}
+    by_channel = dict(zip(composed.channels, reply.deliveries, strict=True))
     for recorded in history[1:]:
         match fact_of(recorded).event:
             case e.MessageSent() as event:
@@ -86,14 +89,13 @@ def _every(chosen: Mapping[MessageKind, ChannelChoice]) -> tuple[ChannelChoice, 
 
 def preferences_of(chosen: Chosen) -> notification_pb2.Preferences:
     choices = [
-        e.ChannelChoice(
-            kind=e.MessageKind.ValueType(choice.kind.value),
-            channels=[e.Channel.ValueType(channel.value) for channel in choice.channels],
+        notification_pb2.ChannelChoice(
+            kind=KIND.shown(choice.kind.value), channels=[CHANNEL.shown(channel.value) for channel in choice.channels]
         )
         for choice in chosen.choices
     ]
     return notification_pb2.Preferences(
-        language=e.Language.ValueType(chosen.language.value),
+        language=LANGUAGE.shown(chosen.language.value),
         choices=choices,
         email=ERASED if chosen.erased else chosen.email,
         revision=chosen.revision,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import Enum
 from typing import Any, TypeVar
 
 from motcua.notification.v1 import errors_pb2
@@ -19,26 +18,24 @@ from services.chassis.frame.replies import replied
 from services.chassis.privacy.sealing import SubjectErased
 from services.chassis.store.port import RecordedEvent
 from services.chassis.telemetry.gauges import Sample
-from services.notification import gauges
+from services.notification import gauges, requests
 from services.notification.channels.carriers import CARRIERS, senders_of
 from services.notification.channels.port import Carrier
 from services.notification.codec import message_codec, preferences_codec
 from services.notification.composing import compose
 from services.notification.known import contact_of, dossier_of, known
 from services.notification.letters import TOLD, is_told
-from services.notification.messages.commands import MarkRead, RetryMessage
 from services.notification.messages.domain import message
 from services.notification.messages.values import message_id
 from services.notification.preferences.commands import UpdatePreferences
 from services.notification.preferences.domain import preferences
-from services.notification.queries import failure_of, failures, inbox, summary_of, unread_query, waiting_query
+from services.notification.queries import failures, inbox, unread_query, waiting_query
 from services.notification.reading import Chosen, address_of, chosen_of, preferences_of, shown
 from services.notification.refusals import Refused
+from services.notification.replies import failure_of, summary_of
 from services.notification.sending import Outbox
-from services.notification.values import Channel, ChannelChoice, Language, MessageKind
 from services.notification.views import outgoing
 
-N = TypeVar("N", bound=Enum)
 S = TypeVar("S")
 
 
@@ -72,7 +69,7 @@ class NotificationService:
 
     @api
     async def list_inbox(self, call: Call[pb.ListInboxRequest]) -> pb.ListInboxResponse:
-        page = await call.page(self.outgoing, inbox(call.caller.account_id, call.request.unread_only))
+        page = await call.page(self.outgoing, inbox(call.caller.account_id, call.request))
         unread = await self.outgoing.read(lambda db: db.execute(unread_query(call.caller.account_id)).scalar_one())
         found = [await summary_of(row, self.keys) for row in page.rows]
         return pb.ListInboxResponse(messages=found, next_page_token=page.token, unread=unread)
@@ -87,8 +84,7 @@ class NotificationService:
 
     @api
     async def mark_read(self, call: Call[pb.MarkReadRequest]) -> pb.MarkReadResponse:
-        command = MarkRead(message_id=call.request.message_id, at=call.now, by=call.caller.actor)
-        outcome = await self.messages.execute(call.request.message_id, command, call.origin)
+        outcome = await self.messages.execute(call.request.message_id, requests.mark_read(call), call.origin)
         return replied(pb.MarkReadResponse, outcome)
 
     @api
@@ -97,24 +93,10 @@ class NotificationService:
 
     @api
     async def update_preferences(self, call: Call[pb.UpdatePreferencesRequest]) -> pb.UpdatePreferencesResponse:
-        request, me, updates = call.request, call.caller.account_id, call.updates
-        choices = tuple(
-            ChannelChoice(
-                _known(MessageKind, choice.kind), tuple(_known(Channel, channel) for channel in choice.channels)
-            )
-            for choice in request.choices
-        )
+        me = call.caller.account_id
 
         async def change(history: Sequence[RecordedEvent]) -> UpdatePreferences:
-            before = await self._chosen_in(me, history)
-            return UpdatePreferences(
-                account_id=me,
-                at=call.now,
-                by=me,
-                language=_known(Language, request.language) if "language" in updates else before.language,
-                choices=choices if "choices" in updates else before.choices,
-                email=request.email if "email" in updates else before.email,
-            )
+            return requests.update_preferences(call, await self._chosen_in(me, history))
 
         outcome = await self.preferences.execute_on_history(me, change, call.origin)
         return replied(pb.UpdatePreferencesResponse, outcome)
@@ -126,9 +108,7 @@ class NotificationService:
 
     @api
     async def retry_message(self, call: Call[pb.RetryMessageRequest]) -> pb.RetryMessageResponse:
-        channel = _known(Channel, call.request.channel)
-        command = RetryMessage(message_id=call.request.message_id, at=call.now, by=call.caller.actor, channel=channel)
-        outcome = await self.messages.execute(call.request.message_id, command, call.origin)
+        outcome = await self.messages.execute(call.request.message_id, requests.retry_message(call), call.origin)
         return replied(pb.RetryMessageResponse, outcome)
 
     @on(*TOLD)
@@ -192,8 +172,3 @@ class NotificationService:
     async def _chosen_in(self, account_id: str, history: Sequence[RecordedEvent]) -> Chosen:
         contact = await self.known.read(lambda db: contact_of(db, account_id))
         return await chosen_of(history, contact, self.keys)
-
-
-def _known(kind: type[N], number: int) -> N:
-    """A number that this version has no name for stands for none."""
-    return kind(number) if number in {member.value for member in kind} else kind(0)

@@ -28,19 +28,22 @@ from services.chassis.following.views import Projection
 
 metadata = MetaData()
 messages = Table(
-    "messages_v2",
+    "messages_v3",
     metadata,
     Column("message_id", String, primary_key=True),
     Column("account_id", String, nullable=False),
     Column("event_id", String, nullable=False),
+    Column("code", String, nullable=False),
+    Column("kind", Integer, nullable=False),
     # MessageComposed without its body: the subject stays sealed.
     Column("composed", LargeBinary, nullable=False),
     Column("composed_at", DateTime(timezone=True), nullable=False),
     Column("read_at", DateTime(timezone=True)),
-    Index("messages_v2_by_account", "account_id", "composed_at"),
+    Index("messages_v3_by_account", "account_id", "composed_at"),
+    Index("messages_v3_by_dossier", "account_id", "code", "composed_at"),
 )
 deliveries = Table(
-    "deliveries_v2",
+    "deliveries_v3",
     metadata,
     Column("message_id", String, primary_key=True),
     Column("channel", Integer, primary_key=True),
@@ -56,11 +59,12 @@ deliveries = Table(
     Column("retry_at", DateTime(timezone=True)),
     # Of its last event.
     Column("revision", BigInteger, nullable=False),
-    Index("deliveries_v2_by_due", "channel", "status", "due_at"),
-    Index("deliveries_v2_by_moment", "composed_at"),
+    Index("deliveries_v3_by_due", "channel", "status", "due_at"),
+    Index("deliveries_v3_by_moment", "composed_at"),
+    Index("deliveries_v3_by_dossier", "code", "composed_at"),
 )
 
-outgoing = Projection("messages_v2", metadata)
+outgoing = Projection("messages_v3", metadata)
 
 PENDING = DeliveryStatus.DELIVERY_STATUS_PENDING
 SENT = DeliveryStatus.DELIVERY_STATUS_SENT
@@ -78,6 +82,8 @@ def composed(db: Connection, fact: Fact[e.MessageComposed]) -> None:
             message_id=event.message_id,
             account_id=event.account_id,
             event_id=str(fact.event_id),
+            code=event.code,
+            kind=event.kind,
             composed=kept.SerializeToString(),
             composed_at=at,
         )

@@ -5,6 +5,6 @@ from motcua.payment.v1 import payment_pb2 as shown
 from motcua.types.v1 import types_pb2 as types
 from services.chassis.calls.counterparts import Messages, Values
 
-METHODS: Values[int] = Values(stored.PaymentMethod, shown.PaymentMethod)
-REFUND_CAUSES: Values[int] = Values(stored.RefundCause, shown.RefundCause)
-ITEMS = Messages(stored.FeeItem, types.FeeItem, only_shown={"charge_code", "waived"})
+METHOD: Values[int] = Values(stored.PaymentMethod, shown.PaymentMethod)
+REFUND_CAUSE: Values[int] = Values(stored.RefundCause, shown.RefundCause)
+ITEM = Messages(stored.FeeItem, types.FeeItem, only_shown={"charge_code", "waived"})

@@ -14,7 +14,7 @@ from services.chassis.deciding.caller import Caller
 from services.chassis.deciding.codec import from_timestamp
 from services.chassis.following.standing import unrestricted
 from services.chassis.grounds.concern import mine, office
-from services.payment.counterparts import METHODS
+from services.payment.counterparts import METHOD
 from services.payment.refusals import Refused
 from services.payment.views import fees, movements, payments, refunds, unmatched
 
@@ -63,7 +63,7 @@ def movements_query(caller: Caller, request: pb.ReconcileDayRequest) -> Select[A
         if request.agency:
             query = query.where(movements.c.agency == request.agency)
     if request.method:
-        query = query.where(movements.c.method == METHODS.stored(request.method))
+        query = query.where(movements.c.method == METHOD.stored(request.method))
     return query
 
 

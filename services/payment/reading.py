@@ -9,7 +9,7 @@ from motcua.payment.events.v1 import events_pb2 as e
 from motcua.payment.v1 import payment_pb2 as p
 from services.chassis.deciding.facts import fact_of
 from services.chassis.store.port import RecordedEvent
-from services.payment.counterparts import ITEMS, METHODS, REFUND_CAUSES
+from services.payment.counterparts import ITEM, METHOD, REFUND_CAUSE
 
 OWED = p.PaymentStatus.PAYMENT_STATUS_OWED
 PAID = p.PaymentStatus.PAYMENT_STATUS_PAID
@@ -31,7 +31,7 @@ def apply(payment: p.Payment, event: Any, revision: int) -> None:
         case e.PaymentRequested():
             payment.fee_id, payment.dossier_code, payment.payer_id = event.fee_id, event.code, event.payer_id
             payment.amount, payment.agency, payment.status = event.amount, event.agency, OWED
-            payment.items.extend(map(ITEMS.shown, event.items))
+            payment.items.extend(map(ITEM.shown, event.items))
             payment.requested_at.CopyFrom(event.at)
         case e.CheckoutStarted():
             payment.checkout.CopyFrom(
@@ -54,7 +54,7 @@ def apply(payment: p.Payment, event: Any, revision: int) -> None:
         case e.RefundRequested():
             refund = p.Refund(
                 status=p.RefundStatus.REFUND_STATUS_REQUESTED,
-                cause=REFUND_CAUSES.shown(event.cause),
+                cause=REFUND_CAUSE.shown(event.cause),
                 attempt=event.attempt,
                 at=event.at,
             )
@@ -75,7 +75,7 @@ def _take(payment: p.Payment, event: Any, **more: Any) -> None:
             break
     payment.takings.add(
         payment_id=event.payment_id,
-        method=METHODS.shown(event.method),
+        method=METHOD.shown(event.method),
         amount=event.amount,
         paid_at=event.paid_at,
         provider=event.provider,

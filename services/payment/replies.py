@@ -7,7 +7,7 @@ from typing import Any
 from motcua.payment.v1 import payment_pb2
 from services.chassis.database.database import utc
 from services.chassis.deciding.codec import to_timestamp
-from services.payment.counterparts import METHODS
+from services.payment.counterparts import METHOD
 
 
 def unmatched_of(row: Any) -> payment_pb2.UnmatchedMoney:
@@ -31,7 +31,7 @@ def movement_of(row: Any) -> payment_pb2.Movement:
         dossier_code=row.code,
         payment_id=row.payment_id,
         agency=row.agency,
-        method=METHODS.shown(row.method),
+        method=METHOD.shown(row.method),
         provider=row.provider,
         transaction=row.transaction_number,
         receipt_number=row.receipt_number,
@@ -45,7 +45,7 @@ def movement_of(row: Any) -> payment_pb2.Movement:
 def sum_of(row: Any) -> payment_pb2.DaySum:
     return payment_pb2.DaySum(
         agency=row.agency,
-        method=METHODS.shown(row.method),
+        method=METHOD.shown(row.method),
         provider=row.provider,
         taken_count=row.taken_count,
         taken=int(row.taken),

@@ -14,6 +14,7 @@ from services.chassis.deciding.facts import fact_of
 from services.chassis.grounds.concern import require_impartial
 from services.chassis.privacy.sealing import ERASED, KeyRing, open_message, require_concerned
 from services.chassis.store.port import RecordedEvent
+from services.warehouse.counterparts import SOURCE
 from services.warehouse.domain import Document
 from services.warehouse.queries import status_of
 from services.warehouse.refusals import Refused
@@ -66,9 +67,7 @@ async def document_of(
                     "document_id",
                     "account_id",
                     "document_kind",
-                    "source",
                     "agency",
-                    "code",
                     "document_number",
                     "sha256",
                     "media_type",
@@ -76,6 +75,7 @@ async def document_of(
                     "guardian_id",
                 ):
                     setattr(reply, field, getattr(event, field))
+                reply.source, reply.dossier_code = SOURCE.shown(event.source), event.code
                 reply.kept_at.CopyFrom(event.at)
                 reply.valid_from.CopyFrom(event.valid_from)
                 if event.HasField("valid_until"):
@@ -85,7 +85,7 @@ async def document_of(
                 reply.linked_at.CopyFrom(event.at)
                 reply.link_reason = (await open_message(event, fact.event_id, keys)).get("reason", "")
             case w.DocumentReused():
-                reply.reuses.add(code=event.code, component_code=event.component_code, at=event.at)
+                reply.reuses.add(dossier_code=event.code, component_code=event.component_code, at=event.at)
             case w.DocumentRead() if to_subject:
                 reply.readings.add(at=event.at, by=event.by, agency=event.agency, purpose=event.purpose)
             case w.DocumentRevoked():
@@ -103,7 +103,7 @@ def erased(history: Sequence[RecordedEvent], state: Document) -> warehouse_pb2.D
         document_id=kept.document_id,
         account_id=state.account_id,
         document_kind=kept.document_kind,
-        source=kept.source,
+        source=SOURCE.shown(kept.source),
         agency=kept.agency,
         document_number=ERASED,
         kept_at=kept.at,

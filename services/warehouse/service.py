@@ -61,7 +61,7 @@ class WarehouseService:
 
     @api
     async def list_my_documents(self, call: Call[pb.ListMyDocumentsRequest]) -> pb.ListMyDocumentsResponse:
-        listing = documents_of(call.caller.account_id, call.request.document_kind)
+        listing = documents_of(call.caller.account_id, call.request)
         page = await call.page(self.lists, listing)
         now = call.now
         return pb.ListMyDocumentsResponse(
@@ -72,7 +72,7 @@ class WarehouseService:
     async def list_documents(self, call: Call[pb.ListDocumentsRequest]) -> pb.ListDocumentsResponse:
         request = call.request
         require_concerned(request.account_id)
-        listing = documents_of(request.account_id, request.document_kind)
+        listing = documents_of(request.account_id, request)
         page = await call.page(self.lists, listing)
         note_opening(request.account_id, "")
         now = call.now

@@ -100,7 +100,7 @@ class Jobs(Site):
         with grpc.insecure_channel(self.host.address("notification")) as channel:
             stub, me = NotificationServiceStub(channel), self.citizen()
             listed = stub.ListInbox(n.ListInboxRequest(page_size=100), metadata=me).messages
-            ids = [each.message_id for each in listed if each.code == code]
+            ids = [each.message_id for each in listed if each.dossier_code == code]
             return [stub.GetMessage(n.GetMessageRequest(message_id=id_), metadata=me).message.body for id_ in ids]
 
     def shown(self, code: str) -> dossier_pb2.Dossier:

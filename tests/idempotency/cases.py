@@ -14,8 +14,9 @@ from joserfc.jwk import OKPKey
 from gateway.sandbox.people import citizen
 from motcua.dossier.events.v1 import events_pb2 as facts
 from motcua.identity.events.v1 import events_pb2 as identity_facts
-from motcua.notification.events.v1 import events_pb2 as notification_facts
+from motcua.notification.v1 import notification_pb2
 from motcua.options.v1 import options_pb2
+from motcua.types.v1.types_pb2 import LANGUAGE_ENGLISH
 from services.chassis.decider import Sealed
 from services.chassis.deciding.codec import to_timestamp
 from services.chassis.following.in_force import SHAPES
@@ -576,14 +577,14 @@ def mark_read(world: World) -> Sending:
 
 @case
 def update_preferences(world: World) -> Sending:
-    fields: dict[str, Any] = {"language": notification_facts.LANGUAGE_ENGLISH, "email": "toi@example.vn"}
+    fields: dict[str, Any] = {"language": LANGUAGE_ENGLISH, "email": "toi@example.vn"}
     return world.sending("UpdatePreferences", "citizen", **fields)
 
 
 @case
 def retry_message(world: World) -> Sending:
     message_id, _ = _message(world, abandoned=True)
-    channel = notification_facts.CHANNEL_EMAIL
+    channel = notification_pb2.MESSAGE_CHANNEL_EMAIL
     return world.sending("RetryMessage", "administrator", message_id=message_id, channel=channel)
 
 

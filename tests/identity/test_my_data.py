@@ -23,7 +23,8 @@ from services.chassis.following.agency_names import put
 from services.identity import endpoints, pages, sessions
 from services.identity.endpoints import SESSION
 from services.identity.pages import PAGE_SIZE
-from services.identity.queries import data_use_of, data_uses_query
+from services.identity.queries import data_uses_query
+from services.identity.replies import data_use_of
 from services.identity.sessions import Session
 from services.identity.uses import agencies, data_uses, uses
 from tests.identity.test_service import AN, World, world_in

@@ -39,6 +39,7 @@ from motcua.identity.v1.identity_pb2 import (
 )
 from motcua.identity.v1.identity_service_pb2_grpc import IdentityServiceStub
 from motcua.options.v1 import options_pb2
+from motcua.types.v1 import types_pb2
 from services.chassis.platform.platform import Platform
 from services.identity import signing
 from services.identity.accounts.values import AccountKind, Role
@@ -465,6 +466,13 @@ def test_a_system_names_a_purpose_of_its_token(world: World) -> None:
     mine = world.token(AN.personal_number)
     newest = eventually(lambda: (use := world.call("ListMyDataUses", mine).data_uses[0]).source == "account" and use)
     assert (newest.by, newest.purpose, newest.legal_basis) == ("system:tax", "settle", "Nghị định 118/2025/NĐ-CP")
+    every = world.call("ListMyDataUses", mine).data_uses
+    turned = world.call("ListMyDataUses", mine, order=types_pb2.MOMENT_ORDER_OLDEST_FIRST).data_uses
+    assert list(turned) == list(every)[::-1]
+    assert newest in world.call("ListMyDataUses", mine, source="account", dossier_code=code).data_uses
+    assert world.call("ListMyDataUses", mine, used_from=newest.at).data_uses[0] == newest
+    assert newest not in world.call("ListMyDataUses", mine, used_until=newest.at).data_uses
+    assert not world.call("ListMyDataUses", mine, dossier_code=code[:-1]).data_uses
     alone = world.system_token("settle").json()["access_token"]
     assert world.refusal("LookUpPerson", alone, **asked)[0] == "PURPOSE_MISSING"
 
@@ -487,6 +495,24 @@ def test_an_administrator_appoints_and_ends(world: World) -> None:
     summaries = world.call("ListAccounts", administrator, min_position=made.position).accounts
     officials = {one.account_id for one in summaries if one.official}
     assert officials == {fields["account_id"], *(one.account_id for one in world.appointments)}
+    oldest = types_pb2.MOMENT_ORDER_OLDEST_FIRST
+    turned = world.call("ListAccounts", administrator, order=oldest).accounts
+    moments = [one.registered_at.ToNanoseconds() for one in turned]
+    assert moments == sorted(moments) == [one.registered_at.ToNanoseconds() for one in summaries][::-1]
+    since, kind = turned[-1].registered_at, identity_pb2.ACCOUNT_KIND_CITIZEN
+    before = [one for one in turned if one.registered_at.ToNanoseconds() < since.ToNanoseconds()]
+    assert world.call("ListAccounts", administrator, order=oldest, registered_until=since).accounts == before
+    after = turned[len(before) :]
+    assert world.call("ListAccounts", administrator, order=oldest, registered_from=since).accounts == after
+    assert world.call("ListAccounts", administrator, order=oldest, kind=kind).accounts == [
+        one for one in turned if one.kind == kind
+    ]
+    for asked, found in (
+        ({"role": options_pb2.ROLE_PROCESSOR, "province": "56"}, True),
+        ({"role": options_pb2.ROLE_CASHIER}, False),
+        ({"province": "79"}, False),
+    ):
+        assert bool(world.call("ListAppointments", administrator, agency="P56.1", **asked).appointments) is found
     ended = world.call(
         "EndAppointment",
         administrator,
@@ -528,6 +554,11 @@ def test_an_administrator_rules_over_systems(world: World) -> None:
     listed = world.call("ListSystems", administrator, min_position=suspended.position).systems
     assert [(one.client_id, one.suspended, one.revision) for one in listed] == [("land", True, 2), ("tax", False, 0)]
     assert listed[0].kid == rotated.kid
+    for asked, found in (
+        ({"suspended": False}, ["tax"]),
+        ({"operator_agency": "P56.5.1", "suspended": True}, ["land"]),
+    ):
+        assert [one.client_id for one in world.call("ListSystems", administrator, **asked).systems] == found
     world.call("ReinstateSystem", administrator, client_id="land", reason="Đã thay khóa")
     assert world.refusal("ReinstateSystem", administrator, client_id="sea", reason="r")[0] == "SYSTEM_UNKNOWN"
     private = json.dumps(key.as_dict(private=True))

@@ -11,9 +11,15 @@ import pytest
 from sqlalchemy import select
 
 from motcua.dossier.events.v1 import events_pb2 as dossier
-from motcua.notification.events.v1 import events_pb2 as e
+from motcua.notification.v1 import notification_pb2 as n
 from motcua.notification.v1 import notification_service_pb2 as pb
 from motcua.notification.v1.notification_pb2 import DeliveryStatus
+from motcua.types.v1.types_pb2 import (
+    LANGUAGE_ENGLISH,
+    LANGUAGE_VIETNAMESE,
+    MOMENT_ORDER_NEWEST_FIRST,
+    MOMENT_ORDER_OLDEST_FIRST,
+)
 from services.chassis.deciding.codec import to_timestamp
 from services.chassis.following.reactions import parked
 from services.notification import sending
@@ -35,7 +41,7 @@ from tests.support.keys import MemoryKeys
 from tests.support.waiting import eventually
 
 MAIL = "binh@example.vn"
-INBOX, EMAIL = e.CHANNEL_INBOX, e.CHANNEL_EMAIL
+INBOX, EMAIL = n.MESSAGE_CHANNEL_INBOX, n.MESSAGE_CHANNEL_EMAIL
 SENT, PENDING = DeliveryStatus.DELIVERY_STATUS_SENT, DeliveryStatus.DELIVERY_STATUS_PENDING
 ABANDONED = DeliveryStatus.DELIVERY_STATUS_ABANDONED
 QUICK = RetryPolicy(attempts=3, base=timedelta(milliseconds=10), cap=timedelta(milliseconds=50))
@@ -60,9 +66,9 @@ def test_a_fact_is_told_once_in_the_inbox_and_by_email(tmp_path: Path) -> None:
         newest = w.inbox()[0]
         assert newest.message_id == message_id(str(told), ME)
         message = w.message(newest.message_id)
-        assert message.kind == e.MESSAGE_KIND_PROGRESS
-        assert message.code == CODE
-        assert message.language == e.LANGUAGE_VIETNAMESE
+        assert message.kind == n.MESSAGE_KIND_PROGRESS
+        assert message.dossier_code == CODE
+        assert message.language == LANGUAGE_VIETNAMESE
         for words in ("Nguyễn Thị Bình", "Đăng ký thường trú", "UBND phường Nha Trang", "09:05 ngày 09/03/2026"):
             assert words in message.body
         assert f"http://localhost:8080/dossiers/{CODE}?lang=vi\n" in message.body
@@ -101,7 +107,7 @@ def test_english_and_the_accounts_address(tmp_path: Path) -> None:
         w.append(f"dossier-{CODE}", asked, explanation="Thiếu chữ ký")
         eventually(lambda: len(server.to("account@example.vn")) == 2)
         body = w.message(w.inbox()[0].message_id).body
-        assert w.inbox()[0].language == e.LANGUAGE_ENGLISH
+        assert w.inbox()[0].language == LANGUAGE_ENGLISH
         assert "Declaration CT01" in body
         assert "Thiếu chữ ký" in body
         assert "Permanent residence" in body
@@ -127,7 +133,10 @@ def test_a_final_failure_is_abandoned_until_somebody_retries(tmp_path: Path) -> 
         assert (failure.message_id, failure.channel, failure.attempts) == (id_, EMAIL, 1)
         assert (failure.why, failure.status, failure.template) == ("SMTP 550 5.1.1", ABANDONED, "submitted")
         assert not failure.HasField("retry_at")
-        assert w.failures(channel=INBOX) == []
+        asked = {"channel": EMAIL, "dossier_code": CODE, "template": "submitted", "order": MOMENT_ORDER_OLDEST_FIRST}
+        assert w.failures(**asked) == [failure]
+        for other in ({"channel": INBOX}, {"dossier_code": f"{CODE[:-1]}2"}, {"template": "received"}):
+            assert w.failures(**(asked | other)) == []
         retry = pb.RetryMessageRequest(request_id=request_id(), message_id=id_, channel=EMAIL)
         admin = w.as_(ADMIN, "administrator")
         first = w.stub.RetryMessage(retry, metadata=admin)
@@ -185,24 +194,24 @@ def test_preferences(tmp_path: Path) -> None:
     with mail_server() as (server, url), world(tmp_path, smtp_url=url) as w:
         me = w.as_()
         default = w.stub.GetPreferences(pb.GetPreferencesRequest(), metadata=me).preferences
-        assert (default.language, default.email, default.revision) == (e.LANGUAGE_VIETNAMESE, "", -1)
+        assert (default.language, default.email, default.revision) == (LANGUAGE_VIETNAMESE, "", -1)
         assert [(choice.kind, list(choice.channels)) for choice in default.choices] == [
             (kind, [channel.value for channel in CHANNELS]) for kind in range(1, 6)
         ]
-        quiet = e.ChannelChoice(kind=e.MESSAGE_KIND_PROGRESS, channels=[INBOX])
+        quiet = n.ChannelChoice(kind=n.MESSAGE_KIND_PROGRESS, channels=[INBOX])
         change = pb.UpdatePreferencesRequest(
-            request_id=request_id(), language=e.LANGUAGE_ENGLISH, choices=[quiet], email="new@example.vn"
+            request_id=request_id(), language=LANGUAGE_ENGLISH, choices=[quiet], email="new@example.vn"
         )
         w.stub.UpdatePreferences(change, metadata=me)
         chosen = w.stub.GetPreferences(pb.GetPreferencesRequest(), metadata=me).preferences
-        assert (chosen.language, chosen.email, chosen.revision) == (e.LANGUAGE_ENGLISH, "new@example.vn", 0)
+        assert (chosen.language, chosen.email, chosen.revision) == (LANGUAGE_ENGLISH, "new@example.vn", 0)
         assert chosen.choices[0] == quiet
         assert len(chosen.choices) == 5
         w.stub.UpdatePreferences(
-            pb.UpdatePreferencesRequest(request_id=request_id(), language=e.LANGUAGE_VIETNAMESE), metadata=me
+            pb.UpdatePreferencesRequest(request_id=request_id(), language=LANGUAGE_VIETNAMESE), metadata=me
         )
         kept = w.stub.GetPreferences(pb.GetPreferencesRequest(), metadata=me).preferences
-        assert (kept.language, kept.email, kept.choices) == (e.LANGUAGE_VIETNAMESE, "new@example.vn", chosen.choices)
+        assert (kept.language, kept.email, kept.choices) == (LANGUAGE_VIETNAMESE, "new@example.vn", chosen.choices)
         w.submit(email=MAIL)
         assessed = dossier.FeeAssessed(
             code=CODE, applicant_id=ME, at=to_timestamp(AT), amount=20_000, condition=dossier.FEE_CONDITION_RECEPTION
@@ -211,11 +220,11 @@ def test_preferences(tmp_path: Path) -> None:
         eventually(lambda: len(w.inbox()) == 2 and email_of(w, fee) == SENT)
         assert [mail["To"] for mail in server.accepted] == ["new@example.vn"]  # the fee, and not the progress
         for wrong in (
-            e.ChannelChoice(kind=e.MESSAGE_KIND_FEE, channels=[EMAIL]),
-            e.ChannelChoice(kind=e.MESSAGE_KIND_FEE, channels=[INBOX, 77]),  # type: ignore[list-item]
-            e.ChannelChoice(kind=77, channels=[INBOX]),  # type: ignore[arg-type]
+            n.ChannelChoice(kind=n.MESSAGE_KIND_FEE, channels=[EMAIL]),
+            n.ChannelChoice(kind=n.MESSAGE_KIND_FEE, channels=[INBOX, 77]),  # type: ignore[list-item]
+            n.ChannelChoice(kind=77, channels=[INBOX]),  # type: ignore[arg-type]
         ):
-            request = pb.UpdatePreferencesRequest(request_id=request_id(), language=e.LANGUAGE_ENGLISH, choices=[wrong])
+            request = pb.UpdatePreferencesRequest(request_id=request_id(), language=LANGUAGE_ENGLISH, choices=[wrong])
             with pytest.raises(grpc.RpcError) as refused:
                 w.stub.UpdatePreferences(request, metadata=me)
             assert refusal(refused) is grpc.StatusCode.INVALID_ARGUMENT
@@ -230,6 +239,15 @@ def test_the_inbox(tmp_path: Path) -> None:
         assert [delivery.channel for delivery in w.message(id_).deliveries] == [INBOX]
         first = w.stub.ListInbox(pb.ListInboxRequest(page_size=1), metadata=w.as_())
         assert (len(first.messages), first.unread) == (1, 2)
+        newest, oldest = w.inbox()
+        assert w.inbox(order=MOMENT_ORDER_NEWEST_FIRST) == w.inbox(dossier_code=CODE) == [newest, oldest]
+        assert w.inbox(order=MOMENT_ORDER_OLDEST_FIRST) == [oldest, newest]
+        assert w.inbox(kind=n.MESSAGE_KIND_PROGRESS) == [newest, oldest]
+        assert w.inbox(kind=n.MESSAGE_KIND_FEE) == w.inbox(dossier_code=f"{CODE[:-1]}2") == []
+        turned = pb.ListInboxRequest(page_token=first.next_page_token, order=MOMENT_ORDER_OLDEST_FIRST)
+        with pytest.raises(grpc.RpcError) as refused:
+            w.stub.ListInbox(turned, metadata=w.as_())
+        assert refusal(refused) is grpc.StatusCode.INVALID_ARGUMENT
         rest = w.stub.ListInbox(pb.ListInboxRequest(page_size=1, page_token=first.next_page_token), metadata=w.as_())
         assert (len(rest.messages), rest.next_page_token) == (1, "")
         mark = pb.MarkReadRequest(request_id=request_id(), message_id=id_)

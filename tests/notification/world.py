@@ -178,8 +178,8 @@ class World:
         token = mint(self._signing_key, role, kind="citizen", account_id=account_id)
         return (("authorization", f"Bearer {token}"),)
 
-    def inbox(self, account_id: str = ME) -> list[notification_pb2.MessageSummary]:
-        return list(self.stub.ListInbox(pb.ListInboxRequest(), metadata=self.as_(account_id)).messages)
+    def inbox(self, account_id: str = ME, **request: Any) -> list[notification_pb2.MessageSummary]:
+        return list(self.stub.ListInbox(pb.ListInboxRequest(**request), metadata=self.as_(account_id)).messages)
 
     def message(self, message_id: str, account_id: str = ME) -> notification_pb2.Message:
         return self.stub.GetMessage(pb.GetMessageRequest(message_id=message_id), metadata=self.as_(account_id)).message

@@ -18,8 +18,8 @@ from motcua.dossier.events.v1 import events_pb2 as facts
 from motcua.dossier.v1 import dossier_pb2
 from motcua.dossier.v1 import dossier_service_pb2 as pb
 from motcua.identity.v1 import identity_service_pb2 as identity
-from motcua.notification.events.v1.events_pb2 import MessageKind
 from motcua.notification.v1 import notification_service_pb2 as notification
+from motcua.notification.v1.notification_pb2 import MessageKind
 from motcua.payment.v1 import payment_pb2
 from motcua.payment.v1 import payment_service_pb2 as payment
 from motcua.warehouse.v1 import warehouse_pb2
@@ -97,7 +97,7 @@ class Case:
         def arrived() -> list[str]:
             request = notification.ListInboxRequest(page_size=200)
             listed = self.world.call(self.citizen, request).messages
-            found = [m for m in listed if m.code == self.code]
+            found = [m for m in listed if m.dossier_code == self.code]
             names = [notification_kind(m.kind) for m in sorted(found, key=lambda m: m.composed_at.ToNanoseconds())]
             return names if len(names) >= len(kinds) else []
 

@@ -7,11 +7,9 @@ from enum import Enum
 from typing import Any
 
 import pytest
-from google.protobuf.descriptor import FileDescriptor
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.edge.api import files, read
 from motcua.payment.events.v1 import events_pb2 as stored
 from motcua.payment.v1 import payment_pb2 as shown
 from motcua.types.v1 import types_pb2 as types
@@ -30,19 +28,6 @@ PAIRS = [
 ]
 VALUES = [param for param in PAIRS if isinstance(param.values[0], Values)]
 MESSAGES = [param for param in PAIRS if isinstance(param.values[0], Messages)]
-NOT_YET = ("catalogue", "dossier", "identity", "notification", "warehouse")
-API = [
-    file
-    for file in files(read(ROOT / "build" / "descriptors.binpb"))
-    if file.package.startswith("motcua.")
-    and ".events." not in file.package
-    and file.package.split(".")[1] not in NOT_YET
-]
-
-
-@pytest.mark.parametrize("file", API, ids=lambda file: str(file.name))
-def test_the_api_embeds_nothing_that_is_stored(file: FileDescriptor) -> None:
-    assert [str(each.name) for each in file.dependencies if ".events." in each.package] == []
 
 
 @pytest.mark.parametrize("pair", VALUES)

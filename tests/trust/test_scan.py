@@ -28,10 +28,10 @@ from gateway.sandbox.day.province import APPLICANTS
 from gateway.sandbox.people import Citizen, citizen
 from motcua.dossier.events.v1 import events_pb2 as facts
 from motcua.dossier.v1 import dossier_service_pb2 as pb
-from motcua.identity.events.v1.events_pb2 import ERASURE_OUTCOME_REFUSED, LANGUAGE_VIETNAMESE
 from motcua.identity.v1 import identity_service_pb2 as identity
-from motcua.notification.events.v1 import events_pb2 as told
+from motcua.identity.v1.identity_pb2 import ERASURE_OUTCOME_REFUSED
 from motcua.notification.v1 import notification_service_pb2 as notification
+from motcua.types.v1 import types_pb2 as types
 from services.chassis.platform.settings import Settings
 from tests.notification.world import MailServer, mail_server
 from tests.platform.conftest import MONDAY
@@ -197,8 +197,8 @@ def _live(world: World, person: int, given: Given) -> None:
     """Everything that a person and officials may write, once."""
     given.person(citizen(person))
     me, now = world.people.token(person), world.call
-    now(me, identity.UpdateProfileRequest(email=given.email(), phone=given.phone(), language=LANGUAGE_VIETNAMESE))
-    preferences = notification.UpdatePreferencesRequest(email=given.email(), language=told.LANGUAGE_VIETNAMESE)
+    now(me, identity.UpdateProfileRequest(email=given.email(), phone=given.phone(), language=types.LANGUAGE_VIETNAMESE))
+    preferences = notification.UpdatePreferencesRequest(email=given.email(), language=types.LANGUAGE_VIETNAMESE)
     now(me, preferences)
     residence: Form = {
         "subject_name": given.words("Họ tên")[:60], "subject_id": given.number("number of a relative"),

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -14,6 +15,7 @@ from grpc_status import rpc_status
 from motcua.catalogue.events.v1 import events_pb2
 from motcua.identity.events.v1 import events_pb2 as identity
 from motcua.privacy.events.v1.events_pb2 import DataUsed
+from motcua.types.v1.types_pb2 import MOMENT_ORDER_NEWEST_FIRST, MOMENT_ORDER_OLDEST_FIRST
 from motcua.warehouse.events.v1 import events_pb2 as w
 from motcua.warehouse.v1 import warehouse_pb2
 from motcua.warehouse.v1 import warehouse_service_pb2 as pb
@@ -76,8 +78,8 @@ def refused(call: pytest.ExceptionInfo[grpc.RpcError]) -> str:
     return info.reason
 
 
-def mine(world: World) -> list[warehouse_pb2.DocumentSummary]:
-    return list(world.stub.ListMyDocuments(pb.ListMyDocumentsRequest(), metadata=ME).documents)
+def mine(world: World, **asked: Any) -> list[warehouse_pb2.DocumentSummary]:
+    return list(world.stub.ListMyDocuments(pb.ListMyDocumentsRequest(**asked), metadata=ME).documents)
 
 
 def get(world: World, id_: str, by: tuple[tuple[str, str]], purpose: str = "") -> warehouse_pb2.Document:
@@ -105,6 +107,30 @@ def test_results_and_checked_components_are_kept(world: World) -> None:
     assert world.rows("parked") == []
 
 
+def test_documents_are_listed_as_asked(world: World) -> None:
+    world.happened(submitted(1, CT01, PHOTO), received(1), issued(1))
+    every = [one.document_id for one in mine(world)]
+
+    def listed(**asked: Any) -> list[str]:
+        return [one.document_id for one in mine(world, **asked)]
+
+    assert listed(order=MOMENT_ORDER_NEWEST_FIRST) == every
+    assert listed(order=MOMENT_ORDER_OLDEST_FIRST) == every[::-1]
+    assert listed(source=warehouse_pb2.DOCUMENT_SOURCE_RESULT) == listed(document_kind="birth-certificate") == [RESULT]
+    assert listed(source=warehouse_pb2.DOCUMENT_SOURCE_COMPONENT) == [COPY]
+    assert (listed(agency=AGENCY), listed(agency="P56.9")) == ([RESULT], [])
+    assert (listed(dossier_code=code(1)), listed(dossier_code=code(2))) == (every, [])
+    shown = get(world, RESULT, ME)
+    assert (shown.source, shown.dossier_code) == (warehouse_pb2.DOCUMENT_SOURCE_RESULT, code(1))
+    assert RESULT in listed(valid_at=shown.valid_from)
+    assert listed(valid_at=to_timestamp(datetime(2000, 1, 1, tzinfo=UTC))) == []
+    page = world.stub.ListMyDocuments(pb.ListMyDocumentsRequest(page_size=1), metadata=ME)
+    turned = pb.ListMyDocumentsRequest(page_token=page.next_page_token, order=MOMENT_ORDER_OLDEST_FIRST)
+    with pytest.raises(grpc.RpcError) as call:
+        world.stub.ListMyDocuments(turned, metadata=ME)
+    assert refused(call) == "INVALID_POSITION"
+
+
 def test_a_supplement_replaces_what_was_submitted(world: World) -> None:
     better = d.SupplementSupplied(
         code=code(1),
@@ -129,7 +155,7 @@ def test_the_population_databases_answer_is_kept_until_it_ends(world: World) -> 
     world.append(f"account-{CITIZEN}", verified)
     world.settled()
     (found,) = mine(world)
-    assert (found.document_kind, found.source) == ("marital-status", w.DOCUMENT_SOURCE_POPULATION)
+    assert (found.document_kind, found.source) == ("marital-status", warehouse_pb2.DOCUMENT_SOURCE_POPULATION)
     assert found.status == warehouse_pb2.DOCUMENT_STATUS_EXPIRED
 
 
@@ -137,7 +163,7 @@ def test_a_document_is_reused(world: World) -> None:
     world.happened(submitted(1), issued(1))
     world.happened(submitted(2, reused("birth", RESULT), at=AT + timedelta(days=1)))
     (use,) = get(world, RESULT, ME).reuses
-    assert (use.code, use.component_code) == (code(2), "birth")
+    assert (use.dossier_code, use.component_code) == (code(2), "birth")
     assert [one.reuses for one in mine(world)] == [1]
 
 
