@@ -13,9 +13,10 @@ from uuid import uuid4
 from google.protobuf.message import Message
 
 from motcua.catalogue.events.v1 import events_pb2 as catalogue_pb2
-from motcua.dossier.events.v1 import events_pb2 as dossier_pb2
+from motcua.dossier.v1 import dossier_pb2
 from motcua.dossier.v1.dossier_service_pb2 import SubmitDossierRequest
 from motcua.identity.events.v1 import events_pb2 as identity_pb2
+from motcua.types.v1 import types_pb2 as types
 from services.catalogue.events import AgencyOpened, CalendarPublished, ProcedurePublished
 from services.catalogue.loader import load
 from services.chassis.deciding.codec import Shape, to_timestamp
@@ -116,11 +117,11 @@ def _new(event: Message, event_id: Any) -> NewEvent:
 def _request(agency: str) -> SubmitDossierRequest:
     request = SubmitDossierRequest(
         procedure_code=PROCEDURE,
-        channel=dossier_pb2.Channel.CHANNEL_ONLINE,
+        channel=types.CHANNEL_ONLINE,
         email="tai@example.vn",
         phone="0912345678",
         reception_agency=agency,
-        delivery_method=dossier_pb2.DeliveryMethod.DELIVERY_METHOD_ELECTRONIC,
+        delivery_method=dossier_pb2.DELIVERY_METHOD_ELECTRONIC,
         reuse_consent=True,
     )
     request.form.update(

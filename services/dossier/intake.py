@@ -23,6 +23,7 @@ from services.chassis.work.batching import Batched
 from services.dossier.accounts import KnownAccount
 from services.dossier.benefits import Benefits
 from services.dossier.commands import Submission
+from services.dossier.counterparts import APPLICANT_KIND, CHANNEL, DELIVERY_METHOD
 from services.dossier.forms import Forms
 from services.dossier.law import Law, Question
 from services.dossier.reading import form_text
@@ -33,7 +34,6 @@ from services.dossier.uploads import Uploads, owner_of
 from services.dossier.values import (
     ApplicantKind,
     Channel,
-    DeliveryMethod,
     require_reason,
 )
 from services.law.cases import Eligibility
@@ -112,7 +112,7 @@ def channel_of(request: pb.SubmitDossierRequest, caller: Caller) -> Channel:
 
     Raises RequestInvalid.
     """
-    channel = Channel(request.channel)
+    channel = CHANNEL.stored(request.channel)
     by_official = "receptionist" in caller.roles
     if by_official is (channel is Channel.ONLINE):
         allowed = "counter, post" if by_official else "online"
@@ -187,7 +187,7 @@ class Intake:
             reception_agency=reception.code,
             competent_agency=competent.code,
             province=reception.province,
-            delivery_method=DeliveryMethod(request.delivery_method),
+            delivery_method=DELIVERY_METHOD.stored(request.delivery_method),
             draft_id=request.draft_id,
             terms=terms,
             through=caller.act or (caller.account_id if caller.kind == "system" else ""),
@@ -214,7 +214,7 @@ class Intake:
             raise RequestInvalid(
                 [Violation("applicant_id", "Phải là mã tài khoản.", "It must be an account's id, a UUID.")]
             )
-        kind = ApplicantKind(request.applicant_kind)
+        kind = APPLICANT_KIND.stored(request.applicant_kind)
         if kind is ApplicantKind.CITIZEN and (fault := name_fault(request.applicant_name, person=True)):
             raise RequestInvalid([Violation("applicant_name", *fault)])
         require_impartial(caller, request.applicant_id)

@@ -16,11 +16,12 @@ from services.chassis.calls.paging import AsOf, By, Listing
 from services.chassis.database.database import utc
 from services.chassis.deciding.codec import from_timestamp, to_timestamp
 from services.chassis.privacy.sealing import ERASED, LOST, KeyRing, Row, may_open, open_message, open_rows
+from services.dossier.counterparts import COMPONENTS, FINANCE, SETTLEMENT
 from services.dossier.domain.state import OPEN, PAUSED
 from services.dossier.law import Law
 from services.dossier.reading import form_of
 from services.dossier.views import dossiers, drafts, due_dates, fees
-from services.law.course import Settlement
+from services.law.course import Finance, Settlement
 
 CLOCK_PAGE = 500
 # As domain/endings.py lets a dossier lapse.
@@ -132,7 +133,7 @@ def oldest_due_query(now: datetime) -> Select[Any]:
 
 def unpaid_query(now: datetime) -> Select[Any]:
     """Fees whose time to pay is over, of dossiers that stop then."""
-    over = (fees.c.pay_by < now) & (fees.c.finance == dossier_pb2.FINANCE_DUE) & dossiers.c.settlement.in_(_WAITING)
+    over = (fees.c.pay_by < now) & (fees.c.finance == Finance.DUE.value) & dossiers.c.settlement.in_(_WAITING)
     query = select(fees.c.code, fees.c.fee_id, fees.c.pay_by).join(dossiers, dossiers.c.code == fees.c.code)
     return query.where(over).order_by(fees.c.pay_by).limit(CLOCK_PAGE)
 
@@ -170,8 +171,8 @@ def _summary(row: Any, now: datetime) -> dossier_pb2.DossierSummary:
         code=row.code,
         procedure_code=row.procedure_code,
         applicant_id=row.applicant_id,
-        settlement=row.settlement,
-        finance=row.finance,
+        settlement=SETTLEMENT[Settlement(row.settlement)],
+        finance=FINANCE.shown(Finance(row.finance)),
         province=row.province,
         reception_agency=row.reception_agency,
         competent_agency=row.competent_agency,
@@ -204,7 +205,7 @@ async def draft_of(draft_id: str, event_id: str, revision: int, saved: bytes, ke
         form=form_of(opened.get("form", "")),
         erased=opened.get("form") == ERASED,
         lost=opened.get("form") == LOST,
-        components=event.components,
+        components=map(COMPONENTS.shown, event.components),
         reception_agency=event.reception_agency,
         saved_at=event.at,
         revision=revision,

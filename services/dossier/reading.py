@@ -30,6 +30,7 @@ from services.chassis.privacy.sealing import (
     sealed_fields,
 )
 from services.chassis.store.port import RecordedEvent
+from services.dossier import counterparts
 from services.dossier.codec import dossier_codec
 from services.dossier.comparing import ABSENT, changes
 from services.dossier.domain import dossier
@@ -51,10 +52,10 @@ async def shown(history: Sequence[RecordedEvent], state: Dossier, keys: KeyRing,
         reception_agency=state.reception_agency,
         competent_agency=state.competent_agency,
         holder=state.holder,
-        settlement=dossier_pb2.Settlement.ValueType(state.settlement.value),
-        finance=dossier_pb2.Finance.ValueType(state.finance.value),
-        delivery=dossier_pb2.Delivery.ValueType(state.delivery.value),
-        synchronisation=dossier_pb2.Synchronisation.ValueType(state.synchronisation.value),
+        settlement=counterparts.SETTLEMENT[state.settlement],
+        finance=counterparts.FINANCE.shown(state.finance),
+        delivery=counterparts.DELIVERY.shown(state.delivery),
+        synchronisation=counterparts.SYNCHRONISATION.shown(state.synchronisation),
         procedure_version=state.procedure_version,
         received_at=to_timestamp(state.received_at) if state.received_at else None,
         due_at=to_timestamp(state.due_at) if state.due_at else None,
@@ -68,7 +69,7 @@ async def shown(history: Sequence[RecordedEvent], state: Dossier, keys: KeyRing,
         data_faults=[
             dossier_pb2.DataFault(
                 database=fault.database,
-                kind=dossier_pb2.DataFaultKind.ValueType(fault.kind.value),
+                kind=counterparts.DATA_FAULT_KIND.shown(fault.kind),
                 component_code=fault.component_code,
             )
             for fault in state.data_faults
@@ -95,7 +96,7 @@ async def shown(history: Sequence[RecordedEvent], state: Dossier, keys: KeyRing,
     reply.components.extend(kept.values())
     for fee in reply.fees:
         finance = next(known.finance for known in state.fees if known.fee_id == fee.fee_id)
-        fee.finance = dossier_pb2.Finance.ValueType(finance.value)
+        fee.finance = counterparts.FINANCE.shown(finance)
     return reply
 
 
@@ -144,18 +145,18 @@ def _add(reply: dossier_pb2.Dossier, event: Any, opened: dict[str, str]) -> None
     match event:
         case facts.DossierSubmitted():
             reply.procedure_code = event.procedure_code
-            reply.channel = event.channel
+            reply.channel = counterparts.STORED_CHANNEL.shown(event.channel)
             reply.applicant.applicant_id = event.applicant_id
-            reply.applicant.kind = event.applicant_kind
+            reply.applicant.kind = counterparts.STORED_APPLICANT_KIND.shown(event.applicant_kind)
             reply.applicant.name = opened.get("applicant_name", "")
             reply.applicant.email = opened.get("email", "")
             reply.applicant.phone = opened.get("phone", "")
             reply.erased = ERASED in opened.values()
             reply.lost = LOST in opened.values()
-            reply.components.extend(event.components)
+            reply.components.extend(map(counterparts.COMPONENTS.shown, event.components))
             reply.place_of_submission = event.place_of_submission
             reply.province = event.province
-            reply.delivery_method = event.delivery_method
+            reply.delivery_method = counterparts.STORED_DELIVERY_METHOD.shown(event.delivery_method)
             reply.submitted_at.CopyFrom(event.at)
             reply.claimed_exemption_codes.extend(_codes(opened.get("claimed_exemptions", "")))
         case facts.DossierReceived() if event.paper_days:
@@ -166,7 +167,7 @@ def _add(reply: dossier_pb2.Dossier, event: Any, opened: dict[str, str]) -> None
             reply.refusal.reason = opened.get("reason", "")
             reply.refusal.at.CopyFrom(event.at)
         case facts.FormCorrected():
-            reply.components.extend(event.components)
+            reply.components.extend(map(counterparts.COMPONENTS.shown, event.components))
             reply.corrections.add(at=event.at, by=event.by)
         case facts.SupplementRequested():
             reply.supplements.add(
@@ -176,7 +177,7 @@ def _add(reply: dossier_pb2.Dossier, event: Any, opened: dict[str, str]) -> None
                 requested_at=event.at,
             )
         case facts.SupplementSupplied():
-            reply.components.extend(event.components)
+            reply.components.extend(map(counterparts.COMPONENTS.shown, event.components))
             reply.supplements[-1].supplied_at.CopyFrom(event.at)
         case facts.DossierTransferred():
             reply.transfers.add(
@@ -192,7 +193,7 @@ def _add(reply: dossier_pb2.Dossier, event: Any, opened: dict[str, str]) -> None
             reply.withdrawals[-1].explanation = opened.get("explanation", "")
             reply.withdrawals[-1].declined_at.CopyFrom(event.at)
         case facts.ProcessingStopped():
-            reply.stop.cause = event.cause
+            reply.stop.cause = counterparts.STORED_STOP_CAUSE.shown(event.cause)
             reply.stop.explanation = opened.get("explanation", "")
             reply.stop.at.CopyFrom(event.at)
         case facts.DeadlineExtended():
@@ -204,8 +205,9 @@ def _add(reply: dossier_pb2.Dossier, event: Any, opened: dict[str, str]) -> None
                 at=event.at,
             )
         case facts.FeeAssessed():
-            fee = reply.fees.add(fee_id=event.fee_id, amount=event.amount, condition=event.condition)
-            fee.items.extend(event.items)
+            condition = counterparts.STORED_CONDITION.shown(event.condition)
+            fee = reply.fees.add(fee_id=event.fee_id, amount=event.amount, condition=condition)
+            fee.items.extend(map(counterparts.FEE_ITEMS.shown, event.items))
             fee.stops_unpaid = event.stops_unpaid
             if event.HasField("pay_by"):
                 fee.pay_by.CopyFrom(event.pay_by)
@@ -231,7 +233,7 @@ def _add(reply: dossier_pb2.Dossier, event: Any, opened: dict[str, str]) -> None
             reply.result.issued_at.CopyFrom(event.at)
             reply.result.on_time = event.on_time
         case facts.ResultReturned():
-            reply.delivery_method = event.delivery_method
+            reply.delivery_method = counterparts.STORED_DELIVERY_METHOD.shown(event.delivery_method)
         case facts.DossierRated():
             reply.score = event.score
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid5
 
-from motcua.dossier.events.v1 import events_pb2 as facts
+from motcua.dossier.v1 import dossier_service_pb2 as pb
 from services.chassis.calls.statuses import RequestInvalid, Violation
 from services.chassis.deciding.caller import Caller
-from services.chassis.deciding.codec import Shape
-from services.dossier.values import Actor, Component, ComponentSource, DataFault, DataFaultKind, PaperDay
+from services.dossier.counterparts import DATA_FAULT_KIND, SOURCE
+from services.dossier.values import Actor, Component, ComponentSource, DataFault, PaperDay
 from services.law.days import is_past, local_day
 
-_COMPONENT = Shape(Component, facts.Component)
 LONGEST_NAME = 200
 
 
@@ -34,8 +32,17 @@ def components_of(given: Any, at: datetime) -> tuple[Component, ...]:
     ]
     if violations := violations + _days(given, "components", at):
         raise RequestInvalid(violations)
-    read = (_COMPONENT.read(component) for component in given)
-    return tuple(replace(component, sha256=component.sha256.lower()) for component in read)
+    return tuple(map(_component_of, given))
+
+
+def _component_of(given: pb.GivenComponent) -> Component:
+    return Component(
+        component_code=given.component_code,
+        source=SOURCE.stored(given.source),
+        sha256=given.sha256.lower(),
+        document_id=given.document_id,
+        issued_on=given.issued_on,
+    )
 
 
 def paper_days_of(given: Any, at: datetime) -> tuple[PaperDay, ...]:
@@ -76,12 +83,13 @@ def data_faults_of(given: Any) -> tuple[DataFault, ...]:
             f"It lacks its kind, or database is not 1 to {LONGEST_NAME} characters long.",
         )
         for index, fault in enumerate(given)
-        if not 0 < len(fault.database.strip()) <= LONGEST_NAME
-        or fault.kind not in {kind.value for kind in DataFaultKind}
+        if not 0 < len(fault.database.strip()) <= LONGEST_NAME or not fault.kind
     ]
     if violations:
         raise RequestInvalid(violations)
-    return tuple(DataFault(fault.database.strip(), DataFaultKind(fault.kind), fault.component_code) for fault in given)
+    return tuple(
+        DataFault(fault.database.strip(), DATA_FAULT_KIND.stored(fault.kind), fault.component_code) for fault in given
+    )
 
 
 def attached(components: tuple[Component, ...]) -> set[str]:

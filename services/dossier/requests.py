@@ -13,10 +13,10 @@ from services.chassis.deciding.codec import from_timestamp
 from services.dossier import commands as c
 from services.dossier.casework import DossierCall
 from services.dossier.correcting import Supply, unknown_fields
+from services.dossier.counterparts import CONDITION, DELIVERY_METHOD, STOP_CAUSE
 from services.dossier.intake import require_unused
 from services.dossier.request_parts import data_faults_of, fee_id_of, paper_days_of
-from services.dossier.values import DeliveryMethod, FeeItem, File, StopCause
-from services.law.course import FeeCondition
+from services.dossier.values import FeeItem, File
 from services.law.dated import holds
 
 
@@ -113,7 +113,7 @@ def assess_fee(case: DossierCall[pb.AssessFeeRequest]) -> c.AssessFee:
         at=case.at,
         fee_id=fee_id_of(case.request.request_id, case.request.code),
         items=tuple(FeeItem(item.name, item.amount, item.charge_code) for item in case.request.items),
-        condition=FeeCondition(case.request.condition),
+        condition=CONDITION.stored(case.request.condition),
         terms=case.terms,
     )
 
@@ -157,7 +157,9 @@ def decline_withdrawal(case: DossierCall[pb.DeclineWithdrawalRequest]) -> c.Decl
 
 def stop_processing(case: DossierCall[pb.StopProcessingRequest]) -> c.StopProcessing:
     explanation = Sealed(case.request.explanation)
-    return c.StopProcessing(by=case.by, at=case.at, cause=StopCause(case.request.cause), explanation=explanation)
+    return c.StopProcessing(
+        by=case.by, at=case.at, cause=STOP_CAUSE.stored(case.request.cause), explanation=explanation
+    )
 
 
 def approve_dossier(case: DossierCall[pb.ApproveDossierRequest]) -> c.ApproveDossier:
@@ -176,7 +178,7 @@ def issue_result(case: DossierCall[pb.IssueResultRequest], uploaded: dict[str, F
 
 
 def return_result(case: DossierCall[pb.ReturnResultRequest]) -> c.ReturnResult:
-    return c.ReturnResult(by=case.by, at=case.at, delivery_method=DeliveryMethod(case.request.delivery_method))
+    return c.ReturnResult(by=case.by, at=case.at, delivery_method=DELIVERY_METHOD.stored(case.request.delivery_method))
 
 
 def extend_deadline(case: DossierCall[pb.ExtendDeadlineRequest]) -> c.ExtendDeadline:

@@ -17,6 +17,7 @@ from services.chassis.work.batching import Batched
 from services.dossier import commands as c
 from services.dossier.benefits import Benefits, is_limited
 from services.dossier.codes import Given, Wanted, codes_of_request, forget
+from services.dossier.counterparts import CHANNEL
 from services.dossier.domain.state import Dossier
 from services.dossier.domain.submission import require_acceptable
 from services.dossier.draft.domain import CLAIMED
@@ -27,7 +28,6 @@ from services.dossier.law import Law
 from services.dossier.refusals import Refused
 from services.dossier.request_parts import fee_id_of
 from services.dossier.uploads import owner_of
-from services.dossier.values import Channel
 from services.law.days import ZONE, local_day
 
 CODE_ATTEMPTS = 5
@@ -67,7 +67,7 @@ class Submissions:
 
     async def _acceptable(self, call: Call[pb.SubmitDossierRequest]) -> c.Submission:
         """What is refused takes no code, and its files stay the uploader's."""
-        channel = Channel(call.request.channel)
+        channel = CHANNEL.stored(call.request.channel)
         sender = require_open_window(self.intake.settings, channel, call.caller, call.now)
         await self.drafts.require_usable(call)
         submission = await self.intake.submission(call, sender, await self.law.get())

@@ -20,9 +20,9 @@ from gateway.ledger.format.checkpoint import Checkpoint
 from gateway.ledger.format.note import Note
 from gateway.ledger.keep.own_keys import log_key
 from gateway.ledger.service import LedgerService
-from motcua.dossier.events.v1 import events_pb2 as facts
 from motcua.dossier.v1 import dossier_service_pb2 as pb
 from motcua.dossier.v1.dossier_service_pb2_grpc import DossierServiceStub
+from motcua.types.v1 import types_pb2 as types
 from services.dossier.service import DossierService
 from services.identity.keys import SubjectKeys
 from services.identity.service import IdentityService
@@ -58,7 +58,7 @@ def submit(site: Site, number: int) -> tuple[str, bytes]:
     asked = pb.CreateUploadRequest(media_type="application/pdf", size=len(content), sha256=sha256_of(content))
     upload = site.stub.CreateUpload(asked, metadata=who).upload
     site.stub.UploadChunk(pb.UploadChunkRequest(upload_id=upload.upload_id, data=content), metadata=who)
-    deed = facts.Component(component_code="deed", source=facts.COMPONENT_SOURCE_ATTACHMENT, sha256=sha256_of(content))
+    deed = pb.GivenComponent(component_code="deed", source=types.COMPONENT_SOURCE_ATTACHMENT, sha256=sha256_of(content))
     return site.submit(who, components=[deed]).code, content
 
 

@@ -14,10 +14,10 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc import error_details_pb2
 from google.rpc.status_pb2 import Status
 
-from motcua.dossier.events.v1 import events_pb2 as facts
 from motcua.dossier.v1 import dossier_service_pb2 as pb
 from motcua.dossier.v1.dossier_service_pb2_grpc import DossierServiceStub
 from motcua.payment.events.v1 import events_pb2 as payment
+from motcua.types.v1 import types_pb2 as types
 from services.chassis.store import kurrentdb
 from services.dossier.service import DossierService
 from tests.dossier.test_service import Site
@@ -36,10 +36,10 @@ class OnKurrent:
 
     def paid(self, code: str) -> str:
         """Assess a fee and let it be paid elsewhere: that the dossier notes it is a reaction."""
-        item = facts.FeeItem(name="Lệ phí", amount=20_000)
+        item = pb.AssessedItem(name="Lệ phí", amount=20_000)
         fee = self.site.stub.AssessFee(
             pb.AssessFeeRequest(
-                request_id=str(uuid4()), code=code, items=[item], condition=facts.FEE_CONDITION_RECEPTION
+                request_id=str(uuid4()), code=code, items=[item], condition=types.FEE_CONDITION_RECEPTION
             ),
             metadata=self.site.official(),
         )

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from motcua.catalogue.v1 import catalogue_service_pb2 as catalogue
 from motcua.dossier.events.v1 import events_pb2 as events
 from motcua.dossier.v1 import dossier_service_pb2 as pb
+from motcua.types.v1 import types_pb2 as types
 from services.chassis.calls import requests
 from services.chassis.calls.statuses import RequestInvalid
 
@@ -49,7 +50,7 @@ def nested(depth: int) -> Any:
 
 
 def test_a_sound_request_passes() -> None:
-    component = events.Component(component_code="deed", source=events.COMPONENT_SOURCE_PAPER)
+    component = pb.GivenComponent(component_code="deed", source=types.COMPONENT_SOURCE_PAPER)
     answers = form({"name": "Nguyễn Văn A", "copies": 3, "married": False, "none": None, "children": [1.5, "x"]})
     requests.check(submission(components=[component], form=answers))
 

@@ -15,10 +15,10 @@ from hypothesis import given as forall
 from hypothesis import strategies as st
 
 from motcua.catalogue.events.v1 import events_pb2 as catalogue
-from motcua.dossier.events.v1 import events_pb2 as facts
 from motcua.dossier.v1 import dossier_pb2
 from motcua.dossier.v1 import dossier_service_pb2 as pb
 from motcua.dossier.v1.dossier_service_pb2_grpc import DossierServiceStub
+from motcua.types.v1 import types_pb2 as types
 from services.chassis.following.in_force import SHAPES
 from services.dossier import commands as c
 from services.dossier import events as e
@@ -473,7 +473,7 @@ def test_answers_that_owe_another_fee_or_need_a_paper_are_corrected_and_what_an_
     assert [fee.amount for fee in shown(site, code).fees if fee.finance == dossier_pb2.FINANCE_DUE] == [16_000]
     late = form(copies=4, late=True)
     assert refusal(lambda: correct(site, code, me, **late)) == "COMPONENT_MISSING"
-    proof = facts.Component(component_code="proof", source=facts.COMPONENT_SOURCE_ATTACHMENT, sha256=SHA256)
+    proof = pb.GivenComponent(component_code="proof", source=types.COMPONENT_SOURCE_ATTACHMENT, sha256=SHA256)
     given = pb.CorrectFormRequest(request_id=str(uuid4()), code=code, components=[proof])
     given.form.update(late)
     site.stub.CorrectForm(given, metadata=me)
@@ -503,10 +503,10 @@ def test_an_official_corrects_what_the_counter_wrote_down(site: Site) -> None:
     """The old answers are compared, not shown: nobody's data is used by it."""
     applicant = str(uuid4())
     site.register(applicant)
-    paper = facts.Component(component_code="deed", source=facts.COMPONENT_SOURCE_PAPER)
-    who: dict[str, Any] = {"applicant_name": "Nguyễn Văn A", "applicant_kind": facts.APPLICANT_KIND_CITIZEN}
+    paper = pb.GivenComponent(component_code="deed", source=types.COMPONENT_SOURCE_PAPER)
+    who: dict[str, Any] = {"applicant_name": "Nguyễn Văn A", "applicant_kind": dossier_pb2.APPLICANT_KIND_CITIZEN}
     clerk = site.official()
-    code = site.submit(clerk, channel=facts.CHANNEL_COUNTER, components=[paper], applicant_id=applicant, **who).code
+    code = site.submit(clerk, channel=types.CHANNEL_COUNTER, components=[paper], applicant_id=applicant, **who).code
     assert correct(site, code, clerk, name="Trần Thị C").revision == 1
     assert site.host.run(site.host.platform.store.read(f"use-{code}")) == []
     site.keys.erase(applicant)
@@ -536,7 +536,7 @@ def test_every_reason_of_a_dossier_is_told(site: Site) -> None:
 
     done("RequestWithdrawal", me, reason="Không còn nhu cầu nữa")
     done("DeclineWithdrawal", clerk, explanation="Hồ sơ đã gần xong rồi")
-    stop = {"cause": facts.STOP_CAUSE_CONDITIONS_NOT_MET, "explanation": "Không đủ điều kiện theo luật"}
+    stop = {"cause": dossier_pb2.STOP_CAUSE_CONDITIONS_NOT_MET, "explanation": "Không đủ điều kiện theo luật"}
     done("StopProcessing", clerk, **stop)
     dossier = shown(site, code)
     (withdrawal,) = dossier.withdrawals

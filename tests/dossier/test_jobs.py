@@ -25,6 +25,7 @@ from motcua.dossier.v1 import dossier_service_pb2 as pb
 from motcua.dossier.v1.dossier_service_pb2_grpc import DossierServiceStub
 from motcua.notification.v1 import notification_service_pb2 as n
 from motcua.notification.v1.notification_service_pb2_grpc import NotificationServiceStub
+from motcua.types.v1 import types_pb2 as types
 from services.chassis.deciding.codec import from_timestamp
 from services.chassis.following.in_force import SHAPES
 from services.chassis.frame.entrypoints import every
@@ -55,7 +56,7 @@ PAID_FIRST = replace(
     code="1.000658",
     fee=replace(OWED, condition=FeeCondition.RECEPTION, charges=(replace(CHARGE, per=""),)),
 )
-PAPER = [facts.Component(component_code="deed", source=facts.COMPONENT_SOURCE_PAPER)]
+PAPER = [pb.GivenComponent(component_code="deed", source=types.COMPONENT_SOURCE_PAPER)]
 REASON = "Nộp nhầm khoản lệ phí này"
 
 
@@ -175,10 +176,13 @@ def test_a_new_calendar_counts_the_open_due_dates_again_and_the_operator_is_told
 def test_what_the_counter_takes_after_three_is_forwarded_when_the_next_day_opens(site: Jobs) -> None:
     today = datetime.now(ZONE).date()
     site.at(datetime.combine(today, time(15, 1), ZONE))
-    clerk, names = site.official(), {"applicant_name": "Nguyễn Văn A", "applicant_kind": facts.APPLICANT_KIND_CITIZEN}
+    clerk, names = (
+        site.official(),
+        {"applicant_name": "Nguyễn Văn A", "applicant_kind": dossier_pb2.APPLICANT_KIND_CITIZEN},
+    )
     applicant = str(uuid4())
     site.register(applicant)
-    counter = {"channel": facts.CHANNEL_COUNTER, "components": PAPER, "applicant_id": applicant, **names}
+    counter = {"channel": types.CHANNEL_COUNTER, "components": PAPER, "applicant_id": applicant, **names}
     code = site.submit(clerk, procedure_code=PAID_FOR.code, competent_agency=SUCCESSOR, **counter).code
     site.do("ReceiveDossier", clerk, code=code)
     opens = datetime.combine(today + timedelta(days=1), time(7, 30), ZONE)
@@ -196,12 +200,12 @@ def test_a_fee_that_is_not_paid_in_time_stops_its_dossier_and_the_applicant_is_t
     site: Jobs,
 ) -> None:
     clerk = site.official()
-    item = facts.FeeItem(name="Bản sao", amount=8_000)
+    item = pb.AssessedItem(name="Bản sao", amount=8_000)
     codes = [site.new() for _ in range(2)]
     for code in codes:
         site.do("ReceiveDossier", clerk, code=code)
         site.do("AssignStep", clerk, code=code, step_code="receive")
-        fee = site.do("AssessFee", clerk, code=code, items=[item], condition=facts.FEE_CONDITION_PROCESSING)
+        fee = site.do("AssessFee", clerk, code=code, items=[item], condition=types.FEE_CONDITION_PROCESSING)
     unpaid, cancelled = codes
     first = site.new(PAID_FIRST)
     assert site.shown(unpaid).settlement == dossier_pb2.SETTLEMENT_FINANCIAL_OBLIGATION_REQUESTED
@@ -214,11 +218,11 @@ def test_a_fee_that_is_not_paid_in_time_stops_its_dossier_and_the_applicant_is_t
     assert site.shown(cancelled).settlement == dossier_pb2.SETTLEMENT_BEING_PROCESSED
     site.at(by - timedelta(seconds=1))
     stopped = site.happened(unpaid, facts.ProcessingStopped)
-    assert (stopped.cause, local(stopped.at) > by) == (facts.STOP_CAUSE_NOT_PAID, True)
+    assert (stopped.cause, local(stopped.at) > by) == (dossier_pb2.STOP_CAUSE_NOT_PAID, True)
     assert site.history(unpaid)[-2:] == ["FeeCancelled", "ProcessingStopped"]
     why = site.shown(unpaid).stop
     assert (why.cause, why.explanation) == (
-        facts.STOP_CAUSE_NOT_PAID,
+        dossier_pb2.STOP_CAUSE_NOT_PAID,
         "Đã hết thời hạn nộp phí, lệ phí mà chưa nộp.",
     )
     eventually(lambda: any("vì đã hết thời hạn nộp phí" in letter for letter in site.letters(unpaid)))

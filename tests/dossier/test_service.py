@@ -21,11 +21,12 @@ from grpc_status import rpc_status
 
 from motcua.catalogue.events.v1 import definitions_pb2 as definitions
 from motcua.catalogue.events.v1 import events_pb2 as catalogue
-from motcua.dossier.events.v1 import events_pb2 as facts
+from motcua.dossier.v1 import dossier_pb2
 from motcua.dossier.v1 import dossier_service_pb2 as pb
 from motcua.dossier.v1.dossier_service_pb2_grpc import DossierServiceStub
 from motcua.identity.events.v1 import events_pb2 as identity
 from motcua.payment.events.v1 import events_pb2 as payment
+from motcua.types.v1 import types_pb2 as types
 from services.chassis.following.in_force import SHAPES
 from services.chassis.frame.entrypoints import every
 from services.chassis.privacy.sealing import seal
@@ -119,10 +120,12 @@ def submission(**changes: Any) -> pb.SubmitDossierRequest:
     given: dict[str, Any] = {
         "request_id": str(uuid4()),
         "procedure_code": PROCEDURE.code,
-        "channel": facts.CHANNEL_ONLINE,
+        "channel": types.CHANNEL_ONLINE,
         "reception_agency": "H29",
-        "delivery_method": facts.DELIVERY_METHOD_ELECTRONIC,
-        "components": [facts.Component(component_code="deed", source=facts.COMPONENT_SOURCE_ATTACHMENT, sha256=SHA256)],
+        "delivery_method": dossier_pb2.DELIVERY_METHOD_ELECTRONIC,
+        "components": [
+            pb.GivenComponent(component_code="deed", source=types.COMPONENT_SOURCE_ATTACHMENT, sha256=SHA256)
+        ],
     }
     request = pb.SubmitDossierRequest(**(given | changes))
     request.form["name"] = "Nguyễn Văn A"
@@ -244,8 +247,8 @@ def test_much_to_check_is_checked_elsewhere_with_the_same_answer(site: Site, mon
 def test_a_request_id_is_not_another_s_nor_another_content_s(site: Site) -> None:
     request_id = str(uuid4())
     site.submit(site.citizen(), request_id=request_id)
-    paper = [facts.Component(component_code="deed", source=facts.COMPONENT_SOURCE_PAPER)]
-    again = {"request_id": request_id, "delivery_method": facts.DELIVERY_METHOD_POST}
+    paper = [pb.GivenComponent(component_code="deed", source=types.COMPONENT_SOURCE_PAPER)]
+    again = {"request_id": request_id, "delivery_method": dossier_pb2.DELIVERY_METHOD_POST}
     assert refused(lambda: site.submit(site.citizen(), **again)) == "REQUEST_ID_REUSED"
     assert refused(lambda: site.submit(site.citizen("citizen-2"), request_id=request_id, components=paper)) in (
         "REQUEST_ID_REUSED",
@@ -303,7 +306,7 @@ def somebody() -> dict[str, Any]:
     return {
         "applicant_id": str(uuid4()),
         "applicant_name": "Nguyễn Văn A",
-        "applicant_kind": facts.APPLICANT_KIND_CITIZEN,
+        "applicant_kind": dossier_pb2.APPLICANT_KIND_CITIZEN,
     }
 
 
@@ -311,21 +314,19 @@ def somebody() -> dict[str, Any]:
     "applicant_id", ["056190000123", "Trần Thị B", "../citizen-1", "6F9619FF-8B86-D011-B42D-00C04FC964FF"]
 )
 def test_an_official_names_an_account_and_no_personal_number(site: Site, applicant_id: str) -> None:
-    paper = facts.Component(component_code="deed", source=facts.COMPONENT_SOURCE_PAPER)
+    paper = pb.GivenComponent(component_code="deed", source=types.COMPONENT_SOURCE_PAPER)
     person = somebody() | {"applicant_id": applicant_id}
-    submit = partial(site.submit, site.official(), channel=facts.CHANNEL_COUNTER, components=[paper], **person)
+    submit = partial(site.submit, site.official(), channel=types.CHANNEL_COUNTER, components=[paper], **person)
     assert refused(submit) == "INVALID_REQUEST"
 
 
 def test_no_path_is_a_file(site: Site) -> None:
     path = str(site.host.platform.settings.data / "secrets" / "service")
-    component = facts.Component(
-        component_code="deed", source=facts.COMPONENT_SOURCE_PAPER, sha256=path, media_type="text/html"
-    )
+    component = pb.GivenComponent(component_code="deed", source=types.COMPONENT_SOURCE_PAPER, sha256=path)
     who = site.official()
     applicant = somebody()
     site.register(applicant["applicant_id"])
-    code = site.submit(who, channel=facts.CHANNEL_COUNTER, components=[component], **applicant).code
+    code = site.submit(who, channel=types.CHANNEL_COUNTER, components=[component], **applicant).code
     shown = site.stub.GetDossier(pb.GetDossierRequest(code=code), metadata=reading_for("settle", who)).dossier
     assert [(held.sha256, held.media_type) for held in shown.components] == [("", "")]
     read = pb.GetAttachmentRequest(code=code, sha256=path)
@@ -348,10 +349,10 @@ def test_no_path_is_a_file(site: Site) -> None:
 def test_an_applicant_at_the_counter_has_the_name_that_the_account_has(
     site: Site, written: str, kept: str | None
 ) -> None:
-    paper = facts.Component(component_code="deed", source=facts.COMPONENT_SOURCE_PAPER)
+    paper = pb.GivenComponent(component_code="deed", source=types.COMPONENT_SOURCE_PAPER)
     clerk, person = site.official(), somebody() | {"applicant_name": written}
     site.register(person["applicant_id"])
-    submit = partial(site.submit, clerk, channel=facts.CHANNEL_COUNTER, components=[paper], **person)
+    submit = partial(site.submit, clerk, channel=types.CHANNEL_COUNTER, components=[paper], **person)
     if kept is None:
         assert refused(submit) == "INVALID_REQUEST"
         return
@@ -361,7 +362,7 @@ def test_an_applicant_at_the_counter_has_the_name_that_the_account_has(
 
 @pytest.mark.parametrize(("written", "taken"), [("Lê Văn Xa", False), ("Nguyễn Văn A", True), ("NGUYỄN VĂN A", True)])
 def test_also_who_was_looked_up_and_never_logged_in(site: Site, written: str, taken: bool) -> None:
-    paper = facts.Component(component_code="deed", source=facts.COMPONENT_SOURCE_PAPER)
+    paper = pb.GivenComponent(component_code="deed", source=types.COMPONENT_SOURCE_PAPER)
     person = somebody() | {"applicant_name": written}
     account_id, event_id = person["applicant_id"], uuid4()
     key = site.host.run(site.keys.keys({account_id}, create=True))[account_id]
@@ -369,7 +370,7 @@ def test_also_who_was_looked_up_and_never_logged_in(site: Site, written: str, ta
     found = identity.LOOKUP_OUTCOME_FOUND
     looked_up = identity.PopulationLookedUp(account_id=account_id, outcome=found, full_name=name)
     site.put(f"account-{account_id}", looked_up, event_id)
-    submit = partial(site.submit, site.official(), channel=facts.CHANNEL_COUNTER, components=[paper], **person)
+    submit = partial(site.submit, site.official(), channel=types.CHANNEL_COUNTER, components=[paper], **person)
     if taken:
         assert submit().code
     else:
@@ -380,7 +381,7 @@ def test_also_who_was_looked_up_and_never_logged_in(site: Site, written: str, ta
 def test_what_the_applicant_lacks_is_named(site: Site, lacking: str) -> None:
     person = {name: value for name, value in somebody().items() if name != lacking}
     with pytest.raises(grpc.RpcError) as error:
-        site.submit(site.official(), channel=facts.CHANNEL_COUNTER, **person)
+        site.submit(site.official(), channel=types.CHANNEL_COUNTER, **person)
     failed: Any = error.value
     status = rpc_status.from_call(failed)
     bad = error_details_pb2.BadRequest()
@@ -442,9 +443,9 @@ def test_one_draft_becomes_one_dossier(site: Site) -> None:
 def test_a_payment_and_its_refund_are_noted_in_order(site: Site) -> None:
     code = site.submit(site.citizen()).code
     who = site.official()
-    item = facts.FeeItem(name="Lệ phí", amount=20_000)
+    item = pb.AssessedItem(name="Lệ phí", amount=20_000)
     assessed = site.stub.AssessFee(
-        pb.AssessFeeRequest(request_id=str(uuid4()), code=code, items=[item], condition=facts.FEE_CONDITION_RECEPTION),
+        pb.AssessFeeRequest(request_id=str(uuid4()), code=code, items=[item], condition=types.FEE_CONDITION_RECEPTION),
         metadata=who,
     )
     now = Timestamp()
@@ -487,9 +488,9 @@ def test_a_peer_confirms_from_the_first_revision_on(site: Site) -> None:
 def test_the_day_that_a_paper_bears_is_a_day_and_not_to_come(site: Site) -> None:
     tomorrow = (datetime.now(UTC) + timedelta(days=2)).date().isoformat()
 
-    def component(day: str) -> facts.Component:
-        source = facts.COMPONENT_SOURCE_ATTACHMENT
-        return facts.Component(component_code="deed", source=source, sha256=SHA256, issued_on=day)
+    def component(day: str) -> pb.GivenComponent:
+        source = types.COMPONENT_SOURCE_ATTACHMENT
+        return pb.GivenComponent(component_code="deed", source=source, sha256=SHA256, issued_on=day)
 
     def receive(code: str, *days: str, of: str = "deed") -> pb.ReceiveDossierResponse:
         read = [pb.PaperDay(component_code=of, issued_on=day) for day in days]
@@ -519,8 +520,8 @@ def test_a_closed_agency_s_open_dossiers_pass_to_its_successor(site: Site) -> No
     received = site.stub.ReceiveDossier(
         pb.ReceiveDossierRequest(request_id=str(uuid4()), code=code), metadata=site.official()
     )
-    paper, erased = facts.Component(component_code="deed", source=facts.COMPONENT_SOURCE_PAPER), somebody()
-    counter = {"channel": facts.CHANNEL_COUNTER, "components": [paper]}
+    paper, erased = pb.GivenComponent(component_code="deed", source=types.COMPONENT_SOURCE_PAPER), somebody()
+    counter = {"channel": types.CHANNEL_COUNTER, "components": [paper]}
     site.register(erased["applicant_id"])
     of_erased = site.submit(site.official(), **counter, **erased).code
     site.keys.erase(erased["applicant_id"])

@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from gateway.sandbox.people import citizen
-from motcua.dossier.events.v1 import events_pb2 as facts
+from motcua.dossier.v1 import dossier_service_pb2 as pb
+from motcua.types.v1 import types_pb2 as types
 from tests.grounds.lives import ALL, Lives
 from tests.support.grounds import particulars
 from tests.support.stating import stating
@@ -32,8 +33,8 @@ def dossier(lives: Lives, code: str) -> dict[str, Any]:
     return {"code": code} | stating("settle")
 
 
-def paper() -> facts.Component:
-    return facts.Component(component_code="ct01", source=facts.COMPONENT_SOURCE_PAPER)
+def paper() -> pb.GivenComponent:
+    return pb.GivenComponent(component_code="ct01", source=types.COMPONENT_SOURCE_PAPER)
 
 
 def look_up(lives: Lives, code: str, person: Any = None) -> dict[str, Any]:
@@ -80,7 +81,7 @@ CASES = {
 OTHERS: dict[str, Callable[[Lives], dict[str, Any]]] = {
     "GetPayment": lambda x: {"fee_id": x.fee_id},
     "ReconcileDay": lambda x: {"day": datetime.now(UTC).date().isoformat()},
-    "SubmitDossier": lambda x: x.world.submission(x.me) | {"channel": facts.CHANNEL_ONLINE},
+    "SubmitDossier": lambda x: x.world.submission(x.me) | {"channel": types.CHANNEL_ONLINE},
     "CorrectForm": lambda x: {"code": x.code, "form": {"subject_name": "Nguyễn Văn Ân"}},
     "RequestWithdrawal": lambda x: {"code": x.code},
     "SupplySupplement": lambda x: {"code": x.code, "components": [paper()]},

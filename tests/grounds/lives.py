@@ -10,9 +10,11 @@ from uuid import uuid4
 import grpc
 
 from gateway.sandbox.people import citizen
-from motcua.dossier.events.v1 import events_pb2 as facts
+from motcua.dossier.v1 import dossier_pb2
+from motcua.dossier.v1 import dossier_service_pb2 as pb
 from motcua.identity.events.v1 import events_pb2 as identity
 from motcua.privacy.events.v1.events_pb2 import DataUsed
+from motcua.types.v1 import types_pb2 as types
 from motcua.warehouse.events.v1 import events_pb2 as warehouse
 from services.chassis.store.port import START
 from tests.access.callers import mint
@@ -87,7 +89,7 @@ RPC = {rpc.descriptor.name: rpc for rpc in RPCS}
 def live(world: World) -> Lives:
     me, stranger, gone = world.account(), world.account(), world.account()
     code, stranger_s, ended = world.issued(me), world.issued(stranger), world.issued(gone)
-    world.done("ReturnResult", "receptionist", code=ended, delivery_method=facts.DELIVERY_METHOD_COUNTER)
+    world.done("ReturnResult", "receptionist", code=ended, delivery_method=dossier_pb2.DELIVERY_METHOD_COUNTER)
     person, store = citizen(7), world.client.host.platform.store
     for one in (me, stranger, gone):
         world.client.host.run(grounds.look_up(store, one, AGENCY))
@@ -95,7 +97,7 @@ def live(world: World) -> Lives:
     long_ago = f"{AGENCY}-20250302-0000001"
     world.client.host.run(grounds.submit(store, long_ago, me, AGENCY, procedure=PROCEDURE))
     world.client.host.run(grounds.end(store, long_ago, me, datetime.now(UTC) - timedelta(days=400)))
-    fee = {"condition": facts.FEE_CONDITION_RESULT, "items": [facts.FeeItem(name="Lệ phí", amount=10_000)]}
+    fee = {"condition": types.FEE_CONDITION_RESULT, "items": [pb.AssessedItem(name="Lệ phí", amount=10_000)]}
     owing = world.begun(me)
     fee_id = world.done("AssessFee", "receptionist", code=owing, **fee).fee_id
 

@@ -12,10 +12,12 @@ from uuid import uuid4
 from joserfc.jwk import OKPKey
 
 from gateway.sandbox.people import citizen
-from motcua.dossier.events.v1 import events_pb2 as facts
+from motcua.dossier.v1 import dossier_pb2
+from motcua.dossier.v1 import dossier_service_pb2 as pb
 from motcua.identity.events.v1 import events_pb2 as identity_facts
 from motcua.notification.v1 import notification_pb2
 from motcua.options.v1 import options_pb2
+from motcua.types.v1 import types_pb2 as types
 from motcua.types.v1.types_pb2 import LANGUAGE_ENGLISH
 from services.chassis.decider import Sealed
 from services.chassis.deciding.codec import to_timestamp
@@ -100,7 +102,7 @@ def request_supplement(world: World) -> Sending:
 
 @case
 def supply_supplement(world: World) -> Sending:
-    paper = facts.Component(component_code="ct01", source=facts.COMPONENT_SOURCE_PAPER)
+    paper = pb.GivenComponent(component_code="ct01", source=types.COMPONENT_SOURCE_PAPER)
     return world.sending("SupplySupplement", "receptionist", code=_asked(world), components=[paper])
 
 
@@ -122,8 +124,8 @@ def transfer_dossier(world: World) -> Sending:
 
 @case
 def assess_fee(world: World) -> Sending:
-    items = [facts.FeeItem(name="Lệ phí", amount=10_000)]
-    fields: dict[str, Any] = {"items": items, "condition": facts.FEE_CONDITION_RESULT}
+    items = [pb.AssessedItem(name="Lệ phí", amount=10_000)]
+    fields: dict[str, Any] = {"items": items, "condition": types.FEE_CONDITION_RESULT}
     return world.sending("AssessFee", "receptionist", code=world.begun(), **fields)
 
 
@@ -134,8 +136,8 @@ def _owing(world: World) -> tuple[str, str]:
     code = str(world.done("SubmitDossier", "receptionist", **fields).code)
     world.done("ReceiveDossier", "receptionist", code=code)
     world.done("AssignStep", "receptionist", code=code, step_code="receive")
-    items = [facts.FeeItem(name="Lệ phí", amount=10_000)]
-    condition = facts.FEE_CONDITION_RESULT
+    items = [pb.AssessedItem(name="Lệ phí", amount=10_000)]
+    condition = types.FEE_CONDITION_RESULT
     return code, world.done("AssessFee", "receptionist", code=code, items=items, condition=condition).fee_id
 
 
@@ -179,7 +181,7 @@ def decline_withdrawal(world: World) -> Sending:
 
 @case
 def stop_processing(world: World) -> Sending:
-    fields: dict[str, Any] = {"cause": facts.STOP_CAUSE_CONDITIONS_NOT_MET, "explanation": "Không đủ điều kiện"}
+    fields: dict[str, Any] = {"cause": dossier_pb2.STOP_CAUSE_CONDITIONS_NOT_MET, "explanation": "Không đủ điều kiện"}
     return world.sending("StopProcessing", "approver", code=world.begun(), **fields)
 
 
@@ -196,7 +198,7 @@ def issue_result(world: World) -> Sending:
 
 @case
 def return_result(world: World) -> Sending:
-    method = facts.DELIVERY_METHOD_COUNTER
+    method = dossier_pb2.DELIVERY_METHOD_COUNTER
     return world.sending("ReturnResult", "receptionist", code=world.issued(), delivery_method=method)
 
 
@@ -213,7 +215,7 @@ def extend_deadline(world: World) -> Sending:
 def rate_dossier(world: World) -> Sending:
     me = world.account()
     code = world.issued(me)
-    world.done("ReturnResult", "receptionist", code=code, delivery_method=facts.DELIVERY_METHOD_COUNTER)
+    world.done("ReturnResult", "receptionist", code=code, delivery_method=dossier_pb2.DELIVERY_METHOD_COUNTER)
     return world.sending("RateDossier", "citizen", me, code=code, score=5, comment="Nhanh")
 
 

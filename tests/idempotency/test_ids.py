@@ -11,7 +11,8 @@ import pytest
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 from motcua.catalogue.events.v1.events_pb2 import AgencyOpened
-from motcua.dossier.events.v1 import events_pb2 as facts
+from motcua.dossier.v1 import dossier_service_pb2 as dossier
+from motcua.types.v1 import types_pb2 as types
 from tests.idempotency.cases import CASES
 from tests.idempotency.test_idempotency import folder, key, life, population, world  # noqa: F401
 from tests.idempotency.world import AGENCY, Sending, World
@@ -102,8 +103,8 @@ REFUSED: dict[str, dict[str, str]] = {
     "LinkDocument": {"document_id": "NOT_FOUND", "account_id": "PERSON_UNKNOWN"},
 }
 SOURCES = {
-    "sha256": facts.COMPONENT_SOURCE_ATTACHMENT,
-    "document_id": facts.COMPONENT_SOURCE_WAREHOUSE,
+    "sha256": types.COMPONENT_SOURCE_ATTACHMENT,
+    "document_id": types.COMPONENT_SOURCE_WAREHOUSE,
 }
 # What is answered to an agency of another province, which is another site's.
 OF_ANOTHER_PROVINCE: dict[str, dict[str, str]] = {
@@ -227,9 +228,9 @@ def _name(sending: Sending, path: str, value: str) -> None:
         if at.DESCRIPTOR.fields_by_name[name].is_repeated:
             below = below[0] if below else below.add()
         at = below
-    if isinstance(at, facts.Component):
+    if isinstance(at, dossier.GivenComponent):
         at.component_code = at.component_code or "ct01"
-        at.source = SOURCES.get(last, facts.COMPONENT_SOURCE_PAPER)
+        at.source = SOURCES.get(last, types.COMPONENT_SOURCE_PAPER)
     if path.startswith("paper_days."):
         at.issued_on = "2026-01-15"
     if path.startswith("data_faults."):

@@ -16,7 +16,9 @@ import grpc
 from google.protobuf.message import Message
 from joserfc.jwk import OKPKey
 
-from motcua.dossier.events.v1 import events_pb2 as facts
+from motcua.dossier.v1 import dossier_pb2
+from motcua.dossier.v1 import dossier_service_pb2 as pb
+from motcua.types.v1 import types_pb2 as types
 from services.chassis.decider import Sealed
 from services.chassis.deciding.codec import Codec
 from services.chassis.store.port import NO_STREAM, START, NewEvent
@@ -169,16 +171,16 @@ class World:
     # Dossiers
 
     def submission(self, applicant_id: str) -> dict[str, Any]:
-        paper = facts.Component(component_code="ct01", source=facts.COMPONENT_SOURCE_PAPER)
+        paper = pb.GivenComponent(component_code="ct01", source=types.COMPONENT_SOURCE_PAPER)
         fields: dict[str, Any] = {
             "procedure_code": PROCEDURE,
-            "channel": facts.CHANNEL_COUNTER,
+            "channel": types.CHANNEL_COUNTER,
             "applicant_id": applicant_id,
             "applicant_name": "Nguyễn Văn An",
-            "applicant_kind": facts.APPLICANT_KIND_CITIZEN,
+            "applicant_kind": dossier_pb2.APPLICANT_KIND_CITIZEN,
             "components": [paper],
             "reception_agency": AGENCY,
-            "delivery_method": facts.DELIVERY_METHOD_COUNTER,
+            "delivery_method": dossier_pb2.DELIVERY_METHOD_COUNTER,
             "form": ANSWERS,
         }
         return fields

@@ -14,7 +14,6 @@ from google.protobuf.json_format import MessageToJson, ParseDict
 from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from motcua.dossier.events.v1 import events_pb2 as facts
 from motcua.dossier.v1 import dossier_pb2
 from motcua.dossier.v1 import dossier_service_pb2 as pb
 from motcua.identity.v1 import identity_service_pb2 as identity
@@ -22,6 +21,7 @@ from motcua.notification.v1 import notification_service_pb2 as notification
 from motcua.notification.v1.notification_pb2 import MessageKind
 from motcua.payment.v1 import payment_pb2
 from motcua.payment.v1 import payment_service_pb2 as payment
+from motcua.types.v1 import types_pb2 as types
 from motcua.warehouse.v1 import warehouse_pb2
 from motcua.warehouse.v1 import warehouse_service_pb2 as warehouse
 from tests.platform.conftest import on_monday
@@ -46,7 +46,7 @@ from tests.platform.world import (
 from tests.support.waiting import eventually
 
 S, Finance = dossier_pb2.Settlement, dossier_pb2.Finance
-COUNTER = facts.Channel.CHANNEL_COUNTER
+COUNTER = types.CHANNEL_COUNTER
 CIVIL_STEPS = (("receive", "receptionist"), ("check", "processor"), ("sign", "approver"))
 RESIDENCE_STEPS = (("receive", "receptionist"), ("verify", "processor"), ("approve", "approver"))
 INSURANCE_STEPS = (
@@ -300,7 +300,7 @@ def test_what_the_state_issued_is_not_asked_for_again(world: World) -> None:
     assert list(reply.reused_component_codes) == ["birth-certificate"]
     (reused,) = [c for c in card.shown.components if c.component_code == "birth-certificate"]
     assert (reused.source, reused.document_id) == (
-        facts.ComponentSource.COMPONENT_SOURCE_WAREHOUSE,
+        types.COMPONENT_SOURCE_WAREHOUSE,
         certificate.document_id,
     )
 
@@ -319,18 +319,18 @@ def test_cash_is_taken_at_the_counter(world: World) -> None:
     applicant = world.people.somebody()
     receptionist = world.people.official(world.people.commune, "receptionist")
     cashier = world.people.official(world.people.commune, "cashier")
-    paper = facts.Component(component_code="housing", source=facts.ComponentSource.COMPONENT_SOURCE_PAPER)
-    declaration = facts.Component(component_code="ct01", source=facts.ComponentSource.COMPONENT_SOURCE_PAPER)
+    paper = pb.GivenComponent(component_code="housing", source=types.COMPONENT_SOURCE_PAPER)
+    declaration = pb.GivenComponent(component_code="ct01", source=types.COMPONENT_SOURCE_PAPER)
     request = pb.SubmitDossierRequest(
         procedure_code=TEMPORARY_RESIDENCE,
         channel=COUNTER,
         applicant_id=world.account_id(applicant),
-        applicant_kind=facts.ApplicantKind.APPLICANT_KIND_CITIZEN,
+        applicant_kind=dossier_pb2.APPLICANT_KIND_CITIZEN,
         applicant_name=world.call(applicant, identity.GetMyAccountRequest()).account.full_name,
         form=ParseDict(TEMPORARY_RESIDENCE_FORM, Struct()),
         components=[paper, declaration],
         reception_agency=world.people.commune,
-        delivery_method=facts.DeliveryMethod.DELIVERY_METHOD_COUNTER,
+        delivery_method=dossier_pb2.DELIVERY_METHOD_COUNTER,
     )
     case = Case(world, applicant, world.call(receptionist, request).code)
     (fee,) = case.shown.fees
@@ -397,9 +397,7 @@ def test_an_interrupted_upload_goes_on_where_it_stopped(world: World) -> None:
     ).upload
     assert done.complete
 
-    housing = facts.Component(
-        component_code="housing", source=facts.ComponentSource.COMPONENT_SOURCE_ATTACHMENT, sha256=done.sha256
-    )
+    housing = pb.GivenComponent(component_code="housing", source=types.COMPONENT_SOURCE_ATTACHMENT, sha256=done.sha256)
     code = world.submit(citizen, TEMPORARY_RESIDENCE, TEMPORARY_RESIDENCE_FORM, housing).code
     parts = world.transport.stream(pb.GetAttachmentRequest(code=code, sha256=done.sha256), citizen)
     assert b"".join(part.data for part in parts) == content
@@ -450,7 +448,7 @@ def test_indicators_count_at_once(world: World) -> None:
     world.receive(case.code)
     world.work(case.code, *CIVIL_STEPS)
     world.decide(case.code)
-    method = facts.DeliveryMethod.DELIVERY_METHOD_ELECTRONIC
+    method = dossier_pb2.DELIVERY_METHOD_ELECTRONIC
     returned = world.by(case.code, "receptionist")(pb.ReturnResultRequest(code=case.code, delivery_method=method))
 
     assert counted(returned.position) == tuple(count + 1 for count in before)
@@ -467,10 +465,10 @@ def test_refusals_tell_everything_that_is_needed_in_two_languages(world: World) 
         citizen,
         pb.SubmitDossierRequest(
             procedure_code=EXTRACT,
-            channel=facts.Channel.CHANNEL_ONLINE,
+            channel=types.CHANNEL_ONLINE,
             form=ParseDict(EXTRACT_FORM | {"copies": 0, "event_kind": "hatching"}, Struct()),
             reception_agency=world.people.commune,
-            delivery_method=facts.DeliveryMethod.DELIVERY_METHOD_POST,
+            delivery_method=dossier_pb2.DELIVERY_METHOD_POST,
         ),
     )
     assert {field.rpartition(".")[2] for field in wrong.violations} == {"copies", "event_kind"}

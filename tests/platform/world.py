@@ -22,11 +22,12 @@ from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import Struct
 
 from gateway.sandbox.day.door import Door
-from motcua.dossier.events.v1 import events_pb2 as facts
+from motcua.dossier.v1 import dossier_pb2
 from motcua.dossier.v1 import dossier_service_pb2 as pb
 from motcua.dossier.v1.dossier_pb2 import Dossier, HistoryEntry, Upload
 from motcua.identity.v1 import identity_service_pb2 as identity
 from motcua.payment.v1 import payment_service_pb2 as payment
+from motcua.types.v1 import types_pb2 as types
 from tests.platform.deployment import Deployment
 from tests.platform.transport import Refused, Stated, Transport
 from tests.support import papers
@@ -35,7 +36,7 @@ from tests.support.waiting import eventually
 
 ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
 LOW_ASSURANCE = 9
-ATTACHMENT = facts.ComponentSource.COMPONENT_SOURCE_ATTACHMENT
+ATTACHMENT = types.COMPONENT_SOURCE_ATTACHMENT
 Form = dict[str, str | bool | int]
 
 TEMPORARY_RESIDENCE = "1.004194"
@@ -177,26 +178,20 @@ class World:
         assert done.complete
         return done
 
-    def attachment(self, token: str, component_code: str, text: str = "") -> facts.Component:
+    def attachment(self, token: str, component_code: str, text: str = "") -> pb.GivenComponent:
         uploaded = self.upload(token, pdf(text or component_code))
-        return facts.Component(
-            component_code=component_code,
-            source=ATTACHMENT,
-            sha256=uploaded.sha256,
-            media_type=uploaded.media_type,
-            size=uploaded.size,
-        )
+        return pb.GivenComponent(component_code=component_code, source=ATTACHMENT, sha256=uploaded.sha256)
 
     def submit(
-        self, token: str, procedure: str, form: Form, *components: facts.Component, **more: Any
+        self, token: str, procedure: str, form: Form, *components: pb.GivenComponent, **more: Any
     ) -> pb.SubmitDossierResponse:
         request = pb.SubmitDossierRequest(
             procedure_code=procedure,
-            channel=facts.Channel.CHANNEL_ONLINE,
+            channel=types.CHANNEL_ONLINE,
             form=ParseDict(form, Struct()),
             components=components,
             reception_agency=self.people.commune,
-            delivery_method=facts.DeliveryMethod.DELIVERY_METHOD_ELECTRONIC,
+            delivery_method=dossier_pb2.DELIVERY_METHOD_ELECTRONIC,
         )
         request.MergeFrom(pb.SubmitDossierRequest(**more))
         reply: pb.SubmitDossierResponse = self.call(token, request)
@@ -273,7 +268,7 @@ class World:
         return issued
 
     def hand_over(self, code: str) -> None:
-        method = facts.DeliveryMethod.DELIVERY_METHOD_ELECTRONIC
+        method = dossier_pb2.DELIVERY_METHOD_ELECTRONIC
         self.by(code, "receptionist")(pb.ReturnResultRequest(code=code, delivery_method=method))
 
     def account_id(self, token: str) -> str:

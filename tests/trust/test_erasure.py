@@ -23,8 +23,9 @@ from command.registry import service_classes
 from gateway.ledger.audit import checking
 from gateway.ledger.audit.source import FolderSource
 from gateway.ledger.keep.own_keys import log_key
-from motcua.dossier.events.v1 import events_pb2 as facts
+from motcua.dossier.v1 import dossier_service_pb2 as pb
 from motcua.identity.events.v1.events_pb2 import ERASURE_OUTCOME_SHREDDED, LANGUAGE_VIETNAMESE
+from motcua.types.v1 import types_pb2 as types
 from motcua.warehouse.v1.warehouse_pb2 import DOCUMENT_STATUS_ERASED
 from services.catalogue.seed import seed
 from services.chassis.calls.stated import DOSSIER
@@ -263,7 +264,7 @@ def live(world: World) -> Lived:
     for person in (ERASED, OTHERS[0]):
         upload(world, "citizen", person.account_id, SHARED)
     sha256 = upload(world, "receptionist", official, FILE)
-    attached = facts.Component(component_code="ct01", source=facts.COMPONENT_SOURCE_ATTACHMENT, sha256=sha256)
+    attached = pb.GivenComponent(component_code="ct01", source=types.COMPONENT_SOURCE_ATTACHMENT, sha256=sha256)
     personal = {
         "applicant_name": NAME, "email": EMAIL, "phone": PHONE, "components": [attached],
         "form": {"subject_name": NAME, "subject_id": "056090000001", "content": ANSWER},

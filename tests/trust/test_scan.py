@@ -26,7 +26,7 @@ from gateway.sandbox.day import province
 from gateway.sandbox.day.forms import answers
 from gateway.sandbox.day.province import APPLICANTS
 from gateway.sandbox.people import Citizen, citizen
-from motcua.dossier.events.v1 import events_pb2 as facts
+from motcua.dossier.v1 import dossier_pb2
 from motcua.dossier.v1 import dossier_service_pb2 as pb
 from motcua.identity.v1 import identity_service_pb2 as identity
 from motcua.identity.v1.identity_pb2 import ERASURE_OUTCOME_REFUSED
@@ -257,7 +257,7 @@ def _live(world: World, person: int, given: Given) -> None:
     now(me, pb.RequestWithdrawalRequest(code=code, reason=given.words("Rút")))
     world.by(code, "receptionist")(pb.DeclineWithdrawalRequest(code=code, explanation=given.words("Không cho rút")))
     stop = pb.StopProcessingRequest(
-        code=code, cause=facts.StopCause.STOP_CAUSE_NOT_SUPPLIED, explanation=given.words("Dừng")
+        code=code, cause=dossier_pb2.STOP_CAUSE_NOT_SUPPLIED, explanation=given.words("Dừng")
     )
     world.by(code, "approver")(stop)
 
@@ -272,9 +272,9 @@ def _live(world: World, person: int, given: Given) -> None:
     receptionist = world.people.official(world.people.commune, "receptionist")
     counter = pb.SubmitDossierRequest(
         procedure_code=TEMPORARY_RESIDENCE,
-        channel=facts.Channel.CHANNEL_COUNTER,
+        channel=types.CHANNEL_COUNTER,
         applicant_id=world.account_id(me),
-        applicant_kind=facts.ApplicantKind.APPLICANT_KIND_CITIZEN,
+        applicant_kind=dossier_pb2.APPLICANT_KIND_CITIZEN,
         applicant_name=citizen(person).full_name,
         email=given.email(),
         phone=given.phone(),
@@ -284,7 +284,7 @@ def _live(world: World, person: int, given: Given) -> None:
             for component in ("housing", "ct01")
         ],
         reception_agency=world.people.commune,
-        delivery_method=facts.DeliveryMethod.DELIVERY_METHOD_COUNTER,
+        delivery_method=dossier_pb2.DELIVERY_METHOD_COUNTER,
     )
     _ask(world, person, me, given, now(receptionist, counter).code)
 
@@ -316,10 +316,10 @@ def _ask(world: World, person: int, me: str, given: Given, code: str) -> None:
     wrong: Form = {"subject_name": given.words("Mẫu sai"), "subject_id": given.text("056190-wrong-id", "wrong id")}
     refused = world.refusal(me, pb.SubmitDossierRequest(
         procedure_code=TEMPORARY_RESIDENCE,
-        channel=facts.Channel.CHANNEL_ONLINE,
+        channel=types.CHANNEL_ONLINE,
         form=ParseDict(wrong, Struct()),
         reception_agency=world.people.commune,
-        delivery_method=facts.DeliveryMethod.DELIVERY_METHOD_ELECTRONIC,
+        delivery_method=dossier_pb2.DELIVERY_METHOD_ELECTRONIC,
     ))  # fmt: skip
     assert refused.violations or refused.reason
     assert world.refusal(me, identity.UpdateProfileRequest(email=given.text("no mail address@@", "wrong e-mail")))

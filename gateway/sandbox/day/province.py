@@ -30,6 +30,7 @@ from motcua.dossier.events.v1 import events_pb2 as facts
 from motcua.dossier.v1 import dossier_pb2
 from motcua.dossier.v1 import dossier_service_pb2 as pb
 from motcua.payment.v1 import payment_service_pb2 as payment
+from motcua.types.v1 import types_pb2 as types
 
 ONLINE_SHARE = 0.8
 PAYS_ONLINE = 0.75
@@ -168,7 +169,7 @@ async def _agencies(door: Door, province: str) -> list[law.Agency]:
 
 async def _procedures(door: Door) -> list[Procedure]:
     """Those that can be asked for online by a form."""
-    online = facts.Channel.CHANNEL_ONLINE
+    online = facts.CHANNEL_ONLINE
     summaries = await _pages(
         lambda page: door.call(
             door.catalogue.ListProcedures, catalogue.ListProceduresRequest(channel=online, page_token=page)
@@ -219,7 +220,7 @@ def _document(text: str) -> bytes:
     return body + b"xref\n0 6\n%strailer<</Size 6/Root 1 0 R>>\nstartxref\n%d\n%%%%EOF\n" % (rows, len(body))
 
 
-async def upload(person: Person, door: Door, content: bytes) -> facts.Component:
+async def upload(person: Person, door: Door, content: bytes) -> pb.GivenComponent:
     """Upload a PDF; returns a component that refers to it."""
     sha256 = hashlib.sha256(content).hexdigest()
     began = await person.call(
@@ -230,12 +231,7 @@ async def upload(person: Person, door: Door, content: bytes) -> facts.Component:
         await person.call(
             door.dossiers.UploadChunk, pb.UploadChunkRequest(upload_id=began.upload.upload_id, data=content)
         )
-    return facts.Component(
-        source=facts.ComponentSource.COMPONENT_SOURCE_ATTACHMENT,
-        sha256=sha256,
-        media_type="application/pdf",
-        size=len(content),
-    )
+    return pb.GivenComponent(source=types.COMPONENT_SOURCE_ATTACHMENT, sha256=sha256)
 
 
 async def apply(province: Province, rng: random.Random) -> str:
@@ -247,7 +243,7 @@ async def apply(province: Province, rng: random.Random) -> str:
     form = answers(procedure.schema, rng)
     components = []
     for rule in procedure.definition.components:
-        by_hand = {facts.ComponentSource.COMPONENT_SOURCE_PAPER, facts.ComponentSource.COMPONENT_SOURCE_ATTACHMENT}
+        by_hand = {types.COMPONENT_SOURCE_PAPER, types.COMPONENT_SOURCE_ATTACHMENT}
         if by_hand & set(rule.sources):
             component = await upload(by, door, _document(f"{procedure.code} {rule.code} {rng.randrange(10**6)}"))
             component.component_code = rule.code
@@ -255,16 +251,16 @@ async def apply(province: Province, rng: random.Random) -> str:
     request = pb.SubmitDossierRequest(
         request_id=str(uuid4()),
         procedure_code=procedure.code,
-        channel=facts.Channel.CHANNEL_ONLINE if online else facts.Channel.CHANNEL_COUNTER,
+        channel=types.CHANNEL_ONLINE if online else types.CHANNEL_COUNTER,
         form=ParseDict(form, Struct()),
         components=components,
         reception_agency=reception,
-        delivery_method=facts.DeliveryMethod.DELIVERY_METHOD_ELECTRONIC,
+        delivery_method=dossier_pb2.DELIVERY_METHOD_ELECTRONIC,
         reuse_consent=True,
     )
     if not online:
         request.applicant_id = await person.account_id()
-        request.applicant_kind = facts.ApplicantKind.APPLICANT_KIND_CITIZEN
+        request.applicant_kind = dossier_pb2.APPLICANT_KIND_CITIZEN
         request.applicant_name = person.full_name
     reply = await by.call(door.dossiers.SubmitDossier, request)
     return str(reply.code)
@@ -327,7 +323,7 @@ def _id(dossier: dossier_pb2.Dossier, act: str) -> str:
 
 async def _receive(province: Province, dossier: dossier_pb2.Dossier) -> None:
     owed = [fee for fee in dossier.fees if fee.finance == dossier_pb2.Finance.FINANCE_DUE]
-    if any(fee.condition == facts.FeeCondition.FEE_CONDITION_RECEPTION for fee in owed):
+    if any(fee.condition == types.FEE_CONDITION_RECEPTION for fee in owed):
         await _pay(province, dossier)
         return
     by = province.official(dossier.holder, "receptionist")
@@ -457,8 +453,6 @@ async def _decide(province: Province, dossier: dossier_pb2.Dossier) -> None:
         code=dossier.code,
         result_number=f"{_chance(dossier.code, 'number') * 1e6:06.0f}/KQ",
         sha256=result.sha256,
-        media_type=result.media_type,
-        size=result.size,
     )
     await by.call(door.dossiers.IssueResult, issue)
 
@@ -471,7 +465,7 @@ async def _return(province: Province, dossier: dossier_pb2.Dossier) -> None:
     request = pb.ReturnResultRequest(
         request_id=_id(dossier, "return"),
         code=dossier.code,
-        delivery_method=facts.DeliveryMethod.DELIVERY_METHOD_ELECTRONIC,
+        delivery_method=dossier_pb2.DELIVERY_METHOD_ELECTRONIC,
     )
     await by.call(province.door.dossiers.ReturnResult, request)
 

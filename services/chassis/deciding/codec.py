@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import Any, Generic, TypeVar, Union, get_args, get_origin, get_type_hints
 from uuid import UUID, uuid5
 
-from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -67,16 +67,23 @@ def _value(hint: Any, field: FieldDescriptor, where: str) -> tuple[Convert, Conv
     if isinstance(hint, type) and issubclass(hint, Enum):
         if field.enum_type is None:
             raise CodecDrifted(f"{where}: the proto has no enum")
-        numbers = set(field.enum_type.values_by_number)
-        if extra := {member.value for member in hint} - numbers:
+        numbers = numbers_of(field.enum_type)
+        if extra := {member.name for member in hint} - numbers.keys():
             raise CodecDrifted(f"{where}: the proto's enum has no {sorted(extra)}")
-        return (lambda member: member.value), hint
+        members = {numbers[member.name]: member for member in hint}
+        return {member: number for number, member in members.items()}.__getitem__, members.__getitem__
     if is_dataclass(hint) and isinstance(hint, type):
         if message is None:
             raise CodecDrifted(f"{where}: the proto has no message")
         shape = Shape(hint, message_class(message.full_name))
         return shape.write, shape.read
     raise CodecDrifted(f"{where}: no rule for {hint}")
+
+
+def numbers_of(enum: EnumDescriptor) -> Mapping[str, int]:
+    """By the names of its values, without what they all begin with."""
+    prefix = enum.values_by_number[0].name.removesuffix("UNSPECIFIED")
+    return {value.name.removeprefix(prefix): value.number for value in enum.values}
 
 
 class Part:
