@@ -53,7 +53,7 @@ def stored(field: FieldDescriptor) -> bool:
 
 
 # Whose API still holds messages or enums of stored events.
-HOLDS_STORED = {"catalogue", "dossier"}
+HOLDS_STORED = {"catalogue"}
 # Shared messages that no method has yet.
 LONELY = {"motcua.types.v1.LocalizedText", "motcua.types.v1.Term"}
 
