@@ -6,10 +6,11 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from motcua.catalogue.events.v1 import definitions_pb2
 from motcua.catalogue.v1 import catalogue_pb2
 from motcua.catalogue.v1 import catalogue_service_pb2 as pb
 from motcua.dossier.events.v1 import events_pb2 as dossier
+from motcua.types.v1.types_pb2 import LocalizedText
+from services.catalogue.counterparts import CHANNEL, FEE_CONDITION, TERM
 from services.catalogue.refusals import Refused
 from services.catalogue.views import Definitions
 from services.chassis.calls.answers import form_answers
@@ -34,7 +35,7 @@ def fee(known: Definitions, request: pb.QuoteFeeRequest, day: str) -> pb.QuoteFe
         form_answers(request.form),
         Eligibility(request.account_level, frozenset(request.document_kinds)),
     )
-    channel = _rule(procedure, request.channel).channel
+    channel = _rule(procedure, CHANNEL.stored(request.channel)).channel
     try:
         case = case_of(procedure, known.province(request.province, day).key, channel, day, answers, eligibility)
     except FormUnusable as unusable:  # published before it was checked
@@ -51,7 +52,7 @@ def fee(known: Definitions, request: pb.QuoteFeeRequest, day: str) -> pb.QuoteFe
     return pb.QuoteFeeResponse(
         items=map(_item, items),
         total=sum(item.amount for item in items),
-        condition=found.message.fee.condition,
+        condition=FEE_CONDITION.shown(found.message.fee.condition),
         total_if_confirmed=sum(item.amount for item in confirmed),
         exemptions=[
             catalogue_pb2.QuotedExemption(
@@ -78,8 +79,8 @@ def _item(item: QuotedItem) -> catalogue_pb2.QuotedItem:
     )
 
 
-def _text(text: Text) -> definitions_pb2.Text:
-    return definitions_pb2.Text(vi=text.vi, en=text.en)
+def _text(text: Text) -> LocalizedText:
+    return LocalizedText(vi=text.vi, en=text.en)
 
 
 def deadline(
@@ -88,7 +89,7 @@ def deadline(
     """Raises PROCEDURE_UNKNOWN, PROCEDURE_NOT_IN_FORCE, CHANNEL_NOT_OFFERED, TERM_NOT_LISTED, AGENCY_UNKNOWN, AGENCY_CLOSED."""
     day = local_day(received_at)
     procedure: Procedure = known.procedure(request.procedure_code, day).value
-    term = _rule(procedure, request.channel).term
+    term = _rule(procedure, CHANNEL.stored(request.channel)).term
     if term is None:
         raise Refused("TERM_NOT_LISTED", code=procedure.code)
     calendar = known.calendar(known.agency(request.agency, day).value.calendar_id, day).value
@@ -97,7 +98,7 @@ def deadline(
     due = due_at(counting, term, received_at)
     return pb.PreviewDeadlineResponse(
         due_at=to_timestamp(due),
-        term=written,
+        term=TERM.shown(written),
         calendar_id=calendar.calendar_id,
         calendar_version=calendar.version,
         provisional=is_provisional(counting, due),

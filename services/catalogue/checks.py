@@ -8,6 +8,7 @@ from typing import Any
 
 from motcua.catalogue.v1 import errors_pb2
 from services.catalogue.commands import AdoptFeeOverlay, OpenAgency, PublishCalendar, PublishProcedure, PublishTerritory
+from services.catalogue.counterparts import shown_of
 from services.catalogue.domain.agency import AgencyState, agencies
 from services.catalogue.domain.calendar import CalendarState, calendars
 from services.catalogue.domain.overlay import OverlayState, overlays
@@ -18,7 +19,6 @@ from services.catalogue.values import TerritoryState, Version
 from services.chassis.calls import requests
 from services.chassis.calls.statuses import Errors, RequestInvalid
 from services.chassis.decider import Rejected
-from services.chassis.following.in_force import SHAPES
 from services.law.definitions import Agency, CalendarVersion, FeeOverlay, Procedure, Territory, Text
 from services.law.validity import Validity
 
@@ -70,7 +70,7 @@ def _named(path: str, name: Text) -> Found:
 
 def _asked(kind: str, each: Any) -> Found:
     try:
-        requests.check(SHAPES[kind].write(each))
+        requests.check(shown_of(kind, each))
     except RequestInvalid as invalid:
         yield from ((violation.field, violation.en) for violation in invalid.violations)
     if getattr(each, "version", 1) < (0 if kind == "agency" else 1):

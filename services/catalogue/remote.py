@@ -12,10 +12,11 @@ from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
 from motcua.catalogue.v1 import catalogue_service_pb2 as pb
+from motcua.catalogue.v1 import definitions_pb2
 from motcua.catalogue.v1.catalogue_service_pb2_grpc import CatalogueServiceStub
 from services.catalogue import loader
+from services.catalogue.counterparts import shown_of
 from services.catalogue.reader import Reader
-from services.chassis.following.in_force import SHAPES
 from services.chassis.machine import chance
 from services.law.definitions import CalendarVersion, FeeOverlay, Procedure, Territory
 
@@ -163,7 +164,7 @@ class _Api:
             raise
 
     def publish(self, entry: Entry) -> None:
-        message, id_ = SHAPES[entry.kind].write(entry.definition), str(chance.new_id())
+        message, id_ = shown_of(entry.kind, entry.definition), str(chance.new_id())
         calls: dict[str, tuple[Callable[..., Any], Any]] = {
             "calendar": (self._stub.PublishCalendar, pb.PublishCalendarRequest),
             "territory": (self._stub.PublishTerritory, pb.PublishTerritoryRequest),
@@ -200,8 +201,7 @@ class _Api:
         for province in _pages(self._stub.ListProvinces, pb.ListProvincesRequest(day=day), "provinces"):
             if province.unit.code == code and province.version == wanted.version:
                 communes = _pages(self._stub.ListCommunes, pb.ListCommunesRequest(province=code, day=day), "communes")
-                message: Any = SHAPES["territory"].message
-                yield message(
+                yield definitions_pb2.Territory(
                     province=province.unit,
                     communes=communes,
                     version=province.version,
@@ -221,7 +221,7 @@ def _pages(call: Callable[..., Any], request: Any, items: str) -> Iterator[Any]:
 
 
 def _same(entry: Entry, published: Any) -> bool:
-    written: Any = SHAPES[entry.kind].write(entry.definition)
+    written = shown_of(entry.kind, entry.definition)
     if "valid_until" in written.DESCRIPTOR.fields_by_name and not written.valid_until:
         published.valid_until = ""
     return bool(written == published)

@@ -19,6 +19,7 @@ from services.catalogue.commands import (
     WithdrawProcedure,
     WithdrawProcedureVersion,
 )
+from services.catalogue.counterparts import CALENDAR, OVERLAY, PROCEDURE, UNIT
 from services.catalogue.domain.agency import agencies
 from services.catalogue.domain.calendar import calendars
 from services.catalogue.domain.overlay import overlays
@@ -129,7 +130,7 @@ class CatalogueService:
         request = call.request
         known = await self.definitions.get(request.min_position)
         found = known.procedure(request.code, _day(call), request.version)
-        return pb.GetProcedureResponse(procedure=found.message, revision=found.revision)
+        return pb.GetProcedureResponse(procedure=PROCEDURE.shown(found.message), revision=found.revision)
 
     @api
     async def list_procedures(self, call: Call[pb.ListProceduresRequest]) -> pb.ListProceduresResponse:
@@ -182,7 +183,9 @@ class CatalogueService:
     async def list_fee_overlays(self, call: Call[pb.ListFeeOverlaysRequest]) -> pb.ListFeeOverlaysResponse:
         known = await self.definitions.get(call.request.min_position)
         page = call.cut(queries.overlays(known, call.request, _day(call)), queries.key)
-        return pb.ListFeeOverlaysResponse(overlays=(each.message for each in page.rows), next_page_token=page.token)
+        return pb.ListFeeOverlaysResponse(
+            overlays=[OVERLAY.shown(each.message) for each in page.rows], next_page_token=page.token
+        )
 
     # Agencies
 
@@ -284,7 +287,7 @@ class CatalogueService:
     async def get_calendar(self, call: Call[pb.GetCalendarRequest]) -> pb.GetCalendarResponse:
         known = await self.definitions.get(call.request.min_position)
         found = known.calendar(call.request.calendar_id, local_day(call.now), call.request.version)
-        return pb.GetCalendarResponse(calendar=found.message, revision=found.revision)
+        return pb.GetCalendarResponse(calendar=CALENDAR.shown(found.message), revision=found.revision)
 
     # Territory
 
@@ -313,7 +316,7 @@ class CatalogueService:
     @api
     async def list_provinces(self, call: Call[pb.ListProvincesRequest]) -> pb.ListProvincesResponse:
         known = await self.definitions.get(call.request.min_position)
-        page = call.cut(known.provinces(_day(call)), queries.key)
+        page = call.cut(queries.provinces(known, call.request, _day(call)), queries.key)
         return pb.ListProvincesResponse(provinces=map(queries.province_of, page.rows), next_page_token=page.token)
 
     @api
@@ -323,7 +326,7 @@ class CatalogueService:
         province = known.province(request.province, _day(call))
         found = queries.communes(province, request.search)
         page = call.cut(found, lambda unit: (unit.code,))
-        return pb.ListCommunesResponse(communes=page.rows, next_page_token=page.token)
+        return pb.ListCommunesResponse(communes=map(UNIT.shown, page.rows), next_page_token=page.token)
 
 
 def _day(call: Call[Any]) -> str:

@@ -20,8 +20,8 @@ from joserfc.jwk import OKPKey
 
 from motcua.catalogue.v1 import catalogue_service_pb2 as pb
 from motcua.catalogue.v1.catalogue_service_pb2_grpc import CatalogueServiceStub
+from services.catalogue.counterparts import shown_of
 from services.catalogue.service import CatalogueService
-from services.chassis.following.in_force import SHAPES
 from services.chassis.platform.platform import Platform
 from services.chassis.work import confined
 from tests.catalogue.samples import PROCEDURE
@@ -69,7 +69,7 @@ def editor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Editor]:
 
 
 def definition(schema: Any = None, ui: Any = None) -> Any:
-    made: Any = SHAPES["procedure"].write(PROCEDURE)
+    made: Any = shown_of("procedure", PROCEDURE)
     if schema is not None:
         made.form.schema = schema if isinstance(schema, str) else json.dumps(schema)
     if ui is not None:

@@ -18,10 +18,10 @@ from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 from joserfc.jwk import OKPKey
 
-from motcua.catalogue.events.v1 import definitions_pb2 as d
 from motcua.catalogue.v1 import catalogue_service_pb2 as pb
+from motcua.catalogue.v1 import definitions_pb2 as d
 from motcua.catalogue.v1.catalogue_service_pb2_grpc import CatalogueServiceStub
-from motcua.dossier.events.v1 import events_pb2 as dossier
+from motcua.types.v1 import types_pb2 as types
 from services.catalogue import remote
 from services.catalogue.loader import DATA
 from services.catalogue.seed import Report, seed
@@ -37,7 +37,7 @@ from tests.support.tokens import mint, signing_key
 from tests.support.waiting import eventually
 
 ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
-COUNTER, ONLINE = dossier.CHANNEL_COUNTER, dossier.CHANNEL_ONLINE
+COUNTER, ONLINE = types.CHANNEL_COUNTER, types.CHANNEL_ONLINE
 
 
 def day(offset: int) -> str:
@@ -172,7 +172,7 @@ def test_hai_phong_waives_online_fees_from_8_august(
 ) -> None:
     quoted = catalogue("QuoteFee", procedure_code="1.001612", province="31", channel=channel, day=on)
     assert [(item.amount, item.resolution) for item in quoted.items] == [(amount, resolution)]
-    assert (quoted.total, quoted.condition) == (amount, dossier.FEE_CONDITION_RECEPTION)
+    assert (quoted.total, quoted.condition) == (amount, types.FEE_CONDITION_RECEPTION)
 
 
 def test_a_fee_by_count(catalogue: Catalogue) -> None:
@@ -288,7 +288,9 @@ def test_an_agency_is_opened_once(catalogue: Catalogue) -> None:
 
 
 def test_an_agency_has_another_name_from_its_day_on(catalogue: Catalogue) -> None:
-    name = d.Text(vi="Trung tâm Phục vụ hành chính công phường Bắc Nha Trang", en="Service Centre, Bắc Nha Trang Ward")
+    name = types.LocalizedText(
+        vi="Trung tâm Phục vụ hành chính công phường Bắc Nha Trang", en="Service Centre, Bắc Nha Trang Ward"
+    )
     before = catalogue("GetAgency", code="P56.22.333").agency.agency
     fields: dict[str, Any] = {"code": before.code, "legal_basis": "1/NQ-HĐND"}
     assert catalogue.refusal("ChangeAgency", **fields, calendar_id="police", valid_from=day(0))[0] == "CHANGES_THE_PAST"
@@ -422,6 +424,7 @@ def test_procedures_are_filtered(catalogue: Catalogue) -> None:
         ({"sector": whole[0].sector.code}, lambda each: each.sector.code == whole[0].sector.code),
         ({"channel": ONLINE}, lambda each: ONLINE in each.channels),
         ({"level": d.LEVEL_PROVINCE}, lambda each: d.LEVEL_PROVINCE in {a.level for a in each.authorities}),
+        ({"online_level": d.ONLINE_LEVEL_FULL}, lambda each: each.online_level == d.ONLINE_LEVEL_FULL),
     ):
         found = everything(catalogue, "ListProcedures", "procedures", **filter_)
         assert found == [each for each in whole if kept(each)]
@@ -446,6 +449,21 @@ def test_pages_cover_everything_once(catalogue: Catalogue) -> None:
     assert catalogue.refusal("ListAgencies", page_token="x")[0] == "INVALID_POSITION"
     one_stop = everything(catalogue, "ListAgencies", "agencies", one_stop_shop=True, province="56")
     assert all(each.agency.one_stop_shop for each in one_stop)
+    page = catalogue("ListAgencies", page_size=1, one_stop_shop=True)
+    assert catalogue.refusal("ListAgencies", page_token=page.next_page_token)[0] == "INVALID_POSITION"
+
+
+def test_lists_are_narrowed(catalogue: Catalogue) -> None:
+    whole = everything(catalogue, "ListAgencies", "agencies", province="56")
+    of_communes = everything(catalogue, "ListAgencies", "agencies", province="56", level=d.LEVEL_COMMUNE)
+    assert of_communes == [each for each in whole if each.agency.level == d.LEVEL_COMMUNE] != whole
+    code = whole[-1].agency.code
+    assert whole[-1] in everything(catalogue, "ListAgencies", "agencies", search=code)
+    assert [each.unit.code for each in catalogue("ListProvinces", search="khanh hoa").provinces] == ["56"]
+    assert [each.unit.code for each in catalogue("ListProvinces", search="56").provinces] == ["56"]
+    overlays = everything(catalogue, "ListFeeOverlays", "overlays")
+    online = everything(catalogue, "ListFeeOverlays", "overlays", channel=ONLINE)
+    assert online == [each for each in overlays if not each.channels or ONLINE in each.channels] != []
 
 
 def test_only_editors_publish(catalogue: Catalogue) -> None:

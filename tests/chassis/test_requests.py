@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from motcua.catalogue.v1 import catalogue_service_pb2 as catalogue
-from motcua.dossier.events.v1 import events_pb2 as events
 from motcua.dossier.v1 import dossier_service_pb2 as pb
 from motcua.types.v1 import types_pb2 as types
 from services.chassis.calls import requests
@@ -121,7 +120,7 @@ def test_text_is_in_one_form_before_anything_reads_it(written: str) -> None:
             request_id=ID, code="x", component_codes=[written or "x"], explanation=written + "."
         ),
         catalogue.QuoteFeeRequest(
-            procedure_code="1", province="56", channel=events.CHANNEL_COUNTER, counts={written or "x": 1}
+            procedure_code="1", province="56", channel=types.CHANNEL_COUNTER, counts={written or "x": 1}
         ),
         submission(form={"answer " + written: written, "in": {"list": [written, {"x": written}]}}),
     ):

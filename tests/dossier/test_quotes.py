@@ -18,7 +18,7 @@ from sqlalchemy import create_engine
 
 from motcua.catalogue.events.v1 import events_pb2 as stored
 from motcua.catalogue.v1 import catalogue_service_pb2 as pb
-from motcua.dossier.events.v1 import events_pb2 as facts
+from motcua.types.v1 import types_pb2 as types
 from services.catalogue import answers
 from services.catalogue.views import Definitions
 from services.chassis.calls.answers import form_answers
@@ -87,7 +87,7 @@ def test_the_quote_and_the_assessment_agree(
     request = pb.QuoteFeeRequest(
         procedure_code=code,
         province="56",
-        channel=facts.Channel.ValueType(channel.value),
+        channel=types.Channel.ValueType(channel.value),
         form=ParseDict(answered, Struct()),
         account_level=level,
         document_kinds=sorted(kinds),
@@ -129,7 +129,7 @@ def test_the_quote_and_the_assessment_agree(
 def test_a_claim_is_quoted_beside_what_is_assessed_without_it() -> None:
     assessing, quoting = law()
     request = pb.QuoteFeeRequest(
-        procedure_code="3.000333", province="56", channel=facts.CHANNEL_COUNTER, exemptions=["student"]
+        procedure_code="3.000333", province="56", channel=types.CHANNEL_COUNTER, exemptions=["student"]
     )
     quoted = answers.fee(quoting, request, "2026-03-02")
     assert (quoted.total, quoted.total_if_confirmed) == (200_000, 100_000)

@@ -19,9 +19,9 @@ from motcua.notification.v1 import notification_pb2
 from motcua.options.v1 import options_pb2
 from motcua.types.v1 import types_pb2 as types
 from motcua.types.v1.types_pb2 import LANGUAGE_ENGLISH
+from services.catalogue.counterparts import shown_of
 from services.chassis.decider import Sealed
 from services.chassis.deciding.codec import to_timestamp
-from services.chassis.following.in_force import SHAPES
 from services.identity import signing
 from services.notification.codec import message_codec
 from services.notification.messages.events import MessageComposed, SendAbandoned
@@ -341,7 +341,7 @@ def rotate_signing_key(world: World) -> Sending:
 def _procedure(world: World, valid_from: str) -> Any:
     known = next(one for one in LAW.procedures if one.code == PROCEDURE)
     code = f"1.{990000 + next(world.numbers)}"
-    return SHAPES["procedure"].write(replace(known, code=code, valid_from=valid_from))
+    return shown_of("procedure", replace(known, code=code, valid_from=valid_from))
 
 
 @case
@@ -399,7 +399,7 @@ def _overlay(world: World) -> Any:
 
 @case
 def withdraw_fee_overlay(world: World) -> Sending:
-    overlay = SHAPES["overlay"].write(_overlay(world))
+    overlay = shown_of("overlay", _overlay(world))
     world.done("AdoptFeeOverlay", "editor", overlay=overlay, replaces=True)
     names = ("province", "procedure_code", "charge_code", "channels", "valid_from")
     fields = {name: getattr(overlay, name) for name in names}
@@ -408,12 +408,12 @@ def withdraw_fee_overlay(world: World) -> Sending:
 
 @case
 def adopt_fee_overlay(world: World) -> Sending:
-    return world.sending("AdoptFeeOverlay", "editor", overlay=SHAPES["overlay"].write(_overlay(world)), replaces=True)
+    return world.sending("AdoptFeeOverlay", "editor", overlay=shown_of("overlay", _overlay(world)), replaces=True)
 
 
 def _agency(world: World) -> Any:
     known = next(one for one in LAW.agencies("56") if one.code == AGENCY)
-    return SHAPES["agency"].write(replace(known, code=f"P56.22.333.{next(world.numbers)}", valid_from=day(0)))
+    return shown_of("agency", replace(known, code=f"P56.22.333.{next(world.numbers)}", valid_from=day(0)))
 
 
 @case
@@ -455,14 +455,14 @@ def withdraw_agency_version(world: World) -> Sending:
 @case
 def withdraw_calendar_version(world: World) -> Sending:
     calendar = replace(LAW.calendars[0], calendar_id=f"trial-{next(world.numbers)}", valid_from=day(2))
-    world.done("PublishCalendar", "editor", calendar=SHAPES["calendar"].write(calendar))
+    world.done("PublishCalendar", "editor", calendar=shown_of("calendar", calendar))
     fields: dict[str, Any] = {"calendar_id": calendar.calendar_id, "version": calendar.version, "reason": "Nhập sai"}
     return world.sending("WithdrawCalendarVersion", "editor", **fields)
 
 
 @case
 def publish_calendar(world: World) -> Sending:
-    calendar = SHAPES["calendar"].write(replace(LAW.calendars[0], calendar_id=f"trial-{next(world.numbers)}"))
+    calendar = shown_of("calendar", replace(LAW.calendars[0], calendar_id=f"trial-{next(world.numbers)}"))
     return world.sending("PublishCalendar", "editor", calendar=calendar)
 
 
@@ -471,7 +471,7 @@ def _territory(world: World) -> Any:
     known = LAW.territories[0]
     communes = tuple(replace(one, code=f"{code}{index:03}") for index, one in enumerate(known.communes[:2]))
     province = replace(known.province, code=code)
-    return SHAPES["territory"].write(replace(known, province=province, communes=communes, valid_from=day(0)))
+    return shown_of("territory", replace(known, province=province, communes=communes, valid_from=day(0)))
 
 
 @case

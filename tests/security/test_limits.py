@@ -21,8 +21,8 @@ from grpc_status import rpc_status
 from joserfc import jwt
 from joserfc.jwk import OKPKey
 
-from motcua.catalogue.events.v1.definitions_pb2 import Form, Procedure, Tier
 from motcua.catalogue.v1.catalogue_service_pb2 import LintProcedureRequest, QuoteFeeRequest
+from motcua.catalogue.v1.definitions_pb2 import Form, Procedure, Tier
 from motcua.dossier.v1 import dossier_service_pb2 as dossiers
 from motcua.identity.v1 import identity_service_pb2 as identity
 from motcua.identity.v1.identity_pb2 import System

@@ -24,9 +24,8 @@ from google.protobuf.struct_pb2 import Struct
 
 from gateway.sandbox.day.door import Door, Person, refusal
 from gateway.sandbox.day.forms import answers
-from motcua.catalogue.events.v1 import definitions_pb2 as law
 from motcua.catalogue.v1 import catalogue_service_pb2 as catalogue
-from motcua.dossier.events.v1 import events_pb2 as facts
+from motcua.catalogue.v1 import definitions_pb2 as law
 from motcua.dossier.v1 import dossier_pb2
 from motcua.dossier.v1 import dossier_service_pb2 as pb
 from motcua.payment.v1 import payment_service_pb2 as payment
@@ -169,7 +168,7 @@ async def _agencies(door: Door, province: str) -> list[law.Agency]:
 
 async def _procedures(door: Door) -> list[Procedure]:
     """Those that can be asked for online by a form."""
-    online = facts.CHANNEL_ONLINE
+    online = types.CHANNEL_ONLINE
     summaries = await _pages(
         lambda page: door.call(
             door.catalogue.ListProcedures, catalogue.ListProceduresRequest(channel=online, page_token=page)
