@@ -13,6 +13,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from motcua.catalogue.events.v1.events_pb2 import AgencyOpened
 from motcua.dossier.v1 import dossier_service_pb2 as dossier
 from motcua.types.v1 import types_pb2 as types
+from services.catalogue import counterparts
 from tests.idempotency.cases import CASES
 from tests.idempotency.test_idempotency import folder, key, life, population, world  # noqa: F401
 from tests.idempotency.world import AGENCY, Sending, World
@@ -184,7 +185,7 @@ def elsewhere(world: World) -> str:  # noqa: F811
     agency = world.done("GetAgency", "citizen", code=AGENCY).agency.agency
     agency.code, agency.province, agency.parent = "P79.26.740.1", "79", ""
     host = world.client.host
-    host.run(tell(host.platform.store, f"agency-{agency.code}", AgencyOpened(agency=agency)))
+    host.run(tell(host.platform.store, f"agency-{agency.code}", AgencyOpened(agency=counterparts.AGENCY.stored(agency))))
     eventually(lambda: _refused_draft(world, agency.code) != "AGENCY_UNKNOWN")
     return str(agency.code)
 

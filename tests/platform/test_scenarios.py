@@ -307,7 +307,7 @@ def test_what_the_state_issued_is_not_asked_for_again(world: World) -> None:
     def noted() -> list[tuple[str, str]]:
         request = warehouse.GetDocumentRequest(document_id=certificate.document_id)
         document = world.call(birth.citizen, request).document
-        return [(reuse.code, reuse.component_code) for reuse in document.reuses]
+        return [(reuse.dossier_code, reuse.component_code) for reuse in document.reuses]
 
     assert eventually(noted) == [(card.code, "birth-certificate")]
     assert world.refusal(

@@ -391,7 +391,7 @@ def erased(site: Site) -> Done:
     def known() -> bool:
         inbox = world.done("ListInbox", "citizen", ERASED.account_id, page_size=200).messages
         documents = world.done("ListMyDocuments", "citizen", ERASED.account_id).documents
-        told_of = [message for message in inbox if message.code == lived.code]
+        told_of = [message for message in inbox if message.dossier_code == lived.code]
         results = [document for document in documents if document.source == 1]
         if told_of and results:
             lived.message_id, lived.document_id = told_of[0].message_id, results[0].document_id
