@@ -185,7 +185,9 @@ def elsewhere(world: World) -> str:  # noqa: F811
     agency = world.done("GetAgency", "citizen", code=AGENCY).agency.agency
     agency.code, agency.province, agency.parent = "P79.26.740.1", "79", ""
     host = world.client.host
-    host.run(tell(host.platform.store, f"agency-{agency.code}", AgencyOpened(agency=counterparts.AGENCY.stored(agency))))
+    host.run(
+        tell(host.platform.store, f"agency-{agency.code}", AgencyOpened(agency=counterparts.AGENCY.stored(agency)))
+    )
     eventually(lambda: _refused_draft(world, agency.code) != "AGENCY_UNKNOWN")
     return str(agency.code)
 

@@ -20,7 +20,7 @@ from joserfc.jwk import OKPKey
 from gateway.edge.certificates import ensure
 from gateway.edge.envoy import Address, Edge, Jwt, Mutual, Tls
 from gateway.edge.process import EdgeProcess
-from motcua.identity.events.v1 import events_pb2 as facts
+from motcua.identity.v1 import identity_pb2
 from motcua.identity.v1 import identity_service_pb2 as identity
 from motcua.identity.v1.identity_service_pb2_grpc import IdentityServiceStub
 from services.chassis.access.certificates import Files, peer_name
@@ -98,9 +98,9 @@ class Site:
         return System(self, client_id, key)
 
 
-def scopes(*purposes: str) -> list[facts.PurposeScope]:
+def scopes(*purposes: str) -> list[identity_pb2.PurposeScope]:
     """All procedures of the province."""
-    return [facts.PurposeScope(purpose=one, agencies=["P56"], all_procedures=True) for one in purposes]
+    return [identity_pb2.PurposeScope(purpose=one, agencies=["P56"], all_procedures=True) for one in purposes]
 
 
 @dataclass(frozen=True)

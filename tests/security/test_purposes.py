@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 from google.protobuf.field_mask_pb2 import FieldMask
 
-from motcua.identity.events.v1 import events_pb2 as facts
+from motcua.identity.v1 import identity_pb2
 from tests.security.site import DAY, PURPOSE, Site, System, grpc_reason, reason_of, scopes, site
 from tests.support.waiting import eventually_here
 
@@ -117,10 +117,22 @@ async def test_a_scope_taken_away_is_gone_from_living_tokens(running: Site) -> N
     [
         ({"purposes": ["statistics"]}, "PURPOSE_UNKNOWN"),
         ({"purposes": ["walk-in"]}, "PURPOSE_UNKNOWN"),
-        ({"scopes": [facts.PurposeScope(purpose=PURPOSE, agencies=["G12"], all_procedures=True)]}, "BEYOND_REACH"),
-        ({"scopes": [facts.PurposeScope(purpose=PURPOSE, agencies=["P5"], all_procedures=True)]}, "AGENCY_UNKNOWN"),
-        ({"scopes": [facts.PurposeScope(purpose=PURPOSE, agencies=["P56"], procedures=["9.9"])]}, "PROCEDURE_UNKNOWN"),
-        ({"scopes": [facts.PurposeScope(purpose="settle", agencies=["P56"], all_procedures=True)]}, "SCOPE_MALFORMED"),
+        (
+            {"scopes": [identity_pb2.PurposeScope(purpose=PURPOSE, agencies=["G12"], all_procedures=True)]},
+            "BEYOND_REACH",
+        ),
+        (
+            {"scopes": [identity_pb2.PurposeScope(purpose=PURPOSE, agencies=["P5"], all_procedures=True)]},
+            "AGENCY_UNKNOWN",
+        ),
+        (
+            {"scopes": [identity_pb2.PurposeScope(purpose=PURPOSE, agencies=["P56"], procedures=["9.9"])]},
+            "PROCEDURE_UNKNOWN",
+        ),
+        (
+            {"scopes": [identity_pb2.PurposeScope(purpose="settle", agencies=["P56"], all_procedures=True)]},
+            "SCOPE_MALFORMED",
+        ),
     ],
 )
 async def test_nobody_gives_what_is_not_theirs_or_not_there(running: Site, change: dict[str, Any], reason: str) -> None:

@@ -24,8 +24,9 @@ from gateway.ledger.audit import checking
 from gateway.ledger.audit.source import FolderSource
 from gateway.ledger.keep.own_keys import log_key
 from motcua.dossier.v1 import dossier_service_pb2 as pb
-from motcua.identity.events.v1.events_pb2 import ERASURE_OUTCOME_SHREDDED, LANGUAGE_VIETNAMESE
+from motcua.identity.v1.identity_pb2 import ERASURE_OUTCOME_SHREDDED
 from motcua.types.v1 import types_pb2 as types
+from motcua.types.v1.types_pb2 import LANGUAGE_VIETNAMESE
 from motcua.warehouse.v1.warehouse_pb2 import DOCUMENT_STATUS_ERASED
 from services.catalogue.seed import seed
 from services.chassis.calls.stated import DOSSIER
