@@ -55,7 +55,7 @@ def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
         handler: Handler[Any, Any, Any] = Handler(
             "dossier", dossier, dossier_codec, host.platform.store, keys, "vn-56", "test", w.RECEIVED.now
         )
-        for command in w.PROCESSED_BY_COMMUNE:
+        for command in (w.submit(), w.receive(), w.assign()):
             host.run(handler.execute(w.CODE, command, Origin.outermost(str(uuid4()), "d", "a")))
         yield Door(host, channel, key)
     patch.undo()
