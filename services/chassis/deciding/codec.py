@@ -71,13 +71,23 @@ def _value(hint: Any, field: FieldDescriptor, where: str) -> tuple[Convert, Conv
         if extra := {member.name for member in hint} - numbers.keys():
             raise CodecDrifted(f"{where}: the proto's enum has no {sorted(extra)}")
         members = {numbers[member.name]: member for member in hint}
-        return {member: number for number, member in members.items()}.__getitem__, members.__getitem__
+        return {member: number for number, member in members.items()}.__getitem__, _member_of(members, where)
     if is_dataclass(hint) and isinstance(hint, type):
         if message is None:
             raise CodecDrifted(f"{where}: the proto has no message")
         shape = Shape(hint, message_class(message.full_name))
         return shape.write, shape.read
     raise CodecDrifted(f"{where}: no rule for {hint}")
+
+
+def _member_of(members: Mapping[int, Enum], where: str) -> Convert:
+    def read(number: int) -> Enum:
+        """Raises ValueError for what a later release may have written."""
+        if number not in members:
+            raise ValueError(f"{where}: {number} is a value that this release does not know")
+        return members[number]
+
+    return read
 
 
 def numbers_of(enum: EnumDescriptor) -> Mapping[str, int]:
