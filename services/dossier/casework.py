@@ -143,7 +143,7 @@ class Casework:
         self._require_party(call, state, await self.law.get())
         return history, state
 
-    async def require_still_party(self, call: Call[Any]) -> None:
+    async def require_party(self, call: Call[Any]) -> None:
         """Refuses a caller who is no party of the newest state. Raises as require_party."""
         state, _ = await self.dossiers.load(call.request.code)
         self._require_party(call, state, await self.law.get())

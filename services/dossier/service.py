@@ -214,8 +214,9 @@ class DossierService:
 
     @api
     async def list_history(self, call: Call[pb.ListHistoryRequest]) -> pb.ListHistoryResponse:
-        history, _ = await self.casework.history(call)
-        page = call.cut(history, lambda event: (event.revision,))
+        await self.casework.require_party(call)
+        code = call.request.code
+        page = await call.follow(lambda after: self.dossiers.read(code, after), lambda event: event.revision)
         entries = [await entry_of(fact_of(event), self.keys) for event in page.rows]
         return pb.ListHistoryResponse(entries=entries, next_page_token=page.token)
 
@@ -225,7 +226,7 @@ class DossierService:
         async for news in self.watchers.watch(f"dossier-{call.request.code}", call.request.resume_token):
             entry = None
             if isinstance(news, Happened):
-                await self.casework.require_still_party(call)
+                await self.casework.require_party(call)
                 entry = await entry_of(fact_of(news.event), self.keys)
             yield told(pb.WatchDossierResponse, news, entry)
 

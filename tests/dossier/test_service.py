@@ -467,6 +467,32 @@ def test_a_payment_and_its_refund_are_noted_in_order(site: Site) -> None:
     assert [name for name in seen if name] == ["DossierSubmitted", "FeeAssessed", "FeePaid", "FeeRefunded"]
 
 
+def test_a_history_is_paged_from_where_the_page_begins(site: Site) -> None:
+    code, other = site.submit(site.citizen()).code, site.submit(site.citizen()).code
+
+    def assess() -> None:
+        item = pb.AssessedItem(name="Lệ phí", amount=20_000)
+        condition = types.FEE_CONDITION_RECEPTION
+        request = pb.AssessFeeRequest(request_id=str(uuid4()), code=code, items=[item], condition=condition)
+        site.stub.AssessFee(request, metadata=site.official())
+
+    def page(token: str = "", of: str = code) -> pb.ListHistoryResponse:
+        return site.stub.ListHistory(
+            pb.ListHistoryRequest(code=of, page_size=2, page_token=token), metadata=site.citizen()
+        )
+
+    assess()
+    assess()
+    first = page()
+    assess()  # between two pages
+    second = page(first.next_page_token)
+    seen = [(entry.revision, entry.event_type.rpartition(".")[2]) for entry in (*first.entries, *second.entries)]
+    assert seen == [(0, "DossierSubmitted"), (1, "FeeAssessed"), (2, "FeeAssessed"), (3, "FeeAssessed")]
+    assert second.next_page_token == ""
+    assert refused(lambda: page(first.next_page_token, of=other)) == "INVALID_POSITION"
+    assert refused(lambda: page(of=f"{code[:-1]}{9 - int(code[-1])}")) == "NOT_FOUND"
+
+
 def test_a_peer_confirms_from_the_first_revision_on(site: Site) -> None:
     code = site.submit(site.citizen()).code
     (rpc,) = (m for m in pb.DESCRIPTOR.services_by_name["DossierService"].methods if m.name == "ConfirmSynchronisation")

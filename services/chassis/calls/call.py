@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import astuple, dataclass
 from datetime import datetime
 from functools import cached_property
@@ -46,6 +46,10 @@ class Call(Generic[Q]):
     async def page(self, view: RunningView, listing: Listing | AsOf) -> Page[Any]:
         """The page of a view's rows that the request asks for. Raises Rejected INVALID_POSITION, and as RunningView.read does."""
         return await self.pages.read(self.request, self.caller, view, listing)
+
+    async def follow(self, read: Callable[[int], Awaitable[Sequence[T]]], at: Callable[[T], int]) -> Page[T]:
+        """The page of a stream, which is read from where the page begins. Raises Rejected INVALID_POSITION."""
+        return await self.pages.follow(self.request, self.caller, read, at)
 
     def cut(self, rows: Sequence[T], key: Callable[[T], Key]) -> Page[T]:
         """The page of rows in memory that the request asks for. Raises Rejected INVALID_POSITION."""

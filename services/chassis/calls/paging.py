@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, TypeVar
@@ -90,6 +90,19 @@ class Pages:
             last = rows[size - 1]._mapping
             token = self._sealed(_Cursor(tuple(last[_label(n)] for n in range(len(found.by))), as_of), bound)
         return Page(rows[:size], token, as_of)
+
+    async def follow(
+        self, request: Any, caller: Caller, read: Callable[[int], Awaitable[Sequence[T]]], at: Callable[[T], int]
+    ) -> Page[T]:
+        """A page of what `read` gives after a number, in the order of the numbers that `at` tells; from the first on after -1.
+
+        Raises Rejected INVALID_POSITION.
+        """
+        bound, size = _bound(request, caller), page_size(request)
+        cursor = self._opened(request.page_token, bound)
+        found = await read(cursor.after[0] if cursor else -1)
+        token = self._sealed(_Cursor((at(found[size - 1]),), 0), bound) if len(found) > size else ""
+        return Page(found[:size], token)
 
     def cut(self, request: Any, caller: Caller, found: Sequence[T], key: Callable[[T], Key]) -> Page[T]:
         """A page of rows in memory. Raises Rejected INVALID_POSITION."""

@@ -182,8 +182,9 @@ class Handler(Generic[C, S, E]):
         current = self._cache.get(f"{self._category}-{id_}")
         return current.state if current else self._decider.initial
 
-    async def read(self, id_: str) -> list[RecordedEvent]:
-        return await self._store.read(f"{self._category}-{id_}")
+    async def read(self, id_: str, after: int = NO_STREAM) -> list[RecordedEvent]:
+        """The stored events after a revision, all by default."""
+        return await self._store.read(f"{self._category}-{id_}", after)
 
     def _keep_cached(self, stream: str, current: _Stream[S]) -> None:
         self._cache[stream] = current
