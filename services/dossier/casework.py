@@ -121,6 +121,8 @@ class Casework:
             self._require_party(call, state, law)
             return build(DossierCall(call, state, law, self.site))
 
+        if call.validate_only:
+            return await self.dossiers.preview(call.request.code, command, call.origin)
         return await self.dossiers.execute(call.request.code, command, call.origin)
 
     async def change_prepared(

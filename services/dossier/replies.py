@@ -8,9 +8,11 @@ from typing import Any
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from motcua.dossier.v1 import dossier_service_pb2 as pb
+from services.chassis.calls.money import to_money
 from services.chassis.deciding.codec import to_timestamp
 from services.chassis.deciding.handler import Outcome
 from services.chassis.frame.replies import replied
+from services.dossier.counterparts import CONDITION
 from services.dossier.events import (
     DeadlineExtended,
     DossierReceived,
@@ -26,7 +28,11 @@ from services.dossier.values import ComponentSource
 def submitted(outcome: Outcome[Event]) -> pb.SubmitDossierResponse:
     event = outcome.one(DossierSubmitted)
     reused = [x.component_code for x in event.components if x.source is ComponentSource.WAREHOUSE]
-    return replied(pb.SubmitDossierResponse, outcome, code=event.code, reused_component_codes=reused)
+    reply = replied(pb.SubmitDossierResponse, outcome, code=event.code, reused_component_codes=reused)
+    if owed := outcome.first(FeeAssessed):
+        reply.fee.CopyFrom(to_money(owed.amount))
+        reply.fee_condition = CONDITION.shown(owed.condition)
+    return reply
 
 
 def received(outcome: Outcome[Event]) -> pb.ReceiveDossierResponse:

@@ -13,6 +13,7 @@ from services.chassis.decider import Rejected
 from services.chassis.deciding.caller import Origin
 from services.chassis.deciding.handler import Handler, Outcome
 from services.chassis.following.views import RunningView, Snapshot
+from services.chassis.store.port import NO_STREAM
 from services.chassis.work.batching import Batched
 from services.dossier import commands as c
 from services.dossier.benefits import Benefits, is_limited
@@ -44,10 +45,12 @@ class Submissions:
     allocation: Batched[Wanted, Given]
 
     async def submit(self, call: Call[pb.SubmitDossierRequest]) -> Outcome[Event]:
-        """What submitting leads to, now or before.
+        """What submitting leads to, now or before, or would lead to.
 
         Raises as Intake.submission and SubmitDossier; Rejected CODES_EXHAUSTED, OVERLOADED.
         """
+        if call.validate_only:
+            return Outcome(tuple(require_acceptable(await self._submission(call))), NO_STREAM, 0)
         procedure = (await self.law.get()).offered(call.request.procedure_code, call.now)
         if procedure is None or not is_limited(procedure, local_day(call.now)):
             return await self._submit(call)
@@ -67,13 +70,16 @@ class Submissions:
 
     async def _acceptable(self, call: Call[pb.SubmitDossierRequest]) -> c.Submission:
         """What is refused takes no code, and its files stay the uploader's."""
-        channel = CHANNEL.stored(call.request.channel)
-        sender = require_open_window(self.intake.settings, channel, call.caller, call.now)
-        await self.drafts.require_usable(call)
-        submission = await self.intake.submission(call, sender, await self.law.get())
+        submission = await self._submission(call)
         require_acceptable(submission)
         await self.intake.uploads.take(owner_of(call.caller), submission.applicant_id, submission.uploaded)
         return submission
+
+    async def _submission(self, call: Call[pb.SubmitDossierRequest]) -> c.Submission:
+        channel = CHANNEL.stored(call.request.channel)
+        sender = require_open_window(self.intake.settings, channel, call.caller, call.now)
+        await self.drafts.require_usable(call)
+        return await self.intake.submission(call, sender, await self.law.get())
 
     async def _accept(self, submission: c.Submission, origin: Origin) -> Outcome[Event]:
         wanted = Wanted(

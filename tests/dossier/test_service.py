@@ -467,6 +467,44 @@ def test_a_payment_and_its_refund_are_noted_in_order(site: Site) -> None:
     assert [name for name in seen if name] == ["DossierSubmitted", "FeeAssessed", "FeePaid", "FeeRefunded"]
 
 
+def test_a_submission_that_is_only_validated_leaves_nothing(site: Site) -> None:
+    request_id = str(uuid4())
+    before = site.host.run(site.host.platform.store.head())
+    assert site.submit(site.citizen(), request_id=request_id, validate_only=True) == pb.SubmitDossierResponse(
+        revision=-1, position="p0"
+    )
+    refusal = refused(lambda: site.submit(site.citizen(), request_id=request_id, validate_only=True, components=[]))
+    assert refusal == "COMPONENT_MISSING"
+    assert site.host.run(site.host.platform.store.head()) == before
+
+    first = site.submit(site.citizen(), request_id=request_id).code
+    site.submit(site.citizen(), validate_only=True)
+    second = site.submit(site.citizen()).code
+    assert int(second.rpartition("-")[2]) == int(first.rpartition("-")[2]) + 1
+
+
+def test_a_reception_that_is_only_validated_promises_nothing(site: Site) -> None:
+    code, who = site.submit(site.citizen()).code, site.official()
+
+    def receive(request_id: str, **fields: Any) -> pb.ReceiveDossierResponse:
+        return site.stub.ReceiveDossier(
+            pb.ReceiveDossierRequest(request_id=request_id, code=code, **fields), metadata=who
+        )
+
+    request_id = str(uuid4())
+    checked = receive(request_id, validate_only=True)
+    assert site.history(code) == ["DossierSubmitted"]
+    assert checked.revision == 0
+    assert refused(lambda: receive(str(uuid4()), validate_only=True, expected_revision=1)) == "REVISION_CONFLICT"
+    received = receive(request_id, expected_revision=checked.revision)
+    assert (received.receipt_number, received.due_at.seconds // 60, received.revision) == (
+        checked.receipt_number,
+        checked.due_at.seconds // 60,
+        1,
+    )
+    assert refused(lambda: receive(str(uuid4()), validate_only=True)) == "WRONG_STATE"
+
+
 def test_a_history_is_paged_from_where_the_page_begins(site: Site) -> None:
     code, other = site.submit(site.citizen()).code, site.submit(site.citizen()).code
 
@@ -490,7 +528,7 @@ def test_a_history_is_paged_from_where_the_page_begins(site: Site) -> None:
     assert seen == [(0, "DossierSubmitted"), (1, "FeeAssessed"), (2, "FeeAssessed"), (3, "FeeAssessed")]
     assert second.next_page_token == ""
     assert refused(lambda: page(first.next_page_token, of=other)) == "INVALID_POSITION"
-    assert refused(lambda: page(of=f"{code[:-1]}{9 - int(code[-1])}")) == "NOT_FOUND"
+    assert refused(lambda: page(of=f"{code[:-7]}9999999")) == "NOT_FOUND"
 
 
 def test_a_peer_confirms_from_the_first_revision_on(site: Site) -> None:

@@ -43,6 +43,11 @@ class Call(Generic[Q]):
         """Of an update: the fields that it changes. Raises RequestInvalid."""
         return updated(self.request)
 
+    @property
+    def validate_only(self) -> bool:
+        """The caller asks what would be: nothing of it may be kept (https://google.aip.dev/163)."""
+        return bool(getattr(self.request, "validate_only", False))
+
     async def page(self, view: RunningView, listing: Listing | AsOf) -> Page[Any]:
         """The page of a view's rows that the request asks for. Raises Rejected INVALID_POSITION, and as RunningView.read does."""
         return await self.pages.read(self.request, self.caller, view, listing)

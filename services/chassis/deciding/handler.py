@@ -113,7 +113,7 @@ class Handler(Generic[C, S, E]):
             if origin.expected_revision not in (None, decided_on):
                 if await self._moved(stream, current, decided_on):
                     continue
-                raise Rejected("REVISION_CONFLICT", revision=str(decided_on), expected=str(origin.expected_revision))
+                raise _revision_conflict(origin, decided_on)
             # 3. Decide. The cached state may be old: a refusal, or "nothing to do", counts only if the stream has not moved.
             try:
                 events = self._decide(command, current.state)
@@ -140,6 +140,18 @@ class Handler(Generic[C, S, E]):
             self._keep_cached(stream, current)
             return Outcome(events, appended.revision, appended.position)
         raise Conflict(stream, decided_on, current.revision)
+
+    async def preview(self, id_: str, command: C | FromState[S, C], origin: Origin) -> Outcome[E]:
+        """What `execute` would lead to on the newest state, with the revision of that state. Nothing is stored or remembered.
+
+        Raises Rejected (the decider's reasons, REVISION_CONFLICT), StoreUnavailable.
+        """
+        stream = f"{self._category}-{id_}"
+        current = self._cache.get(stream) or _Stream(self._decider.initial)
+        await self._refresh(stream, current)
+        if origin.expected_revision not in (None, current.revision):
+            raise _revision_conflict(origin, current.revision)
+        return Outcome(self._decide(command, current.state), current.revision, current.position)
 
     async def outcome_of(self, id_: str, origin: Origin) -> Outcome[E] | None:
         """What this request led to before, None if the stream does not remember it. Raises Rejected REQUEST_ID_REUSED."""
@@ -242,3 +254,7 @@ class Handler(Generic[C, S, E]):
             event_id, type_, data = self._codec.encode(event, UUID(origin.request_id), index, keys)
             encoded.append(NewEvent(event_id, type_, data, others if index else first))
         return encoded
+
+
+def _revision_conflict(origin: Origin, revision: int) -> Rejected:
+    return Rejected("REVISION_CONFLICT", revision=str(revision), expected=str(origin.expected_revision))

@@ -22,9 +22,9 @@ def submit(command: SubmitDossier, dossier: Dossier) -> Events:
     return _submitted(command.submission, command.code, command.fee_id)
 
 
-def require_acceptable(submission: Submission) -> None:
-    """Refuses what SubmitDossier would be refused for, whatever its code: what is refused takes none. Raises Rejected."""
-    _submitted(submission, code="", fee_id="")
+def require_acceptable(submission: Submission) -> Events:
+    """The facts that SubmitDossier would lead to, without a code: what is refused takes none. Raises Rejected."""
+    return _submitted(submission, code="", fee_id="")
 
 
 def _submitted(submission: Submission, code: str, fee_id: str) -> Events:
