@@ -225,13 +225,15 @@ def _add(reply: dossier_pb2.Dossier, event: Any, opened: dict[str, str]) -> None
             step = next(s for s in reversed(reply.steps) if s.step_code == event.step_code)
             step.completed_at.CopyFrom(event.at)
         case facts.ResultIssued():
-            reply.result.result_number = event.result_number
-            reply.result.document_kind = event.document_kind
-            reply.result.sha256 = event.sha256
-            reply.result.media_type = event.media_type
-            reply.result.size = event.size
-            reply.result.issued_at.CopyFrom(event.at)
-            reply.result.on_time = event.on_time
+            reply.results.add(
+                result_number=event.result_number,
+                document_kind=event.document_kind,
+                sha256=event.sha256,
+                media_type=event.media_type,
+                size=event.size,
+                issued_at=event.at,
+                on_time=event.on_time,
+            )
         case facts.ResultReturned():
             reply.delivery_method = counterparts.STORED_DELIVERY_METHOD.shown(event.delivery_method)
         case facts.DossierRated():

@@ -107,7 +107,7 @@ def live(world: World) -> Lives:
 
     eventually(lambda: document_of(me) and document_of(stranger))
     eventually(lambda: world.done("ListPayments", "citizen", me).payments)
-    sha256 = world.done("GetDossier", "citizen", me, code=code).dossier.result.sha256
+    sha256 = world.done("GetDossier", "citizen", me, code=code).dossier.results[0].sha256
     return Lives(
         world, me, code, document_of(me), sha256, fee_id, stranger, stranger_s, document_of(stranger), ended, long_ago,
         person, world.submitted(known, applicant_name=person.full_name),

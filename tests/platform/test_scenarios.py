@@ -155,7 +155,7 @@ def test_a_dossier_is_paid_online_settled_on_time_and_rated(world: World) -> Non
     assert (shown.settlement, shown.finance) == (S.SETTLEMENT_RESULT_RETURNED, Finance.FINANCE_PAID)
     assert (shown.delivery, shown.score) == (dossier_pb2.Delivery.DELIVERY_DELIVERED, 5)
     case.messages("progress", "fee", "fee", "progress", "outcome", "outcome")
-    parts = world.transport.stream(pb.GetAttachmentRequest(code=case.code, sha256=shown.result.sha256), case.citizen)
+    parts = world.transport.stream(pb.GetAttachmentRequest(code=case.code, sha256=shown.results[0].sha256), case.citizen)
     assert b"".join(part.data for part in parts).startswith(b"%PDF-")
 
 
