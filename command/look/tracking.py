@@ -15,7 +15,7 @@ from command.console import fail, out
 from motcua.catalogue.events.v1 import events_pb2 as _catalogue  # noqa: F401
 from motcua.dossier.events.v1 import events_pb2 as _dossier  # noqa: F401 - its messages can be decoded
 from motcua.dossier.v1 import dossier_service_pb2 as pb
-from motcua.dossier.v1.dossier_pb2 import HistoryEntry
+from motcua.dossier.v1.dossier_pb2 import HistoryEntry, HistoryValue
 from motcua.dossier.v1.dossier_service_pb2_grpc import DossierServiceStub
 from motcua.identity.events.v1 import events_pb2 as _identity  # noqa: F401
 from motcua.notification.events.v1 import events_pb2 as _notification  # noqa: F401
@@ -51,15 +51,29 @@ async def track(settings: Settings, code: str, follow: bool) -> int:
 
 def _tell(entry: HistoryEntry) -> None:
     at = entry.at.ToDatetime(ZONE).strftime("%d/%m/%Y %H:%M:%S")
-    fields = MessageToDict(entry.fields)
-    told = "  ".join(f"[dim]{name}[/] {_plain(value)}" for name, value in fields.items() if name not in HEAD)
+    told = "  ".join(
+        f"[dim]{each.name}[/] {_plain(_value(each.value))}" for each in entry.fields if each.name not in HEAD
+    )
     out.print(f"{at}  [bold]{entry.event_type.rpartition('.')[2]:<22}[/] {told}", highlight=False, soft_wrap=True)
 
 
+def _value(value: HistoryValue) -> Any:
+    match value.WhichOneof("kind"):
+        case "list":
+            return [_value(each) for each in value.list.values]
+        case "fields":
+            return {each.name: _value(each.value) for each in value.fields.fields}
+        case "answers":
+            return MessageToDict(value.answers)
+        case "at":
+            return value.at.ToJsonString()
+        case None:
+            return ""
+        case kind:
+            return getattr(value, kind)
+
+
 def _plain(value: Any) -> str:
-    """Numbers come as JSON has them: whole ones without a fraction."""
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
     return json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else str(value)
 
 

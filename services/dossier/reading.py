@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from google.protobuf.json_format import MessageToDict, ParseDict
+from google.protobuf.json_format import ParseDict
 from google.protobuf.struct_pb2 import Struct, Value
 
 from motcua.dossier.events.v1 import events_pb2 as facts
@@ -16,9 +16,8 @@ from motcua.dossier.v1 import dossier_service_pb2 as pb
 from services.chassis.blobs.sealed import SealedBlobs
 from services.chassis.blobs.signed import UNVERIFIED
 from services.chassis.deciding.codec import to_timestamp
-from services.chassis.deciding.facts import Fact, fact_of, message_of
+from services.chassis.deciding.facts import fact_of, message_of
 from services.chassis.machine import threads
-from services.chassis.privacy.public_view import public_view
 from services.chassis.privacy.sealing import (
     ERASED,
     LOST,
@@ -27,7 +26,6 @@ from services.chassis.privacy.sealing import (
     SubjectErased,
     note_opening,
     open_message,
-    sealed_fields,
 )
 from services.chassis.store.port import RecordedEvent
 from services.dossier import counterparts
@@ -252,33 +250,3 @@ def form_of(text: str) -> Struct:
 
 def form_text(answers: Mapping[str, Any]) -> str:
     return json.dumps(answers, ensure_ascii=False, sort_keys=True) if answers else ""
-
-
-async def entry_of(fact: Fact[Any], keys: KeyRing) -> dossier_pb2.HistoryEntry:
-    opened = await open_message(fact.event, fact.event_id, keys)
-    fields = MessageToDict(fact.event, preserving_proto_field_name=True)
-    for name in sealed_fields(fact.event.DESCRIPTOR):
-        fields.pop(name, None)
-    fields |= opened
-    if fields.get("form", ERASED) not in UNREADABLE:
-        fields["form"] = MessageToDict(form_of(fields["form"]))
-    return dossier_pb2.HistoryEntry(
-        event_id=str(fact.event_id),
-        event_type=fact.event_type,
-        revision=fact.revision,
-        at=fact.event.at,
-        by=fact.event.by,
-        fields=ParseDict(fields, Struct()),
-    )
-
-
-def public_entry_of(fact: Fact[Any]) -> dossier_pb2.HistoryEntry:
-    """The entry of an event with what everyone may see of it."""
-    fields = MessageToDict(public_view(fact.event), preserving_proto_field_name=True)
-    return dossier_pb2.HistoryEntry(
-        event_id=str(fact.event_id),
-        event_type=fact.event_type,
-        revision=fact.revision,
-        at=fact.event.at,
-        fields=ParseDict(fields, Struct()),
-    )

@@ -47,6 +47,7 @@ from services.dossier.domain import dossier
 from services.dossier.draft.commands import CloseDraft
 from services.dossier.draft.domain import draft
 from services.dossier.drafts import Drafts
+from services.dossier.entries import entry_of, public_entry_of
 from services.dossier.events import ResultIssued, StepCompleted
 from services.dossier.forms import Forms
 from services.dossier.holdings import holdings
@@ -56,7 +57,7 @@ from services.dossier.money import noted
 from services.dossier.officials import officials, roles_of
 from services.dossier.parties import names, office_of
 from services.dossier.queries import mine, oldest_due_query, search, summaries, work
-from services.dossier.reading import content_of, entry_of, public_entry_of, shown
+from services.dossier.reading import content_of, shown
 from services.dossier.refusals import Refused
 from services.dossier.registry import Registry
 from services.dossier.submissions import Submissions

@@ -87,9 +87,10 @@ class Case:
     def told(self) -> list[str]:
         return self.world.told(self.citizen, self.code)
 
-    def fields(self, event: str) -> list[dict[str, object]]:
-        found = self.world.history(self.citizen, self.code)
-        return [dict(entry.fields.items()) for entry in found if entry.event_type.endswith(f".{event}")]
+    def texts(self, event: str) -> list[dict[str, str]]:
+        """What such events say in texts."""
+        found = [one for one in self.world.history(self.citizen, self.code) if one.event_type.endswith(f".{event}")]
+        return [{field.name: field.value.text for field in one.fields if field.value.text} for one in found]
 
     def messages(self, *kinds: str) -> None:
         """The inbox holds one message for each step, in order."""
@@ -155,7 +156,9 @@ def test_a_dossier_is_paid_online_settled_on_time_and_rated(world: World) -> Non
     assert (shown.settlement, shown.finance) == (S.SETTLEMENT_RESULT_RETURNED, Finance.FINANCE_PAID)
     assert (shown.delivery, shown.score) == (dossier_pb2.Delivery.DELIVERY_DELIVERED, 5)
     case.messages("progress", "fee", "fee", "progress", "outcome", "outcome")
-    parts = world.transport.stream(pb.GetAttachmentRequest(code=case.code, sha256=shown.results[0].sha256), case.citizen)
+    parts = world.transport.stream(
+        pb.GetAttachmentRequest(code=case.code, sha256=shown.results[0].sha256), case.citizen
+    )
     assert b"".join(part.data for part in parts).startswith(b"%PDF-")
 
 
@@ -196,7 +199,7 @@ def test_a_refused_dossier_gets_its_fee_back(world: World) -> None:
 
     eventually(lambda: case.shown.finance == Finance.FINANCE_REFUNDED)
     assert case.told == ["DossierSubmitted", "FeeAssessed", "FeePaid", "DossierRefused", "FeeRefunded"]
-    assert case.fields("DossierRefused")[0]["reason"] == reason
+    assert case.texts("DossierRefused")[0]["reason"] == reason
     assert case.shown.settlement == S.SETTLEMENT_NOT_RECEIVED
     _require_refund(case, fee_id, payment_pb2.RefundCause.REFUND_CAUSE_DOSSIER_REFUSED)
     case.messages("progress", "fee", "fee", "outcome", "fee")
