@@ -5,14 +5,14 @@ A field or a value that one side has and the other lacks stops the program at im
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from enum import Enum, EnumMeta
 from typing import Any, Generic, TypeVar
 
-from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
+from services.chassis.deciding.codec import numbers_of
 from services.chassis.deciding.facts import message_class
 
 S = TypeVar("S")
@@ -21,8 +21,6 @@ A = TypeVar("A", bound=Message)
 Convert = Callable[[Any], Any]
 # Reads a field of the first message into the second.
 Copy = Callable[[Any, Any], None]
-
-_WORD = re.compile(r"(?<!^)(?=[A-Z])")
 
 
 class CounterpartMissing(TypeError):
@@ -75,17 +73,12 @@ def _name(enum: Any) -> str:
     return enum.__name__ if isinstance(enum, EnumMeta) else str(enum.DESCRIPTOR.full_name)
 
 
-def _named(enum: Any) -> dict[str, Any]:
+def _named(enum: Any) -> Mapping[str, Any]:
     """The values by their names without the enum's own."""
     if isinstance(enum, EnumMeta):
         members: list[Enum] = list(enum)
         return {member.name: member for member in members}
-    return _short(enum.DESCRIPTOR)
-
-
-def _short(enum: EnumDescriptor) -> dict[str, int]:
-    prefix = _WORD.sub("_", enum.name).upper() + "_"
-    return {value.name.removeprefix(prefix): value.number for value in enum.values}
+    return numbers_of(enum.DESCRIPTOR)
 
 
 _Copies = tuple[list[Copy], list[Copy]]
@@ -151,7 +144,7 @@ def _value(
         raise CounterpartMissing(f"{there.full_name}: of different types")
     if here.enum_type is not None:
         assert there.enum_type is not None
-        one, other = _short(here.enum_type), _short(there.enum_type)
+        one, other = numbers_of(here.enum_type), numbers_of(there.enum_type)
         if odd := one.keys() ^ other.keys():
             raise CounterpartMissing(f"{there.enum_type.full_name}: only on one side: {', '.join(sorted(odd))}")
         return _numbers(one, other), _numbers(other, one)
@@ -171,7 +164,7 @@ def _same(value: Any) -> Any:
     return value
 
 
-def _numbers(of: dict[str, int], to: dict[str, int]) -> Convert:
+def _numbers(of: Mapping[str, int], to: Mapping[str, int]) -> Convert:
     numbers = {number: to[name] for name, number in of.items()}
     return lambda number: numbers.get(number, 0)
 

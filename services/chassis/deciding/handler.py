@@ -248,7 +248,8 @@ class Handler(Generic[C, S, E]):
         keys = await self._keys.keys(subjects, create=True) if subjects else {}
         now = self._now()
         # The first event remembers the request, so that another content under its id is noticed for ever.
-        first, others = origin.metadata(self._site, now, remembered=True), origin.metadata(self._site, now)
+        first = origin.metadata(self._site, now, remembered=True)
+        others = origin.metadata(self._site, now) if len(events) > 1 else b""
         encoded = []
         for index, event in enumerate(events):
             event_id, type_, data = self._codec.encode(event, UUID(origin.request_id), index, keys)
